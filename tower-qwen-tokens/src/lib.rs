@@ -1,0 +1,38 @@
+//! Usage accounting for Qwen calls: every request read once, every answer judged and metered, priced and booked.
+
+pub mod estimate;
+pub mod ledger;
+pub mod price;
+pub mod protocol;
+mod usage;
+
+#[cfg(feature = "http")]
+pub mod call;
+#[cfg(feature = "http")]
+pub mod clock;
+#[cfg(feature = "http")]
+pub mod judge;
+#[cfg(feature = "http")]
+pub mod meter;
+#[cfg(feature = "http")]
+mod paced;
+#[cfg(feature = "http")]
+mod peeked;
+#[cfg(feature = "http")]
+pub mod scan;
+#[cfg(feature = "http")]
+mod sink;
+
+pub use ledger::Ledger;
+pub use price::{Money, PriceBook};
+pub use protocol::{Cause, Dialect, Verdict};
+pub use usage::Usage;
+
+#[cfg(feature = "http")]
+pub use {
+    call::{Call, Deadline},
+    meter::MeterLayer,
+    paced::Paced,
+    peeked::Peeked,
+    sink::{Basis, End, Report, Settle, UsageSink},
+};

@@ -1,0 +1,21 @@
+use crate::clock::Instant;
+
+/// The account that admitted this call is closed until an instant and will hold its retry until then.
+///
+/// Put into the extensions of a throttled answer by whoever closed the account, Admission for one. Retry then need not
+/// wait out the throttle itself: it comes back at once, at the place of the call's arrival, and the account does the
+/// timing for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Paced {
+    /// When the account opens again, as far as is known now.
+    pub until: Instant,
+}
+
+impl Paced {
+    /// A mark for an account that is closed until `until`.
+    #[must_use]
+    pub fn until(until: Instant) -> Self {
+        Self { until }
+    }
+}

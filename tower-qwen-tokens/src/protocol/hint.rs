@@ -1,0 +1,216 @@
+//! When to try again, as the server hints: in headers or in its message.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName, header};
+
+use super::{
+    Cause,
+    header::{self as names},
+    time,
+};
+
+const MILLIS: u128 = 1_000_000;
+const SECONDS: u128 = 1_000_000_000;
+/// A bare number from here on is a date in seconds, not a duration (it would be 31 years).
+const EPOCH_SECONDS: u128 = 1_000_000_000 * SECONDS;
+/// A bare number from here on is a date in milliseconds (as seconds it would be the year 5138).
+const EPOCH_MILLIS: u128 = 100_000_000_000 * SECONDS;
+
+/// What a reset header is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    Requests,
+    Tokens,
+    Unnamed,
+}
+
+/// Reset headers, what each is about, and the header that tells what is left of it.
+static RESETS: [(HeaderName, Limit, HeaderName); 11] = [
+    (
+        names::X_RATELIMIT_RESET_REQUESTS,
+        Limit::Requests,
+        names::X_RATELIMIT_REMAINING_REQUESTS,
+    ),
+    (
+        names::X_RATELIMIT_RESET_REQUESTS_MINUTE,
+        Limit::Requests,
+        names::X_RATELIMIT_REMAINING_REQUESTS_MINUTE,
+    ),
+    (
+        names::X_RATELIMIT_RESET_REQUESTS_DAY,
+        Limit::Requests,
+        names::X_RATELIMIT_REMAINING_REQUESTS_DAY,
+    ),
+    (
+        names::X_RATELIMIT_RESET_TOKENS,
+        Limit::Tokens,
+        names::X_RATELIMIT_REMAINING_TOKENS,
+    ),
+    (
+        names::X_RATELIMIT_RESET_TOKENS_MINUTE,
+        Limit::Tokens,
+        names::X_RATELIMIT_REMAINING_TOKENS_MINUTE,
+    ),
+    (
+        names::ANTHROPIC_RESET_REQUESTS,
+        Limit::Requests,
+        names::ANTHROPIC_REMAINING_REQUESTS,
+    ),
+    (
+        names::ANTHROPIC_RESET_TOKENS,
+        Limit::Tokens,
+        names::ANTHROPIC_REMAINING_TOKENS,
+    ),
+    (
+        names::ANTHROPIC_RESET_INPUT_TOKENS,
+        Limit::Tokens,
+        names::ANTHROPIC_REMAINING_INPUT_TOKENS,
+    ),
+    (
+        names::ANTHROPIC_RESET_OUTPUT_TOKENS,
+        Limit::Tokens,
+        names::ANTHROPIC_REMAINING_OUTPUT_TOKENS,
+    ),
+    (
+        names::X_RATELIMIT_RESET,
+        Limit::Unnamed,
+        names::X_RATELIMIT_REMAINING,
+    ),
+    (
+        names::RATELIMIT_RESET,
+        Limit::Unnamed,
+        names::RATELIMIT_REMAINING,
+    ),
+];
+
+/// Words before a duration in a message, in lower case.
+const PHRASES: &[&str] = &[
+    "try again in ",
+    "try again after ",
+    "retry after ",
+    "retry in ",
+    "will reset after ",
+];
+
+/// How long the server asks to wait; `None` where it gives no hint that makes sense.
+///
+/// In this order: `retry-after-ms`, `retry-after` (seconds, whole or not, or an HTTP date), the reset headers (for
+/// throttles only), the message. Dates are read against the answer's own `Date`, so that a clock that is wrong
+/// here does not matter; `now` stands in where it has none. At most a year.
+#[must_use]
+pub fn retry_after(
+    headers: &HeaderMap,
+    message: &str,
+    cause: Cause,
+    now: SystemTime,
+) -> Option<Duration> {
+    let now = server_time(headers, now);
+    first(headers, &names::RETRY_AFTER_MS, |text| {
+        time::decimal(text, MILLIS)
+    })
+    .or_else(|| {
+        first(headers, &header::RETRY_AFTER, |text| {
+            retry_after_value(text, now)
+        })
+    })
+    .or_else(|| cause.is_throttle().then(|| resets(headers, cause, now))?)
+    .or_else(|| in_text(message))
+}
+
+/// The wait that a message states: `Please try again in 1m2s`.
+pub(super) fn in_text(message: &str) -> Option<Duration> {
+    let message = message.to_ascii_lowercase();
+    PHRASES.iter().find_map(|phrase| {
+        let at = message.find(phrase)? + phrase.len();
+        let text = &message[at..];
+        time::compound(text)
+            .map(|(wait, _)| wait)
+            .or_else(|| bare_seconds(text))
+    })
+}
+
+/// A number of seconds without a unit, at the end of a sentence.
+fn bare_seconds(text: &str) -> Option<Duration> {
+    let number = text.split(|c: char| !c.is_ascii_digit()).next()?;
+    let rest = &text[number.len()..];
+    (rest.is_empty() || rest.starts_with(['.', ',', ')', ';']))
+        .then(|| time::decimal(number, SECONDS))
+        .flatten()
+}
+
+/// The wait that a reset states: a duration, or a date in one of many spellings.
+pub(super) fn reset(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Some(nanos) = time::scaled(text, SECONDS) {
+        return match nanos {
+            ..EPOCH_SECONDS => Some(time::clamped(nanos)),
+            EPOCH_SECONDS..EPOCH_MILLIS => Some(until_epoch(nanos, now)),
+            EPOCH_MILLIS.. => Some(until_epoch(nanos / 1_000, now)),
+        };
+    }
+    match time::compound(text) {
+        Some((wait, taken)) if taken == text.len() => Some(wait),
+        _ => time::rfc3339(text).map(|date| until(date, now)),
+    }
+}
+
+/// The present time of the server, by the answer's `Date`.
+pub(super) fn server_time(headers: &HeaderMap, now: SystemTime) -> SystemTime {
+    first(headers, &header::DATE, |text| {
+        httpdate::parse_http_date(text).ok()
+    })
+    .unwrap_or(now)
+}
+
+fn retry_after_value(text: &str, now: SystemTime) -> Option<Duration> {
+    time::decimal(text, SECONDS).or_else(|| {
+        httpdate::parse_http_date(text)
+            .ok()
+            .or_else(|| time::rfc3339(text))
+            .map(|date| until(date, now))
+    })
+}
+
+fn resets(headers: &HeaderMap, cause: Cause, now: SystemTime) -> Option<Duration> {
+    let limit = match cause {
+        Cause::RequestRate | Cause::Growth => Some(Limit::Requests),
+        Cause::TokenRate => Some(Limit::Tokens),
+        _ => None,
+    };
+    let largest = |wanted: &dyn Fn(Limit, &HeaderName) -> bool| {
+        RESETS
+            .iter()
+            .filter(|(_, limit, remaining)| wanted(*limit, remaining))
+            .filter_map(|(name, ..)| first(headers, name, |text| reset(text, now)))
+            .max()
+    };
+    let used_up = |remaining: &HeaderName| {
+        first(headers, remaining, |text| time::scaled(text, 1)).is_some_and(|left| left == 0)
+    };
+    largest(&|own, remaining| limit.is_none_or(|limit| own == limit) && used_up(remaining))
+        .or_else(|| largest(&|own, _| limit == Some(own)))
+        .or_else(|| largest(&|_, _| true))
+}
+
+/// The first value of a header that can be read.
+fn first<T>(headers: &HeaderMap, name: &HeaderName, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .find_map(|text| read(text.trim()))
+}
+
+fn until(date: SystemTime, now: SystemTime) -> Duration {
+    date.duration_since(now)
+        .unwrap_or_default()
+        .min(time::LONGEST)
+}
+
+fn until_epoch(nanos: u128, now: SystemTime) -> Duration {
+    let now = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    time::clamped(nanos.saturating_sub(now.as_nanos()))
+}

@@ -1,0 +1,70 @@
+//! How the usage of one attempt travels from the Meter to whoever asked for it.
+
+use std::{fmt, sync::Arc};
+
+use http::StatusCode;
+
+use crate::{Usage, Verdict};
+
+pub use crate::usage::{Basis, End};
+
+/// What the Meter learned of one attempt.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Report {
+    /// The tokens.
+    pub usage: Usage,
+    /// What they stand on.
+    pub basis: Basis,
+    /// How the body ended.
+    pub end: End,
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// Why the call failed: of the error answer, or of an error event inside a stream of status 200.
+    pub verdict: Option<Verdict>,
+}
+
+/// Receives the usage of one attempt.
+pub trait Settle: Send + Sync {
+    /// Called at most once per attempt, from wherever the body ends, a `Drop` included: it must neither block nor panic.
+    fn settle(&self, report: &Report);
+}
+
+/// Asks the Meter for the usage of this attempt. Put into the request's extensions, per attempt.
+///
+/// The Meter takes it out and calls it once. Without a Meter it is dropped uncalled: whoever asked keeps its estimate.
+#[derive(Clone)]
+pub struct UsageSink(Arc<dyn Settle>);
+
+impl Report {
+    /// A report of usage that the provider stated in a complete answer.
+    #[must_use]
+    pub fn reported(usage: Usage) -> Self {
+        Self {
+            usage,
+            basis: Basis::Reported,
+            end: End::Complete,
+            status: StatusCode::OK,
+            verdict: None,
+        }
+    }
+}
+
+impl UsageSink {
+    /// A sink that hands on to `receiver`.
+    #[must_use]
+    pub fn new(receiver: Arc<dyn Settle>) -> Self {
+        Self(receiver)
+    }
+
+    /// Hands the report on.
+    pub fn settle(&self, report: &Report) {
+        self.0.settle(report);
+    }
+}
+
+impl fmt::Debug for UsageSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsageSink").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! What a call cost in tokens, as the provider tells it.
+
+/// Tokens of one call, as reported by the provider. Unit: tokens.
+///
+/// Every field may be missing, since every host leaves some out. `input_tokens` and `output_tokens` are inclusive: the
+/// parts (cached, cache write, reasoning, image, audio, video) are contained in them and never added a second time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Usage {
+    /// All tokens of the prompt, those read from a cache included.
+    pub input_tokens: Option<u64>,
+    /// All tokens of the answer, reasoning included.
+    pub output_tokens: Option<u64>,
+    /// The total the provider stated; see [`Usage::total`].
+    pub total_tokens: Option<u64>,
+    /// Part of the input that was read from a cache.
+    pub cached_tokens: Option<u64>,
+    /// Part of the input that was written to a cache.
+    pub cache_write_tokens: Option<u64>,
+    /// Part of the output that was reasoning.
+    pub reasoning_tokens: Option<u64>,
+    /// Tokens of images.
+    pub image_tokens: Option<u64>,
+    /// Tokens of audio.
+    pub audio_tokens: Option<u64>,
+    /// Tokens of video.
+    pub video_tokens: Option<u64>,
+}
+
+/// What the figures of a report stand on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Basis {
+    /// The provider stated them.
+    Reported,
+    /// Counted from what was delivered.
+    Estimated,
+    /// Nothing is known: no usage in the answer, or a body that cannot be read (compressed, say).
+    Unknown,
+}
+
+/// How an answer's body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The body came to its end.
+    Complete,
+    /// The body failed.
+    Failed,
+    /// The body was dropped before its end.
+    Cancelled,
+}
+
+impl Usage {
+    /// A record of input and output alone.
+    #[must_use]
+    pub fn new(input_tokens: u64, output_tokens: u64) -> Self {
+        Self {
+            input_tokens: Some(input_tokens),
+            output_tokens: Some(output_tokens),
+            ..Self::default()
+        }
+    }
+
+    /// All tokens of the call: the stated total, else input plus output, `None` when nothing was stated.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.total_tokens
+            .or(match (self.input_tokens, self.output_tokens) {
+                (None, None) => None,
+                (input, output) => Some(input.unwrap_or(0).saturating_add(output.unwrap_or(0))),
+            })
+    }
+
+    /// Input and output, each filled up from the stated total where it is missing. A total alone counts as input, as
+    /// embeddings state it. `None` when nothing was stated.
+    #[must_use]
+    pub fn input_and_output(&self) -> Option<(u64, u64)> {
+        let rest = |known: u64| {
+            self.total_tokens
+                .map_or(0, |total| total.saturating_sub(known))
+        };
+        match (self.input_tokens, self.output_tokens) {
+            (Some(input), Some(output)) => Some((input, output)),
+            (Some(input), None) => Some((input, rest(input))),
+            (None, Some(output)) => Some((rest(output), output)),
+            (None, None) => self.total_tokens.map(|total| (total, 0)),
+        }
+    }
+
+    /// Whether nothing at all was stated.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_missing_half_comes_from_the_total() {
+        let of = |input_tokens, output_tokens, total_tokens| {
+            Usage {
+                input_tokens,
+                output_tokens,
+                total_tokens,
+                ..Usage::default()
+            }
+            .input_and_output()
+        };
+        assert_eq!(of(Some(3), Some(4), Some(99)), Some((3, 4)));
+        assert_eq!(of(Some(3), None, Some(10)), Some((3, 7)));
+        assert_eq!(of(None, Some(4), Some(10)), Some((6, 4)));
+        assert_eq!(of(None, None, Some(10)), Some((10, 0)));
+        assert_eq!(of(Some(3), None, None), Some((3, 0)));
+        assert_eq!(of(None, Some(4), Some(1)), Some((0, 4)));
+        assert_eq!(of(None, None, None), None);
+    }
+
+    #[test]
+    fn the_stated_total_wins() {
+        let mut usage = Usage::new(3, 4);
+        assert_eq!(usage.total(), Some(7));
+        usage.total_tokens = Some(9);
+        assert_eq!(usage.total(), Some(9));
+        assert_eq!(Usage::default().total(), None);
+        assert_eq!(Usage::new(u64::MAX, 1).total(), Some(u64::MAX));
+    }
+}
