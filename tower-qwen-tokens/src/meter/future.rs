@@ -1,0 +1,179 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header::CONTENT_LENGTH};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{
+    Call, End, Ledger, Peeked, UsageSink, Verdict,
+    call::ReadCall,
+    clock::WallClock,
+    judge::{Judge, judge},
+};
+
+use super::{ResponseBody, Unread, attempt::Attempt};
+
+pin_project! {
+    /// Response future of [`Meter`](super::Meter); see the [module docs](super).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, F, B, RB: Body> {
+        #[pin]
+        state: State<S, F, B, RB>,
+        attempt: Option<Attempt>,
+        clock: WallClock,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F, B, RB: Body> {
+        Reading {
+            #[pin]
+            read: ReadCall<B>,
+            then: Option<Then<S>>,
+        },
+        Calling {
+            #[pin]
+            future: F,
+        },
+        Judging {
+            #[pin]
+            judge: Judge<RB>,
+        },
+    }
+}
+
+/// What the call needs once its request is read.
+struct Then<S> {
+    ready: S,
+    sink: Option<UsageSink>,
+    ledger: Ledger,
+}
+
+impl<S, F, B, RB: Body> ResponseFuture<S, F, B, RB> {
+    pub(super) fn calling(future: F, attempt: Option<Attempt>, clock: WallClock) -> Self {
+        Self {
+            state: State::Calling { future },
+            attempt,
+            clock,
+        }
+    }
+
+    pub(super) fn reading(
+        read: ReadCall<B>,
+        ready: S,
+        sink: Option<UsageSink>,
+        ledger: Ledger,
+        clock: WallClock,
+    ) -> Self {
+        let then = Some(Then {
+            ready,
+            sink,
+            ledger,
+        });
+        Self {
+            state: State::Reading { read, then },
+            attempt: None,
+            clock,
+        }
+    }
+}
+
+impl<S, B, RB> Future for ResponseFuture<S, S::Future, B, RB>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    B: Body + From<Bytes>,
+    RB: Body,
+{
+    type Output = Result<Response<ResponseBody<RB>>, S::Error>;
+
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Reading { read, then } => {
+                    let request = match ready!(read.poll(cx)) {
+                        Ok(request) => request,
+                        Err(error) => return Poll::Ready(Ok(refusal(Unread::of(error)))),
+                    };
+                    let mut then = then.take().expect("not polled after it was ready");
+                    if let Some(call) = Call::of(&request).map(Arc::clone) {
+                        *this.attempt = Attempt::begin(&then.ledger, then.sink, &call);
+                    }
+                    State::Calling {
+                        future: then.ready.call(request),
+                    }
+                }
+                StateProj::Calling { future } => match ready!(future.poll(cx)) {
+                    Ok(response) if this.attempt.is_some() => State::Judging {
+                        judge: judge(response, this.clock),
+                    },
+                    Ok(response) => {
+                        return Poll::Ready(Ok(metered(response.map(Peeked::new), None)));
+                    }
+                    Err(error) => {
+                        if let Some(attempt) = this.attempt.take() {
+                            attempt.end(End::Failed);
+                        }
+                        return Poll::Ready(Err(error));
+                    }
+                },
+                StateProj::Judging { judge } => {
+                    let response = ready!(judge.poll(cx));
+                    return Poll::Ready(Ok(metered(response, this.attempt.take())));
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+fn metered<RB: Body>(
+    response: Response<Peeked<RB>>,
+    attempt: Option<Attempt>,
+) -> Response<ResponseBody<RB>> {
+    let (parts, body) = response.into_parts();
+    let attempt = attempt.map(|mut attempt| {
+        attempt.answered(
+            parts.status,
+            &parts.headers,
+            parts.extensions.get::<Verdict>(),
+        );
+        attempt
+    });
+    Response::from_parts(parts, ResponseBody::new(body, attempt))
+}
+
+fn refusal<RB: Body>(reason: Unread) -> Response<ResponseBody<RB>> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = reason.status();
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response.extensions_mut().insert(reason);
+    response
+}
+
+impl<S, F, B, RB: Body> fmt::Debug for ResponseFuture<S, F, B, RB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Reading { .. } => "reading",
+            State::Calling { .. } => "calling",
+            State::Judging { .. } => "judging",
+        };
+        f.debug_struct("ResponseFuture")
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}

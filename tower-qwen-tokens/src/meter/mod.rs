@@ -1,0 +1,84 @@
+//! Reads the usage of every answer and reports it.
+//!
+//! # Where in the stack
+//!
+//! Innermost, next to the transport and inside Retry and Admission, so that each attempt counts, the failed ones
+//! included. A decompressing layer belongs below it: a compressed answer is passed on unread.
+//!
+//! # What it does
+//!
+//! The answer passes unchanged: status, headers, frames, trailers, `size_hint`, `is_end_stream` and errors are the inner
+//! service's. While its body passes, a [`Scanner`](crate::scan::Scanner) looks for usage and errors. At the end, however
+//! it ends, exactly one [`Report`](crate::Report) goes to the [`UsageSink`](crate::UsageSink) in the request's extensions
+//! (if there is one) and one [`Entry`](crate::ledger::Entry) to the [`Ledger`](crate::Ledger).
+//!
+//! | the answer | basis |
+//! |---|---|
+//! | states its usage, and is whole or says that it is finished | `Reported` |
+//! | a stream cut after usage that was not yet the last | `Estimated`: the larger of what was stated and what was delivered |
+//! | text of the model without any usage, whole or cut, stream or not | `Estimated` from that text and the request |
+//! | an error answer, a compressed one, neither JSON nor events, or nothing delivered | `Unknown` |
+//!
+//! An attempt without an answer (a transport error, or dropped before) is booked as failed or cancelled, and its sink is
+//! dropped uncalled: whoever asked keeps its estimate. A request that is no model call is not metered at all.
+//!
+//! Error answers carry a [`Verdict`](crate::Verdict) in their extensions; see [`judge`](crate::judge).
+//!
+//! The request's body is read if no layer above has read it. One that cannot be read never reaches the inner service: it
+//! is answered with 400 or 413, without a body, and the reason as [`Unread`] in the extensions.
+//!
+//! # Example
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Full};
+//! use tower::{ServiceExt, service_fn};
+//! use tower_layer::Layer;
+//! use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let transport = service_fn(|_: Request<Full<Bytes>>| async {
+//!     let body = r#"{"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":200,"total_tokens":1200}}"#;
+//!     Response::builder().header("content-type", "application/json").body(Full::<Bytes>::from(body))
+//! });
+//! let ledger = Ledger::new(PriceBook::builtin());
+//! let client = MeterLayer::new(ledger.clone()).layer(transport);
+//!
+//! let request = Request::post("https://dashscope-intl.aliyuncs.com/compatible-mode/v1/chat/completions")
+//!     .header("content-type", "application/json")
+//!     .body(Full::from(r#"{"model":"qwen-plus","messages":[{"role":"user","content":"Hello!"}]}"#))?;
+//! let answer = client.oneshot(request).await?;
+//! answer.into_body().collect().await?;
+//! assert_eq!(ledger.snapshot().total.cost[0].to_string(), "0.00064 USD");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Backpressure
+//!
+//! The inner service's readiness is passed on. Where the request has yet to be read, the ready inner service is taken
+//! along into the future.
+//!
+//! # Cancel safety
+//!
+//! Dropping the future while the request is being read leaves no trace. Dropped after the send, the attempt is booked as
+//! cancelled. Dropping the body reports what was seen until then.
+//!
+//! # Clone
+//!
+//! Clones, and services of the same layer, share the ledger.
+
+mod attempt;
+mod body;
+mod future;
+mod layer;
+mod service;
+mod unread;
+
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+pub use layer::MeterLayer;
+pub use service::Meter;
+pub use unread::Unread;

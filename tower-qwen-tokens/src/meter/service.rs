@@ -1,0 +1,78 @@
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    Call, Ledger, UsageSink,
+    call::{ReadCall, ReadOptions},
+    clock::WallClock,
+};
+
+use super::{MeterLayer, ResponseBody, ResponseFuture, attempt::Attempt};
+
+/// Reads the usage of every answer and reports it; see the [module docs](super).
+#[derive(Debug, Clone)]
+pub struct Meter<S> {
+    pub(super) inner: S,
+    pub(super) ledger: Ledger,
+    pub(super) options: ReadOptions,
+    pub(super) clock: WallClock,
+}
+
+impl<S> Meter<S> {
+    /// A service with the defaults of [`MeterLayer`].
+    #[must_use]
+    pub fn new(inner: S, ledger: Ledger) -> Self {
+        MeterLayer::new(ledger).layer(inner)
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Gives the inner service back.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, RB> Service<Request<B>> for Meter<S>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    B: Body + From<Bytes>,
+    RB: Body,
+{
+    type Response = Response<ResponseBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, S::Future, B, RB>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let sink = request.extensions_mut().remove::<UsageSink>();
+        if let Some(call) = Call::of(&request).map(Arc::clone) {
+            let attempt = Attempt::begin(&self.ledger, sink, &call);
+            return ResponseFuture::calling(self.inner.call(request), attempt, self.clock);
+        }
+        let next = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, next);
+        let read = ReadCall::new(request, self.options);
+        ResponseFuture::reading(read, ready, sink, self.ledger.clone(), self.clock)
+    }
+}

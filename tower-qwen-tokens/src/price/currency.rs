@@ -1,0 +1,78 @@
+use std::{error::Error, fmt, str::FromStr};
+
+use serde::{Serialize, Serializer};
+
+/// A currency by its three-letter code (ISO 4217).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency([u8; 3]);
+
+/// A text that is no currency code: not three capital letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidCurrency;
+
+impl Currency {
+    /// US dollar.
+    pub const USD: Self = Self(*b"USD");
+    /// Chinese yuan.
+    pub const CNY: Self = Self(*b"CNY");
+
+    /// The code.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl FromStr for Currency {
+    type Err = InvalidCurrency;
+
+    fn from_str(code: &str) -> Result<Self, Self::Err> {
+        match *code.as_bytes() {
+            [a, b, c] if [a, b, c].iter().all(u8::is_ascii_uppercase) => Ok(Self([a, b, c])),
+            _ => Err(InvalidCurrency),
+        }
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl fmt::Display for InvalidCurrency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a currency code is three capital letters")
+    }
+}
+
+impl Error for InvalidCurrency {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_three_capitals_are_a_code() {
+        assert_eq!("USD".parse(), Ok(Currency::USD));
+        assert_eq!(
+            "EUR".parse::<Currency>().map(|c| c.to_string()),
+            Ok("EUR".into())
+        );
+        for wrong in ["", "US", "usd", "USDT", "U1D", "€"] {
+            assert_eq!(wrong.parse::<Currency>(), Err(InvalidCurrency), "{wrong}");
+        }
+    }
+}

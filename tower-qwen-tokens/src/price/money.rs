@@ -1,0 +1,210 @@
+use std::{error::Error, fmt, str::FromStr};
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use super::Currency;
+
+const DECIMALS: u32 = 12;
+const UNIT: i128 = 10_i128.pow(DECIMALS);
+
+/// An exact amount: a whole number of pico-units (10⁻¹²) of its currency. Arithmetic saturates.
+///
+/// Written and read as `0.001234 USD`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Money {
+    pico: i128,
+    currency: Currency,
+}
+
+/// A text that is no amount: `<digits>[.<up to 12 digits>] <CODE>` is expected, with an optional sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidMoney;
+
+impl Money {
+    /// An amount in pico-units: `1_000_000_000_000` is one dollar, yuan, …
+    #[must_use]
+    pub const fn from_pico(pico: i128, currency: Currency) -> Self {
+        Self { pico, currency }
+    }
+
+    /// Nothing, in this currency.
+    #[must_use]
+    pub const fn zero(currency: Currency) -> Self {
+        Self::from_pico(0, currency)
+    }
+
+    /// The amount in pico-units.
+    #[must_use]
+    pub const fn pico(self) -> i128 {
+        self.pico
+    }
+
+    /// The currency.
+    #[must_use]
+    pub const fn currency(self) -> Currency {
+        self.currency
+    }
+
+    /// The sum; `None` where the currencies differ.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Option<Self> {
+        (self.currency == other.currency)
+            .then(|| Self::from_pico(self.pico.saturating_add(other.pico), self.currency))
+    }
+
+    /// The amount without its currency, in decimals.
+    #[must_use]
+    pub fn amount(self) -> String {
+        let whole = self.pico.unsigned_abs() / UNIT.unsigned_abs();
+        let rest = self.pico.unsigned_abs() % UNIT.unsigned_abs();
+        let sign = if self.pico < 0 { "-" } else { "" };
+        if rest == 0 {
+            return format!("{sign}{whole}");
+        }
+        let digits = format!("{rest:012}");
+        format!("{sign}{whole}.{}", digits.trim_end_matches('0'))
+    }
+
+    /// Reads decimals such as `0.25`.
+    pub(super) fn parse_amount(text: &str, currency: Currency) -> Result<Self, InvalidMoney> {
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text),
+        };
+        let (whole, fraction) = match digits.split_once('.') {
+            Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
+            Some(_) => return Err(InvalidMoney),
+            None => (digits, ""),
+        };
+        let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty()
+            || fraction.len() > DECIMALS as usize
+            || !plain(whole)
+            || !plain(fraction)
+        {
+            return Err(InvalidMoney);
+        }
+        let whole: i128 = whole.parse().map_err(|_| InvalidMoney)?;
+        let fraction: i128 = format!("{fraction:0<12}")
+            .parse()
+            .map_err(|_| InvalidMoney)?;
+        let pico = whole
+            .checked_mul(UNIT)
+            .and_then(|pico| pico.checked_add(fraction))
+            .ok_or(InvalidMoney)?;
+        Ok(Self::from_pico(
+            if negative { -pico } else { pico },
+            currency,
+        ))
+    }
+}
+
+impl FromStr for Money {
+    type Err = InvalidMoney;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (amount, code) = text.split_once(' ').ok_or(InvalidMoney)?;
+        Self::parse_amount(amount, code.parse().map_err(|_| InvalidMoney)?)
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.amount(), self.currency)
+    }
+}
+
+impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Money", 2)?;
+        object.serialize_field("amount", &self.amount())?;
+        object.serialize_field("currency", &self.currency)?;
+        object.end()
+    }
+}
+
+impl fmt::Display for InvalidMoney {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an amount is written as decimals and a currency code, such as `0.25 USD`")
+    }
+}
+
+impl Error for InvalidMoney {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<i128> {
+        text.parse::<Money>().ok().map(Money::pico)
+    }
+
+    #[test]
+    fn reads_decimals_exactly() {
+        assert_eq!(read("1 USD"), Some(1_000_000_000_000));
+        assert_eq!(read("0.2 CNY"), Some(200_000_000_000));
+        assert_eq!(read("-0.000000000001 USD"), Some(-1));
+    }
+
+    #[test]
+    fn refuses_what_is_no_amount() {
+        for wrong in [
+            "",
+            "1",
+            "USD",
+            "1. USD",
+            ".5 USD",
+            "1,5 USD",
+            "+1 USD",
+            "1e3 USD",
+            "--1 USD",
+            "1  USD",
+            "1 usd",
+            "0.0000000000001 USD",
+            "999999999999999999999999999999999999999 USD",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn writes_the_shortest_decimals() {
+        for (pico, text) in [
+            (0, "0 USD"),
+            (1_234_000_000, "0.001234 USD"),
+            (1_500_000_000_000, "1.5 USD"),
+            (-1, "-0.000000000001 USD"),
+            (20_000_000_000_000, "20 USD"),
+        ] {
+            assert_eq!(Money::from_pico(pico, Currency::USD).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn currencies_do_not_mix_and_sums_saturate() {
+        let dollar = Money::from_pico(1, Currency::USD);
+        assert_eq!(dollar.plus(Money::zero(Currency::CNY)), None);
+        assert_eq!(dollar.plus(dollar).map(Money::pico), Some(2));
+        let most = Money::from_pico(i128::MAX, Currency::USD);
+        assert_eq!(most.plus(dollar), Some(most));
+        assert!(
+            Money::from_pico(i128::MIN, Currency::USD)
+                .to_string()
+                .starts_with('-')
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_again(pico in -(10_i128.pow(30))..10_i128.pow(30)) {
+            let money = Money::from_pico(pico, Currency::CNY);
+            proptest::prop_assert_eq!(money.to_string().parse::<Money>(), Ok(money));
+        }
+    }
+}

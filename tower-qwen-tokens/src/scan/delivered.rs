@@ -1,0 +1,78 @@
+/// How much text of the model passed by, answers and reasoning and arguments of tools alike.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    ascii: u64,
+    other: u64,
+}
+
+impl Delivered {
+    /// Whether no text passed by.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// A rough count of its tokens: a quarter for each ASCII character, 0.65 for each other one, rounded up.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        let twentieths = self
+            .ascii
+            .saturating_mul(5)
+            .saturating_add(self.other.saturating_mul(13));
+        twentieths.div_ceil(20)
+    }
+
+    /// Counts raw UTF-8, cut anywhere: a character counts where it begins.
+    pub(super) fn add_utf8(&mut self, bytes: &[u8]) {
+        let count =
+            |wanted: fn(u8) -> bool| bytes.iter().filter(|&&byte| wanted(byte)).count() as u64;
+        self.ascii = self.ascii.saturating_add(count(|byte| byte < 0x80));
+        self.other = self.other.saturating_add(count(|byte| byte >= 0xc0));
+    }
+
+    /// Counts a UTF-16 unit, as JSON escapes write it. Of a pair only the second counts.
+    pub(super) fn add_unit(&mut self, unit: u16) {
+        match unit {
+            0..0x80 => self.ascii = self.ascii.saturating_add(1),
+            0xd800..0xdc00 => {}
+            _ => self.other = self.other.saturating_add(1),
+        }
+    }
+
+    pub(super) fn plus(self, more: Self) -> Self {
+        Self {
+            ascii: self.ascii.saturating_add(more.ascii),
+            other: self.other.saturating_add(more.other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_count_once() {
+        let mut delivered = Delivered::default();
+        assert!(delivered.is_empty());
+        assert_eq!(delivered.tokens(), 0);
+        for byte in "ab你好🙂".bytes() {
+            delivered.add_utf8(&[byte]);
+        }
+        for unit in "x好🙂".encode_utf16() {
+            delivered.add_unit(unit);
+        }
+        assert_eq!(delivered, Delivered { ascii: 3, other: 5 });
+        assert_eq!(delivered.tokens(), 4);
+    }
+
+    #[test]
+    fn counts_saturate() {
+        let most = Delivered {
+            ascii: u64::MAX,
+            other: u64::MAX,
+        };
+        assert_eq!(most.plus(most), most);
+        assert_eq!(most.tokens(), u64::MAX.div_ceil(20));
+    }
+}

@@ -1,0 +1,36 @@
+/// The longest name that matters, in bytes.
+pub(super) const MAX: usize = 20;
+
+/// The members of an answer that matter to the scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    Usage,
+    /// Holds the whole answer in the events of the responses dialect.
+    Response,
+    /// Holds the whole answer in the first event of Anthropic's streams, and an error's text elsewhere.
+    Message,
+    /// What an error has: `error`, `code`.
+    Failure,
+    /// Why the model stopped.
+    Finish,
+    /// Text of the model.
+    Text,
+    /// A piece of text in the events of the responses dialect.
+    Delta,
+}
+
+impl Key {
+    pub(super) fn of(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"usage" => Self::Usage,
+            b"response" => Self::Response,
+            b"message" => Self::Message,
+            b"error" | b"code" => Self::Failure,
+            b"finish_reason" | b"stop_reason" => Self::Finish,
+            b"content" | b"reasoning_content" | b"text" | b"thinking" | b"arguments"
+            | b"partial_json" => Self::Text,
+            b"delta" => Self::Delta,
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,28 @@
+//! Finds usage and errors in an answer while it passes by.
+//!
+//! A [`Scanner`] is fed the bytes of a body in whatever pieces they come and looks at each byte once. Its memory is
+//! bounded whatever the body holds (the first 8 KiB of an event and a usage object of at most 16 KiB), and its findings do not
+//! depend on where the pieces are cut. It never fails: what it does not understand, it passes over.
+//!
+//! ```
+//! use tower_qwen_tokens::{Dialect, scan::Scanner};
+//!
+//! let mut scanner = Scanner::sse(Dialect::Chat);
+//! scanner.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n");
+//! scanner.push(b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,");
+//! scanner.push(b"\"completion_tokens\":1,\"total_tokens\":10}}\n\ndata: [DONE]\n\n");
+//! let scanned = scanner.finish();
+//! assert_eq!(scanned.usage.and_then(|usage| usage.total()), Some(10));
+//! assert!(scanned.is_final);
+//! ```
+
+mod capture;
+mod delivered;
+mod json;
+mod key;
+mod place;
+mod scanner;
+mod sse;
+
+pub use delivered::Delivered;
+pub use scanner::{Scanned, Scanner};

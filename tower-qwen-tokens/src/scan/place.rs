@@ -1,0 +1,126 @@
+use super::{
+    json::Text,
+    key::{self, Key},
+};
+
+/// Where in a document the next byte stands.
+#[derive(Default)]
+pub(super) struct Place {
+    pub(super) depth: u32,
+    pub(super) token: Token,
+    /// The last string that may be a key.
+    pub(super) name: Name,
+    /// The member whose value stands here or comes next.
+    pub(super) member: Option<Key>,
+    /// The top-level member whose object is open.
+    pub(super) section: Option<Key>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Token {
+    #[default]
+    Between,
+    String(Within),
+    Escape(Within),
+    Unicode {
+        within: Within,
+        digits: u8,
+        unit: u16,
+    },
+}
+
+/// What becomes of a string's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    /// Kept as far as names that matter are long.
+    Name,
+    /// Counted.
+    Text,
+    Passed,
+}
+
+#[derive(Default)]
+pub(super) struct Name {
+    bytes: [u8; key::MAX],
+    /// How long the string is; beyond the array only this is known.
+    len: usize,
+}
+
+impl Place {
+    pub(super) fn is_usage(&self) -> bool {
+        self.member == Some(Key::Usage)
+            && match self.depth {
+                1 => true,
+                2 => matches!(self.section, Some(Key::Response | Key::Message)),
+                _ => false,
+            }
+    }
+
+    pub(super) fn is_failure(&self) -> bool {
+        self.member == Some(Key::Failure)
+            && match self.depth {
+                1 => true,
+                2 => self.section == Some(Key::Response),
+                _ => false,
+            }
+    }
+
+    pub(super) fn string_begins(&mut self, text: Text) -> Within {
+        let counted = match self.member {
+            None | Some(Key::Finish) => {
+                self.name.len = 0;
+                return Within::Name;
+            }
+            Some(Key::Text) => text != Text::Deltas,
+            Some(Key::Delta) => text == Text::Deltas,
+            Some(_) => false,
+        };
+        if counted {
+            Within::Text
+        } else {
+            Within::Passed
+        }
+    }
+
+    pub(super) fn open(&mut self, byte: u8) {
+        if self.depth == 1 {
+            self.section = self.member.filter(|_| byte == b'{');
+        }
+        self.depth = self.depth.saturating_add(1);
+        self.forget();
+    }
+
+    pub(super) fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        if self.depth <= 1 {
+            self.section = None;
+        }
+        self.forget();
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.member = None;
+    }
+}
+
+impl Name {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let from = self.len.min(key::MAX);
+        let kept = bytes.len().min(key::MAX - from);
+        self.bytes[from..from + kept].copy_from_slice(&bytes[..kept]);
+        self.len = self.len.saturating_add(bytes.len());
+    }
+
+    /// Makes it equal to no name, as it holds an escape.
+    pub(super) fn spoil(&mut self) {
+        self.len = usize::MAX;
+    }
+
+    pub(super) fn is(&self, name: &[u8]) -> bool {
+        self.bytes.get(..self.len) == Some(name)
+    }
+
+    pub(super) fn key(&self) -> Option<Key> {
+        self.bytes.get(..self.len).and_then(Key::of)
+    }
+}

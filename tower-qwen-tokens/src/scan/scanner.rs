@@ -1,0 +1,201 @@
+use std::fmt;
+
+use http::{
+    HeaderMap,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
+
+use crate::{Dialect, Usage, Verdict};
+
+use super::{
+    delivered::Delivered,
+    json::{Event, Found, Json, Text},
+    sse::Sse,
+};
+
+/// Reads one answer's body as it passes by; see the [module docs](super).
+pub struct Scanner(Kind);
+
+/// What a [`Scanner`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Scanned {
+    /// The usage stated last; `None` where none was stated.
+    pub usage: Option<Usage>,
+    /// Whether that usage is of the whole answer, rather than of what had been generated when a stream broke off.
+    pub is_final: bool,
+    /// The first error inside the body.
+    pub verdict: Option<Verdict>,
+    /// Text of the model that passed by.
+    pub delivered: Delivered,
+}
+
+enum Kind {
+    Json(Json),
+    Sse(Sse),
+}
+
+impl Scanner {
+    /// For a body that is one JSON document.
+    #[must_use]
+    pub fn json() -> Self {
+        Self(Kind::Json(Json::new(Text::Parts)))
+    }
+
+    /// For a stream of server-sent events in this dialect.
+    #[must_use]
+    pub fn sse(dialect: Dialect) -> Self {
+        let text = match dialect {
+            Dialect::Responses => Text::Deltas,
+            dialect if dialect.is_native() => Text::Repeated,
+            _ => Text::Parts,
+        };
+        Self(Kind::Sse(Sse::new(text)))
+    }
+
+    /// For an answer with these headers; `None` where its body cannot be read: neither JSON nor a stream of events, or
+    /// compressed.
+    #[must_use]
+    pub fn for_response(headers: &HeaderMap, dialect: Dialect) -> Option<Self> {
+        let plain = |value: &http::HeaderValue| {
+            value
+                .as_bytes()
+                .trim_ascii()
+                .eq_ignore_ascii_case(b"identity")
+        };
+        if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+            return None;
+        }
+        let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let media_type = media_type.split(';').next()?.trim().to_ascii_lowercase();
+        match &*media_type {
+            "text/event-stream" => Some(Self::sse(dialect)),
+            "application/json" => Some(Self::json()),
+            other if other.starts_with("application/") && other.ends_with("+json") => {
+                Some(Self::json())
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads the next bytes of the body.
+    pub fn push(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            Kind::Json(json) => json.push(bytes),
+            Kind::Sse(sse) => sse.push(bytes),
+        }
+    }
+
+    /// Whether it reads a stream in which text of the model has already passed by.
+    #[must_use]
+    pub fn has_streamed(&self) -> bool {
+        match &self.0 {
+            Kind::Json(_) => false,
+            Kind::Sse(sse) => !sse.json().text_so_far().is_empty(),
+        }
+    }
+
+    /// What was found, at the end of the body or wherever it broke off.
+    #[must_use]
+    pub fn finish(self) -> Scanned {
+        match self.0 {
+            Kind::Json(mut json) => {
+                let verdict = json.end_document(Event::default());
+                Scanned::new(json.into_found(), verdict, true)
+            }
+            Kind::Sse(sse) => {
+                let (json, verdict, done) = sse.finish();
+                Scanned::new(json.into_found(), verdict, done)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.0 {
+            Kind::Json(_) => "json",
+            Kind::Sse(_) => "sse",
+        };
+        f.debug_tuple("Scanner").field(&kind).finish()
+    }
+}
+
+impl Scanned {
+    fn new(found: Found, verdict: Option<Verdict>, whole: bool) -> Self {
+        let usage = found
+            .usage
+            .map(|usage| usage.into_usage())
+            .filter(|usage| !usage.is_empty());
+        Self {
+            usage,
+            is_final: usage.is_some() && (whole || found.usage_is_whole || found.finished),
+            verdict,
+            delivered: found.delivered,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::{capture::MAX_USAGE, json::MAX_HEAD};
+
+    /// Twice what is kept, since a growing buffer may double.
+    const BOUND: usize = 2 * (MAX_HEAD + MAX_USAGE);
+
+    fn retained(scanner: &Scanner) -> usize {
+        match &scanner.0 {
+            Kind::Json(json) => json.retained(),
+            Kind::Sse(sse) => sse.json().retained(),
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_comes() {
+        let endless: [(&str, &str); 12] = [
+            ("{\"a\":\"", "x"),
+            ("{\"content\":\"", "你"),
+            ("{\"usage\":{\"a\":\"", "x"),
+            ("{\"usage\":", "{\"usage\":"),
+            ("{\"error\":{\"message\":\"", "x"),
+            ("\"", "name"),
+            ("", "["),
+            ("", "{\"usage\":{}}"),
+            ("{", "\"usage\":{\"total_tokens\":1},"),
+            ("", " "),
+            ("", "1"),
+            ("\"", "\\u00e9"),
+        ];
+        for frame in ["", "data: ", "data: {}\n\n:", "event: ", "id: ", "field"] {
+            for (start, repeated) in endless {
+                let mut scanner = if frame.is_empty() {
+                    Scanner::json()
+                } else {
+                    Scanner::sse(Dialect::Chat)
+                };
+                scanner.push(frame.as_bytes());
+                scanner.push(start.as_bytes());
+                let chunk = repeated.repeat(65_536 / repeated.len());
+                for _ in 0..8 {
+                    scanner.push(chunk.as_bytes());
+                    assert!(retained(&scanner) <= BOUND, "{frame}{start}{repeated}…");
+                }
+                let _ = scanner.finish();
+            }
+        }
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_events() {
+        let mut scanner = Scanner::sse(Dialect::Chat);
+        for _ in 0..10_000 {
+            scanner.push(b"data: {\"choices\":[],\"usage\":{\"total_tokens\":7}}\n\n");
+        }
+        assert!(retained(&scanner) <= 1_024);
+        assert_eq!(
+            scanner.finish().usage.and_then(|usage| usage.total()),
+            Some(7)
+        );
+    }
+}

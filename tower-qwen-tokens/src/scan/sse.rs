@@ -1,0 +1,207 @@
+use crate::Verdict;
+
+use super::json::{Event, Json, Text};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const DONE: &[u8] = b"[DONE]";
+/// A comment in which DashScope tells an event's status.
+const STATUS: &[u8] = b"HTTP_STATUS/";
+const MAX_SHORT: usize = 32;
+
+/// Scans a stream of server-sent events: takes the framing off and hands each event's data on as it comes.
+pub(super) struct Sse {
+    json: Json,
+    line: Line,
+    /// The name of the line's field, or the value of a short one.
+    short: Short,
+    after_carriage_return: bool,
+    /// How much of a byte order mark has passed; `None` once something else has.
+    mark: Option<usize>,
+    event: Event,
+    has_data: bool,
+    verdict: Option<Verdict>,
+    done: bool,
+}
+
+/// Where in a line the next byte stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Field,
+    /// After the colon, where one space may stand.
+    Colon(Field),
+    Value(Field),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Data,
+    Event,
+    Comment,
+    Other,
+}
+
+/// A few bytes; what is longer counts as unknown.
+#[derive(Default)]
+struct Short {
+    bytes: [u8; MAX_SHORT],
+    len: usize,
+}
+
+impl Sse {
+    pub(super) fn new(text: Text) -> Self {
+        Self {
+            json: Json::new(text),
+            line: Line::Field,
+            short: Short::default(),
+            after_carriage_return: false,
+            mark: Some(0),
+            event: Event::default(),
+            has_data: false,
+            verdict: None,
+            done: false,
+        }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let mut rest = self.skip_mark(bytes);
+        while !rest.is_empty() {
+            rest = &rest[self.step(rest)..];
+        }
+    }
+
+    /// Ends the stream; an event that no blank line has closed counts as well.
+    pub(super) fn finish(mut self) -> (Json, Option<Verdict>, bool) {
+        if self.line != Line::Field || !self.short.is_empty() {
+            self.end_line();
+        }
+        self.end_event();
+        (self.json, self.verdict, self.done)
+    }
+
+    pub(super) fn json(&self) -> &Json {
+        &self.json
+    }
+
+    fn skip_mark<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some(passed) = self.mark else {
+            return bytes;
+        };
+        let same = bytes
+            .iter()
+            .zip(&BYTE_ORDER_MARK[passed..])
+            .take_while(|(byte, mark)| byte == mark)
+            .count();
+        let passed = passed + same;
+        let is_over = passed == BYTE_ORDER_MARK.len() || same < bytes.len();
+        self.mark = (!is_over).then_some(passed);
+        &bytes[same..]
+    }
+
+    fn step(&mut self, bytes: &[u8]) -> usize {
+        if std::mem::take(&mut self.after_carriage_return) && bytes[0] == b'\n' {
+            return 1;
+        }
+        match self.line {
+            Line::Field => self.field(bytes[0]),
+            Line::Colon(field) => {
+                self.line = Line::Value(field);
+                usize::from(bytes[0] == b' ')
+            }
+            Line::Value(field) => self.value(field, bytes),
+        }
+    }
+
+    fn field(&mut self, byte: u8) -> usize {
+        match byte {
+            b'\n' | b'\r' => self.line_break(byte),
+            b':' => {
+                self.line = Line::Colon(self.begin_value());
+            }
+            _ => self.short.push(&[byte]),
+        }
+        1
+    }
+
+    fn begin_value(&mut self) -> Field {
+        let field = match self.short.get() {
+            Some(b"data") => Field::Data,
+            Some(b"event") => Field::Event,
+            Some(b"") => Field::Comment,
+            _ => Field::Other,
+        };
+        self.short.len = 0;
+        if field == Field::Data && std::mem::replace(&mut self.has_data, true) {
+            self.json.push(b"\n");
+        }
+        field
+    }
+
+    fn value(&mut self, field: Field, bytes: &[u8]) -> usize {
+        let end = bytes.iter().position(|&byte| matches!(byte, b'\n' | b'\r'));
+        let value = &bytes[..end.unwrap_or(bytes.len())];
+        match field {
+            Field::Data => self.json.push(value),
+            Field::Event | Field::Comment => self.short.push(value),
+            Field::Other => {}
+        }
+        match end {
+            Some(at) => {
+                self.line_break(bytes[at]);
+                at + 1
+            }
+            None => bytes.len(),
+        }
+    }
+
+    fn line_break(&mut self, byte: u8) {
+        self.after_carriage_return = byte == b'\r';
+        if self.line == Line::Field && self.short.is_empty() {
+            self.end_event();
+        } else {
+            self.end_line();
+        }
+    }
+
+    fn end_line(&mut self) {
+        let short = self.short.get().unwrap_or_default();
+        match self.line {
+            Line::Value(Field::Event) => self.event.is_error = short == b"error",
+            Line::Value(Field::Comment) => {
+                if let Some(status) = short.strip_prefix(STATUS) {
+                    self.event.status = std::str::from_utf8(status.trim_ascii())
+                        .ok()
+                        .and_then(|text| text.parse().ok());
+                }
+            }
+            _ => {}
+        }
+        self.short.len = 0;
+        self.line = Line::Field;
+    }
+
+    fn end_event(&mut self) {
+        self.done |= self.json.head().trim_ascii() == DONE;
+        let event = std::mem::take(&mut self.event);
+        if std::mem::take(&mut self.has_data) || event.is_error {
+            let verdict = self.json.end_document(event);
+            self.verdict = self.verdict.take().or(verdict);
+        }
+    }
+}
+
+impl Short {
+    fn push(&mut self, bytes: &[u8]) {
+        let from = self.len.min(MAX_SHORT);
+        let kept = bytes.len().min(MAX_SHORT - from);
+        self.bytes[from..from + kept].copy_from_slice(&bytes[..kept]);
+        self.len = self.len.saturating_add(bytes.len());
+    }
+
+    fn get(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.len)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
