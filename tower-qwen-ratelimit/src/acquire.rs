@@ -1,0 +1,162 @@
+//! The wait for one's turn.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+use tower_qwen_tokens::{
+    Deadline,
+    clock::{self, Instant},
+};
+
+use crate::{
+    account::{Account, Ask, Entered, Latest, Turn},
+    cost::Cost,
+    error::{RejectKind, Rejected},
+    queue::Ticket,
+    reservation::Reservation,
+};
+
+pin_project! {
+    /// Waits until the account has room for the call; see [`Limiter::acquire`](crate::Limiter::acquire).
+    ///
+    /// Calls go in the order of their arrival. Only the head of the queue holds a timer.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`], at the first poll and before anything is reserved: the call costs more than a whole window, the
+    /// predicted wait passes [`Acquire::max_wait`] or the deadline, or too many calls are waiting.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits it leaves the queue, and whoever is next looks again. Nothing is reserved until it is done.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Acquire {
+        account: Arc<Account>,
+        ask: Ask,
+        ticket: Option<Ticket>,
+        #[pin]
+        timer: Option<Sleep>,
+    }
+
+    impl PinnedDrop for Acquire {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(ticket) = this.ticket.take() {
+                this.account.leave(ticket);
+            }
+        }
+    }
+}
+
+impl Acquire {
+    pub(crate) fn new(account: Arc<Account>, cost: Cost) -> Self {
+        Self {
+            account,
+            ask: Ask {
+                cost,
+                arrived: clock::now(),
+                latest: None,
+            },
+            ticket: None,
+            timer: None,
+        }
+    }
+
+    /// When the call arrived first: a retried call keeps that place. Default: now.
+    pub fn arrived(mut self, arrived: Instant) -> Self {
+        self.ask.arrived = arrived;
+        self
+    }
+
+    /// The longest wait; a call whose predicted wait is longer is refused at once. Default: none.
+    pub fn max_wait(self, max_wait: Duration) -> Self {
+        match clock::now().checked_add(max_wait) {
+            Some(at) => self.latest(Latest {
+                at,
+                kind: RejectKind::MaxWait,
+            }),
+            None => self,
+        }
+    }
+
+    /// When the caller stops waiting; a call whose turn would come later is refused at once. Default: never.
+    pub fn deadline(self, deadline: Deadline) -> Self {
+        self.latest(Latest {
+            at: deadline.instant(),
+            kind: RejectKind::Deadline,
+        })
+    }
+
+    fn latest(mut self, latest: Latest) -> Self {
+        if self.ask.latest.is_none_or(|other| latest.at < other.at) {
+            self.ask.latest = Some(latest);
+        }
+        self
+    }
+}
+
+impl Future for Acquire {
+    type Output = Result<Reservation, Rejected>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let now = clock::now();
+        let mut turn = match *this.ticket {
+            Some(ticket) => this.account.turn(ticket, this.ask, now, cx.waker()),
+            None => match this.account.enter(this.ask, now, cx.waker())? {
+                Entered::Admitted(charge) => Turn::Admitted(charge),
+                Entered::Queued(ticket, turn) => {
+                    *this.ticket = Some(ticket);
+                    turn
+                }
+            },
+        };
+        loop {
+            match turn {
+                Turn::Admitted(charge) => {
+                    *this.ticket = None;
+                    let reservation = Reservation::new(this.account.clone(), charge);
+                    return Poll::Ready(Ok(reservation));
+                }
+                Turn::Behind => {
+                    this.timer.set(None);
+                    return Poll::Pending;
+                }
+                Turn::HeadUntil(at) => {
+                    match this.timer.as_mut().as_pin_mut() {
+                        Some(timer) if timer.deadline() == at => {}
+                        Some(timer) => timer.reset(at),
+                        None => this.timer.set(Some(tokio::time::sleep_until(at))),
+                    }
+                    let Some(timer) = this.timer.as_mut().as_pin_mut() else {
+                        return Poll::Pending;
+                    };
+                    std::task::ready!(timer.poll(cx));
+                    let Some(ticket) = *this.ticket else {
+                        return Poll::Pending;
+                    };
+                    turn = this
+                        .account
+                        .turn(ticket, this.ask, clock::now(), cx.waker());
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Acquire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire")
+            .field("ask", &self.ask)
+            .field("queued", &self.ticket.is_some())
+            .finish_non_exhaustive()
+    }
+}

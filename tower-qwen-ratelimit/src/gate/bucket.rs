@@ -1,0 +1,161 @@
+use super::{NEVER, Nanos};
+
+/// A bucket that refills evenly and may owe.
+///
+/// The level is kept in amount x nanoseconds of the window, so that refilling is exact: in one nanosecond it gains
+/// `rate` units, and one request or token is worth `window` units.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    level: i128,
+    capacity: i128,
+    /// Amount per window.
+    rate: u64,
+    window: u64,
+    at: Nanos,
+}
+
+impl Bucket {
+    /// An empty bucket that gains `rate` per `window` nanoseconds and holds at most `capacity` (at least 1).
+    pub(crate) fn empty(rate: u64, window: u64, capacity: u64, now: Nanos) -> Self {
+        let window = window.max(1);
+        Self {
+            level: 0,
+            capacity: units(capacity.max(1), window),
+            rate,
+            window,
+            at: now,
+        }
+    }
+
+    /// Refills up to `now`.
+    pub(crate) fn advance(&mut self, now: Nanos) {
+        let gained = units(self.rate, now.saturating_sub(self.at));
+        self.level = self.level.saturating_add(gained).min(self.capacity);
+        self.at = self.at.max(now);
+    }
+
+    /// Takes `amount`; the level may fall below nothing.
+    pub(crate) fn take(&mut self, amount: u64) {
+        self.level = self.level.saturating_sub(units(amount, self.window));
+    }
+
+    /// Gives `amount` back; what the bucket cannot hold is lost.
+    pub(crate) fn give(&mut self, amount: u64) {
+        self.level = self
+            .level
+            .saturating_add(units(amount, self.window))
+            .min(self.capacity);
+    }
+
+    /// The first instant at which `amount` may go. An amount above the capacity goes when the bucket is full, and then
+    /// owes the rest.
+    pub(crate) fn ready_at(&self, amount: u64) -> Nanos {
+        self.reaches(units(amount, self.window).min(self.capacity))
+    }
+
+    /// The first instant at which `amount` has flowed in beyond what is owed, the capacity left aside.
+    pub(crate) fn served_at(&self, amount: u64) -> Nanos {
+        self.reaches(units(amount, self.window))
+    }
+
+    /// Changes the rate from now on. Call [`Bucket::advance`] first.
+    pub(crate) fn set_rate(&mut self, rate: u64) {
+        self.rate = rate;
+    }
+
+    /// Whole requests or tokens in the bucket; negative while it owes.
+    pub(crate) fn level(&self) -> i64 {
+        let whole = self.level.div_euclid(i128::from(self.window));
+        i64::try_from(whole).unwrap_or(if whole < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    fn reaches(&self, level: i128) -> Nanos {
+        let missing = level.saturating_sub(self.level);
+        if missing <= 0 {
+            return self.at;
+        }
+        if self.rate == 0 {
+            return NEVER;
+        }
+        let wait = missing.unsigned_abs().div_ceil(u128::from(self.rate));
+        u64::try_from(wait).map_or(NEVER, |wait| self.at.saturating_add(wait))
+    }
+}
+
+fn units(amount: u64, nanos: u64) -> i128 {
+    i128::try_from(u128::from(amount) * u128::from(nanos)).unwrap_or(i128::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn starts_empty_and_refills_evenly() {
+        let mut bucket = Bucket::empty(60, 60 * SECOND, 10, 0);
+        assert_eq!(bucket.ready_at(0), 0);
+        assert_eq!(bucket.ready_at(1), SECOND);
+        bucket.advance(SECOND - 1);
+        assert_eq!(bucket.level(), 0);
+        bucket.advance(SECOND);
+        assert_eq!(bucket.level(), 1);
+        bucket.advance(3600 * SECOND);
+        assert_eq!(bucket.level(), 10);
+    }
+
+    #[test]
+    fn an_amount_above_the_capacity_waits_for_a_full_bucket_and_owes_the_rest() {
+        let mut bucket = Bucket::empty(60, 60 * SECOND, 10, 0);
+        assert_eq!(bucket.ready_at(50), 10 * SECOND);
+        bucket.advance(10 * SECOND);
+        bucket.take(50);
+        assert_eq!(bucket.level(), -40);
+        assert_eq!(bucket.ready_at(1), 51 * SECOND);
+        assert_eq!(bucket.served_at(20), 70 * SECOND);
+    }
+
+    #[test]
+    fn a_rate_of_nothing_never_serves() {
+        let bucket = Bucket::empty(0, SECOND, 10, 0);
+        assert_eq!(bucket.ready_at(1), NEVER);
+        assert_eq!(bucket.ready_at(0), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_overflows(
+            rate: u64, window: u64, capacity: u64, steps in prop::collection::vec((any::<u64>(), any::<u64>(), 0..3u8), 0..20)
+        ) {
+            let mut bucket = Bucket::empty(rate, window, capacity, 0);
+            for (now, amount, action) in steps {
+                bucket.advance(now);
+                match action {
+                    0 => bucket.take(amount),
+                    1 => bucket.give(amount),
+                    _ => { bucket.set_rate(amount); }
+                }
+                prop_assert!(bucket.ready_at(amount) >= bucket.at);
+                prop_assert!(bucket.served_at(amount) >= bucket.ready_at(amount));
+                prop_assert!(bucket.level <= bucket.capacity);
+            }
+        }
+
+        #[test]
+        fn the_stated_instant_is_the_first_that_fits(
+            rate in 1..1_000_000u64, window in 1..100 * SECOND, capacity in 1..10_000u64, owed in 0..10_000u64, amount in 1..10_000u64
+        ) {
+            let mut bucket = Bucket::empty(rate, window, capacity, 0);
+            bucket.take(owed);
+            let at = bucket.ready_at(amount);
+            let need = units(amount, window).min(bucket.capacity);
+            bucket.advance(at.saturating_sub(1));
+            prop_assert!(at == 0 || bucket.level < need);
+            bucket.advance(at);
+            prop_assert!(bucket.level >= need);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use crate::{
+    feedback::Share,
+    gate::{Bucket, Nanos, Slot, Window},
+    quota::Quota,
+    snapshot::GateSnapshot,
+};
+
+/// One dimension: an even flow, and never more than the quota in any window.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    quota: u64,
+    bucket: Option<Bucket>,
+    window: Window,
+    share: Share,
+}
+
+impl Gate {
+    pub(crate) fn new(quota: &Quota, amount: u64, now: Nanos) -> Self {
+        let length = quota.window_nanos();
+        let usable = quota.usable(amount);
+        let burst = u128::from(usable) * u128::from(quota.burst_nanos()) / u128::from(length);
+        let bucket = quota
+            .is_smooth()
+            .then(|| Bucket::empty(usable, length, u64::try_from(burst).unwrap_or(usable), now));
+        let mut window = Window::new(length);
+        window.advance(now);
+        Self {
+            quota: usable,
+            bucket,
+            window,
+            share: Share::full(length, now),
+        }
+    }
+
+    pub(crate) fn advance(&mut self, now: Nanos) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.advance(now);
+        }
+        self.window.advance(now);
+        if self.share.advance(now) {
+            self.set_rate();
+        }
+    }
+
+    /// The quota of a window, less the headroom.
+    pub(crate) fn usable(&self) -> u64 {
+        self.quota
+    }
+
+    /// The part of it that may be used at present.
+    pub(crate) fn allowed(&self) -> u64 {
+        self.share.of(self.quota)
+    }
+
+    /// A throttle named this dimension.
+    pub(crate) fn slow(&mut self) {
+        self.share.cut();
+        self.set_rate();
+    }
+
+    fn set_rate(&mut self) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.set_rate(self.share.of(self.quota));
+        }
+    }
+
+    /// The first instant at which `amount` may go.
+    pub(crate) fn ready_at(&self, now: Nanos, amount: u64) -> Nanos {
+        let quota = self.allowed().max(amount);
+        let bucket = self
+            .bucket
+            .as_ref()
+            .map_or(now, |bucket| bucket.ready_at(amount));
+        bucket.max(self.window.ready_at(now, amount, quota))
+    }
+
+    /// The instant at which `amount` will go behind `ahead`, at today's rate.
+    pub(crate) fn predicted(&self, now: Nanos, ahead: u64, amount: u64) -> Nanos {
+        let quota = self.allowed().max(amount).max(1);
+        let all = ahead.saturating_add(amount);
+        match &self.bucket {
+            Some(bucket) => bucket
+                .served_at(ahead)
+                .max(bucket.ready_at(amount))
+                .max(self.window.ready_at(now, all.min(quota), quota)),
+            None => {
+                let windows = all.saturating_sub(1) / quota;
+                self.window
+                    .ready_at(now, all - windows * quota, quota)
+                    .saturating_add(windows.saturating_mul(self.window.length()))
+            }
+        }
+    }
+
+    /// Charges `amount` now and says where.
+    pub(crate) fn take(&mut self, amount: u64) -> Slot {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(amount);
+        }
+        self.window.charge(amount)
+    }
+
+    /// What was charged as `charged` turned out to be `actual`.
+    pub(crate) fn correct(&mut self, slot: Slot, charged: u64, actual: u64) {
+        if let Some(bucket) = &mut self.bucket {
+            match charged.checked_sub(actual) {
+                Some(refund) => bucket.give(refund),
+                None => bucket.take(actual - charged),
+            }
+        }
+        self.window.correct(slot, charged, actual);
+    }
+
+    /// Moves a charge to the present slot.
+    pub(crate) fn redate(&mut self, slot: Slot, amount: u64) -> Slot {
+        self.window.refund(slot, amount);
+        self.window.charge(amount)
+    }
+
+    /// The instant at which the bucket is full and begins to lose what flows in.
+    #[cfg(test)]
+    pub(crate) fn fills_at(&self) -> Nanos {
+        self.bucket
+            .as_ref()
+            .map_or(crate::gate::NEVER, |bucket| bucket.ready_at(u64::MAX))
+    }
+
+    pub(crate) fn snapshot(&self) -> GateSnapshot {
+        GateSnapshot {
+            quota: self.quota,
+            used: self.window.sum(),
+            level: self.bucket.as_ref().map(Bucket::level),
+            share_percent: self.share.percent(),
+        }
+    }
+}

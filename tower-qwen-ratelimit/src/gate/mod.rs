@@ -1,0 +1,17 @@
+//! Pure arithmetic of the gates: integers, no clock, rounded against us.
+//!
+//! Time is given as nanoseconds since an epoch of the account's own ([`Nanos`]); amounts are requests or tokens.
+
+mod bucket;
+mod dimension;
+mod window;
+
+pub(crate) use bucket::Bucket;
+pub(crate) use dimension::Gate;
+pub(crate) use window::{Slot, Window};
+
+/// Nanoseconds since the account's epoch.
+pub(crate) type Nanos = u64;
+
+/// An instant that never comes.
+pub(crate) const NEVER: Nanos = Nanos::MAX;

@@ -1,0 +1,232 @@
+use super::{NEVER, Nanos};
+
+const SLOTS: usize = 128;
+
+/// The slot in which an amount was charged: its number since the epoch.
+pub(crate) type Slot = u64;
+
+/// What was charged during the last window, in a ring of 128 slots.
+///
+/// A slot counts until a whole window has passed since its *end*: an amount leaves up to one slot late, never early.
+#[derive(Debug)]
+pub(crate) struct Window {
+    slots: Box<[u64; SLOTS]>,
+    sum: u128,
+    newest: Slot,
+    /// Nanoseconds of one slot: 127 slots are at least one window, and one more is being filled.
+    width: u64,
+    length: u64,
+}
+
+impl Window {
+    pub(crate) fn new(length: u64) -> Self {
+        let length = length.max(1);
+        Self {
+            slots: Box::new([0; SLOTS]),
+            sum: 0,
+            newest: 0,
+            width: length.div_ceil(SLOTS as u64 - 1),
+            length,
+        }
+    }
+
+    /// Lets go what has left the window by `now`.
+    pub(crate) fn advance(&mut self, now: Nanos) {
+        let newest = now / self.width;
+        let passed = newest.saturating_sub(self.newest);
+        if passed >= SLOTS as u64 {
+            self.slots.fill(0);
+            self.sum = 0;
+        } else {
+            for slot in self.newest + 1..=self.newest + passed {
+                let left = std::mem::take(&mut self.slots[index(slot)]);
+                self.sum -= u128::from(left);
+            }
+        }
+        self.newest = self.newest.max(newest);
+    }
+
+    /// Charges `amount` now and says where.
+    pub(crate) fn charge(&mut self, amount: u64) -> Slot {
+        self.add(self.newest, amount);
+        self.newest
+    }
+
+    /// Charges `amount` to an earlier slot; nothing once that slot has left.
+    pub(crate) fn add(&mut self, slot: Slot, amount: u64) {
+        if self.holds(slot) {
+            let value = &mut self.slots[index(slot)];
+            let before = *value;
+            *value = before.saturating_add(amount);
+            self.sum += u128::from(*value - before);
+        }
+    }
+
+    /// Gives `amount` back to the slot of its charge; nothing once that slot has left.
+    pub(crate) fn refund(&mut self, slot: Slot, amount: u64) {
+        if self.holds(slot) {
+            let value = &mut self.slots[index(slot)];
+            let before = *value;
+            *value = before.saturating_sub(amount);
+            self.sum -= u128::from(before - *value);
+        }
+    }
+
+    /// What was charged as `charged` turned out to be `actual`.
+    pub(crate) fn correct(&mut self, slot: Slot, charged: u64, actual: u64) {
+        match charged.checked_sub(actual) {
+            Some(refund) => self.refund(slot, refund),
+            None => self.add(slot, actual - charged),
+        }
+    }
+
+    /// The first instant, not before `now`, at which `amount` more keeps the sum within `quota`.
+    pub(crate) fn ready_at(&self, now: Nanos, amount: u64, quota: u64) -> Nanos {
+        let Some(room) = quota.checked_sub(amount) else {
+            return NEVER;
+        };
+        let mut sum = self.sum;
+        let mut at = now;
+        let oldest = self.newest.saturating_sub(SLOTS as u64 - 1);
+        for slot in oldest..=self.newest {
+            if sum <= u128::from(room) {
+                break;
+            }
+            let charged = self.slots[index(slot)];
+            if charged > 0 {
+                sum -= u128::from(charged);
+                at = self.leaves_at(slot);
+            }
+        }
+        at.max(now)
+    }
+
+    /// Nanoseconds of the window.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// What the window holds.
+    pub(crate) fn sum(&self) -> u64 {
+        u64::try_from(self.sum).unwrap_or(u64::MAX)
+    }
+
+    fn holds(&self, slot: Slot) -> bool {
+        slot <= self.newest && self.newest - slot < SLOTS as u64
+    }
+
+    /// The first instant at which [`Window::advance`] lets the slot go.
+    fn leaves_at(&self, slot: Slot) -> Nanos {
+        slot.saturating_add(SLOTS as u64).saturating_mul(self.width)
+    }
+}
+
+fn index(slot: Slot) -> usize {
+    (slot % SLOTS as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_amount_counts_for_a_whole_window_and_at_most_a_slot_longer() {
+        let mut window = Window::new(127_000);
+        window.advance(500);
+        window.charge(7);
+        window.advance(127_500);
+        assert_eq!(window.sum(), 7);
+        window.advance(128_000);
+        assert_eq!(window.sum(), 0);
+    }
+
+    #[test]
+    fn a_refund_goes_to_the_slot_of_its_charge_and_nothing_once_it_left() {
+        let mut window = Window::new(127_000);
+        let slot = window.charge(10);
+        window.advance(5_000);
+        window.charge(1);
+        window.refund(slot, 4);
+        assert_eq!(window.sum(), 7);
+        window.advance(128_000);
+        window.refund(slot, 6);
+        assert_eq!(window.sum(), 1);
+    }
+
+    #[test]
+    fn an_amount_above_the_quota_never_fits() {
+        let window = Window::new(1_000);
+        assert_eq!(window.ready_at(0, 11, 10), NEVER);
+        assert_eq!(window.ready_at(0, 10, 10), 0);
+    }
+
+    proptest! {
+        /// Law 2: whoever goes only at the stated instant never has more than the quota within any window.
+        #[test]
+        fn no_window_holds_more_than_the_quota(
+            length in 1..1_000_000u64,
+            quota in 1..1_000u64,
+            asks in prop::collection::vec((1..1_000u64, 0..300_000u64), 1..200),
+        ) {
+            let mut window = Window::new(length);
+            let mut now = 0;
+            let mut log: Vec<(u64, u64)> = Vec::new();
+            for (amount, pause) in asks {
+                now += pause;
+                window.advance(now);
+                let amount = amount.min(quota);
+                now = window.ready_at(now, amount, quota);
+                window.advance(now);
+                window.charge(amount);
+                log.push((now, amount));
+                let within: u64 = log.iter().filter(|(at, _)| now - at < length).map(|(_, n)| n).sum();
+                prop_assert!(within <= quota);
+            }
+        }
+
+        #[test]
+        fn the_stated_instant_is_the_first_that_fits(
+            length in 128..1_000_000u64,
+            quota in 100..1_000u64,
+            charges in prop::collection::vec((0..20_000u64, 1..50u64), 1..100),
+            amount in 1..100u64,
+        ) {
+            let mut window = Window::new(length);
+            let mut now = 0;
+            for (pause, amount) in charges {
+                now += pause;
+                window.advance(now);
+                window.charge(amount);
+            }
+            let at = window.ready_at(now, amount, quota);
+            if at > now {
+                window.advance(at - 1);
+                prop_assert!(window.sum() + amount > quota);
+            }
+            window.advance(at);
+            prop_assert!(window.sum() + amount <= quota);
+        }
+
+        #[test]
+        fn no_input_overflows(
+            length: u64, steps in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u64>(), 0..3u8), 0..30)
+        ) {
+            let mut window = Window::new(length);
+            let mut now = 0;
+            for (at, slot, amount, action) in steps {
+                now = now.max(at);
+                window.advance(now);
+                match action {
+                    0 => { window.charge(amount); }
+                    1 => window.add(slot, amount),
+                    _ => window.refund(slot, amount),
+                }
+                prop_assert!(window.ready_at(now, amount, u64::MAX) >= now);
+                let total: u128 = window.slots.iter().map(|n| u128::from(*n)).sum();
+                prop_assert_eq!(total, window.sum);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What the provider allows.
+
+use std::time::Duration;
+
+/// How the quota may be spent within its window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pacing {
+    /// Evenly, with a small burst, and never more than the quota in any window. For providers that may also count
+    /// seconds or punish sudden growth, as Model Studio does.
+    #[default]
+    Smooth,
+    /// The whole quota may go at once, but never more than it in any window. For hosts that only count minutes.
+    Window,
+}
+
+/// What is set aside for an answer while it runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reserve {
+    /// What answers really cost of late, at most the call's own ceiling.
+    #[default]
+    Expected,
+    /// The call's own ceiling, for providers that hold it themselves while the call runs.
+    Ceiling,
+}
+
+/// How much the provider allows: requests and tokens within a window.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_qwen_ratelimit::{Pacing, Quota};
+///
+/// let quota = Quota::per_minute(600, 1_000_000).headroom(5).pacing(Pacing::Window);
+/// assert_eq!(quota.requests(), 600);
+/// assert_eq!(quota.window_length(), Duration::from_secs(60));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Quota {
+    requests: u64,
+    tokens: u64,
+    window: Duration,
+    burst: Option<Duration>,
+    headroom: u8,
+    pacing: Pacing,
+    reserve: Reserve,
+}
+
+impl Quota {
+    /// So many requests and tokens (prompt and answer together) per minute.
+    pub const fn per_minute(requests: u64, tokens: u64) -> Self {
+        Self {
+            requests,
+            tokens,
+            window: Duration::from_secs(60),
+            burst: None,
+            headroom: 2,
+            pacing: Pacing::Smooth,
+            reserve: Reserve::Expected,
+        }
+    }
+
+    /// The figures of the page "Qwen2 Rate Limit and Token Usage Explained": 800 requests and 800,000 tokens a minute.
+    ///
+    /// The page prints them under each other's label (800 under tokens, 800,000 under requests); a minute with 800
+    /// tokens and 800,000 requests makes no sense, so they stand here the other way round.
+    pub const fn qwen2() -> Self {
+        Self::per_minute(800, 800_000)
+    }
+
+    /// The length of the window. Default: 60 s. At least 1 ms.
+    pub const fn window(mut self, window: Duration) -> Self {
+        self.window = if window.as_millis() == 0 {
+            Duration::from_millis(1)
+        } else {
+            window
+        };
+        self
+    }
+
+    /// How much may go at once under [`Pacing::Smooth`], as a stretch of time at the full rate. Default: a sixtieth of
+    /// the window.
+    pub const fn burst(mut self, burst: Duration) -> Self {
+        self.burst = Some(burst);
+        self
+    }
+
+    /// How much of the quota is left unused to cover what the network does to instants, in percent. Default: 2.
+    /// At most 99.
+    pub const fn headroom(mut self, percent: u8) -> Self {
+        self.headroom = if percent > 99 { 99 } else { percent };
+        self
+    }
+
+    /// How the quota may be spent within its window. Default: [`Pacing::Smooth`].
+    pub const fn pacing(mut self, pacing: Pacing) -> Self {
+        self.pacing = pacing;
+        self
+    }
+
+    /// What is set aside for an answer while it runs. Default: [`Reserve::Expected`].
+    pub const fn reserve(mut self, reserve: Reserve) -> Self {
+        self.reserve = reserve;
+        self
+    }
+
+    /// Requests per window.
+    #[must_use]
+    pub const fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Tokens per window.
+    #[must_use]
+    pub const fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// The length of the window.
+    #[must_use]
+    pub const fn window_length(&self) -> Duration {
+        self.window
+    }
+
+    pub(crate) const fn is_smooth(&self) -> bool {
+        matches!(self.pacing, Pacing::Smooth)
+    }
+
+    pub(crate) const fn holds_ceiling(&self) -> bool {
+        matches!(self.reserve, Reserve::Ceiling)
+    }
+
+    pub(crate) fn window_nanos(&self) -> u64 {
+        nanos(self.window)
+    }
+
+    pub(crate) fn burst_nanos(&self) -> u64 {
+        self.burst
+            .map_or(self.window_nanos() / 60, nanos)
+            .min(self.window_nanos())
+    }
+
+    /// `amount` less the headroom; something is left of something.
+    pub(crate) fn usable(&self, amount: u64) -> u64 {
+        let kept = u128::from(amount) * u128::from(100 - self.headroom) / 100;
+        u64::try_from(kept).unwrap_or(amount).max(amount.min(1))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_as_documented() {
+        let quota = Quota::qwen2();
+        assert_eq!((quota.requests(), quota.tokens()), (800, 800_000));
+        assert_eq!(quota.window_length(), Duration::from_secs(60));
+        assert_eq!(quota.burst_nanos(), 1_000_000_000);
+        assert_eq!(quota.usable(800_000), 784_000);
+        assert!(quota.is_smooth());
+        assert!(!quota.holds_ceiling());
+    }
+
+    #[test]
+    fn settings_out_of_range_are_brought_into_it() {
+        let quota = Quota::per_minute(1, 0).headroom(200).window(Duration::ZERO);
+        assert_eq!(quota.usable(1), 1);
+        assert_eq!(quota.usable(0), 0);
+        assert_eq!(quota.usable(1_000), 10);
+        assert_eq!(quota.window_length(), Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,47 @@
+//! What an account looks like from outside.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::key::Key;
+
+/// One account at one instant.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AccountSnapshot {
+    /// Whose account it is.
+    pub key: Key,
+    /// The requests' gate.
+    pub requests: GateSnapshot,
+    /// The tokens' gate.
+    pub tokens: GateSnapshot,
+    /// Calls that wait for their turn.
+    pub queued: usize,
+    /// Calls that were admitted and have not settled.
+    pub in_flight: u64,
+    /// Calls admitted so far, retried attempts each counted.
+    pub admitted: u64,
+    /// Tokens set aside for calls that have not settled.
+    pub reserved_tokens: u64,
+    /// Tokens of all calls that have settled.
+    pub settled_tokens: u64,
+    /// Tokens that the answer of a call without a ceiling of its own is expected to bring.
+    pub expected_output: u64,
+    /// Throttles heard, by cause.
+    pub throttled: BTreeMap<&'static str, u64>,
+    /// How long the account stays closed; zero when it is open.
+    pub closed_for: Duration,
+}
+
+/// One dimension of an account at one instant. Unit: requests or tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GateSnapshot {
+    /// The quota of a window, less the headroom.
+    pub quota: u64,
+    /// Charged within the latest window.
+    pub used: u64,
+    /// What may go at once; negative while the account owes. `None` without a bucket ([`crate::Pacing::Window`]).
+    pub level: Option<i64>,
+    /// The share of the quota in use, in percent: below 100 after a throttle.
+    pub share_percent: u8,
+}
