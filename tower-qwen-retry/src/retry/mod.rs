@@ -1,0 +1,94 @@
+//! Sends a call again when it failed for a reason that may go away by itself.
+//!
+//! # Where in the stack
+//!
+//! Outside of everything that concerns one attempt, inside of what concerns the call as a whole:
+//!
+//! ```text
+//! trace / total deadline
+//!   Retry             decides; owns the replayable request; one logical call
+//!     Admission       (tower-qwen-ratelimit) waits; charges one attempt; hears every throttle
+//!       attempt timeout
+//!         Meter       (tower-qwen-tokens)
+//!           transport its own hidden retries switched off
+//! ```
+//!
+//! The provider counts attempts, so each one has to pass Admission. Retry inside of it would step around the quota just
+//! when that is used up.
+//!
+//! # What is retried
+//!
+//! Error answers by their cause, as the [`Verdict`](tower_qwen_tokens::Verdict) states it: throttles of every kind and
+//! server errors are; bad keys, bad parameters, arrears and a used-up free tier are not, nor is the throttle that answers
+//! every call which asks for an asynchronous task of a model that has none. Errors of the inner service by
+//! their type, along the chain of sources: broken connections and timeouts are (features `hyper-1` and `tower-0-5` know
+//! the types of those crates), unknown errors are not, so that a refusal by Admission goes straight to the caller.
+//! [`RetryPolicy::retry_error`](crate::RetryPolicy::retry_error) adds rules of one's own.
+//!
+//! A call whose body was not kept is sent once: one that is no model call, one too large to hold, one declared
+//! unrepeatable. An error inside a stream whose answer has already begun is the caller's.
+//!
+//! # Throttles
+//!
+//! Where the server names a wait, the retry comes no earlier and at most a quarter of it later (50 ms at least, 5 s at
+//! most), so that callers who were told the same instant do not all come back in it. A wait of a few milliseconds is
+//! stretched by own backoff, to at most one second.
+//!
+//! Where it names none, the wait depends on what stands inside. Alone, Retry has to wait out the quota's minute by
+//! itself: [`throttle_backoff`](crate::RetryPolicy::throttle_backoff). An Admission inside has already closed the
+//! account and says so with a [`Paced`](tower_qwen_tokens::Paced) mark in the answer's extensions. Then Retry comes back
+//! within 50 to 250 ms, the call takes its first place in the queue again, and the account lets it go as soon as there
+//! is quota: sleeping here as well would leave quota unused. There is nothing to set: the mark decides, answer by
+//! answer.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_qwen_retry::{Backoff, Budget, RetryLayer, RetryPolicy};
+//!
+//! let policy = RetryPolicy::default()
+//!     .max_attempts(3)
+//!     .error_backoff(Backoff::new(Duration::from_millis(200), Duration::from_secs(2)))
+//!     .budget(Budget::new(10, 50));
+//! let layer = RetryLayer::new(policy);
+//! # let _ = layer;
+//! ```
+//!
+//! # What the caller sees
+//!
+//! The last answer as it came, its body whole, with [`Attempts`](crate::Attempts) and, for an error answer, the verdict
+//! in its extensions; or the last error as it came. A call that cannot be read is not sent: the error is a
+//! [`ReadError`](tower_qwen_tokens::call::ReadError) over [`BoxError`](crate::BoxError). An error answer's headers arrive once the head of its body was read,
+//! after a second at the latest.
+//!
+//! # Deadline
+//!
+//! A [`Deadline`](tower_qwen_tokens::Deadline) in the request's extensions ends the retries: a wait that would pass it
+//! is not begun, and the answer at hand goes back at once. It does not cut off an attempt that runs.
+//!
+//! # Backpressure
+//!
+//! Ready when the inner service is; that readiness serves the first attempt. Each further attempt waits for the
+//! readiness of a clone of its own, right before it is sent: nothing is held while sleeping. The answer that is retried
+//! is dropped before the sleep, which gives its connection back.
+//!
+//! # Cancel safety
+//!
+//! Dropping the future drops the attempt under way, or ends the wait. A retry that was begun stays charged to the
+//! budget.
+//!
+//! # Clone
+//!
+//! Clones of the layer and of the service, and further services of the same layer, share the budget.
+
+mod body;
+mod future;
+mod layer;
+mod replay;
+mod service;
+
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+pub use layer::RetryLayer;
+pub use service::Retry;

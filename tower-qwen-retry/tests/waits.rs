@@ -1,0 +1,187 @@
+//! How long the waits are.
+
+mod support;
+
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use support::{answer, broken, ms, ok, request, run, throttled, with_header};
+use tower_qwen_retry::{Budget, RetryPolicy};
+use tower_qwen_tokens::{
+    Deadline, Paced,
+    clock::{WallClock, now},
+};
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_one_second_means_one_second_and_hardly_more() {
+    for seed in 0..100 {
+        let throttled = || Ok(with_header(throttled(), "retry-after", "1"));
+        let script = vec![throttled(), throttled(), throttled(), throttled(), Ok(ok())];
+        let run = run(RetryPolicy::default().seed(seed), request(), script).await;
+        assert_eq!(run.attempts().number, 5);
+        for gap in run.gaps() {
+            assert!((ms(1_000)..=ms(1_500)).contains(&gap), "{gap:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_told_the_same_instant_do_not_return_in_it() {
+    let mut gaps = Vec::new();
+    for seed in 0..50 {
+        let script = vec![Ok(with_header(throttled(), "retry-after", "10")), Ok(ok())];
+        gaps.extend(
+            run(RetryPolicy::default().seed(seed), request(), script)
+                .await
+                .gaps(),
+        );
+    }
+    gaps.sort_unstable();
+    gaps.dedup();
+    assert!(gaps.len() > 40, "{gaps:?}");
+    assert!(gaps[0] >= ms(10_000) && gaps[gaps.len() - 1] <= ms(12_501));
+}
+
+#[tokio::test(start_paused = true)]
+async fn milliseconds_are_honoured() {
+    let script = vec![
+        Ok(with_header(throttled(), "retry-after-ms", "2500")),
+        Ok(ok()),
+    ];
+    let gap = run(RetryPolicy::default(), request(), script).await.gaps()[0];
+    assert!((ms(2_500)..=ms(3_126)).contains(&gap), "{gap:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_date_counts_from_the_date_of_the_answer() {
+    let sent = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let date = |after| httpdate::fmt_http_date(sent + Duration::from_secs(after));
+    let first = with_header(throttled(), "retry-after", &date(7));
+    let script = vec![Ok(with_header(first, "date", &date(0))), Ok(ok())];
+    let gap = run(RetryPolicy::default(), request(), script).await.gaps()[0];
+    assert!((ms(7_000)..=ms(8_751)).contains(&gap), "{gap:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_date_counts_from_now_where_the_answer_has_none() {
+    let date = httpdate::fmt_http_date(WallClock::new().now() + Duration::from_secs(20));
+    let script = vec![Ok(with_header(throttled(), "retry-after", &date)), Ok(ok())];
+    let gap = run(RetryPolicy::default(), request(), script).await.gaps()[0];
+    assert!((ms(15_000)..=ms(25_001)).contains(&gap), "{gap:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_above_the_cap_gives_the_answer_back_at_once() {
+    let script = vec![Ok(with_header(throttled(), "retry-after", "121"))];
+    let run = run(RetryPolicy::default(), request(), script).await;
+    assert_eq!(run.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(run.answer().headers()["retry-after"], "121");
+    assert_eq!(run.took, ms(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_at_the_cap_is_waited_for() {
+    let script = vec![Ok(with_header(throttled(), "retry-after", "120")), Ok(ok())];
+    let run = run(RetryPolicy::default(), request(), script).await;
+    assert!(
+        (ms(120_000)..=ms(125_001)).contains(&run.took),
+        "{:?}",
+        run.took
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_hint_throttles_wait_longer_than_errors() {
+    for seed in 0..50 {
+        let policy = RetryPolicy::default().seed(seed);
+        let gap = run(policy.clone(), request(), vec![Ok(throttled()), Ok(ok())])
+            .await
+            .gaps()[0];
+        assert!((ms(1_000)..=ms(8_001)).contains(&gap), "{gap:?}");
+        let gap = run(policy, request(), vec![Ok(broken()), Ok(ok())])
+            .await
+            .gaps()[0];
+        assert!(gap <= ms(501), "{gap:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_capacity_throttle_in_a_500_waits_as_a_throttle() {
+    let body = r#"{"error":{"code":"ServiceUnavailable","message":"<503> Too many requests. Your requests are being throttled due to system capacity limits."}}"#;
+    let gap = run(
+        RetryPolicy::default(),
+        request(),
+        vec![Ok(answer(500, body)), Ok(ok())],
+    )
+    .await
+    .gaps()[0];
+    assert!(gap >= ms(1_000), "{gap:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_waited_is_told() {
+    let script = vec![Ok(throttled()), Ok(broken()), Ok(ok())];
+    let run = run(RetryPolicy::default(), request(), script).await;
+    let waited = run.attempts().waited;
+    assert!(waited >= ms(1_000));
+    assert!(
+        run.took >= waited && run.took <= waited + ms(2),
+        "{waited:?}, {:?}",
+        run.took
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
+    let mut late = request();
+    late.extensions_mut().insert(Deadline::after(ms(4_999)));
+    let script = vec![Ok(with_header(throttled(), "retry-after", "5"))];
+    let returned = run(RetryPolicy::default(), late, script).await;
+    assert_eq!(returned.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(returned.took, ms(0));
+
+    let mut early = request();
+    early.extensions_mut().insert(Deadline::after(ms(6_251)));
+    let script = vec![Ok(with_header(throttled(), "retry-after", "5")), Ok(ok())];
+    let retried = run(RetryPolicy::default(), early, script).await;
+    assert_eq!(retried.status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_that_the_account_paces_is_not_waited_out_twice() {
+    let mut paced = with_header(throttled(), "retry-after", "30");
+    paced
+        .extensions_mut()
+        .insert(Paced::until(now() + ms(30_000)));
+    let policy = RetryPolicy::default().budget(Budget::new(0, 0));
+    let gap = run(policy, request(), vec![Ok(paced), Ok(ok())])
+        .await
+        .gaps()[0];
+    assert!((ms(50)..=ms(251)).contains(&gap), "{gap:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mark_of_an_account_means_nothing_on_a_server_error() {
+    let mut marked = broken();
+    marked
+        .extensions_mut()
+        .insert(Paced::until(now() + ms(30_000)));
+    let policy = RetryPolicy::default().budget(Budget::new(0, 0));
+    let run = run(policy, request(), vec![Ok(marked)]).await;
+    assert_eq!(run.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_waits_the_same() {
+    let mut runs = Vec::new();
+    for seed in [1, 1, 2] {
+        let script = vec![Ok(throttled()), Ok(broken()), Ok(throttled()), Ok(ok())];
+        runs.push(
+            run(RetryPolicy::default().seed(seed), request(), script)
+                .await
+                .gaps(),
+        );
+    }
+    assert_eq!(runs[0], runs[1]);
+    assert_ne!(runs[0], runs[2]);
+}
