@@ -1,0 +1,130 @@
+//! All settings of the server.
+
+use std::time::Duration;
+
+/// All settings. Take [`Config::default`] and change what matters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Requests per window. Default: 800.
+    pub rpm: u64,
+    /// Tokens per window, prompt and output together. Default: 800,000.
+    pub tpm: u64,
+    /// Length of the quota window. Default: 60 s.
+    pub window: Duration,
+    /// How the window is enforced. Default: [`Enforce::Sliding`].
+    pub enforce: Enforce,
+    /// When tokens count. Default: [`Charge::End`].
+    pub charge: Charge,
+    /// Whether a sixtieth of each quota is also enforced over a sixtieth of the window. A call
+    /// larger than that is admitted when its slice is empty. Default: false.
+    pub per_second: bool,
+    /// What a slice allows, as a multiple of a sixtieth of the quota, rounded down, but at
+    /// least 1. Default: 2.
+    pub slice_burst: f64,
+    /// Which header a 429 carries. Default: [`RetryAfter::None`], as nobody saw one.
+    pub retry_after: RetryAfter,
+    /// The most that the model writes, and the ceiling where a request names none.
+    /// Default: 8,192.
+    pub max_output: u64,
+    /// Mean length of an answer in tokens; each prompt has its own length, from a quarter of
+    /// this to twice this. Default: 160.
+    pub output_tokens: u64,
+    /// Tokens in one event of a stream. Default: 4.
+    pub chunk_tokens: u64,
+    /// Time to the first token. Default: 50 ms.
+    pub ttft: Duration,
+    /// Time per output token. Default: 2 ms.
+    pub tpot: Duration,
+    /// Largest deviation of both times, as a share; each prompt has its own. Default: 0.
+    pub jitter: f64,
+    /// Share of the prompt that is reported as cached. Default: 0.
+    pub cached_share: f64,
+    /// Whether a call needs a bearer key. Default: false.
+    pub require_key: bool,
+    /// Seed of answers, ids and faults. Default: 0.
+    pub seed: u64,
+    /// What goes wrong, and how often. Default: nothing.
+    pub faults: Faults,
+}
+
+/// How a window is enforced. A call is refused when what is used plus its charge at the start
+/// is above the quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Enforce {
+    /// A log of every charge; one counts until exactly a window after its date.
+    #[default]
+    Sliding,
+    /// Windows in a row, the first from the start of the server.
+    Fixed,
+    /// A bucket that holds the quota, starts full, and refills by the quota in a window. A
+    /// charge at the end of a call may leave it in debt.
+    Bucket,
+}
+
+/// When the tokens of a call count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Charge {
+    /// Prompt and true output, both at the start.
+    Start,
+    /// The prompt at the start; the output when the answer ends, or breaks off.
+    #[default]
+    End,
+    /// Prompt and declared ceiling (else [`Config::max_output`]) at the start. When the answer
+    /// ends or breaks off, that charge is corrected to the true usage and keeps its date.
+    Estimate,
+}
+
+/// Which header of a 429 tells the time until the call would fit, if no other came. A call that
+/// never fits gets none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RetryAfter {
+    /// None.
+    #[default]
+    None,
+    /// `retry-after`, in seconds, rounded up.
+    Seconds,
+    /// `retry-after-ms`, in milliseconds, rounded up.
+    Milliseconds,
+    /// `retry-after`, an HTTP date, rounded up to a whole second.
+    Date,
+}
+
+/// Probability of each fault. A call has at most one, so their sum should not be above 1.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Faults {
+    /// 503 for want of capacity. Nothing is charged.
+    pub unavailable: f64,
+    /// The connection breaks: in the middle of a stream, which is charged as far as it came, or
+    /// of a whole answer, which is charged in full.
+    pub reset: f64,
+    /// An error event inside a stream, as the first event or halfway. Calls that do not stream
+    /// have none.
+    pub stream_error: f64,
+    /// The answer says nothing about usage.
+    pub no_usage: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            rpm: 800,
+            tpm: 800_000,
+            window: Duration::from_secs(60),
+            enforce: Enforce::default(),
+            charge: Charge::default(),
+            per_second: false,
+            slice_burst: 2.0,
+            retry_after: RetryAfter::default(),
+            max_output: 8_192,
+            output_tokens: 160,
+            chunk_tokens: 4,
+            ttft: Duration::from_millis(50),
+            tpot: Duration::from_millis(2),
+            jitter: 0.0,
+            cached_share: 0.0,
+            require_key: false,
+            seed: 0,
+            faults: Faults::default(),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The arithmetic of quotas. Nothing here reads a clock: time is an argument, counted from the
+//! start of the server.
+
+mod bucket;
+mod counter;
+mod dimension;
+mod fixed;
+mod gate;
+mod sliding;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::dimension::{Dimension, Mark, Scope};

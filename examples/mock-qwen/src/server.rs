@@ -1,0 +1,84 @@
+//! The handle of the server.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+
+use crate::account::Account;
+use crate::answer;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::handler;
+use crate::stats::Stats;
+
+/// A server with its quotas and its statistics. Clones share them.
+#[derive(Debug, Clone)]
+pub struct MockQwen {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    account: Mutex<Account>,
+}
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl MockQwen {
+    /// Starts a server; its time begins when this returns. The first in a process loads the
+    /// vocabulary.
+    ///
+    /// What cannot be is taken for the nearest that can: a window is between a millisecond and a
+    /// year, an answer between 1 and 10 million tokens, an event at least one token, and shares
+    /// are between 0 and 1.
+    #[must_use]
+    pub fn new(mut config: Config) -> Self {
+        config.window = config.window.clamp(Duration::from_millis(1), YEAR);
+        config.ttft = config.ttft.min(YEAR);
+        config.tpot = config.tpot.min(YEAR);
+        config.chunk_tokens = config.chunk_tokens.max(1);
+        config.max_output = config.max_output.clamp(1, 10_000_000);
+        config.jitter = config.jitter.clamp(0.0, 1.0);
+        config.cached_share = config.cached_share.clamp(0.0, 1.0);
+        answer::load();
+        let account = Mutex::new(Account::new(&config));
+        Self {
+            inner: Arc::new(Inner {
+                config,
+                clock: Clock::start(),
+                account,
+            }),
+        }
+    }
+
+    /// The endpoints. All routers of one server share its account.
+    pub fn router(&self) -> Router {
+        handler::router(self.clone())
+    }
+
+    /// What the server has seen so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.account().stats(&self.inner.config)
+    }
+
+    /// Starts the statistics anew. The quotas stay, and so do the calls in flight.
+    pub fn reset_stats(&self) {
+        let mut account = self.inner.account();
+        account.reset(self.inner.clock.now());
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl Inner {
+    /// Read the clock only under this lock, so that no two calls are dated in the wrong order.
+    pub(crate) fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

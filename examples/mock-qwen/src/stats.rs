@@ -1,0 +1,128 @@
+//! What `GET /stats` tells.
+
+use serde::{Deserialize, Serialize};
+
+/// What the server has seen.
+///
+/// `seen = accepted + throttled + faults.unavailable + rejected`, and
+/// `accepted = in_flight + completed + aborted + faults.reset + faults.stream_error`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls that arrived.
+    pub seen: u64,
+    /// Calls that passed the quotas.
+    pub accepted: u64,
+    /// Accepted calls that are not over.
+    pub in_flight: u64,
+    /// Accepted calls that were answered to the end.
+    pub completed: u64,
+    /// Accepted calls that the client left.
+    pub aborted: u64,
+    /// Calls refused for what they were: 400 and 401.
+    pub rejected: u64,
+    /// Calls refused by a quota.
+    pub throttled: Throttled,
+    /// Calls that had a fault.
+    pub faults: FaultCounts,
+    /// What completed calls used.
+    pub tokens: TokenSums,
+    /// What calls used that were left or broke.
+    pub unfinished: TokenSums,
+    /// How much of the quotas was used.
+    pub utilisation: Utilisation,
+}
+
+/// Refused calls by the quota that refused them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Throttled {
+    /// Requests in a window.
+    pub requests: u64,
+    /// Tokens in a window.
+    pub tokens: u64,
+    /// Requests in a slice of a window.
+    pub per_second_requests: u64,
+    /// Tokens in a slice of a window.
+    pub per_second_tokens: u64,
+}
+
+impl Throttled {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.requests + self.tokens + self.per_second_requests + self.per_second_tokens
+    }
+}
+
+/// Faults by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FaultCounts {
+    /// Answered with 503.
+    pub unavailable: u64,
+    /// The connection broke.
+    pub reset: u64,
+    /// An error event came inside a stream.
+    pub stream_error: u64,
+    /// Completed without a word about usage.
+    pub no_usage: u64,
+}
+
+/// Sums of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TokenSums {
+    /// Prompts.
+    pub prompt: u64,
+    /// Answers, as far as they came.
+    pub output: u64,
+    /// Both.
+    pub total: u64,
+}
+
+impl TokenSums {
+    pub(crate) fn add(&mut self, prompt: u64, output: u64) {
+        self.prompt += prompt;
+        self.output += output;
+        self.total += prompt + output;
+    }
+}
+
+/// How much of the quotas was used.
+///
+/// Windows follow each other from the first accepted call on. The last, in which something was
+/// still charged, is not full and left out.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Utilisation {
+    /// The share of each full window.
+    pub windows: Shares,
+    /// Mean of the full windows; 0 without any.
+    pub mean: Share,
+    /// Mean of the full windows but the first; 0 without any.
+    pub steady: Share,
+    /// The highest sum over any stretch of one window, as the quotas see it (holds included),
+    /// however they are enforced.
+    pub highest_window: Share,
+}
+
+/// One figure per quota, relative to the quota.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Share {
+    /// Of the requests.
+    pub requests: f64,
+    /// Of the tokens.
+    pub tokens: f64,
+}
+
+/// A row of figures per quota, relative to the quota.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Shares {
+    /// Of the requests.
+    pub requests: Vec<f64>,
+    /// Of the tokens.
+    pub tokens: Vec<f64>,
+}
