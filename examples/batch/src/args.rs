@@ -1,0 +1,229 @@
+//! What the command line may say.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, ValueEnum};
+use tower_qwen_ratelimit::{Pacing, Quota};
+
+/// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
+/// meters and prices. A stopped run goes on where it was when run again.
+///
+/// The key comes from `DASHSCOPE_API_KEY`. With neither a key nor an address, a mock of the provider runs inside the process.
+///
+/// Exit status: 0 all done, 1 some failed, 2 bad usage, 130 stopped.
+#[derive(Debug, Clone, Parser)]
+#[command(version)]
+pub struct Args {
+    /// Calls to make, one JSON object a line. Default: a bundled set of 240 prompts.
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+
+    /// Where the answers go; what it already answers is not called again. Default: INPUT with the extension
+    /// `output.jsonl`; for the bundled set `batch-output.jsonl`, or `batch-mock-output.jsonl` against the built-in mock.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Address of the provider. Default: `DASHSCOPE_BASE_URL`, else DashScope in Beijing.
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+
+    /// The model of every call, in place of what its line says.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// Requests that the provider allows in a window.
+    #[arg(long, default_value_t = Quota::qwen2().requests(), value_parser = clap::value_parser!(u64).range(1..))]
+    pub rpm: u64,
+
+    /// Tokens, prompt and answer together, that the provider allows in a window.
+    #[arg(long, default_value_t = Quota::qwen2().tokens(), value_parser = clap::value_parser!(u64).range(1..))]
+    pub tpm: u64,
+
+    /// Length of the window of both quotas (`60s`, `1m`, `1500ms`).
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub window: Duration,
+
+    /// Spread over the window, or as fast as the window allows.
+    #[arg(long, value_enum, default_value_t = PacingArg::Smooth)]
+    pub pacing: PacingArg,
+
+    /// Calls held at once, waiting ones included. Default: the requests of 15 seconds, at least 16 and at most 256.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: Option<u32>,
+
+    /// Attempts per call, the first included.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub max_attempts: u32,
+
+    /// Time for one call, from when it takes its place in the queue, all waits and attempts included.
+    #[arg(long, default_value = "30m", value_parser = duration)]
+    pub deadline: Duration,
+
+    /// Ask for streams on the wire (chat, completions and the native generations); the output is the same.
+    #[arg(long)]
+    pub stream: bool,
+
+    /// Also write the summary to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+
+    /// Tell tokens, cost and duration beforehand, and send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// How the quota is spent within its window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PacingArg {
+    /// Evenly.
+    Smooth,
+    /// As fast as the window allows.
+    Window,
+}
+
+impl Args {
+    /// The quota that the run keeps to.
+    pub fn quota(&self) -> Quota {
+        Quota::per_minute(self.rpm, self.tpm)
+            .window(self.window)
+            .pacing(match self.pacing {
+                PacingArg::Smooth => Pacing::Smooth,
+                PacingArg::Window => Pacing::Window,
+            })
+    }
+
+    /// Calls held at once.
+    ///
+    /// By default what the request quota starts in 15 seconds, so that answers of up to that length leave none of it
+    /// unused; at least 16, and at most 256 for the sake of memory and sockets.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        let chosen = self.concurrency.map(u64::from).unwrap_or_else(|| {
+            let window = self.window.as_millis().max(1);
+            let of_15_seconds = u128::from(self.rpm).saturating_mul(15_000) / window;
+            u64::try_from(of_15_seconds)
+                .unwrap_or(u64::MAX)
+                .clamp(16, 256)
+        });
+        usize::try_from(chosen).unwrap_or(usize::MAX)
+    }
+
+    /// Where the answers go.
+    #[must_use]
+    pub fn output(&self, against_mock: bool) -> PathBuf {
+        match (&self.output, &self.input) {
+            (Some(output), _) => output.clone(),
+            (None, Some(input)) => input.with_extension("output.jsonl"),
+            (None, None) if against_mock => PathBuf::from("batch-mock-output.jsonl"),
+            (None, None) => PathBuf::from("batch-output.jsonl"),
+        }
+    }
+}
+
+/// Reads `1500ms`, `90s`, `2m`, `1h` or a bare number of seconds; fractions are allowed.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        unit => return Err(format!("unknown unit `{unit}`: use ms, s, m or h")),
+    };
+    let number: f64 = digits
+        .trim()
+        .parse()
+        .map_err(|_| "not a duration, such as 60s, 1500ms or 2m".to_owned())?;
+    let duration = Duration::try_from_secs_f64(number * factor)
+        .map_err(|_| "a duration is positive and not endless".to_owned())?;
+    match duration {
+        short if short < Duration::from_millis(1) => Err("must be at least 1 ms".to_owned()),
+        long if long > Duration::from_secs(30 * 86_400) => {
+            Err("must be at most 30 days".to_owned())
+        }
+        fit => Ok(fit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from(std::iter::once(&"batch").chain(line))
+    }
+
+    #[test]
+    fn defaults_are_as_documented() -> Result<(), clap::Error> {
+        let args = parse(&[])?;
+        assert_eq!(args.quota(), Quota::qwen2());
+        assert_eq!(args.concurrency(), 200);
+        assert_eq!(args.max_attempts, 5);
+        assert_eq!(args.deadline, Duration::from_secs(1_800));
+        assert_eq!(args.output(true), PathBuf::from("batch-mock-output.jsonl"));
+        assert_eq!(args.output(false), PathBuf::from("batch-output.jsonl"));
+        assert!(!args.stream && !args.dry_run);
+        Ok(())
+    }
+
+    #[test]
+    fn concurrency_follows_the_quota_within_bounds() -> Result<(), clap::Error> {
+        for (line, expected) in [
+            (&["--rpm", "60"][..], 16),
+            (&["--rpm", "400"], 100),
+            (&["--rpm", "400", "--window", "30s"], 200),
+            (&["--rpm", "30000"], 256),
+            (&["--rpm", "18446744073709551615", "--window", "1ms"], 256),
+            (&["--rpm", "30000", "--concurrency", "3"], 3),
+        ] {
+            assert_eq!(parse(line)?.concurrency(), expected, "{line:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_output_stands_beside_the_input() -> Result<(), clap::Error> {
+        let args = parse(&["--input", "a/calls.jsonl"])?;
+        assert_eq!(args.output(true), PathBuf::from("a/calls.output.jsonl"));
+        let args = parse(&["--input", "a/calls.jsonl", "--output", "b"])?;
+        assert_eq!(args.output(false), PathBuf::from("b"));
+        Ok(())
+    }
+
+    #[test]
+    fn durations_have_units() {
+        for (text, millis) in [
+            ("60s", 60_000),
+            ("1500ms", 1_500),
+            ("1m", 60_000),
+            ("1.5h", 5_400_000),
+            ("7", 7_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in [
+            "", "s", "-1s", "0s", "1d", "nan", "inf", "1e30h", "0.1ms", "9999h",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_bad_usage() {
+        for line in [
+            &["--rpm", "0"][..],
+            &["--tpm", "-1"],
+            &["--pacing", "wild"],
+            &["--concurrency", "0"],
+            &["--max-attempts", "0"],
+            &["--window", "0s"],
+            &["stray"],
+        ] {
+            let error = parse(line).expect_err("refused");
+            assert_eq!(error.exit_code(), 2, "{line:?}");
+        }
+        for line in ["--help", "--version"] {
+            assert_eq!(parse(&[line]).expect_err("told").exit_code(), 0);
+        }
+    }
+}

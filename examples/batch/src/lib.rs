@@ -1,0 +1,30 @@
+//! Runs a file of calls through the stack: the parts of the program, for its tests. See `README.md`.
+//!
+//! `cargo run --release -p batch` needs neither a key nor a file: it answers its bundled prompts from a mock of the provider.
+
+pub mod app;
+pub mod args;
+pub mod assemble;
+pub mod base_url;
+pub mod call;
+pub mod dry_run;
+pub mod flight;
+pub mod ids;
+pub mod input;
+pub mod output;
+pub mod progress;
+pub mod provider;
+pub mod request;
+pub mod run;
+pub mod signals;
+pub mod stack;
+pub mod stop;
+pub mod summary;
+pub mod table;
+pub mod tally;
+
+pub use app::{Exit, Failure, execute};
+pub use args::Args;
+pub use provider::Environment;
+pub use signals::listen;
+pub use stop::stop;

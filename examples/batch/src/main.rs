@@ -1,0 +1,26 @@
+//! `cargo run --release -p batch`: runs a file of calls through the stack. See `README.md`.
+
+use std::process::ExitCode;
+
+use batch::{Args, Environment, execute, listen, stop};
+use clap::Parser;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    let environment = Environment::read();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = runtime.block_on(async {
+        let (stopper, stop) = stop();
+        tokio::spawn(listen(stopper));
+        execute(&args, &environment, stop).await
+    });
+    // Whoever hangs on a connection is not waited for.
+    runtime.shutdown_background();
+    Ok(match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.code()
+        }
+    })
+}

@@ -1,0 +1,195 @@
+//! What an output file holds already.
+
+use std::{
+    fmt,
+    io::{self, BufRead},
+};
+
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::record::is_success;
+use crate::ids::Ids;
+
+const BEGINNING: &[u8] = br#"{"id":""#;
+
+/// What was found in an output file.
+#[derive(Debug, Default)]
+pub struct Existing {
+    /// Ids with an answer.
+    pub answered: Ids,
+    /// Lines of calls that failed, or whose id was answered already. They are to go.
+    pub stale: u64,
+    /// Length of all that is whole. Unit: bytes.
+    pub whole: u64,
+    /// Bytes of a torn line after that.
+    pub torn: u64,
+    /// The last line is whole, but for its line feed.
+    pub unterminated: bool,
+}
+
+/// A line that no batch wrote: the file is somebody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foreign {
+    /// Its number, from 1.
+    pub line: u64,
+}
+
+/// What one line of an output file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Answer,
+    Stale,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    custom_id: String,
+    #[serde(default)]
+    response: Option<Answer>,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    status_code: u16,
+}
+
+/// Reads an output file line by line, changes nothing, and hands each line that is to stay to `keep`.
+///
+/// # Errors
+///
+/// As reading does; [`Foreign`] inside of it where a line other than the last is not of this format.
+pub fn scan(
+    mut file: impl BufRead,
+    mut keep: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Existing> {
+    let mut existing = Existing::default();
+    let mut line = Vec::new();
+    let mut number = 0;
+    loop {
+        line.clear();
+        if file.read_until(b'\n', &mut line)? == 0 {
+            return Ok(existing);
+        }
+        number += 1;
+        let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        let terminated = line.last() == Some(&b'\n');
+        if terminated && line.trim_ascii().is_empty() {
+            existing.whole += length;
+            continue;
+        }
+        match existing.sort(line.trim_ascii(), number) {
+            Some(found) => {
+                existing.whole += length;
+                existing.unterminated = !terminated;
+                if found == Found::Answer {
+                    keep(line.trim_ascii())?;
+                }
+            }
+            None if !terminated && is_torn(&line) => existing.torn = length,
+            None => return Err(io::Error::other(Foreign { line: number })),
+        }
+    }
+}
+
+/// Whether this may be what a killed process or machine left of a line: its beginning, or blocks never filled.
+fn is_torn(line: &[u8]) -> bool {
+    let shared = line.len().min(BEGINNING.len());
+    line[..shared] == BEGINNING[..shared] || line.iter().all(|&byte| byte == 0)
+}
+
+impl Existing {
+    fn sort(&mut self, line: &[u8], number: u64) -> Option<Found> {
+        let line: Line = serde_json::from_slice(line).ok()?;
+        if line.response.is_none() && line.error.is_none() {
+            return None;
+        }
+        let status = line.response.map(|answer| answer.status_code);
+        if is_success(status, line.error.is_some())
+            && self.answered.insert(&line.custom_id, number).is_none()
+        {
+            Some(Found::Answer)
+        } else {
+            self.stale += 1;
+            Some(Found::Stale)
+        }
+    }
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "line {} is not of a batch output; nothing was changed",
+            self.line
+        )
+    }
+}
+
+impl std::error::Error for Foreign {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = r#"{"id":"i","custom_id":"a","response":{"status_code":200,"request_id":"r","body":{}},"error":null}"#;
+    const FAILED: &str =
+        r#"{"id":"i","custom_id":"b","response":null,"error":{"code":"c","message":"m"}}"#;
+
+    fn sorted(text: &str) -> io::Result<(Existing, Vec<String>)> {
+        let mut kept = Vec::new();
+        let existing = scan(text.as_bytes(), |line| {
+            kept.push(String::from_utf8_lossy(line).into_owned());
+            Ok(())
+        })?;
+        Ok((existing, kept))
+    }
+
+    #[test]
+    fn answers_stay_and_failures_and_repeats_go() -> io::Result<()> {
+        let refused = ANSWER.replace("200", "429").replace(r#""a""#, r#""c""#);
+        let (existing, kept) = sorted(&format!("{ANSWER}\n{FAILED}\n\n{refused}\r\n{ANSWER}\n"))?;
+        assert_eq!(kept, [ANSWER]);
+        assert!(existing.answered.contains("a"));
+        assert!(!existing.answered.contains("b") && !existing.answered.contains("c"));
+        assert_eq!((existing.stale, existing.torn), (3, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_file_holds_nothing() -> io::Result<()> {
+        let (existing, kept) = sorted("")?;
+        assert!(existing.answered.is_empty() && kept.is_empty());
+        assert_eq!(
+            (existing.whole, existing.torn, existing.unterminated),
+            (0, 0, false)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn blocks_never_filled_count_as_torn() -> io::Result<()> {
+        let (existing, kept) = sorted(&format!("{ANSWER}\n{}", "\0".repeat(9)))?;
+        assert_eq!((existing.torn, kept.len()), (9, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_not_touched() {
+        for text in [
+            "hello\n",
+            "a note of one line without an end",
+            "{\"idea\":",
+            "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/x\",\"body\":{}}\n",
+            "{\"id\":1}\n",
+            "[1]\nx",
+        ] {
+            let error = sorted(text).expect_err("foreign");
+            let foreign = error
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<Foreign>());
+            assert_eq!(foreign, Some(&Foreign { line: 1 }), "{text}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What is seen while a run goes on, on the standard error.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tower_qwen_tokens::clock::{self, Instant};
+
+use crate::{
+    input::BadLine,
+    run::{Counts, Observe},
+    stack::Stack,
+    summary::money,
+};
+
+const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// A bar on a terminal, a line every five seconds elsewhere.
+#[derive(Debug)]
+pub struct Progress<W = io::Stderr> {
+    stack: Stack,
+    total: Option<u64>,
+    started: Instant,
+    face: Face<W>,
+}
+
+#[derive(Debug)]
+enum Face<W> {
+    Bar(ProgressBar),
+    Plain { out: W, next: Instant },
+}
+
+impl Progress {
+    /// Progress on the standard error; `total` is the number of lines, where it is known.
+    #[must_use]
+    pub fn stderr(stack: Stack, total: Option<u64>) -> Self {
+        if !io::stderr().is_terminal() {
+            return Self::plain(stack, total, io::stderr());
+        }
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        let style = match total {
+            Some(_) => ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}"),
+            None => ProgressStyle::with_template("{spinner} {pos}  {msg}"),
+        };
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        Self::new(stack, total, Face::Bar(bar))
+    }
+}
+
+impl<W: Write> Progress<W> {
+    /// Plain lines.
+    pub fn plain(stack: Stack, total: Option<u64>, out: W) -> Self {
+        let next = clock::now() + PLAIN_EVERY;
+        Self::new(stack, total, Face::Plain { out, next })
+    }
+
+    fn new(stack: Stack, total: Option<u64>, face: Face<W>) -> Self {
+        Self {
+            stack,
+            total,
+            started: clock::now(),
+            face,
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Face::Bar(bar) = &self.face {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        match &mut self.face {
+            Face::Bar(bar) => bar.println(text),
+            Face::Plain { out, .. } => {
+                // Nobody may be listening.
+                writeln!(out, "{text}").ok();
+            }
+        }
+    }
+
+    fn message(&self, counts: &Counts) -> String {
+        let accounts = self.stack.limiter.snapshot();
+        let percent = |used: u64, quota: u64| used.saturating_mul(100) / quota.max(1);
+        let requests = accounts
+            .iter()
+            .map(|account| percent(account.requests.used, account.requests.quota));
+        let tokens = accounts
+            .iter()
+            .map(|account| percent(account.tokens.used, account.tokens.quota));
+        let cost = self.stack.ledger.snapshot().total.cost;
+        let left = match self.time_left(counts) {
+            Some(left) => format!("{} s left", left.as_secs_f64().ceil()),
+            None => "time left unknown".to_owned(),
+        };
+        format!(
+            "requests {} %, tokens {} %, throttles {}, cost {}, {left}",
+            requests.max().unwrap_or(0),
+            tokens.max().unwrap_or(0),
+            self.stack.tally.attempts().throttled(),
+            money(&cost),
+        )
+    }
+
+    /// At the pace so far.
+    fn time_left(&self, counts: &Counts) -> Option<Duration> {
+        let made = counts.succeeded + counts.failed;
+        let left = self.total?.checked_sub(counts.done())?;
+        if made == 0 {
+            return None;
+        }
+        let elapsed = clock::now().duration_since(self.started).as_secs_f64();
+        Duration::try_from_secs_f64(elapsed * left as f64 / made as f64).ok()
+    }
+}
+
+impl<W: Write> Observe for Progress<W> {
+    fn bad_line(&mut self, line: &BadLine) {
+        self.say(&line.to_string());
+    }
+
+    fn tick(&mut self, counts: &Counts) {
+        let now = clock::now();
+        let message = match &self.face {
+            Face::Plain { next, .. } if now < *next => return,
+            _ => self.message(counts),
+        };
+        match &mut self.face {
+            Face::Bar(bar) => {
+                bar.set_position(counts.done());
+                bar.set_message(message);
+            }
+            Face::Plain { out, next } => {
+                *next = now + PLAIN_EVERY;
+                let done = counts.done();
+                // Nobody may be listening.
+                match self.total {
+                    Some(total) => writeln!(out, "{done}/{total} done, {message}").ok(),
+                    None => writeln!(out, "{done} done, {message}").ok(),
+                };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_qwen_ratelimit::{Limiter, Quota};
+    use tower_qwen_retry::RetryPolicy;
+    use tower_qwen_tokens::Ledger;
+
+    use super::*;
+    use crate::{input::Reason, tally::Tally};
+
+    fn stack() -> Stack {
+        Stack {
+            limiter: Limiter::new(Quota::qwen2()),
+            ledger: Ledger::default(),
+            tally: Tally::default(),
+            policy: RetryPolicy::default(),
+        }
+    }
+
+    fn succeeded(succeeded: u64) -> Counts {
+        Counts {
+            succeeded,
+            answered_before: 10,
+            ..Counts::default()
+        }
+    }
+
+    async fn told(total: Option<u64>) -> String {
+        let mut out = Vec::new();
+        let mut progress = Progress::plain(stack(), total, &mut out);
+        for step in 0..=100 {
+            progress.tick(&succeeded(step));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        drop(progress);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plain_line_comes_every_five_seconds_and_tells_the_time_left() {
+        assert_eq!(
+            told(Some(210)).await,
+            "60/210 done, requests 0 %, tokens 0 %, throttles 0, cost none known, 15 s left\n\
+             110/210 done, requests 0 %, tokens 0 %, throttles 0, cost none known, 10 s left\n"
+        );
+        let unknown = told(None).await;
+        assert!(
+            unknown.starts_with("60 done, ") && unknown.ends_with("time left unknown\n"),
+            "{unknown}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bad_lines_are_told_at_once() {
+        let mut out = Vec::new();
+        Progress::plain(stack(), None, &mut out).bad_line(&BadLine {
+            number: 3,
+            reason: Reason::Method,
+        });
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            "line 3: `method` is not POST\n"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_promised_before_the_first_answer() {
+        let progress = Progress::plain(stack(), Some(5), Vec::new());
+        assert_eq!(progress.time_left(&Counts::default()), None);
+    }
+}

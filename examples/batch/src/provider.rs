@@ -1,0 +1,196 @@
+//! Whom the calls go to.
+
+use std::{env, fmt, io, net::Ipv4Addr};
+
+use mock_qwen::{Config, MockQwen, Stats};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tower_qwen_tokens::{PriceBook, price::Region};
+
+use crate::{
+    args::Args,
+    base_url::{BadUrl, BaseUrl},
+};
+
+/// What the environment says.
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// `DASHSCOPE_API_KEY`.
+    pub key: Option<String>,
+    /// `DASHSCOPE_BASE_URL`.
+    pub base_url: Option<String>,
+}
+
+/// Whom the calls go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provider {
+    /// A server, with or without a key.
+    Remote(BaseUrl),
+    /// The mock inside this process.
+    Mock,
+}
+
+/// The mock, while it runs. Stops when dropped.
+#[derive(Debug)]
+pub struct RunningMock {
+    mock: MockQwen,
+    base: BaseUrl,
+    _stop: oneshot::Sender<()>,
+    _server: JoinHandle<io::Result<()>>,
+}
+
+impl Environment {
+    /// Reads the environment. Empty variables count as missing.
+    #[must_use]
+    pub fn read() -> Self {
+        let variable = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
+        Self {
+            key: variable("DASHSCOPE_API_KEY"),
+            base_url: variable("DASHSCOPE_BASE_URL"),
+        }
+    }
+}
+
+impl Provider {
+    /// The server that arguments and environment name; the mock where there is neither an address nor a key.
+    ///
+    /// # Errors
+    ///
+    /// When the address is of no use.
+    pub fn choose(args: &Args, environment: &Environment) -> Result<Self, BadUrl> {
+        let address = args.base_url.as_deref().or(environment.base_url.as_deref());
+        match (address, &environment.key) {
+            (Some(address), _) => Ok(Self::Remote(address.parse()?)),
+            (None, Some(_)) => Ok(Self::Remote(BaseUrl::DASHSCOPE.parse()?)),
+            (None, None) => Ok(Self::Mock),
+        }
+    }
+
+    /// Whether it is the mock.
+    #[must_use]
+    pub fn is_mock(&self) -> bool {
+        matches!(self, Self::Mock)
+    }
+
+    /// Its prices, by region: those of Beijing (CNY) for the hosts there, the international ones (USD) elsewhere.
+    #[must_use]
+    pub fn prices(&self) -> PriceBook {
+        let region = match self {
+            Self::Remote(base) if is_beijing(base.origin()) => Region::Beijing,
+            _ => Region::International,
+        };
+        PriceBook::builtin().region(region)
+    }
+}
+
+impl RunningMock {
+    /// Starts the mock on a free port of this machine. Its quotas are those that the run keeps to.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be had.
+    pub async fn start(args: &Args) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let base = format!("http://{}/compatible-mode/v1", listener.local_addr()?)
+            .parse()
+            .map_err(io::Error::other)?;
+        let mock = MockQwen::new(Config {
+            rpm: args.rpm,
+            tpm: args.tpm,
+            window: args.window,
+            ..Config::default()
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(mock_qwen::serve_until(listener, mock.clone(), async move {
+            stopped.await.ok();
+        }));
+        Ok(Self {
+            mock,
+            base,
+            _stop: stop,
+            _server: server,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    /// What it has seen.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.mock.stats()
+    }
+}
+
+fn is_beijing(origin: &str) -> bool {
+    let host = origin.rsplit_once("://").map_or(origin, |(_, host)| host);
+    let host = host.split_once(':').map_or(host, |(host, _)| host);
+    ["dashscope.aliyuncs.com", "batch.dashscope.aliyuncs.com"].contains(&host)
+        || host.ends_with(".cn-beijing.maas.aliyuncs.com")
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn chosen(line: &[&str], key: Option<&str>, base_url: Option<&str>) -> Result<String, BadUrl> {
+        let args = Args::try_parse_from(std::iter::once(&"batch").chain(line)).expect("good usage");
+        let environment = Environment {
+            key: key.map(str::to_owned),
+            base_url: base_url.map(str::to_owned),
+        };
+        assert!(!format!("{environment:?}").contains("secret"));
+        Ok(match Provider::choose(&args, &environment)? {
+            Provider::Remote(base) => base.origin().to_owned(),
+            Provider::Mock => "mock".to_owned(),
+        })
+    }
+
+    #[test]
+    fn the_mock_runs_only_where_nothing_is_named() {
+        let flag = &["--base-url", "http://flag"][..];
+        assert_eq!(chosen(&[], None, None).as_deref(), Ok("mock"));
+        let dashscope = Ok("https://dashscope.aliyuncs.com");
+        assert_eq!(chosen(&[], Some("sk-secret"), None).as_deref(), dashscope);
+        assert_eq!(
+            chosen(&[], None, Some("http://env")).as_deref(),
+            Ok("http://env")
+        );
+        assert_eq!(
+            chosen(flag, None, Some("http://env")).as_deref(),
+            Ok("http://flag")
+        );
+        assert_eq!(
+            chosen(flag, Some("sk-secret"), None).as_deref(),
+            Ok("http://flag")
+        );
+        assert_eq!(
+            chosen(&["--base-url", "h"], None, None),
+            Err(BadUrl::Scheme)
+        );
+    }
+
+    #[test]
+    fn prices_go_by_the_host() {
+        for (origin, expected) in [
+            ("https://dashscope.aliyuncs.com", true),
+            ("https://dashscope.aliyuncs.com:443", true),
+            ("https://w.cn-beijing.maas.aliyuncs.com", true),
+            ("https://dashscope-intl.aliyuncs.com", false),
+            ("https://w.ap-southeast-1.maas.aliyuncs.com", false),
+            ("http://127.0.0.1:80", false),
+        ] {
+            assert_eq!(is_beijing(origin), expected, "{origin}");
+        }
+    }
+}

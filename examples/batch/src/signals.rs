@@ -1,0 +1,62 @@
+//! Ctrl-C.
+
+use std::io;
+
+use crate::stop::Stopper;
+
+/// Presses the stopper at every Ctrl-C (and, on Unix, at every SIGTERM), for as long as it is polled.
+///
+/// # Errors
+///
+/// When signals cannot be listened to.
+pub async fn listen(stopper: Stopper) -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    let mut pressed = false;
+    loop {
+        signals.next().await?;
+        if !std::mem::replace(&mut pressed, true) {
+            eprintln!(
+                "Stopping: calls on the wire are finished, the others given back. Again to stop at once."
+            );
+        }
+        stopper.press();
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> io::Result<()> {
+        tokio::select! {
+            _ = self.interrupt.recv() => Ok(()),
+            _ = self.terminate.recv() => Ok(()),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> io::Result<()> {
+        tokio::signal::ctrl_c().await
+    }
+}

@@ -1,0 +1,86 @@
+//! The client: Retry > Admission > (what this program counts) > Meter > transport.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use tower::{Service, ServiceBuilder};
+use tower_qwen_ratelimit::{AdmissionLayer, Limiter};
+use tower_qwen_retry::{RetryLayer, RetryPolicy};
+use tower_qwen_tokens::{Ledger, MeterLayer, call::BoxError};
+
+use crate::{flight::FlightLayer, tally::Tally};
+
+/// What the layers of the client share and what can be read off them.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Stack {
+    /// Admits the calls.
+    pub limiter: Limiter,
+    /// Sums up tokens and cost.
+    pub ledger: Ledger,
+    /// Counts attempts and throttles.
+    pub tally: Tally,
+    /// What is retried.
+    pub policy: RetryPolicy,
+}
+
+/// A client over a real network.
+pub type Transport = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+impl Stack {
+    /// The client over this transport.
+    pub fn client<T, TB>(
+        &self,
+        transport: T,
+    ) -> impl Service<
+        Request<Full<Bytes>>,
+        Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + use<T, TB>>,
+        Error = BoxError,
+        Future: Send,
+    > + Clone
+    + Send
+    + use<T, TB>
+    where
+        T: Service<
+                Request<Full<Bytes>>,
+                Response = Response<TB>,
+                Error: Into<BoxError>,
+                Future: Send,
+            > + Clone
+            + Send,
+        TB: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send,
+    {
+        ServiceBuilder::new()
+            .layer(RetryLayer::new(self.policy.clone()))
+            .layer(AdmissionLayer::new(self.limiter.clone()))
+            .layer(FlightLayer::new(self.tally.clone()))
+            .layer(MeterLayer::new(self.ledger.clone()))
+            .service(transport)
+    }
+}
+
+/// Connections for so many calls at once.
+///
+/// HTTP/1.1 throughout: a connection of HTTP/2 lets only so many calls run at once, and the rest would queue unseen after
+/// they were admitted.
+#[must_use]
+pub fn transport(concurrency: usize) -> Transport {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new()
+        .with_webpki_roots()
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_max_idle_per_host(concurrency)
+        .build(connector)
+}

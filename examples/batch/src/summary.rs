@@ -1,0 +1,334 @@
+//! What a run came to, as a table and as JSON.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use mock_qwen::Stats;
+use serde::Serialize;
+use tower_qwen_ratelimit::Quota;
+use tower_qwen_tokens::{Money, ledger::Totals};
+
+use crate::{run::Counts, table::Table, tally::Attempts};
+
+/// What a run came to. Its JSON and its table say the same.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Whom the calls went to.
+    pub provider: String,
+    /// Whether the run was stopped before its end.
+    pub stopped: bool,
+    /// What became of the calls.
+    pub calls: Calls,
+    /// Requests that went out, retried ones counted again.
+    pub attempts: u64,
+    /// Throttles in all, and by cause.
+    pub throttles: Throttles,
+    /// Tokens of all attempts.
+    pub tokens: Tokens,
+    /// What it cost, one amount per currency, by the built-in prices.
+    pub cost: Vec<Money>,
+    /// Attempts for which no price is known; they are missing from `cost`.
+    pub unpriced: u64,
+    /// From the first call to the end of the last. Unit: seconds.
+    pub makespan_seconds: f64,
+    /// The quota, and how much of what it allowed in that time was used.
+    pub quota: QuotaUse,
+    /// What the provider itself counted; only for the built-in mock.
+    pub provider_view: Option<ProviderView>,
+}
+
+/// What became of the calls of the input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Calls {
+    /// Answered in this run.
+    pub succeeded: u64,
+    /// Failed in this run.
+    pub failed: u64,
+    /// Of these, by the code of their error.
+    pub failed_by: BTreeMap<String, u64>,
+    /// Answered in an earlier run.
+    pub answered_before: u64,
+    /// Lines that are no calls.
+    pub bad_lines: u64,
+    /// Given back when the run was stopped.
+    pub given_back: u64,
+}
+
+/// Throttles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Throttles {
+    /// All.
+    pub total: u64,
+    /// By cause.
+    pub by_cause: BTreeMap<&'static str, u64>,
+}
+
+/// Tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Tokens {
+    /// Of prompts.
+    pub prompt: u64,
+    /// Of answers.
+    pub output: u64,
+    /// Of prompts, read from a cache.
+    pub cached: u64,
+    /// Of answers, reasoning.
+    pub reasoning: u64,
+}
+
+/// The quota and its use.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct QuotaUse {
+    /// Requests per window.
+    pub requests: u64,
+    /// Tokens per window.
+    pub tokens: u64,
+    /// Unit: seconds.
+    pub window_seconds: f64,
+    /// Share of the requests that was used, 1 being all that the quota allows in the time the run took.
+    pub requests_share: f64,
+    /// Likewise of the tokens.
+    pub tokens_share: f64,
+}
+
+/// What the provider counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ProviderView {
+    /// Requests that arrived.
+    pub seen: u64,
+    /// Requests that it throttled.
+    pub throttled: u64,
+    /// Requests that it answered to the end.
+    pub completed: u64,
+}
+
+/// What a summary is made of.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// Whom the calls went to.
+    pub provider: String,
+    /// What became of the calls.
+    pub counts: &'a Counts,
+    /// What went out.
+    pub attempts: Attempts,
+    /// What the ledger holds.
+    pub totals: Totals,
+    /// What was kept to.
+    pub quota: Quota,
+    /// From the first call to the end of the last.
+    pub makespan: Duration,
+    /// What the mock has seen.
+    pub stats: Option<Stats>,
+}
+
+impl Summary {
+    /// Sums a run up.
+    #[must_use]
+    pub fn new(facts: Facts<'_>) -> Self {
+        let Facts {
+            counts,
+            totals,
+            quota,
+            makespan,
+            ..
+        } = facts;
+        let windows = makespan.as_secs_f64() / quota.window_length().as_secs_f64();
+        let used = totals.input_tokens.saturating_add(totals.output_tokens);
+        Self {
+            provider: facts.provider,
+            stopped: counts.stopped,
+            calls: Calls {
+                succeeded: counts.succeeded,
+                failed: counts.failed,
+                failed_by: counts.failed_by.clone(),
+                answered_before: counts.answered_before,
+                bad_lines: counts.bad_lines,
+                given_back: counts.given_back,
+            },
+            attempts: facts.attempts.sent,
+            throttles: Throttles {
+                total: facts.attempts.throttled(),
+                by_cause: facts.attempts.throttles,
+            },
+            tokens: Tokens {
+                prompt: totals.input_tokens,
+                output: totals.output_tokens,
+                cached: totals.cached_tokens,
+                reasoning: totals.reasoning_tokens,
+            },
+            cost: totals.cost,
+            unpriced: totals.unpriced_calls,
+            makespan_seconds: makespan.as_secs_f64(),
+            quota: QuotaUse {
+                requests: quota.requests(),
+                tokens: quota.tokens(),
+                window_seconds: quota.window_length().as_secs_f64(),
+                requests_share: share(facts.attempts.sent, quota.requests(), windows),
+                tokens_share: share(used, quota.tokens(), windows),
+            },
+            provider_view: facts.stats.map(|stats| ProviderView {
+                seen: stats.seen,
+                throttled: stats.throttled.total(),
+                completed: stats.completed,
+            }),
+        }
+    }
+
+    /// Whether some call of the input has no answer, other than by a stop.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        self.calls.failed > 0 || self.calls.bad_lines > 0
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let calls = &self.calls;
+        let mut table = Table::default();
+        table.row("provider", &self.provider);
+        table.row("calls answered", calls.succeeded);
+        table.row("calls failed", with_parts(calls.failed, &calls.failed_by));
+        table.row_unless_zero("answered before", calls.answered_before);
+        table.row_unless_zero("bad lines", calls.bad_lines);
+        table.row_unless_zero("given back", calls.given_back);
+        table.row("attempts", self.attempts);
+        table.row(
+            "throttles",
+            with_parts(self.throttles.total, &self.throttles.by_cause),
+        );
+        table.row("prompt tokens", self.tokens.prompt);
+        table.row("output tokens", self.tokens.output);
+        table.row("cached tokens", self.tokens.cached);
+        table.row_unless_zero("reasoning tokens", self.tokens.reasoning);
+        table.row("cost", money(&self.cost));
+        table.row_unless_zero("attempts without a price", self.unpriced);
+        table.row("makespan", format!("{:.1} s", self.makespan_seconds));
+        table.row(
+            "quota of requests used",
+            format!(
+                "{:.1} % of {} per {} s",
+                self.quota.requests_share * 100.0,
+                self.quota.requests,
+                self.quota.window_seconds
+            ),
+        );
+        table.row(
+            "quota of tokens used",
+            format!(
+                "{:.1} % of {} per {} s",
+                self.quota.tokens_share * 100.0,
+                self.quota.tokens,
+                self.quota.window_seconds
+            ),
+        );
+        if let Some(view) = &self.provider_view {
+            table.row(
+                "seen by the provider",
+                format!("{} requests, {} throttled", view.seen, view.throttled),
+            );
+        }
+        if self.stopped {
+            table.row("stopped", "run again to go on");
+        }
+        fmt::Display::fmt(&table, f)
+    }
+}
+
+/// Amounts for people to read, rounded to six decimals.
+#[must_use]
+pub fn money(amounts: &[Money]) -> String {
+    if amounts.is_empty() {
+        return "none known".to_owned();
+    }
+    let amount = |money: &Money| {
+        let amount = money.amount();
+        let end = amount
+            .find('.')
+            .map_or(amount.len(), |point| amount.len().min(point + 7));
+        format!("{} {}", &amount[..end], money.currency())
+    };
+    amounts.iter().map(amount).collect::<Vec<_>>().join(" + ")
+}
+
+fn with_parts<K: fmt::Display>(total: u64, parts: &BTreeMap<K, u64>) -> String {
+    if parts.is_empty() {
+        return total.to_string();
+    }
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|(part, count)| format!("{part} {count}"))
+        .collect();
+    format!("{total} ({})", parts.join(", "))
+}
+
+fn share(used: u64, allowed: u64, windows: f64) -> f64 {
+    let allowed = allowed as f64 * windows;
+    if allowed > 0.0 {
+        used as f64 / allowed
+    } else {
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    #[test]
+    fn amounts_are_cut_to_six_decimals() -> Result<(), Box<dyn Error>> {
+        for (amounts, expected) in [
+            (&[][..], "none known"),
+            (&["3 USD"], "3 USD"),
+            (&["0.5 USD"], "0.5 USD"),
+            (
+                &["0.123456789 CNY", "12.0000001 USD"],
+                "0.123456 CNY + 12.000000 USD",
+            ),
+        ] {
+            let amounts = amounts
+                .iter()
+                .map(|text| text.parse())
+                .collect::<Result<Vec<Money>, _>>();
+            assert_eq!(
+                money(&amounts.map_err(|error| error.to_string())?),
+                expected
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn shares_are_of_what_the_time_allowed() {
+        let counts = Counts {
+            failed: 1,
+            failed_by: BTreeMap::from([("deadline".to_owned(), 1)]),
+            stopped: true,
+            ..Counts::default()
+        };
+        let facts = |makespan| Facts {
+            provider: "p".to_owned(),
+            counts: &counts,
+            attempts: Attempts {
+                sent: 50,
+                throttles: BTreeMap::from([("growth", 2), ("request_rate", 1)]),
+            },
+            totals: Totals::default(),
+            quota: Quota::per_minute(100, 1_000),
+            makespan,
+            stats: None,
+        };
+        let summary = Summary::new(facts(Duration::from_secs(120)));
+        assert!((summary.quota.requests_share - 0.25).abs() < 1e-9);
+        assert!(summary.has_failures() && summary.stopped);
+        assert_eq!(summary.throttles.total, 3);
+        let table = summary.to_string();
+        assert!(table.contains("3 (growth 2, request_rate 1)"), "{table}");
+        assert!(table.contains("1 (deadline 1)") && table.contains("run again to go on"));
+        let at_once = Summary::new(facts(Duration::ZERO));
+        assert!(
+            at_once.quota.requests_share.abs() < 1e-9,
+            "no time, no share"
+        );
+    }
+}

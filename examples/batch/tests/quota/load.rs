@@ -1,0 +1,141 @@
+//! A load that always wants more than the quota, through the whole stack, against the provider in-process.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use http::{Request, header};
+use http_body_util::BodyExt;
+use mock_qwen::{Config, MockQwen, Stats};
+use tokio::task::JoinSet;
+use tower::{Service, ServiceBuilder, ServiceExt, util::BoxCloneService};
+use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota};
+use tower_qwen_retry::{RetryLayer, RetryPolicy};
+use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, clock};
+
+/// What a load did.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) stats: Stats,
+    pub(crate) calls: u64,
+    pub(crate) failed: u64,
+    pub(crate) ledger_tokens: u64,
+}
+
+/// How calls are made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) callers: usize,
+    pub(crate) windows: u32,
+    pub(crate) stream: bool,
+    /// `max_tokens` of every call.
+    pub(crate) ceiling: u64,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            callers: 60,
+            windows: 21,
+            stream: false,
+            ceiling: 400,
+        }
+    }
+}
+
+type Client = BoxCloneService<Request<Body>, http::Response<Body>, tower::BoxError>;
+
+impl Load {
+    /// Runs against a provider of `config`, through a limiter of `quota`.
+    pub(crate) async fn run(self, config: Config, quota: Quota) -> Outcome {
+        let window = config.window;
+        let provider = MockQwen::new(config);
+        let ledger = Ledger::new(PriceBook::builtin());
+        let client = client(provider.router(), quota, &ledger);
+        let end = clock::now() + window * (self.windows + 1);
+        let calls = Arc::new(AtomicU64::new(0));
+        let mut callers = JoinSet::new();
+        for _ in 0..self.callers {
+            let (client, calls) = (client.clone(), calls.clone());
+            callers.spawn(async move {
+                let mut failed = 0;
+                while clock::now() < end {
+                    let number = calls.fetch_add(1, Ordering::Relaxed);
+                    if !self.call(client.clone(), number).await {
+                        failed += 1;
+                    }
+                }
+                failed
+            });
+        }
+        let failed = callers.join_all().await.into_iter().sum();
+        let total = ledger.snapshot().total;
+        Outcome {
+            stats: provider.stats(),
+            calls: calls.load(Ordering::Relaxed),
+            failed,
+            ledger_tokens: total.input_tokens + total.output_tokens,
+        }
+    }
+
+    async fn call(self, client: Client, number: u64) -> bool {
+        let answered = client.oneshot(self.request(number)).await;
+        let Ok(response) = answered else { return false };
+        let ok = response.status().is_success();
+        let body = response.into_body().collect().await;
+        ok && body.is_ok()
+    }
+
+    fn request(self, number: u64) -> Request<Body> {
+        let words = 20 + number * 37 % 160;
+        let prompt = format!(
+            "Question {number}: {}",
+            "how does a river find the sea ".repeat(words as usize / 7 + 1)
+        );
+        let stream = if self.stream {
+            r#","stream":true,"stream_options":{"include_usage":true}"#
+        } else {
+            ""
+        };
+        let body = format!(
+            r#"{{"model":"qwen-plus","messages":[{{"role":"user","content":"{prompt}"}}],"max_tokens":{}{stream}}}"#,
+            self.ceiling
+        );
+        Request::post("http://mock/compatible-mode/v1/chat/completions")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .unwrap()
+    }
+}
+
+fn client(router: Router, quota: Quota, ledger: &Ledger) -> Client {
+    let transport = tower::service_fn(move |request: Request<Body>| {
+        let mut router = router.clone();
+        async move { router.call(request).await }
+    });
+    let stack = ServiceBuilder::new()
+        .layer(RetryLayer::new(RetryPolicy::default()))
+        .layer(AdmissionLayer::new(Limiter::new(quota)))
+        .layer(MeterLayer::new(ledger.clone()))
+        .service(transport);
+    BoxCloneService::new(stack.map_response(|response| response.map(Body::new)))
+}
+
+/// The provider's quota of every study: tokens bind, at some hundred calls a window.
+pub(crate) fn provider() -> Config {
+    Config {
+        rpm: 3_000,
+        tpm: 100_000,
+        chunk_tokens: 16,
+        window: Duration::from_secs(60),
+        ttft: Duration::from_millis(200),
+        tpot: Duration::from_millis(5),
+        jitter: 0.2,
+        ..Config::default()
+    }
+}
