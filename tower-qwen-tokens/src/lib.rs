@@ -1,4 +1,4 @@
-//! Usage accounting for Qwen calls: every request read once, every answer judged and metered, priced and booked.
+#![doc = include_str!("../README.md")]
 
 pub mod estimate;
 pub mod ledger;
