@@ -54,6 +54,27 @@ fn throttle() -> Response<Body> {
     )
 }
 
+type Pending = task::Spawn<
+    tower_qwen_ratelimit::admission::ResponseFuture<
+        mock::Mock<Request<Body>, Response<Body>>,
+        Body,
+        Body,
+    >,
+>;
+
+/// Calls the layer up to the point where the inner service has the request.
+async fn send(
+    service: &mut Mock,
+    handle: &mut Handle,
+) -> (Pending, Request<Body>, mock::SendResponse<Response<Body>>) {
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let mut call = task::spawn(service.call(request()));
+    assert_pending!(call.poll());
+    let (sent, respond) = handle.next_request().await.unwrap();
+    (call, sent, respond)
+}
+
 fn account(limiter: &Limiter) -> AccountSnapshot {
     limiter.snapshot().remove(0)
 }
@@ -94,11 +115,7 @@ async fn a_call_goes_through_unchanged_and_leaves_its_estimate() {
 async fn the_sink_settles_with_the_true_cost() {
     let limiter = limiter(10, 10_000);
     let (mut service, mut handle) = stack(&limiter);
-    handle.allow(1);
-    assert_ready_ok!(service.poll_ready());
-    let mut answered = task::spawn(service.call(request()));
-    assert_pending!(answered.poll());
-    let (mut sent, respond) = handle.next_request().await.unwrap();
+    let (mut answered, mut sent, respond) = send(&mut service, &mut handle).await;
     let sink = sent.extensions_mut().remove::<UsageSink>().unwrap();
     respond.send_response(answer(StatusCode::OK, ""));
     assert_ready_ok!(answered.poll());
@@ -120,11 +137,7 @@ async fn the_sink_settles_with_the_true_cost() {
 async fn usage_that_stays_unknown_lets_the_estimate_stand() {
     let limiter = limiter(10, 10_000);
     let (mut service, mut handle) = stack(&limiter);
-    handle.allow(1);
-    assert_ready_ok!(service.poll_ready());
-    let mut answered = task::spawn(service.call(request()));
-    assert_pending!(answered.poll());
-    let (mut sent, respond) = handle.next_request().await.unwrap();
+    let (mut answered, mut sent, respond) = send(&mut service, &mut handle).await;
     let sink = sent.extensions_mut().remove::<UsageSink>().unwrap();
     respond.send_response(answer(StatusCode::OK, ""));
     assert_ready_ok!(answered.poll());
@@ -140,11 +153,7 @@ async fn usage_that_stays_unknown_lets_the_estimate_stand() {
 async fn a_throttle_gives_tokens_back_and_closes_the_account_for_all() {
     let limiter = limiter(10, 10_000);
     let (mut service, mut handle) = stack(&limiter);
-    handle.allow(2);
-    assert_ready_ok!(service.poll_ready());
-    let mut throttled = task::spawn(service.call(request()));
-    assert_pending!(throttled.poll());
-    let (_, respond) = handle.next_request().await.unwrap();
+    let (mut throttled, _, respond) = send(&mut service, &mut handle).await;
     let mut response = throttle();
     response
         .headers_mut()
@@ -164,6 +173,7 @@ async fn a_throttle_gives_tokens_back_and_closes_the_account_for_all() {
     assert_eq!((state.requests.used, state.tokens.used), (1, 0));
     assert!(state.tokens.share_percent < 100 && state.requests.share_percent == 100);
 
+    handle.allow(1);
     assert_ready_ok!(service.poll_ready());
     let mut other = task::spawn(service.call(request()));
     assert_pending!(other.poll());
@@ -184,11 +194,7 @@ async fn assert_request_is_there(handle: &mut Handle) {
 async fn an_error_that_is_no_throttle_closes_nothing() {
     let limiter = limiter(10, 10_000);
     let (mut service, mut handle) = stack(&limiter);
-    handle.allow(1);
-    assert_ready_ok!(service.poll_ready());
-    let mut failed = task::spawn(service.call(request()));
-    assert_pending!(failed.poll());
-    let (_, respond) = handle.next_request().await.unwrap();
+    let (mut failed, _, respond) = send(&mut service, &mut handle).await;
     respond.send_response(answer(StatusCode::BAD_REQUEST, "{}"));
     let response = assert_ready_ok!(failed.poll());
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
@@ -203,11 +209,7 @@ async fn refusals_come_before_anything_is_sent() {
     let limiter = limiter(1, 1_000);
     let layer = AdmissionLayer::new(limiter.clone()).max_wait(Duration::from_secs(5));
     let (mut service, mut handle): (Mock, Handle) = mock::spawn_layer(layer);
-    handle.allow(1);
-    assert_ready_ok!(service.poll_ready());
-    let mut first = task::spawn(service.call(request()));
-    assert_pending!(first.poll());
-    let (_, respond) = handle.next_request().await.unwrap();
+    let (mut first, _, respond) = send(&mut service, &mut handle).await;
     respond.send_response(answer(StatusCode::OK, ""));
     assert_ready_ok!(first.poll());
     assert_ready_ok!(service.poll_ready());
@@ -222,11 +224,7 @@ async fn refusals_come_before_anything_is_sent() {
 async fn an_inner_error_comes_through_and_the_estimate_stands() {
     let limiter = limiter(10, 10_000);
     let (mut service, mut handle) = stack(&limiter);
-    handle.allow(1);
-    assert_ready_ok!(service.poll_ready());
-    let mut failed = task::spawn(service.call(request()));
-    assert_pending!(failed.poll());
-    let (sent, respond) = handle.next_request().await.unwrap();
+    let (mut failed, sent, respond) = send(&mut service, &mut handle).await;
     respond.send_error("connection reset");
     drop(sent);
     let error = assert_ready!(failed.poll()).unwrap_err();
