@@ -1,5 +1,7 @@
 //! The laws of an account, over random schedules of calls, settles, failures and drops.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::state::{Charge, Outcome, State};
@@ -61,16 +63,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn quotas() -> impl Strategy<Value = Quota> {
+    let burst = prop_oneof![Just(1), Just(60)].prop_map(Duration::from_secs);
     (
         1..50u64,
         1_000..20_000u64,
         any::<bool>(),
         any::<bool>(),
         0..20u8,
+        burst,
     )
-        .prop_map(|(requests, tokens, smooth, ceiling, headroom)| {
+        .prop_map(|(requests, tokens, smooth, ceiling, headroom, burst)| {
             Quota::per_minute(requests, tokens)
                 .headroom(headroom)
+                .burst(burst)
                 .pacing(if smooth {
                     Pacing::Smooth
                 } else {
@@ -188,7 +193,6 @@ fn fills_by(state: &State, now: Nanos) -> bool {
 
 #[test]
 fn a_call_alone_above_the_allowed_share_still_goes() {
-    use std::time::Duration;
     use tower_qwen_tokens::Cause;
 
     let mut state = State::new(Quota::per_minute(100, 10_000).reserve(Reserve::Ceiling), 0);
