@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod data;
 pub mod estimate;
 pub mod ledger;
 pub mod price;
@@ -10,6 +11,8 @@ mod usage;
 pub mod call;
 #[cfg(feature = "http")]
 pub mod clock;
+#[cfg(feature = "http")]
+pub mod context_window;
 #[cfg(feature = "http")]
 pub mod judge;
 #[cfg(feature = "http")]
@@ -22,7 +25,10 @@ mod peeked;
 pub mod scan;
 #[cfg(feature = "http")]
 mod sink;
+#[cfg(feature = "http")]
+pub mod stall_timeout;
 
+pub use data::{QuotaBook, WindowBook};
 pub use ledger::Ledger;
 pub use price::{Money, PriceBook};
 pub use protocol::{Cause, Dialect, Verdict};
@@ -31,8 +37,9 @@ pub use usage::Usage;
 #[cfg(feature = "http")]
 pub use {
     call::{Call, Deadline},
+    context_window::ContextWindowLayer,
     meter::MeterLayer,
     paced::Paced,
     peeked::Peeked,
-    sink::{Basis, End, Report, Settle, UsageSink},
+    sink::{Basis, End, Report, Settle, UnknownReason, UsageSink},
 };

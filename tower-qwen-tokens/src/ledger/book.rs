@@ -1,68 +1,127 @@
 use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt, mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::SystemTime,
 };
-
-use serde::Serialize;
 
 use crate::price::PriceBook;
 
-use super::{Entry, Totals};
+use super::{Entry, LedgerSink, Record, Snapshot};
 
-/// Models that get a line of their own. On a server the name comes from outside, so it must not grow the memory.
-const MAX_MODELS: usize = 1_024;
-const OTHER: &str = "(other)";
-
-/// Sums of usage and cost by model. Clones share the same sums.
+/// Sums of usage and cost by model, tenant and label. Clones share everything.
 #[derive(Clone)]
 pub struct Ledger {
-    prices: Arc<PriceBook>,
-    snapshot: Arc<Mutex<Snapshot>>,
+    inner: Arc<Inner>,
 }
 
-/// The sums of a [`Ledger`] at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Snapshot {
-    /// By model. Beyond 1,024 models the rest is summed up under `(other)`.
-    pub models: BTreeMap<String, Totals>,
-    /// Over all models.
-    pub total: Totals,
+struct Inner {
+    setup: RwLock<Arc<Setup>>,
+    sums: Mutex<Snapshot>,
+    #[cfg(feature = "http")]
+    clock: crate::clock::WallClock,
+}
+
+/// What can be exchanged while calls are running.
+#[derive(Clone)]
+struct Setup {
+    prices: Arc<PriceBook>,
+    sinks: Vec<Arc<dyn LedgerSink>>,
 }
 
 impl Ledger {
     /// An empty ledger that prices calls by this book.
     #[must_use]
     pub fn new(prices: PriceBook) -> Self {
-        Self {
+        let setup = Setup {
             prices: Arc::new(prices),
-            snapshot: Arc::default(),
+            sinks: Vec::new(),
+        };
+        Self {
+            inner: Arc::new(Inner {
+                setup: RwLock::new(Arc::new(setup)),
+                sums: Mutex::default(),
+                #[cfg(feature = "http")]
+                clock: crate::clock::WallClock::new(),
+            }),
         }
+    }
+
+    /// Adds a sink that gets every attempt from now on, of all clones. Default: none; the sums are kept in any case.
+    #[must_use]
+    pub fn with_sink(self, sink: Arc<dyn LedgerSink>) -> Self {
+        self.change(|setup| setup.sinks.push(sink));
+        self
+    }
+
+    /// Prices calls by another book from now on, of all clones. What is booked stays as it is.
+    pub fn set_prices(&self, prices: PriceBook) {
+        self.change(|setup| setup.prices = Arc::new(prices));
+    }
+
+    /// The prices it goes by.
+    #[must_use]
+    pub fn prices(&self) -> Arc<PriceBook> {
+        Arc::clone(&self.setup().prices)
     }
 
     /// Books one attempt.
     pub fn record(&self, entry: &Entry) {
-        let cost = self.prices.cost(&entry.model, &entry.usage);
-        let mut sums = self.lock();
-        sums.total.add(entry, cost);
-        sums.of_model(&entry.model).add(entry, cost);
+        let setup = self.setup();
+        let cost = setup.prices.cost(&entry.model, &entry.usage);
+        self.sums().add(entry, cost);
+        if setup.sinks.is_empty() {
+            return;
+        }
+        let record = Record::new(entry, cost, self.now());
+        for sink in &setup.sinks {
+            sink.record(&record);
+        }
     }
 
     /// The sums so far.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.lock().clone()
+        self.sums().clone()
     }
 
-    /// The prices it goes by.
-    #[must_use]
-    pub fn prices(&self) -> &PriceBook {
-        &self.prices
+    /// The sums so far, and begins anew. An attempt that is recorded meanwhile is either in what was taken or in what
+    /// follows, never in both or in neither.
+    #[must_use = "what is taken is no longer in the ledger"]
+    pub fn take(&self) -> Snapshot {
+        mem::take(&mut *self.sums())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Snapshot> {
-        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    fn now(&self) -> Option<SystemTime> {
+        #[cfg(feature = "http")]
+        return Some(self.inner.clock.now());
+        #[cfg(not(feature = "http"))]
+        return None;
+    }
+
+    fn setup(&self) -> Arc<Setup> {
+        Arc::clone(
+            &self
+                .inner
+                .setup
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Setup)) {
+        let mut setup = self
+            .inner
+            .setup
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut setup));
+    }
+
+    fn sums(&self) -> MutexGuard<'_, Snapshot> {
+        self.inner
+            .sums
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,16 +134,5 @@ impl Default for Ledger {
 impl fmt::Debug for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ledger").finish_non_exhaustive()
-    }
-}
-
-impl Snapshot {
-    fn of_model(&mut self, model: &str) -> &mut Totals {
-        let model = if self.models.contains_key(model) || self.models.len() < MAX_MODELS {
-            model
-        } else {
-            OTHER
-        };
-        self.models.entry(model.to_owned()).or_default()
     }
 }

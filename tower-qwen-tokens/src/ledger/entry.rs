@@ -3,9 +3,11 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 
 use crate::{
-    Cause, Usage,
+    Cause, Dialect, Usage,
     usage::{Basis, End},
 };
+
+use super::{Labels, Tenant};
 
 /// One attempt, as the ledger books it.
 #[derive(Debug, Clone)]
@@ -13,6 +15,12 @@ use crate::{
 pub struct Entry {
     /// The model that was asked.
     pub model: Arc<str>,
+    /// Whose call it was.
+    pub tenant: Option<Tenant>,
+    /// What else it is summed up by.
+    pub labels: Labels,
+    /// How the model was asked.
+    pub dialect: Option<Dialect>,
     /// The tokens.
     pub usage: Usage,
     /// What they stand on.
@@ -30,11 +38,14 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry of status 200 without times.
+    /// An entry of status 200 without times, tenant and labels.
     #[must_use]
     pub fn new(model: impl Into<Arc<str>>, usage: Usage, basis: Basis, end: End) -> Self {
         Self {
             model: model.into(),
+            tenant: None,
+            labels: Labels::default(),
+            dialect: None,
             usage,
             basis,
             end,
@@ -51,6 +62,36 @@ impl Entry {
         Self {
             status: None,
             ..Self::new(model, Usage::default(), Basis::Unknown, end)
+        }
+    }
+
+    /// Books it for a tenant. Default: none.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<Tenant>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
+    /// Adds a label, or gives it another value. Default: no labels.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
+        self.labels.insert(key, value);
+        self
+    }
+
+    /// Why the attempt did not succeed, in a word: the cause or the status of an error answer, `transport` where no answer
+    /// came, `body` where it broke off, `cancelled` where the caller dropped it. `None` for a success.
+    #[must_use]
+    pub fn error_type(&self) -> Option<&str> {
+        if let Some(cause) = self.cause {
+            return Some(cause.as_str());
+        }
+        match (&self.status, self.end) {
+            (Some(status), _) if self.is_error_answer() => Some(status.as_str()),
+            (_, End::Complete) => None,
+            (None, End::Failed) => Some("transport"),
+            (Some(_), End::Failed) => Some("body"),
+            (_, End::Cancelled) => Some("cancelled"),
         }
     }
 

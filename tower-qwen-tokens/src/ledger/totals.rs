@@ -97,6 +97,25 @@ impl Totals {
         self.duration.add(entry.duration);
     }
 
+    pub(super) fn merge(&mut self, other: &Self) {
+        bump(&mut self.calls, other.calls);
+        bump(&mut self.failed, other.failed);
+        bump(&mut self.cancelled, other.cancelled);
+        bump(&mut self.input_tokens, other.input_tokens);
+        bump(&mut self.cached_tokens, other.cached_tokens);
+        bump(&mut self.cache_write_tokens, other.cache_write_tokens);
+        bump(&mut self.output_tokens, other.output_tokens);
+        bump(&mut self.reasoning_tokens, other.reasoning_tokens);
+        bump(&mut self.estimated, other.estimated);
+        bump(&mut self.unknown, other.unknown);
+        for &cost in &other.cost {
+            self.pay(cost);
+        }
+        bump(&mut self.unpriced_calls, other.unpriced_calls);
+        self.first_token.merge(&other.first_token);
+        self.duration.merge(&other.duration);
+    }
+
     fn pay(&mut self, cost: Money) {
         for paid in &mut self.cost {
             if let Some(sum) = paid.plus(cost) {
@@ -123,6 +142,12 @@ impl Timing {
         bump(&mut self.count, 1);
         self.sum = self.sum.saturating_add(duration);
         self.longest = self.longest.max(duration);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        bump(&mut self.count, other.count);
+        self.sum = self.sum.saturating_add(other.sum);
+        self.longest = self.longest.max(other.longest);
     }
 }
 

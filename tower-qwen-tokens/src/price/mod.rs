@@ -1,7 +1,8 @@
 //! What a call costs in money.
 //!
 //! Money is a whole number of pico-units of its currency, so sums are exact. Prices are data with source and date
-//! (`data/prices.json`), and all can be replaced by the user's own.
+//! (`data/prices.json`), and all can be replaced by the user's own; see [`data`](crate::data). Amounts of different
+//! currencies are never added: a sum is kept for each.
 //!
 //! ```
 //! use tower_qwen_tokens::{PriceBook, Usage, price::{Price, Region}};
@@ -19,11 +20,13 @@
 
 mod book;
 mod currency;
-mod data;
 mod money;
+mod row;
 mod tier;
 
-pub use book::{PriceBook, Region};
+pub use book::PriceBook;
 pub use currency::{Currency, InvalidCurrency};
 pub use money::{InvalidMoney, Money};
 pub use tier::{InvalidPrice, Price, Tier};
+
+pub use crate::data::Region;

@@ -1,6 +1,6 @@
 use std::{error::Error, fmt};
 
-use crate::Usage;
+use crate::{Usage, data::Origin};
 
 use super::{Currency, Money};
 
@@ -154,19 +154,19 @@ impl Price {
         self
     }
 
-    pub(super) fn seen(mut self, source: String, date: String) -> Self {
-        self.source = Some(source);
-        self.date = Some(date);
+    pub(super) fn seen(mut self, origin: &Origin) -> Self {
+        self.source.clone_from(&origin.source);
+        self.date.clone_from(&origin.date);
         self
     }
 
-    /// Where a built-in price was read.
+    /// Where the price was read, as its row says.
     #[must_use]
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
-    /// The day of which a built-in price is, as `2026-09-24`.
+    /// The day of which the price is, as its row says: `2026-09-24`.
     #[must_use]
     pub fn date(&self) -> Option<&str> {
         self.date.as_deref()

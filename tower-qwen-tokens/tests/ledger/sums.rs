@@ -1,22 +1,13 @@
-//! The ledger's sums.
-
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 use tower_qwen_tokens::{
     Cause, Ledger, PriceBook, Usage,
-    ledger::{Basis, End, Entry},
+    ledger::{Basis, End, Entry, Totals},
     price::{Price, Region},
 };
 
-fn entry(model: &str, input: u64, output: u64) -> Entry {
-    Entry::new(
-        model,
-        Usage::new(input, output),
-        Basis::Reported,
-        End::Complete,
-    )
-}
+use crate::entry;
 
 #[test]
 fn sums_by_model_and_over_all() {
@@ -157,37 +148,6 @@ fn counts_saturate() {
 }
 
 #[test]
-fn nothing_is_lost_between_threads() {
-    let ledger = Ledger::default();
-    thread::scope(|scope| {
-        for thread in 0..4 {
-            let ledger = ledger.clone();
-            scope.spawn(move || {
-                for call in 0..1_000 {
-                    let model = ["qwen-plus", "qwen2"][(thread + call) % 2];
-                    ledger.record(&entry(model, 3, 2));
-                    if call % 100 == 0 {
-                        let snapshot = ledger.snapshot();
-                        let calls: u64 = snapshot.models.values().map(|totals| totals.calls).sum();
-                        assert_eq!(calls, snapshot.total.calls);
-                    }
-                }
-            });
-        }
-    });
-    let snapshot = ledger.snapshot();
-    assert_eq!(snapshot.total.calls, 4_000);
-    assert_eq!(snapshot.total.input_tokens, 12_000);
-    assert_eq!(snapshot.models["qwen-plus"].calls, 2_000);
-    let sum: i128 = snapshot
-        .models
-        .values()
-        .map(|totals| totals.cost[0].pico())
-        .sum();
-    assert_eq!(snapshot.total.cost[0].pico(), sum);
-}
-
-#[test]
 fn a_snapshot_is_written_as_json() {
     let ledger = Ledger::default();
     let mut timed = entry("qwen-plus", 1_000, 200);
@@ -198,4 +158,88 @@ fn a_snapshot_is_written_as_json() {
     assert_eq!(json["total"]["cost"][0]["amount"], "0.00064");
     assert_eq!(json["total"]["cost"][0]["currency"], "USD");
     assert_eq!(json["total"]["duration"]["sum_ms"], 1_500);
+}
+
+#[test]
+fn sums_by_tenant_and_by_label() {
+    let ledger = Ledger::default();
+    let acme = |input| entry("qwen-plus", input, 0).tenant("acme");
+    ledger.record(&acme(10).label("feature", "search").label("team", "a"));
+    ledger.record(&acme(5).label("feature", "chat"));
+    ledger.record(&entry("qwen2", 2, 0).tenant("other").label("team", "a"));
+    ledger.record(&entry("qwen2", 1, 0));
+
+    let snapshot = ledger.snapshot();
+    let input = |totals: &Totals| (totals.calls, totals.input_tokens);
+    assert_eq!(input(&snapshot.total), (4, 18));
+    assert_eq!(snapshot.tenants.len(), 2);
+    assert_eq!(input(&snapshot.tenants["acme"]), (2, 15));
+    assert_eq!(input(&snapshot.tenants["other"]), (1, 2));
+    assert_eq!(input(&snapshot.labels["feature"]["search"]), (1, 10));
+    assert_eq!(input(&snapshot.labels["feature"]["chat"]), (1, 5));
+    assert_eq!(input(&snapshot.labels["team"]["a"]), (2, 12));
+    assert_eq!(snapshot.labels["team"].len(), 1);
+    let json = serde_json::to_value(&snapshot).expect("json");
+    assert_eq!(json["labels"]["feature"]["chat"]["input_tokens"], 5);
+    assert_eq!(json["tenants"]["acme"]["cost"][0]["currency"], "USD");
+}
+
+#[test]
+fn a_flood_of_tenants_and_labels_costs_bounded_memory() {
+    let ledger = Ledger::default();
+    for number in 0..1_500_u32 {
+        let name = format!("n{number}");
+        let entry = entry("qwen2", 1, 0)
+            .tenant(name.clone())
+            .label("user", name.clone())
+            .label(name, "x");
+        ledger.record(&entry);
+    }
+    let snapshot = ledger.snapshot();
+    assert_eq!(snapshot.tenants.len(), 1_025);
+    assert_eq!(snapshot.tenants["(other)"].calls, 1_500 - 1_024);
+    assert_eq!(snapshot.labels.len(), 65);
+    assert_eq!(snapshot.labels["(other)"]["x"].calls, 1_500 - 63);
+    assert_eq!(snapshot.labels["user"].len(), 1_025);
+    assert_eq!(snapshot.labels["user"]["(other)"].calls, 1_500 - 1_024);
+}
+
+#[test]
+fn prices_can_be_exchanged_while_calls_run() {
+    let ledger = Ledger::default();
+    let clone = ledger.clone();
+    ledger.record(&entry("qwen2", 1_000_000, 0));
+    let book = PriceBook::builtin().merge(
+        PriceBook::from_json(
+            r#"[{"model":"qwen2","currency":"USD","tiers":[{"input":"7","output":"7"}]}]"#,
+        )
+        .expect("sound"),
+    );
+    clone.set_prices(book);
+    ledger.record(&entry("qwen2", 1_000_000, 0));
+    assert_eq!(ledger.snapshot().total.cost[0].to_string(), "7.2 USD");
+    assert_eq!(
+        ledger
+            .prices()
+            .cost("qwen2", &Usage::new(1, 0))
+            .map(|cost| cost.to_string()),
+        Some("0.000007 USD".to_owned())
+    );
+}
+
+#[test]
+fn failures_have_a_name() {
+    let mut failed = entry("m", 1, 1);
+    assert_eq!(failed.error_type(), None);
+    failed.end = End::Cancelled;
+    assert_eq!(failed.error_type(), Some("cancelled"));
+    failed.end = End::Failed;
+    assert_eq!(failed.error_type(), Some("body"));
+    failed.status = Some(StatusCode::BAD_GATEWAY);
+    assert_eq!(failed.error_type(), Some("502"));
+    failed.cause = Some(Cause::TokenRate);
+    assert_eq!(failed.error_type(), Some("token_rate"));
+    let unanswered = |end| Entry::unanswered("m", end).error_type().map(str::to_owned);
+    assert_eq!(unanswered(End::Failed).as_deref(), Some("transport"));
+    assert_eq!(unanswered(End::Cancelled).as_deref(), Some("cancelled"));
 }

@@ -1,0 +1,134 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{
+    Extensions, HeaderValue, Request,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH},
+};
+use http_body::Body;
+
+use crate::{Call, data::WindowBook};
+
+use super::{
+    ContextWindowClamped, ContextWindowExceeded, ContextWindowWarning, ceiling::lowered,
+    signed::is_signed,
+};
+
+/// What happens to a call that does not fit into its model's window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnExceed {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// Its ceiling (`max_tokens` and the like) is lowered to what is left. Where nothing is left, or the body may not be
+    /// changed, it is refused.
+    Clamp,
+    /// It is sent as it is, and the answer carries a warning.
+    Warn,
+}
+
+/// Judges calls by the windows.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    pub(super) windows: Arc<WindowBook>,
+    pub(super) on_exceed: OnExceed,
+}
+
+/// What the answer is to carry.
+pub(super) enum Note {
+    Warning(ContextWindowWarning),
+    Clamped(ContextWindowClamped),
+}
+
+impl Guard {
+    /// Lets a request pass, changed where it has to be; `Err` where it is refused.
+    pub(super) fn admit<B: Body + From<Bytes>>(
+        &self,
+        request: &mut Request<B>,
+    ) -> Result<Option<Note>, ContextWindowExceeded> {
+        let Some(exceeded) = Call::of(request).and_then(|call| self.exceeded(call)) else {
+            return Ok(None);
+        };
+        let outcome = match self.on_exceed {
+            OnExceed::Refuse => None,
+            OnExceed::Warn => Some(Note::Warning(ContextWindowWarning(exceeded.clone()))),
+            OnExceed::Clamp => clamp(request, &exceeded).map(|ceiling| {
+                Note::Clamped(ContextWindowClamped {
+                    exceeded: exceeded.clone(),
+                    ceiling,
+                })
+            }),
+        };
+        #[cfg(feature = "tracing")]
+        tell(&exceeded, outcome.as_ref());
+        outcome.map(Some).ok_or(exceeded)
+    }
+
+    fn exceeded(&self, call: &Call) -> Option<ContextWindowExceeded> {
+        let call = call.model_call()?;
+        let window = self.windows.window(&call.model)?;
+        ContextWindowExceeded::of(call, *window)
+    }
+}
+
+impl Note {
+    pub(super) fn put(self, extensions: &mut Extensions) {
+        match self {
+            Self::Warning(warning) => drop(extensions.insert(warning)),
+            Self::Clamped(clamped) => drop(extensions.insert(clamped)),
+        }
+    }
+}
+
+/// Lowers the request's ceiling to what is left of the window, and gives it; `None` where that cannot be.
+fn clamp<B: Body + From<Bytes>>(
+    request: &mut Request<B>,
+    exceeded: &ContextWindowExceeded,
+) -> Option<u64> {
+    let room = exceeded.room()?;
+    let call = Call::of(request)?;
+    let original = call.body()?;
+    if !may_change(request, original.len() as u64) {
+        return None;
+    }
+    let is_native = call.model_call()?.dialect.is_native();
+    let body = lowered(original, is_native, exceeded.ceiling?, room)?;
+    let call = Arc::new(call.rewritten(body.clone(), room));
+    if request.headers().contains_key(CONTENT_LENGTH) {
+        let length = HeaderValue::from(body.len());
+        request.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    request.extensions_mut().insert(call);
+    *request.body_mut() = B::from(body);
+    Some(room)
+}
+
+/// Whether the body may be changed: neither encoded nor signed, and as long as the one that was read.
+fn may_change<B: Body>(request: &Request<B>, length: u64) -> bool {
+    let headers = request.headers();
+    let is_same = request
+        .body()
+        .size_hint()
+        .exact()
+        .is_none_or(|exact| exact == length);
+    is_same && !headers.contains_key(CONTENT_ENCODING) && !is_signed(headers)
+}
+
+#[cfg(feature = "tracing")]
+fn tell(exceeded: &ContextWindowExceeded, outcome: Option<&Note>) {
+    let action = match outcome {
+        None => "refused",
+        Some(Note::Warning(_)) => "warned",
+        Some(Note::Clamped(_)) => "clamped",
+    };
+    tracing::warn!(
+        target: "tower_qwen_tokens::context_window",
+        model = &*exceeded.model,
+        context = exceeded.window.context,
+        input_tokens = exceeded.input_tokens,
+        ceiling = exceeded.ceiling,
+        action,
+        "context window exceeded"
+    );
+}

@@ -1,0 +1,77 @@
+use std::{
+    mem,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    Call,
+    call::{BoxError, ReadCall, ReadOptions},
+};
+
+use super::{ContextWindowLayer, ResponseFuture, guard::Guard};
+
+/// Guards the context window of the model that is asked; see the [module docs](super).
+#[derive(Debug, Clone)]
+pub struct ContextWindow<S> {
+    pub(super) inner: S,
+    pub(super) guard: Guard,
+    pub(super) options: ReadOptions,
+}
+
+impl<S> ContextWindow<S> {
+    /// A service with the defaults of [`ContextWindowLayer`].
+    #[must_use]
+    pub fn new(inner: S) -> Self {
+        ContextWindowLayer::default().layer(inner)
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Gives the inner service back.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, RB> Service<Request<B>> for ContextWindow<S>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    S::Error: Into<BoxError>,
+    B: Body + From<Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<RB>;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, S::Future, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if Call::of(&request).is_some() {
+            return match self.guard.admit(&mut request) {
+                Ok(note) => ResponseFuture::calling(self.inner.call(request), note),
+                Err(exceeded) => ResponseFuture::refused(exceeded),
+            };
+        }
+        let next = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, next);
+        let read = ReadCall::new(request, self.options);
+        ResponseFuture::reading(read, ready, self.guard.clone())
+    }
+}

@@ -1,0 +1,73 @@
+//! Prices, windows and quotas of models, as data.
+//!
+//! What comes with the crate stands in its folder `data`, each row with source and date. All of it can be replaced at run
+//! time, row by row, from JSON or TOML (feature `toml`). One document may hold all three:
+//!
+//! ```toml
+//! [[price]]
+//! model = "qwen-plus"           # an id, or the beginning of ids: "qwen2-*"
+//! region = "international"      # or "beijing"; without it, everywhere
+//! currency = "USD"
+//! # Per million tokens. The first tier whose bound the whole input does not pass counts for all tokens.
+//! tiers = [
+//!     { up_to_input = 256000, input = "0.4", output = "1.2", thinking_output = "4" },
+//!     { input = "1.2", output = "3.6", thinking_output = "12" },
+//! ]
+//! cached_percent = 20           # of the input price; these three are the defaults
+//! cache_write_percent = 125
+//! batch_percent = 50            # of the whole
+//! source = "our contract"       # these three may be left out, in every section
+//! date = 2026-11-01
+//! note = "until the end of the year"
+//!
+//! [[window]]
+//! model = "qwen-plus"
+//! context = 1000000
+//! max_input = 997952            # these three may be left out
+//! max_output = 32768
+//! max_reasoning = 81920
+//!
+//! [[quota]]
+//! model = "qwen-plus"
+//! requests = 600
+//! tokens = 1000000
+//! period_seconds = 60           # the default
+//! ```
+//!
+//! ```
+//! use tower_qwen_tokens::{PriceBook, Usage, data::{QuotaBook, WindowBook}};
+//!
+//! let text = r#"{
+//!     "price": [{"model": "qwen-plus", "currency": "EUR", "tiers": [{"input": "0.5", "output": "1"}]}],
+//!     "window": [{"model": "mine-*", "context": 8192}]
+//! }"#;
+//! let prices = PriceBook::builtin().merge(PriceBook::from_json(text)?);
+//! let windows = WindowBook::builtin().merge(WindowBook::from_json(text)?);
+//! let quotas = QuotaBook::builtin().merge(QuotaBook::from_json(text)?);
+//!
+//! assert_eq!(prices.cost("qwen-plus", &Usage::new(1_000_000, 0)).ok_or("no price")?.to_string(), "0.5 EUR");
+//! assert_eq!(windows.window("mine-7b").ok_or("no window")?.context, 8_192);
+//! assert_eq!(quotas.quota("qwen2").ok_or("no quota")?.tokens, 800_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod book;
+mod document;
+mod error;
+mod model_id;
+mod origin;
+mod quota;
+mod region;
+mod rows;
+mod section;
+mod window;
+
+pub use book::{Book, ModelData};
+pub use error::{InvalidData, InvalidDataKind};
+pub use origin::Origin;
+pub use quota::{ModelQuota, QuotaBook};
+pub use region::Region;
+pub use window::{Window, WindowBook};
+
+pub(crate) use model_id::Inherit;
+pub(crate) use section::{BoxError, Section};

@@ -1,0 +1,78 @@
+/// Which ids stand for a stable one that is listed, where they are not listed themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inherit {
+    /// `-latest` and dated snapshots.
+    LatestAndSnapshots,
+    /// `-latest` alone.
+    Latest,
+}
+
+impl Inherit {
+    /// The stable id behind `-latest`, and where those inherit behind the date of a snapshot.
+    pub(super) fn stable_id(self, model: &str) -> Option<&str> {
+        model.strip_suffix("-latest").or_else(|| match self {
+            Self::LatestAndSnapshots => without_date(model),
+            Self::Latest => None,
+        })
+    }
+}
+
+/// The id before `-2025-07-28` or `-0728`.
+fn without_date(model: &str) -> Option<&str> {
+    let (rest, day) = model.rsplit_once('-')?;
+    match day.len() {
+        4 => is_day(day).then_some(rest),
+        2 => {
+            let (rest, month) = rest.rsplit_once('-')?;
+            let (stable, year) = rest.rsplit_once('-')?;
+            let is_year = year.len() == 4 && number(year).is_some();
+            (is_year && month.len() == 2 && is_day(&format!("{month}{day}"))).then_some(stable)
+        }
+        _ => None,
+    }
+}
+
+/// Whether these four digits are a month and a day.
+pub(super) fn is_day(digits: &str) -> bool {
+    number(digits)
+        .is_some_and(|value| (1..=12).contains(&(value / 100)) && (1..=31).contains(&(value % 100)))
+}
+
+pub(super) fn number(digits: &str) -> Option<u32> {
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_are_told_from_names() {
+        for (model, stable) in [
+            ("qwen-plus-2025-07-28", Some("qwen-plus")),
+            ("qwen-plus-latest", Some("qwen-plus")),
+            ("qwen-max-0428", Some("qwen-max")),
+            ("qwen-plus", None),
+            ("qwen-plus-2025-13-28", None),
+            ("qwen-plus-2025-07-32", None),
+            ("qwen-plus-25-07-28", None),
+            ("qwen-plus-+725-07-28", None),
+            ("qwen-max-9999", None),
+            ("qwen-max-0a28", None),
+            ("qwen2.5-7b", None),
+            ("07-28", None),
+            ("", None),
+            ("é-é", None),
+        ] {
+            let found = Inherit::LatestAndSnapshots.stable_id(model);
+            assert_eq!(found, stable, "{model}");
+        }
+        let latest = Inherit::Latest;
+        assert_eq!(latest.stable_id("qwen-plus-latest"), Some("qwen-plus"));
+        assert_eq!(latest.stable_id("qwen-plus-2025-07-28"), None);
+        assert_eq!(latest.stable_id("qwen-max-0428"), None);
+    }
+}

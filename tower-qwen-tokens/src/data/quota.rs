@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{
+    Book, Inherit, Origin,
+    section::{BoxError, Section},
+};
+
+/// What the provider lets an account use of a model in a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ModelQuota {
+    /// Requests in a period.
+    pub requests: u64,
+    /// Tokens in a period, those of prompts and answers together.
+    pub tokens: u64,
+    /// The period.
+    pub period: Duration,
+}
+
+/// The quotas of models. A dated snapshot that is not listed has none: snapshots have far smaller ones than the stable
+/// model.
+pub type QuotaBook = Book<ModelQuota>;
+
+/// A row of a quota, as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaRow {
+    requests: u64,
+    tokens: u64,
+    #[serde(default = "a_minute")]
+    period_seconds: u64,
+}
+
+fn a_minute() -> u64 {
+    60
+}
+
+impl ModelQuota {
+    /// A quota of so many requests and tokens a minute.
+    #[must_use]
+    pub const fn per_minute(requests: u64, tokens: u64) -> Self {
+        Self {
+            requests,
+            tokens,
+            period: Duration::from_secs(60),
+        }
+    }
+
+    /// Whether nothing is allowed at all, as for a model that the provider has retired.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.requests == 0 || self.tokens == 0
+    }
+}
+
+impl Book<ModelQuota> {
+    /// The quota of a model; `None` where it is unknown.
+    #[must_use]
+    pub fn quota(&self, model: &str) -> Option<&ModelQuota> {
+        self.get(model)
+    }
+}
+
+impl Section for ModelQuota {
+    const NAME: &'static str = "quota";
+    const BUILTIN: &'static str = include_str!("../../data/quotas.json");
+    const INHERIT: Inherit = Inherit::Latest;
+
+    type Row = QuotaRow;
+
+    fn read(row: QuotaRow, _: &Origin) -> Result<Self, BoxError> {
+        if row.period_seconds == 0 {
+            return Err("a period has at least one second".into());
+        }
+        Ok(Self {
+            requests: row.requests,
+            tokens: row.tokens,
+            period: Duration::from_secs(row.period_seconds),
+        })
+    }
+}

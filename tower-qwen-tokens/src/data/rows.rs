@@ -1,0 +1,182 @@
+use std::collections::HashMap;
+
+use super::{Inherit, Origin, Region};
+
+/// Values by model, each for one region or for all. The later replaces the earlier.
+#[derive(Debug, Clone)]
+pub(super) struct Rows<V> {
+    models: HashMap<String, Regional<V>>,
+    /// Ids that were written with a `*` at the end, without it, the longest first.
+    families: Vec<(String, Regional<V>)>,
+}
+
+/// A value and where it is from.
+#[derive(Debug, Clone)]
+pub(super) struct Sourced<V> {
+    pub(super) value: V,
+    pub(super) origin: Option<Origin>,
+}
+
+#[derive(Debug, Clone)]
+struct Regional<V> {
+    everywhere: Option<Sourced<V>>,
+    regions: Vec<(Region, Sourced<V>)>,
+}
+
+impl<V> Rows<V> {
+    pub(super) fn new() -> Self {
+        Self {
+            models: HashMap::new(),
+            families: Vec::new(),
+        }
+    }
+
+    pub(super) fn insert(&mut self, model: String, region: Option<Region>, value: Sourced<V>) {
+        self.regional(model).insert(region, value);
+    }
+
+    /// Takes all rows of another, as if they were inserted one by one.
+    pub(super) fn merge(&mut self, other: Self) {
+        let families = other
+            .families
+            .into_iter()
+            .map(|(start, rows)| (start + "*", rows));
+        for (model, rows) in other.models.into_iter().chain(families) {
+            let own = self.regional(model);
+            if let Some(value) = rows.everywhere {
+                own.insert(None, value);
+            }
+            for (region, value) in rows.regions {
+                own.insert(Some(region), value);
+            }
+        }
+    }
+
+    /// The row of a model: by its exact id, then by the stable id that it inherits from, then by its family.
+    pub(super) fn find(
+        &self,
+        model: &str,
+        region: Region,
+        inherit: Inherit,
+    ) -> Option<&Sourced<V>> {
+        let exact = |id: &str| self.models.get(id)?.of(region);
+        exact(model)
+            .or_else(|| inherit.stable_id(model).and_then(exact))
+            .or_else(|| {
+                self.families
+                    .iter()
+                    .filter(|(start, _)| model.starts_with(start))
+                    .find_map(|(_, rows)| rows.of(region))
+            })
+    }
+
+    fn regional(&mut self, model: String) -> &mut Regional<V> {
+        let Some(start) = model.strip_suffix('*') else {
+            return self.models.entry(model).or_default();
+        };
+        let at = match self.families.iter().position(|(known, _)| known == start) {
+            Some(at) => at,
+            None => {
+                let at = self
+                    .families
+                    .partition_point(|(known, _)| known.len() >= start.len());
+                self.families
+                    .insert(at, (start.to_owned(), Regional::default()));
+                at
+            }
+        };
+        &mut self.families[at].1
+    }
+}
+
+impl<V> Regional<V> {
+    fn insert(&mut self, region: Option<Region>, value: Sourced<V>) {
+        match region {
+            Some(region) => {
+                self.regions.retain(|(known, _)| *known != region);
+                self.regions.push((region, value));
+            }
+            None => {
+                self.regions.clear();
+                self.everywhere = Some(value);
+            }
+        }
+    }
+
+    fn of(&self, region: Region) -> Option<&Sourced<V>> {
+        self.regions
+            .iter()
+            .find_map(|(known, value)| (*known == region).then_some(value))
+            .or(self.everywhere.as_ref())
+    }
+}
+
+impl<V> Default for Regional<V> {
+    fn default() -> Self {
+        Self {
+            everywhere: None,
+            regions: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Region = Region::International;
+    const THERE: Region = Region::Beijing;
+
+    fn rows(rows: &[(&str, Option<Region>, u32)]) -> Rows<u32> {
+        let mut all = Rows::new();
+        for &(model, region, value) in rows {
+            let origin = None;
+            all.insert(model.to_owned(), region, Sourced { value, origin });
+        }
+        all
+    }
+
+    fn find(rows: &Rows<u32>, model: &str, region: Region) -> Option<u32> {
+        rows.find(model, region, Inherit::LatestAndSnapshots)
+            .map(|row| row.value)
+    }
+
+    #[test]
+    fn a_row_of_the_region_goes_before_one_for_all() {
+        let rows = rows(&[("m", None, 1), ("m", Some(THERE), 2)]);
+        assert_eq!(find(&rows, "m", HERE), Some(1));
+        assert_eq!(find(&rows, "m", THERE), Some(2));
+        assert_eq!(find(&rows, "n", HERE), None);
+    }
+
+    #[test]
+    fn the_later_replaces_the_earlier() {
+        let earlier = rows(&[("m", Some(THERE), 1), ("m", None, 2)]);
+        assert_eq!(find(&earlier, "m", THERE), Some(2));
+        let mut merged = rows(&[("m", Some(HERE), 1), ("m", Some(THERE), 2), ("a*", None, 5)]);
+        merged.merge(rows(&[("m", Some(THERE), 3), ("a*", None, 6)]));
+        assert_eq!(find(&merged, "m", HERE), Some(1));
+        assert_eq!(find(&merged, "m", THERE), Some(3));
+        assert_eq!(find(&merged, "ab", HERE), Some(6));
+        merged.merge(rows(&[("m", None, 4), ("m", Some(HERE), 7)]));
+        assert_eq!(find(&merged, "m", THERE), Some(4));
+        assert_eq!(find(&merged, "m", HERE), Some(7));
+    }
+
+    #[test]
+    fn the_closest_family_counts_and_comes_last() {
+        let rows = rows(&[
+            ("q*", None, 1),
+            ("qwen2-*", None, 2),
+            ("qwen*", Some(THERE), 3),
+            ("qwen2-7b", None, 4),
+        ]);
+        assert_eq!(find(&rows, "qwen2-7b", HERE), Some(4));
+        assert_eq!(find(&rows, "qwen2-7b-0728", HERE), Some(4));
+        assert_eq!(find(&rows, "qwen2-72b", HERE), Some(2));
+        assert_eq!(find(&rows, "qwen3", THERE), Some(3));
+        assert_eq!(find(&rows, "qwen3", HERE), Some(1));
+        assert_eq!(find(&rows, "qwen2", HERE), Some(1));
+        assert_eq!(find(&rows, "", HERE), None);
+    }
+}

@@ -1,0 +1,78 @@
+use std::{error::Error, fmt, time::SystemTime};
+
+use crate::Money;
+
+use super::Day;
+
+/// Money or tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Amount {
+    /// Money, in its currency.
+    Money(Money),
+    /// Tokens of prompts and answers together.
+    Tokens(u64),
+}
+
+/// A line that a day's spending has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Passed {
+    /// The day.
+    pub day: Day,
+    /// The line.
+    pub line: Amount,
+    /// What was spent until then, in the line's unit.
+    pub spent: Amount,
+    /// Whether the line is a limit, which stops.
+    pub is_limit: bool,
+}
+
+/// A limit of the day is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BudgetExceeded {
+    /// The limit.
+    pub limit: Amount,
+    /// What was spent, in the limit's unit.
+    pub spent: Amount,
+    /// When the day ends.
+    pub until: SystemTime,
+}
+
+impl Amount {
+    /// Whether it is at least another of the same unit. Amounts of different units are never compared.
+    pub(super) fn reaches(self, line: Self) -> bool {
+        match (self, line) {
+            (Self::Tokens(tokens), Self::Tokens(line)) => tokens >= line,
+            (Self::Money(money), Self::Money(line)) => {
+                money.currency() == line.currency() && money.pico() >= line.pico()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<Money> for Amount {
+    fn from(money: Money) -> Self {
+        Self::Money(money)
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Money(money) => money.fmt(f),
+            Self::Tokens(tokens) => write!(f, "{tokens} tokens"),
+        }
+    }
+}
+
+impl fmt::Display for BudgetExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, spent, .. } = self;
+        write!(f, "today's budget of {limit} is used up: {spent}")
+    }
+}
+
+impl Error for BudgetExceeded {}

@@ -1,0 +1,56 @@
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{LedgerSink, Record};
+
+/// Keeps the last attempts in memory.
+pub struct MemorySink {
+    capacity: usize,
+    records: Mutex<VecDeque<Record<'static>>>,
+}
+
+impl MemorySink {
+    /// A sink of at most this many attempts: the oldest goes for the newest.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            records: Mutex::default(),
+        }
+    }
+
+    /// The attempts, the oldest first.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record<'static>> {
+        self.lock().iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Record<'static>>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LedgerSink for MemorySink {
+    fn record(&self, record: &Record<'_>) {
+        if self.capacity == 0 {
+            return;
+        }
+        let record = record.clone().into_owned();
+        let mut records = self.lock();
+        if records.len() >= self.capacity {
+            records.pop_front();
+        }
+        records.push_back(record);
+    }
+}
+
+impl fmt::Debug for MemorySink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySink")
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+use crate::Money;
+
+use super::{Amount, Day};
+
+/// What a day has cost so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Spent {
+    /// The day.
+    pub day: Day,
+    /// Tokens of prompts and answers.
+    pub tokens: u64,
+    /// Money, one amount per currency.
+    pub money: Vec<Money>,
+    /// Attempts that may have cost what no line of the budget could count: of an unknown price, in another currency, or
+    /// of unknown usage.
+    pub uncounted: u64,
+}
+
+/// The day under way, and which lines were told of.
+pub(super) struct Today {
+    pub(super) spent: Spent,
+    told: Vec<usize>,
+}
+
+impl Spent {
+    /// What was spent in the unit of an amount: in tokens, or in its currency.
+    #[must_use]
+    pub fn amount_like(&self, amount: Amount) -> Amount {
+        match amount {
+            Amount::Tokens(_) => Amount::Tokens(self.tokens),
+            Amount::Money(money) => Amount::Money(
+                self.money
+                    .iter()
+                    .find(|spent| spent.currency() == money.currency())
+                    .copied()
+                    .unwrap_or(Money::zero(money.currency())),
+            ),
+        }
+    }
+
+    pub(super) fn add(&mut self, amount: Amount) {
+        match amount {
+            Amount::Tokens(tokens) => self.tokens = self.tokens.saturating_add(tokens),
+            Amount::Money(cost) => {
+                for spent in &mut self.money {
+                    if let Some(sum) = spent.plus(cost) {
+                        *spent = sum;
+                        return;
+                    }
+                }
+                self.money.push(cost);
+            }
+        }
+    }
+}
+
+impl Today {
+    pub(super) fn new(day: Day) -> Self {
+        Self {
+            spent: Spent {
+                day,
+                tokens: 0,
+                money: Vec::new(),
+                uncounted: 0,
+            },
+            told: Vec::new(),
+        }
+    }
+
+    /// Notes that a line was told of; false where it was already.
+    pub(super) fn tell(&mut self, line: usize) -> bool {
+        let is_new = !self.told.contains(&line);
+        if is_new {
+            self.told.push(line);
+        }
+        is_new
+    }
+}

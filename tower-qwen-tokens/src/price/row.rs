@@ -1,0 +1,65 @@
+use serde::Deserialize;
+
+use crate::data::{BoxError, Inherit, Origin, Section};
+
+use super::{Currency, Money, Price, Tier};
+
+/// A row of a price, as it is written. Amounts are texts: a number would not be exact.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceRow {
+    currency: String,
+    tiers: Vec<TierRow>,
+    cached_percent: Option<u32>,
+    cache_write_percent: Option<u32>,
+    batch_percent: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierRow {
+    up_to_input: Option<u64>,
+    input: String,
+    output: String,
+    thinking_output: Option<String>,
+}
+
+impl TierRow {
+    fn tier(&self, currency: Currency) -> Result<Tier, BoxError> {
+        let amount = |text: &str| Money::parse_amount(text, currency);
+        let tier = Tier::new(amount(&self.input)?, amount(&self.output)?);
+        Ok(Tier {
+            up_to_input: self.up_to_input,
+            thinking_output: self.thinking_output.as_deref().map(amount).transpose()?,
+            ..tier
+        })
+    }
+}
+
+impl Section for Price {
+    const NAME: &'static str = "price";
+    const BUILTIN: &'static str = include_str!("../../data/prices.json");
+    const INHERIT: Inherit = Inherit::LatestAndSnapshots;
+
+    type Row = PriceRow;
+
+    fn read(row: PriceRow, origin: &Origin) -> Result<Self, BoxError> {
+        let currency = row.currency.parse()?;
+        let tiers = row
+            .tiers
+            .iter()
+            .map(|tier| tier.tier(currency))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut price = Self::tiered(tiers)?;
+        if let Some(percent) = row.cached_percent {
+            price = price.cached_percent(percent);
+        }
+        if let Some(percent) = row.cache_write_percent {
+            price = price.cache_write_percent(percent);
+        }
+        if let Some(percent) = row.batch_percent {
+            price = price.batch_percent(percent);
+        }
+        Ok(price.seen(origin))
+    }
+}
