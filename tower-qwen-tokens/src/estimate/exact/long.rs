@@ -1,0 +1,182 @@
+//! Long pieces in linear time.
+//!
+//! The library encodes a piece with a heap over all its bytes: a megabyte without a break takes a second, and the time
+//! grows faster than the text. Here such a piece is encoded in windows.
+//!
+//! It is exact: a sequence of tokens is *the* encoding of its bytes if every two neighbours are the encoding of theirs. The
+//! next window begins where one of the last tokens of this one begins. If it begins with that same token, the two neighbours
+//! at the seam stood side by side in this window already, so the seam is right. If not, the seam is tried earlier.
+
+use std::borrow::Cow;
+
+use tiktoken::CoreBpe;
+
+use super::piece::Pieces;
+
+/// Pieces from here on are encoded in windows. Unit: bytes.
+pub(super) const LONG: usize = 4096;
+/// A window. Unit: bytes.
+const WINDOW: usize = 2048;
+/// So many tokens from the end of a window lies the first seam that is tried. At least two, so that the token after a seam
+/// is not the last one of its window.
+const OVERLAP: usize = 2;
+
+/// Encodes one piece, and hands its tokens on from the first to the last.
+///
+/// `None` where no seam was found; what was handed on by then is void.
+pub(super) fn encode(
+    bpe: &CoreBpe,
+    pieces: &Pieces,
+    piece: &str,
+    accept: impl FnMut(&[u32]),
+) -> Option<()> {
+    encode_in(WINDOW, bpe, pieces, piece, accept)
+}
+
+fn encode_in(
+    window: usize,
+    bpe: &CoreBpe,
+    pieces: &Pieces,
+    piece: &str,
+    mut accept: impl FnMut(&[u32]),
+) -> Option<()> {
+    let mut rest = piece;
+    let mut text = head(pieces, rest, window);
+    let mut tokens = bpe.encode(&text);
+    while rest.len() > window {
+        let seam = Seams::new(bpe, &text, &tokens).find_map(|(kept, at)| {
+            let next = head(pieces, &rest[at..], window);
+            let after = bpe.encode(&next);
+            (after.first() == tokens.get(kept)).then_some((kept, at, next, after))
+        });
+        let (kept, at, next, after) = seam?;
+        accept(&tokens[..kept]);
+        rest = &rest[at..];
+        text = next;
+        tokens = after;
+    }
+    accept(&tokens);
+    Some(())
+}
+
+/// The start of a piece, so that it is one piece by itself.
+///
+/// White space with a line break in it is one only if it ends with one: there a line break is added, which ends up in the
+/// last token.
+fn head<'a>(pieces: &Pieces, piece: &'a str, window: usize) -> Cow<'a, str> {
+    let text = &piece[..piece.floor_char_boundary(window)];
+    if pieces.first(text).0 == text {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("{text}\n"))
+    }
+}
+
+/// The places between the tokens of a window at which the next one may begin, from the last to the first.
+struct Seams<'a> {
+    bpe: &'a CoreBpe,
+    text: &'a str,
+    tokens: &'a [u32],
+    overlap: usize,
+}
+
+impl<'a> Seams<'a> {
+    fn new(bpe: &'a CoreBpe, text: &'a str, tokens: &'a [u32]) -> Self {
+        Self {
+            bpe,
+            text,
+            tokens,
+            overlap: OVERLAP,
+        }
+    }
+}
+
+impl Iterator for Seams<'_> {
+    /// How many tokens stand before the seam, and how many bytes.
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        loop {
+            let kept = self.tokens.len().checked_sub(self.overlap)?;
+            if kept == 0 {
+                return None;
+            }
+            let after = self.bpe.decode(&self.tokens[kept..]).len();
+            let at = self.text.len().checked_sub(after)?;
+            if self.text.is_char_boundary(at) {
+                self.overlap *= 2;
+                return Some((kept, at));
+            }
+            self.overlap += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{CoreBpe, Pieces, encode_in};
+
+    fn bpe() -> &'static CoreBpe {
+        tiktoken::get_encoding("qwen2").unwrap()
+    }
+
+    fn in_windows(piece: &str, window: usize) -> Option<Vec<u32>> {
+        let mut tokens = Vec::new();
+        encode_in(window, bpe(), &Pieces::new(), piece, |more| {
+            tokens.extend_from_slice(more)
+        })
+        .map(|()| tokens)
+    }
+
+    #[test]
+    fn runs_are_encoded_as_in_one_go() {
+        for unit in [
+            "a", "ab", "abc", "the", "ACGT", " ", "\t", "\n", " \n", "\r\n", "=", "-=", "...",
+            "中", "中文", "한", "ひ", "ш", "न", "é", "🦀", "\u{301}", "/*", "aaaaaaab",
+        ] {
+            for count in [1, 7, 100, 999, 2048] {
+                let piece = unit.repeat(count);
+                assert_eq!(
+                    in_windows(&piece, 512),
+                    Some(bpe().encode(&piece)),
+                    "{count} times {unit:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn line_breaks_far_apart() {
+        for gap in [1, 500, 511, 512, 513, 3000] {
+            let piece = format!("\n{}", " ".repeat(gap)).repeat(9000 / gap) + "\r\n";
+            assert_eq!(in_windows(&piece, 512), Some(bpe().encode(&piece)), "{gap}");
+        }
+    }
+
+    #[test]
+    fn no_seam_is_no_answer() {
+        // Tokens of 128 spaces leave no room for a seam in so small a window.
+        assert_eq!(in_windows(&" ".repeat(999), 128), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn words_are_encoded_as_in_one_go(piece in "[ ]?([a-z]{1,400}|[a-zA-Zé中文字한국어шщnы]{1,400}|[ab]{1,400}|[acgt]{1,400}|(ing|ed|un|the|er)[a-z]{0,3}){1,12}", window in 64_usize..600) {
+            prop_assert_eq!(in_windows(&piece, window), Some(bpe().encode(&piece)));
+        }
+
+        #[test]
+        fn marks_are_encoded_as_in_one_go(piece in "[ ]?[-=!.*/#🦀\u{301}，。]{2,1500}[\r\n]{0,300}", window in 64_usize..600) {
+            prop_assert_eq!(in_windows(&piece, window), Some(bpe().encode(&piece)));
+        }
+
+        #[test]
+        fn spaces_are_encoded_as_in_one_go(piece in "([ \t]{0,300}[\r\n]{1,3}){1,30}", window in 400_usize..600) {
+            prop_assert_eq!(in_windows(&piece, window), Some(bpe().encode(&piece)));
+        }
+    }
+}

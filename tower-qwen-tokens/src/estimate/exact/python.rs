@@ -1,0 +1,186 @@
+//! JSON as Python's `json.dumps(.., ensure_ascii=False)` prints it, which is how the templates print tools.
+
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// A value, printed.
+pub(super) struct Printed(pub(super) String);
+
+/// Prints a value to the end of a text.
+struct Print<'a>(&'a mut String);
+
+/// JSON in Python's spelling; what is no JSON stays as it is.
+pub(super) fn render(json: &str) -> String {
+    serde_json::from_str::<Printed>(json).map_or_else(|_| json.to_owned(), |printed| printed.0)
+}
+
+/// Prints an object.
+pub(super) fn print_map<'de, A: MapAccess<'de>>(map: A) -> Result<String, A::Error> {
+    let mut text = String::new();
+    Print(&mut text).visit_map(map)?;
+    Ok(text)
+}
+
+impl<'de> Deserialize<'de> for Printed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut text = String::new();
+        Print(&mut text).deserialize(deserializer)?;
+        Ok(Self(text))
+    }
+}
+
+impl Print<'_> {
+    fn quoted(&mut self, text: &str) {
+        self.0.push('"');
+        for character in text.chars() {
+            match character {
+                '"' => self.0.push_str("\\\""),
+                '\\' => self.0.push_str("\\\\"),
+                '\n' => self.0.push_str("\\n"),
+                '\r' => self.0.push_str("\\r"),
+                '\t' => self.0.push_str("\\t"),
+                '\u{8}' => self.0.push_str("\\b"),
+                '\u{c}' => self.0.push_str("\\f"),
+                '\0'..' ' => self.display(format_args!("\\u{:04x}", u32::from(character))),
+                _ => self.0.push(character),
+            }
+        }
+        self.0.push('"');
+    }
+
+    fn display(&mut self, value: impl fmt::Display) {
+        write!(self.0, "{value}").expect("a string takes every write");
+    }
+
+    fn float(&mut self, number: f64) {
+        let shortest = format!("{number:e}");
+        let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+        let exponent: i32 = exponent.parse().unwrap_or(0);
+        if (-4..16).contains(&exponent) {
+            self.display(format_args!("{number:?}"));
+        } else {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            self.display(format_args!(
+                "{digits}e{sign}{:02}",
+                exponent.unsigned_abs()
+            ));
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Print<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Print<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.0.push('{');
+        let mut separator = "";
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            self.0.push_str(separator);
+            self.quoted(&key);
+            self.0.push_str(": ");
+            map.next_value_seed(Print(self.0))?;
+            separator = ", ";
+        }
+        self.0.push('}');
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        self.0.push('[');
+        let mut separator = "";
+        loop {
+            let before = self.0.len();
+            self.0.push_str(separator);
+            if seq.next_element_seed(Print(self.0))?.is_none() {
+                self.0.truncate(before);
+                break;
+            }
+            separator = ", ";
+        }
+        self.0.push(']');
+        Ok(())
+    }
+
+    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
+        self.quoted(text);
+        Ok(())
+    }
+
+    fn visit_u64<E>(mut self, number: u64) -> Result<(), E> {
+        self.display(number);
+        Ok(())
+    }
+
+    fn visit_i64<E>(mut self, number: i64) -> Result<(), E> {
+        self.display(number);
+        Ok(())
+    }
+
+    fn visit_f64<E>(mut self, number: f64) -> Result<(), E> {
+        self.float(number);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
+        self.0.push_str(if flag { "true" } else { "false" });
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.push_str("null");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::render;
+
+    /// Left as written, right as Python 3 prints it.
+    const PAIRS: &[(&str, &str)] = &[
+        ("{}", "{}"),
+        ("[]", "[]"),
+        (
+            r#"{"b":1,"a":[true,false,null,"x"]}"#,
+            r#"{"b": 1, "a": [true, false, null, "x"]}"#,
+        ),
+        (r#"[[],[[1],{}],"["]"#, r#"[[], [[1], {}], "["]"#),
+        (r#""\u4e2d\u00e9\/""#, "\"中é/\""),
+        (r#""\u0001\b\f\n\r\t\"\\""#, r#""\u0001\b\f\n\r\t\"\\""#),
+        ("[-1,18446744073709551615]", "[-1, 18446744073709551615]"),
+        (
+            "[1.0,0.1,1e5,1e15,1e16,1.5e-7,0.0001,0.00001,-0.0,1e300]",
+            "[1.0, 0.1, 100000.0, 1000000000000000.0, 1e+16, 1.5e-07, 0.0001, 1e-05, -0.0, 1e+300]",
+        ),
+    ];
+
+    #[test]
+    fn printed_as_python_prints() {
+        for (json, printed) in PAIRS {
+            assert_eq!(render(json), *printed);
+        }
+    }
+
+    #[test]
+    fn no_json_stays() {
+        for text in ["", "{", "nope", "{\"a\": 1} x"] {
+            assert_eq!(render(text), text);
+        }
+    }
+}

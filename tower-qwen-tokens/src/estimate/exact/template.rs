@@ -1,0 +1,265 @@
+//! The templates of Qwen2.5 and Qwen3, as their models come with them (November 2026).
+
+use super::{
+    chat::{Chat, Message, Role, ToolCall},
+    family::Family,
+    profile::Profile,
+};
+
+const TOOLS_BEFORE: &str = "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n\
+    You are provided with function signatures within <tools></tools> XML tags:\n<tools>";
+const TOOLS_AFTER: &str = "\n</tools>\n\n\
+    For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:\n\
+    <tool_call>\n{\"name\": <function-name>, \"arguments\": <args-json-object>}\n</tool_call>";
+const END: &str = "<|im_end|>\n";
+
+/// Hands on the prompt turn by turn. Every turn begins with a special token, so that counts of turns add up.
+pub(super) fn render(chat: &Chat, family: Family, profile: &Profile, mut turn: impl FnMut(&str)) {
+    let mut out = String::new();
+    render_system(chat, profile.system_of(family), &mut out);
+    flush(&mut out, &mut turn);
+    let last_query = last_query(&chat.messages);
+    for (index, message) in chat.messages.iter().enumerate() {
+        match message.role {
+            // The first one stands in the system turn.
+            Role::System if index == 0 => {}
+            Role::System => plain("system", &message.content, &mut out),
+            Role::User => plain("user", &message.content, &mut out),
+            Role::Assistant => match family {
+                Family::Qwen2_5 => assistant_2_5(message, &mut out),
+                Family::Qwen3 => {
+                    let is_last = index + 1 == chat.messages.len();
+                    assistant_3(message, index > last_query, is_last, &mut out);
+                }
+            },
+            Role::Tool => {
+                let is_tool =
+                    |message: Option<&Message>| message.is_some_and(|m| m.role == Role::Tool);
+                let before = index.checked_sub(1).and_then(|i| chat.messages.get(i));
+                let opens = !is_tool(before);
+                let closes = !is_tool(chat.messages.get(index + 1));
+                tool_result(&message.content, opens, closes, &mut out);
+                // Without its own token the end of one result may join the start of the next.
+                if !closes {
+                    continue;
+                }
+            }
+            Role::Unknown => {}
+        }
+        flush(&mut out, &mut turn);
+    }
+    if !chat.is_closed {
+        open("assistant", &mut out);
+        if chat.is_without_thinking && family == Family::Qwen3 {
+            out.push_str("<think>\n\n</think>\n\n");
+        }
+        flush(&mut out, &mut turn);
+    }
+}
+
+fn flush(out: &mut String, turn: &mut impl FnMut(&str)) {
+    if !out.is_empty() {
+        turn(out);
+        out.clear();
+    }
+}
+
+fn open(role: &str, out: &mut String) {
+    out.push_str("<|im_start|>");
+    out.push_str(role);
+    out.push('\n');
+}
+
+fn plain(role: &str, content: &str, out: &mut String) {
+    open(role, out);
+    out.push_str(content);
+    out.push_str(END);
+}
+
+fn render_system(chat: &Chat, default: Option<&str>, out: &mut String) {
+    let own = chat.messages.first().filter(|m| m.role == Role::System);
+    let text = own.map(|message| message.content.as_str()).or(default);
+    if chat.tools.is_empty() {
+        if let Some(text) = text {
+            plain("system", text, out);
+        }
+        return;
+    }
+    open("system", out);
+    if let Some(text) = text {
+        out.push_str(text);
+        out.push_str("\n\n");
+    }
+    out.push_str(TOOLS_BEFORE);
+    for tool in &chat.tools {
+        out.push('\n');
+        out.push_str(tool);
+    }
+    out.push_str(TOOLS_AFTER);
+    out.push_str(END);
+}
+
+/// Where the last question of the user stands; a tool's result in the user's name is none.
+fn last_query(messages: &[Message]) -> usize {
+    let is_query = |message: &Message| {
+        let content = &message.content;
+        message.role == Role::User
+            && !(content.starts_with("<tool_response>") && content.ends_with("</tool_response>"))
+    };
+    messages
+        .iter()
+        .rposition(is_query)
+        .unwrap_or(messages.len().saturating_sub(1))
+}
+
+fn assistant_2_5(message: &Message, out: &mut String) {
+    if message.tool_calls.is_empty() {
+        plain("assistant", &message.content, out);
+        return;
+    }
+    out.push_str("<|im_start|>assistant");
+    if !message.content.is_empty() {
+        out.push('\n');
+        out.push_str(&message.content);
+    }
+    for call in &message.tool_calls {
+        out.push('\n');
+        tool_call(call, out);
+    }
+    out.push_str(END);
+}
+
+fn assistant_3(message: &Message, is_after_query: bool, is_last: bool, out: &mut String) {
+    let (reasoning, content) = thinking(message);
+    open("assistant", out);
+    if is_after_query && (is_last || !reasoning.is_empty()) {
+        out.push_str("<think>\n");
+        out.push_str(reasoning.trim_matches('\n'));
+        out.push_str("\n</think>\n\n");
+        out.push_str(content.trim_start_matches('\n'));
+    } else {
+        out.push_str(content);
+    }
+    for (index, call) in message.tool_calls.iter().enumerate() {
+        if index > 0 || !content.is_empty() {
+            out.push('\n');
+        }
+        tool_call(call, out);
+    }
+    out.push_str(END);
+}
+
+/// The thinking of a message and its answer: apart, or within the content.
+fn thinking(message: &Message) -> (&str, &str) {
+    let content = message.content.as_str();
+    if let Some(reasoning) = &message.reasoning {
+        return (reasoning, content);
+    }
+    let Some((before, _)) = content.split_once("</think>") else {
+        return ("", content);
+    };
+    let answer = content.rsplit("</think>").next().unwrap_or_default();
+    let thought = before.trim_end_matches('\n');
+    let thought = thought.rsplit("<think>").next().unwrap_or_default();
+    (
+        thought.trim_start_matches('\n'),
+        answer.trim_start_matches('\n'),
+    )
+}
+
+fn tool_call(call: &ToolCall, out: &mut String) {
+    out.push_str("<tool_call>\n{\"name\": \"");
+    out.push_str(&call.name);
+    out.push_str("\", \"arguments\": ");
+    out.push_str(&call.arguments);
+    out.push_str("}\n</tool_call>");
+}
+
+fn tool_result(content: &str, opens: bool, closes: bool, out: &mut String) {
+    if opens {
+        out.push_str("<|im_start|>user");
+    }
+    out.push_str("\n<tool_response>\n");
+    out.push_str(content);
+    out.push_str("\n</tool_response>");
+    if closes {
+        out.push_str(END);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Chat, Family, Message, Profile, render};
+
+    fn prompt(chat: &Chat, family: Family, profile: &Profile) -> String {
+        let mut prompt = String::new();
+        render(chat, family, profile, |turn| {
+            assert!(turn.starts_with("<|im_start|>"), "{turn}");
+            prompt.push_str(turn);
+        });
+        prompt
+    }
+
+    #[test]
+    fn a_system_prompt_is_added_by_the_open_template_of_qwen2_5_only() {
+        let chat = Chat::new([Message::user("hi")]);
+        let bare = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n";
+        let open = Profile::open_template();
+        for (family, profile) in [
+            (Family::Qwen2_5, Profile::dash_scope()),
+            (Family::Qwen3, Profile::dash_scope()),
+            (Family::Qwen3, open.clone()),
+        ] {
+            assert_eq!(prompt(&chat, family, &profile), bare);
+        }
+        assert_eq!(
+            prompt(&chat, Family::Qwen2_5, &open),
+            format!(
+                "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n{bare}"
+            )
+        );
+        assert_eq!(
+            prompt(&chat, Family::Qwen3, &open.default_system("Be brief.")),
+            format!("<|im_start|>system\nBe brief.<|im_end|>\n{bare}")
+        );
+    }
+
+    #[test]
+    fn results_of_tools_share_a_turn() {
+        let chat = Chat::new([Message::tool("1"), Message::tool("2"), Message::user("x")]).closed();
+        assert_eq!(
+            prompt(&chat, Family::Qwen3, &Profile::open_template()),
+            "<|im_start|>user\n<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n</tool_response><|im_end|>\n\
+             <|im_start|>user\nx<|im_end|>\n"
+        );
+    }
+
+    #[test]
+    fn earlier_thinking_is_left_out_by_qwen3() {
+        let earlier = Message::assistant("<think>\nwhy\n</think>\n\nyes");
+        let chat = Chat::new([
+            Message::user("a"),
+            earlier.clone(),
+            Message::user("b"),
+            earlier,
+        ])
+        .closed();
+        let prompt_3 = prompt(&chat, Family::Qwen3, &Profile::dash_scope());
+        assert_eq!(prompt_3.matches("why").count(), 1);
+        assert!(prompt_3.contains("<|im_start|>assistant\nyes<|im_end|>"));
+        assert!(prompt_3.ends_with("<think>\nwhy\n</think>\n\nyes<|im_end|>\n"));
+        let prompt_2_5 = prompt(&chat, Family::Qwen2_5, &Profile::dash_scope());
+        assert_eq!(prompt_2_5.matches("why").count(), 2);
+    }
+
+    #[test]
+    fn nothing_is_nothing_but_the_opening() {
+        let chat = Chat::new([]);
+        let profile = Profile::dash_scope();
+        assert_eq!(
+            prompt(&chat, Family::Qwen3, &profile),
+            "<|im_start|>assistant\n"
+        );
+        assert_eq!(prompt(&chat.closed(), Family::Qwen3, &profile), "");
+    }
+}
