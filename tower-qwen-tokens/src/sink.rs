@@ -1,6 +1,6 @@
 //! How the usage of one attempt travels from the Meter to whoever asked for it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
@@ -16,12 +16,34 @@ pub struct Report {
     pub usage: Usage,
     /// What they stand on.
     pub basis: Basis,
+    /// Why nothing is known, where the basis is [`Basis::Unknown`]; `None` otherwise.
+    pub unknown: Option<UnknownReason>,
     /// How the body ended.
     pub end: End,
     /// The status of the answer.
     pub status: StatusCode,
     /// Why the call failed: of the error answer, or of an error event inside a stream of status 200.
     pub verdict: Option<Verdict>,
+    /// From the send to the first text of a streamed answer.
+    pub first_token: Option<Duration>,
+    /// From the send to the end.
+    pub duration: Duration,
+}
+
+/// Why nothing is known of an answer's usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnknownReason {
+    /// The body is compressed, or encoded in another way.
+    Encoded,
+    /// The body is neither JSON nor a stream of events, by its content type, or does not say what it is.
+    ContentType,
+    /// The status is no success.
+    NoSuccess,
+    /// The answer is whole, but has neither usage nor text of the model.
+    NotStated,
+    /// The body broke off before anything of use was delivered.
+    CutShort,
 }
 
 /// Receives the usage of one attempt.
@@ -43,10 +65,33 @@ impl Report {
         Self {
             usage,
             basis: Basis::Reported,
+            unknown: None,
             end: End::Complete,
             status: StatusCode::OK,
             verdict: None,
+            first_token: None,
+            duration: Duration::ZERO,
         }
+    }
+}
+
+impl UnknownReason {
+    /// The name for metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Encoded => "encoded",
+            Self::ContentType => "content_type",
+            Self::NoSuccess => "no_success",
+            Self::NotStated => "not_stated",
+            Self::CutShort => "cut_short",
+        }
+    }
+}
+
+impl fmt::Display for UnknownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

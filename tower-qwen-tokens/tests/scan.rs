@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tower_qwen_tokens::{
     Cause, Dialect, Usage, Verdict,
-    scan::{Scanned, Scanner},
+    scan::{Scanned, Scanner, Unreadable},
 };
 
 struct Case {
@@ -271,30 +271,113 @@ fn the_scanner_fits_the_answer() {
             headers.insert("content-encoding", value.parse().expect("a value"));
         }
         let scanner = Scanner::for_response(&headers, Dialect::Chat)?;
-        Some(if format!("{scanner:?}").contains("sse") {
+        Ok(if format!("{scanner:?}").contains("sse") {
             "sse"
         } else {
             "json"
         })
     };
-    assert_eq!(read(Some("application/json"), None), Some("json"));
+    let events = Some("text/event-stream");
+    let no_type = Err(Unreadable::ContentType);
+    for (content_type, encoding, expected) in [
+        (Some("application/json"), None, Ok("json")),
+        (Some("Application/JSON; charset=utf-8"), None, Ok("json")),
+        (Some("application/problem+json"), None, Ok("json")),
+        (Some("text/event-stream;charset=UTF-8"), None, Ok("sse")),
+        (events, Some("identity"), Ok("sse")),
+        (events, Some("gzip"), Err(Unreadable::Encoded)),
+        (events, Some("br"), Err(Unreadable::Encoded)),
+        (None, Some("zstd"), Err(Unreadable::Encoded)),
+        (Some("text/html"), None, no_type),
+        (Some("application/jsonp"), None, no_type),
+        (None, None, no_type),
+    ] {
+        assert_eq!(read(content_type, encoding), expected, "{content_type:?}");
+    }
+}
+
+#[test]
+fn the_model_is_the_one_that_the_answer_names() {
+    let long = "x".repeat(256);
+    for (dialect, body, expected) in [
+        (Dialect::Chat, r#"{"model":"qwen-plus"}"#, Some("qwen-plus")),
+        (Dialect::Chat, r#"{"model":"org\/qwen"}"#, Some("org/qwen")),
+        (Dialect::Chat, r#"{"model":"a","model":"b"}"#, Some("a")),
+        (
+            Dialect::Responses,
+            r#"{"type":"response.created","response":{"model":"qwen-plus"}}"#,
+            Some("qwen-plus"),
+        ),
+        (
+            Dialect::Anthropic,
+            r#"{"type":"message_start","message":{"model":"qwen-plus"}}"#,
+            Some("qwen-plus"),
+        ),
+        (
+            Dialect::Chat,
+            &format!(r#"{{"model":"{long}"}}"#),
+            Some(&*long),
+        ),
+        (Dialect::Chat, &format!(r#"{{"model":"{long}x"}}"#), None),
+        (Dialect::Chat, r#"{"model":"\u0071wen"}"#, None),
+        (Dialect::Chat, r#"{"model":""}"#, None),
+        (Dialect::Chat, r#"{"model":null}"#, None),
+        (Dialect::Chat, r#"{"model":7,"x":"qwen"}"#, None),
+        (
+            Dialect::Chat,
+            r#"{"choices":[{"model":"qwen-plus"}]}"#,
+            None,
+        ),
+        (Dialect::Chat, r#"{"usage":{"model":"qwen-plus"}}"#, None),
+        (Dialect::Chat, r#"{"model":"qwen"#, None),
+    ] {
+        let event = format!("data: {body}\n\n");
+        for piece in [1, 7, event.len()] {
+            let mut scanner = Scanner::sse(dialect);
+            event
+                .as_bytes()
+                .chunks(piece)
+                .for_each(|piece| scanner.push(piece));
+            assert_eq!(scanner.finish().model.as_deref(), expected, "{body}");
+        }
+    }
+}
+
+#[test]
+fn an_event_like_the_last_one_counts_its_own_text() {
+    let event = |text: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}],\"usage\":null}}\n\n"
+        )
+    };
+    let events = [
+        event("ab"),
+        event("abcdef"),
+        event("\\u4f60"),
+        event("\\\\"),
+        event("\\\""),
+        event(""),
+        event("你好"),
+        "data: {\"choices\":[],\"usage\":{\"total_tokens\":7}}\n\n".to_owned(),
+        event("x"),
+        "data: {\"error\":{\"code\":\"Throttling\",\"message\":\"x\"}}\n\n".to_owned(),
+        event("y"),
+    ];
+    let mut scanner = Scanner::sse(Dialect::Chat);
+    events
+        .iter()
+        .for_each(|event| scanner.push(event.as_bytes()));
+    let scanned = scanner.finish();
+    assert_eq!(scanned.usage.and_then(|usage| usage.total()), Some(7));
     assert_eq!(
-        read(Some("Application/JSON; charset=utf-8"), None),
-        Some("json")
+        scanned.verdict.map(|verdict| verdict.cause()),
+        Some(Cause::Throttled)
     );
-    assert_eq!(read(Some("application/problem+json"), None), Some("json"));
+    // 12 ASCII characters and 3 others.
     assert_eq!(
-        read(Some("text/event-stream;charset=UTF-8"), None),
-        Some("sse")
+        scanned.delivered.tokens(),
+        (12_u64 * 5 + 3 * 13).div_ceil(20)
     );
-    assert_eq!(
-        read(Some("text/event-stream"), Some("identity")),
-        Some("sse")
-    );
-    assert_eq!(read(Some("text/event-stream"), Some("gzip")), None);
-    assert_eq!(read(Some("text/html"), None), None);
-    assert_eq!(read(Some("application/jsonp"), None), None);
-    assert_eq!(read(None, None), None);
 }
 
 /// Characters in strings that are members called so.
@@ -352,6 +435,7 @@ fn both(body: &[u8], cuts: &[prop::sample::Index]) -> Result<(), TestCaseError> 
         Scanner::json,
         || Scanner::sse(Dialect::Chat),
         || Scanner::sse(Dialect::NativeText),
+        || Scanner::sse(Dialect::Responses),
     ] {
         let mut whole = make();
         whole.push(body);
@@ -410,5 +494,38 @@ proptest! {
         let mut text = (0, 0);
         text_in(&value, "", &mut text);
         prop_assert_eq!(scanned.delivered.tokens(), (text.0 * 5 + text.1 * 13).div_ceil(20));
+    }
+
+    /// Events that are alike but for some piece are read as each of them alone.
+    #[test]
+    fn events_that_are_alike_give_the_same(
+        texts in prop::collection::vec("[ab你\\\\\"u0\n\r{}]{0,6}", 1..12),
+        frames in prop::collection::vec(prop::sample::select(vec![
+            ("data: {\"choices\":[{\"delta\":{\"content\":\"", "\"}}],\"usage\":null}\n\n"),
+            ("data: {\"choices\":[{\"delta\":{\"content\":\"", "\"}}],\"usage\":{\"total_tokens\":7}}\n\n"),
+            ("data: {\"choices\":[{\"delta\":{\"content\":\"", "\"},\"finish_reason\":\"stop\"}]}\r\n\r\n"),
+            ("data: {\"output\":{\"text\":\"", "\",\"finish_reason\":\"null\"}}\r\r"),
+            ("event: error\ndata: {\"text\":\"", "\"}\n\n"),
+            ("data: {\"delta\":\"", "\"}\n\n"),
+            ("data: \"", "\"\n\n"),
+        ]), 1..3),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
+    ) {
+        let events: Vec<String> = texts
+            .iter()
+            .enumerate()
+            .map(|(at, text)| {
+                let (before, behind) = frames[at / 3 % frames.len()];
+                format!("{before}{text}{behind}")
+            })
+            .collect();
+        both(events.concat().as_bytes(), &cuts)?;
+        for dialect in [Dialect::Chat, Dialect::NativeText, Dialect::Responses] {
+            let mut scanner = Scanner::sse(dialect);
+            events.iter().for_each(|event| scanner.push(event.as_bytes()));
+            let mut bytewise = Scanner::sse(dialect);
+            events.concat().bytes().for_each(|byte| bytewise.push(&[byte]));
+            prop_assert_eq!(scanner.finish(), bytewise.finish());
+        }
     }
 }

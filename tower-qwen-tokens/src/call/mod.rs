@@ -4,10 +4,14 @@
 //! extensions. The later ones find it there, retried attempts included, so that a retried call keeps its place.
 
 mod deadline;
+mod include_usage;
 mod read;
 mod request_body;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 
@@ -27,6 +31,8 @@ pub struct Call {
     pub(crate) arrived: Instant,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) body: Option<Bytes>,
+    /// The body that asks for usage, written at the first attempt that wants it; `None` where it cannot ask.
+    pub(crate) asking_body: OnceLock<Option<Bytes>>,
     pub(crate) model_call: Option<ModelCall>,
 }
 
@@ -79,6 +85,27 @@ impl Call {
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         self.body.as_ref()
+    }
+
+    /// The body with `stream_options.include_usage`; `None` where that does not fit in. One copy serves all attempts.
+    pub(crate) fn asking_body(&self) -> Option<&Bytes> {
+        self.asking_body
+            .get_or_init(|| include_usage::with_usage(self.body.as_ref()?))
+            .as_ref()
+    }
+
+    /// The same call with another body, whose ceiling of one answer is this.
+    pub(crate) fn rewritten(&self, body: Bytes, output_ceiling: u64) -> Self {
+        Self {
+            arrived: self.arrived,
+            deadline: self.deadline,
+            body: Some(body),
+            asking_body: OnceLock::new(),
+            model_call: self.model_call.clone().map(|call| ModelCall {
+                output_ceiling: Some(output_ceiling),
+                ..call
+            }),
+        }
     }
 
     /// What the body asks of a model; `None` where it is no model call or was left unread.

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -109,6 +109,7 @@ impl<B: Body + From<Bytes>> ReadCall<B> {
             arrived: clock::now(),
             deadline: request.extensions().get().copied(),
             body: None,
+            asking_body: OnceLock::new(),
             model_call: None,
         };
         let empty = request.body().size_hint().exact() == Some(0) || request.body().is_end_stream();

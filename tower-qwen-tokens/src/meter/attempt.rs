@@ -1,22 +1,33 @@
-use std::{io::IoSlice, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Buf;
-use http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, header::CONTENT_LENGTH};
+use http_body::Body;
 
 use crate::{
-    Basis, Call, Dialect, End, Ledger, Report, Usage, UsageSink, Verdict,
+    Basis, Call, Dialect, End, Ledger, Report, UnknownReason, Usage, UsageSink, Verdict,
     clock::{self, Instant},
     ledger::Entry,
-    scan::{Scanned, Scanner},
+    scan::{Scanned, Scanner, Unreadable},
+};
+
+use super::{
+    ask::{ask, is_signed},
+    extra_event::ExtraEvent,
+    service::Settings,
 };
 
 /// One attempt at a model call, from its send to the end of its answer. Reports exactly once, when dropped at the latest.
 pub(super) struct Attempt {
     ledger: Ledger,
     sink: Option<UsageSink>,
+    /// As the request names it; empty where it names none or was not read.
     model: Arc<str>,
     dialect: Dialect,
-    input_estimate: u64,
+    /// Estimated tokens of the prompt; `None` where the request was not read.
+    input_estimate: Option<u64>,
+    /// Whether the request asks for usage without its caller having asked.
+    asked: bool,
     sent: Instant,
     first_token: Option<Duration>,
     answer: Option<Answer>,
@@ -26,19 +37,33 @@ pub(super) struct Attempt {
 struct Answer {
     status: StatusCode,
     verdict: Option<Verdict>,
-    scanner: Option<Scanner>,
+    scanner: Result<Scanner, UnknownReason>,
 }
 
 impl Attempt {
-    /// The attempt that is about to be sent; `None` where it is no model call.
-    pub(super) fn begin(ledger: &Ledger, sink: Option<UsageSink>, call: &Call) -> Option<Self> {
-        let call = call.model_call()?;
+    /// The attempt that is about to be sent; `None` where it is no model call. The request asks for usage from here on,
+    /// where it is to.
+    pub(super) fn begin<B: Body + From<Bytes>>(
+        settings: &Settings,
+        sink: Option<UsageSink>,
+        call: &Call,
+        request: &mut Request<B>,
+    ) -> Option<Self> {
+        let (model, dialect, input_estimate) = match call.model_call() {
+            Some(read) => (
+                Arc::clone(&read.model),
+                read.dialect,
+                Some(read.input_tokens),
+            ),
+            None => (Arc::from(""), dialect_of_unread(call, request)?, None),
+        };
         Some(Self {
-            ledger: ledger.clone(),
+            ledger: settings.ledger.clone(),
             sink,
-            model: Arc::clone(&call.model),
-            dialect: call.dialect,
-            input_estimate: call.input_tokens,
+            model,
+            dialect,
+            input_estimate,
+            asked: settings.ask_for_usage && ask(call, request),
             sent: clock::now(),
             first_token: None,
             answer: None,
@@ -46,39 +71,62 @@ impl Attempt {
         })
     }
 
+    /// Begins to read the answer; gives what takes the extra event out of it, where there may be one.
     pub(super) fn answered(
         &mut self,
         status: StatusCode,
         headers: &HeaderMap,
         verdict: Option<&Verdict>,
-    ) {
-        let scanner = status
-            .is_success()
-            .then(|| Scanner::for_response(headers, self.dialect));
+    ) -> Option<ExtraEvent> {
+        let scanner = if status.is_success() {
+            Scanner::for_response(headers, self.dialect).map_err(UnknownReason::from)
+        } else {
+            Err(UnknownReason::NoSuccess)
+        };
+        let has_extra = self.asked
+            && scanner.as_ref().is_ok_and(Scanner::reads_events)
+            && !headers.contains_key(CONTENT_LENGTH)
+            && !is_signed(headers);
         self.answer = Some(Answer {
             status,
             verdict: verdict.cloned(),
-            scanner: scanner.flatten(),
+            scanner,
         });
+        has_extra.then(ExtraEvent::default)
     }
 
-    /// Reads a chunk without consuming it.
-    pub(super) fn read(&mut self, data: &impl Buf) {
-        let Some(Answer { scanner, .. }) = &mut self.answer else {
-            return;
+    pub(super) fn read(&mut self, data: &[u8]) {
+        if let Some(scanner) = self.scanner() {
+            scanner.push(data);
+        }
+        self.look_for_text();
+    }
+
+    /// Reads a chunk and has it sorted; gives what goes on next.
+    pub(super) fn sort(&mut self, data: Bytes, extra: &mut ExtraEvent) -> Option<Bytes> {
+        let next = match self.scanner() {
+            Some(scanner) => extra.push(data, scanner),
+            None => Some(data),
         };
-        let Some(reader) = scanner else { return };
-        let mut slices = [IoSlice::new(&[]); 16];
-        let count = data.chunks_vectored(&mut slices);
-        let shown: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-        if shown < data.remaining() {
-            *scanner = None;
-            return;
+        self.look_for_text();
+        next
+    }
+
+    /// Lets go what is held back.
+    pub(super) fn finish(&mut self, extra: &mut ExtraEvent) {
+        if let Some(scanner) = self.scanner() {
+            extra.finish(scanner);
         }
-        for slice in &slices[..count] {
-            reader.push(slice);
-        }
-        if self.first_token.is_none() && reader.has_streamed() {
+    }
+
+    fn scanner(&mut self) -> Option<&mut Scanner> {
+        self.answer.as_mut()?.scanner.as_mut().ok()
+    }
+
+    fn look_for_text(&mut self) {
+        if self.first_token.is_none()
+            && self.scanner().is_some_and(|scanner| scanner.has_streamed())
+        {
             self.first_token = Some(self.age());
         }
     }
@@ -95,27 +143,44 @@ impl Attempt {
         if std::mem::replace(&mut self.reported, true) {
             return;
         }
-        let duration = Some(self.age());
+        let duration = self.age();
         let Some(answer) = self.answer.take() else {
-            let entry = Entry::unanswered(Arc::clone(&self.model), end);
-            self.ledger.record(&Entry { duration, ..entry });
+            self.ledger.record(&Entry {
+                duration: Some(duration),
+                ..Entry::unanswered(Arc::clone(&self.model), end)
+            });
             return;
         };
-        let scanned = answer.scanner.map(Scanner::finish).unwrap_or_default();
+        let (scanned, unread) = match answer.scanner {
+            Ok(scanner) => (scanner.finish(), None),
+            Err(reason) => (Scanned::default(), Some(reason)),
+        };
         let (usage, basis) = settle(&scanned, end, self.input_estimate);
+        let nothing = if end == End::Complete {
+            UnknownReason::NotStated
+        } else {
+            UnknownReason::CutShort
+        };
         let report = Report {
             usage,
             basis,
+            unknown: (basis == Basis::Unknown).then_some(unread.unwrap_or(nothing)),
             end,
             status: answer.status,
             verdict: answer.verdict.or(scanned.verdict),
+            first_token: self.first_token,
+            duration,
+        };
+        let model = match scanned.model {
+            Some(model) if self.model.is_empty() => model,
+            _ => Arc::clone(&self.model),
         };
         self.ledger.record(&Entry {
             status: Some(report.status),
             cause: report.verdict.as_ref().map(Verdict::cause),
             first_token: self.first_token,
-            duration,
-            ..Entry::new(Arc::clone(&self.model), usage, basis, end)
+            duration: Some(duration),
+            ..Entry::new(model, usage, basis, end)
         });
         if let Some(sink) = self.sink.take() {
             sink.settle(&report);
@@ -129,22 +194,44 @@ impl Drop for Attempt {
     }
 }
 
+impl From<Unreadable> for UnknownReason {
+    fn from(reason: Unreadable) -> Self {
+        match reason {
+            Unreadable::Encoded => Self::Encoded,
+            Unreadable::ContentType => Self::ContentType,
+        }
+    }
+}
+
+/// The dialect of a model call whose body was left unread.
+fn dialect_of_unread<B>(call: &Call, request: &Request<B>) -> Option<Dialect> {
+    let is_unread = call.body().is_none() && request.method() == Method::POST;
+    is_unread.then(|| Dialect::of_path(request.uri().path()))?
+}
+
 /// What the call cost by all that was seen of its answer.
-fn settle(scanned: &Scanned, end: End, input_estimate: u64) -> (Usage, Basis) {
+fn settle(scanned: &Scanned, end: End, input_estimate: Option<u64>) -> (Usage, Basis) {
     let delivered = scanned.delivered.tokens();
     match scanned.usage {
         Some(usage) if scanned.is_final || end == End::Complete => (usage, Basis::Reported),
         Some(usage) => {
             let (input, output) = usage.input_and_output().unwrap_or_default();
             let estimate = Usage {
-                input_tokens: Some(if input == 0 { input_estimate } else { input }),
+                input_tokens: Some(input).filter(|&stated| stated > 0).or(input_estimate),
                 output_tokens: Some(output.max(delivered)),
                 total_tokens: None,
                 ..usage
             };
             (estimate, Basis::Estimated)
         }
-        None if delivered > 0 => (Usage::new(input_estimate, delivered), Basis::Estimated),
+        None if delivered > 0 => {
+            let estimate = Usage {
+                input_tokens: input_estimate,
+                output_tokens: Some(delivered),
+                ..Usage::default()
+            };
+            (estimate, Basis::Estimated)
+        }
         None => (Usage::default(), Basis::Unknown),
     }
 }

@@ -4,20 +4,24 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::{End, Peeked};
 
-use super::attempt::Attempt;
+use super::{attempt::Attempt, extra_event::ExtraEvent};
 
 pin_project! {
     /// Response body of [`Meter`](super::Meter); see the [module docs](super).
+    ///
+    /// Its data is [`Bytes`]. Where the inner body's is too, nothing is copied; a buffer of another type is copied once.
     pub struct ResponseBody<B: Body> {
         #[pin]
         inner: Inner<B>,
         // After the body, so that whatever that holds is given back before the report.
         attempt: Option<Attempt>,
+        sorting: Option<Sorting<B::Error>>,
     }
 }
 
@@ -32,8 +36,22 @@ pin_project! {
     }
 }
 
+/// What the body's end was: a frame of trailers, an error or nothing.
+type Last<E> = Option<Result<Frame<Bytes>, E>>;
+
+/// A stream on its way through the search for its extra event.
+struct Sorting<E> {
+    extra: ExtraEvent,
+    /// What comes once the data has gone on.
+    last: Option<Last<E>>,
+}
+
 impl<B: Body> ResponseBody<B> {
-    pub(super) fn new(body: Peeked<B>, attempt: Option<Attempt>) -> Self {
+    pub(super) fn new(
+        body: Peeked<B>,
+        attempt: Option<Attempt>,
+        extra: Option<ExtraEvent>,
+    ) -> Self {
         let attempt = match attempt {
             Some(attempt) if body.is_end_stream() => {
                 attempt.end(End::Complete);
@@ -44,6 +62,7 @@ impl<B: Body> ResponseBody<B> {
         Self {
             inner: Inner::Body { body },
             attempt,
+            sorting: extra.map(|extra| Sorting { extra, last: None }),
         }
     }
 
@@ -51,54 +70,130 @@ impl<B: Body> ResponseBody<B> {
         Self {
             inner: Inner::Empty,
             attempt: None,
+            sorting: None,
         }
     }
 }
 
 impl<B: Body> Body for ResponseBody<B> {
-    type Data = B::Data;
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
         let InnerProj::Body { mut body } = this.inner.project() else {
             return Poll::Ready(None);
         };
-        let frame = ready!(body.as_mut().poll_frame(cx));
-        if let Some(attempt) = this.attempt {
+        loop {
+            if let Some(next) = this.sorting.as_mut().and_then(Sorting::next) {
+                return Poll::Ready(next);
+            }
+            let frame = ready!(body.as_mut().poll_frame(cx));
             let end = match &frame {
                 None => Some(End::Complete),
                 Some(Err(_)) => Some(End::Failed),
                 Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        attempt.read(data);
-                    }
                     (frame.is_trailers() || body.is_end_stream()).then_some(End::Complete)
                 }
             };
-            if let Some((end, attempt)) = end.zip(this.attempt.take_if(|_| end.is_some())) {
-                attempt.end(end);
+            let frame = match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => Ok(into_bytes(data)),
+                Some(Ok(Err(frame))) => Err(Some(Ok(frame.map_data(into_bytes)))),
+                Some(Err(error)) => Err(Some(Err(error))),
+                None => Err(None),
+            };
+            let next = match (frame, &mut *this.sorting) {
+                (Ok(data), Some(sorting)) => sorting.push(data, this.attempt, end),
+                (Ok(data), None) => {
+                    if let Some(attempt) = this.attempt {
+                        attempt.read(&data);
+                    }
+                    Some(data)
+                }
+                (Err(last), Some(sorting)) => {
+                    sorting.finish(last, this.attempt);
+                    None
+                }
+                (Err(last), None) => {
+                    report(this.attempt, end);
+                    return Poll::Ready(last);
+                }
+            };
+            report(this.attempt, end);
+            if let Some(data) = next {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
             }
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Empty => true,
-            Inner::Body { body } => body.is_end_stream(),
+            Inner::Body { body } => {
+                body.is_end_stream() && self.sorting.as_ref().is_none_or(Sorting::is_empty)
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Inner::Empty => SizeHint::with_exact(0),
-            Inner::Body { body } => body.size_hint(),
+        match (&self.inner, &self.sorting) {
+            (Inner::Empty, _) => SizeHint::with_exact(0),
+            (Inner::Body { body }, None) => body.size_hint(),
+            (Inner::Body { body }, Some(sorting)) => sorting.extra.size_hint(&body.size_hint()),
         }
     }
+}
+
+impl<E> Sorting<E> {
+    /// Gives what goes on next of a stream that goes on with this, or ends with it.
+    fn push(
+        &mut self,
+        data: Bytes,
+        attempt: &mut Option<Attempt>,
+        end: Option<End>,
+    ) -> Option<Bytes> {
+        let next = match attempt {
+            Some(attempt) => attempt.sort(data, &mut self.extra),
+            None => Some(data),
+        };
+        if end.is_some() {
+            self.finish(None, attempt);
+        }
+        next
+    }
+
+    fn finish(&mut self, last: Last<E>, attempt: &mut Option<Attempt>) {
+        if let Some(attempt) = attempt {
+            attempt.finish(&mut self.extra);
+        }
+        self.last = Some(last);
+    }
+
+    fn next(&mut self) -> Option<Last<E>> {
+        match self.extra.next() {
+            Some(data) => Some(Some(Ok(Frame::data(data)))),
+            None => self.last.take(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.extra.is_empty() && self.last.as_ref().is_none_or(Option::is_none)
+    }
+}
+
+fn report(attempt: &mut Option<Attempt>, end: Option<End>) {
+    if let Some(end) = end
+        && let Some(attempt) = attempt.take()
+    {
+        attempt.end(end);
+    }
+}
+
+fn into_bytes(mut data: impl Buf) -> Bytes {
+    data.copy_to_bytes(data.remaining())
 }
 
 impl<B: Body> fmt::Debug for ResponseBody<B> {

@@ -13,13 +13,13 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    Call, End, Ledger, Peeked, UsageSink, Verdict,
+    Call, End, Peeked, UsageSink, Verdict,
     call::ReadCall,
     clock::WallClock,
     judge::{Judge, judge},
 };
 
-use super::{ResponseBody, Unread, attempt::Attempt};
+use super::{ResponseBody, Unread, attempt::Attempt, service::Settings};
 
 pin_project! {
     /// Response future of [`Meter`](super::Meter); see the [module docs](super).
@@ -55,7 +55,7 @@ pin_project! {
 struct Then<S> {
     ready: S,
     sink: Option<UsageSink>,
-    ledger: Ledger,
+    settings: Settings,
 }
 
 impl<S, F, B, RB: Body> ResponseFuture<S, F, B, RB> {
@@ -71,13 +71,13 @@ impl<S, F, B, RB: Body> ResponseFuture<S, F, B, RB> {
         read: ReadCall<B>,
         ready: S,
         sink: Option<UsageSink>,
-        ledger: Ledger,
-        clock: WallClock,
+        settings: Settings,
     ) -> Self {
+        let clock = settings.clock;
         let then = Some(Then {
             ready,
             sink,
-            ledger,
+            settings,
         });
         Self {
             state: State::Reading { read, then },
@@ -103,13 +103,14 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Reading { read, then } => {
-                    let request = match ready!(read.poll(cx)) {
+                    let mut request = match ready!(read.poll(cx)) {
                         Ok(request) => request,
                         Err(error) => return Poll::Ready(Ok(refusal(Unread::of(error)))),
                     };
                     let mut then = then.take().expect("not polled after it was ready");
                     if let Some(call) = Call::of(&request).map(Arc::clone) {
-                        *this.attempt = Attempt::begin(&then.ledger, then.sink, &call);
+                        *this.attempt =
+                            Attempt::begin(&then.settings, then.sink, &call, &mut request);
                     }
                     State::Calling {
                         future: then.ready.call(request),
@@ -141,18 +142,17 @@ where
 
 fn metered<RB: Body>(
     response: Response<Peeked<RB>>,
-    attempt: Option<Attempt>,
+    mut attempt: Option<Attempt>,
 ) -> Response<ResponseBody<RB>> {
     let (parts, body) = response.into_parts();
-    let attempt = attempt.map(|mut attempt| {
+    let extra = attempt.as_mut().and_then(|attempt| {
         attempt.answered(
             parts.status,
             &parts.headers,
             parts.extensions.get::<Verdict>(),
-        );
-        attempt
+        )
     });
-    Response::from_parts(parts, ResponseBody::new(body, attempt))
+    Response::from_parts(parts, ResponseBody::new(body, attempt, extra))
 }
 
 fn refusal<RB: Body>(reason: Unread) -> Response<ResponseBody<RB>> {

@@ -2,30 +2,38 @@ use tower_layer::Layer;
 
 use crate::{Ledger, call::ReadOptions, clock::WallClock};
 
-use super::Meter;
+use super::{Meter, service::Settings};
 
 /// Layer of [`Meter`]; see the [module docs](super).
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct MeterLayer {
-    ledger: Ledger,
-    options: ReadOptions,
-    clock: WallClock,
+    settings: Settings,
 }
 
 impl MeterLayer {
     /// A layer whose services record in this ledger.
     pub fn new(ledger: Ledger) -> Self {
         Self {
-            ledger,
-            options: ReadOptions::default(),
-            clock: WallClock::new(),
+            settings: Settings {
+                ledger,
+                read_options: ReadOptions::default(),
+                ask_for_usage: true,
+                clock: WallClock::new(),
+            },
         }
     }
 
     /// How requests are read that no layer above has read. Default: [`ReadOptions::default`], at most 32 MiB.
     pub fn read_options(mut self, options: ReadOptions) -> Self {
-        self.options = options;
+        self.settings.read_options = options;
+        self
+    }
+
+    /// Whether a compatible stream is asked for its usage where the caller did not ask; see the
+    /// [module docs](super#asking-for-usage). Default: `true`.
+    pub fn ask_for_usage(mut self, ask: bool) -> Self {
+        self.settings.ask_for_usage = ask;
         self
     }
 }
@@ -36,9 +44,7 @@ impl<S> Layer<S> for MeterLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Meter {
             inner,
-            ledger: self.ledger.clone(),
-            options: self.options,
-            clock: self.clock,
+            settings: self.settings.clone(),
         }
     }
 }

@@ -3,26 +3,66 @@
 //! # Where in the stack
 //!
 //! Innermost, next to the transport and inside Retry and Admission, so that each attempt counts, the failed ones
-//! included. A decompressing layer belongs below it: a compressed answer is passed on unread.
+//! included. A decompressing layer belongs below it: a compressed answer is passed on unread. So does
+//! [`StallTimeoutLayer`](crate::stall_timeout::StallTimeoutLayer), for streams that fall silent.
 //!
 //! # What it does
 //!
-//! The answer passes unchanged: status, headers, frames, trailers, `size_hint`, `is_end_stream` and errors are the inner
-//! service's. While its body passes, a [`Scanner`](crate::scan::Scanner) looks for usage and errors. At the end, however
-//! it ends, exactly one [`Report`](crate::Report) goes to the [`UsageSink`](crate::UsageSink) in the request's extensions
-//! (if there is one) and one [`Entry`](crate::ledger::Entry) to the [`Ledger`](crate::Ledger).
+//! The answer passes unchanged, but for the one event below: status, headers, frames, trailers, `size_hint`,
+//! `is_end_stream` and errors are the inner service's. While its body passes, a [`Scanner`](crate::scan::Scanner) looks
+//! for usage and errors. At the end, however it ends, exactly one [`Report`](crate::Report) goes to the
+//! [`UsageSink`](crate::UsageSink) in the request's extensions (if there is one) and one
+//! [`Entry`](crate::ledger::Entry) to the [`Ledger`](crate::Ledger).
 //!
 //! | the answer | basis |
 //! |---|---|
 //! | states its usage, and is whole or says that it is finished | `Reported` |
 //! | a stream cut after usage that was not yet the last | `Estimated`: the larger of what was stated and what was delivered |
 //! | text of the model without any usage, whole or cut, stream or not | `Estimated` from that text and the request |
-//! | an error answer, a compressed one, neither JSON nor events, or nothing delivered | `Unknown` |
+//! | an error answer, a compressed one, neither JSON nor events, or nothing delivered | `Unknown`, with the [reason](crate::UnknownReason) |
 //!
 //! An attempt without an answer (a transport error, or dropped before) is booked as failed or cancelled, and its sink is
-//! dropped uncalled: whoever asked keeps its estimate. A request that is no model call is not metered at all.
+//! dropped uncalled: whoever asked keeps its estimate. A request that is no model call is not metered at all. A model
+//! call whose body was left unread (too large, compressed, [`Unrepeatable`](crate::call::Unrepeatable)) is metered as far
+//! as its answer states model and usage; of its prompt nothing is known otherwise.
 //!
-//! Error answers carry a [`Verdict`](crate::Verdict) in their extensions; see [`judge`](crate::judge).
+//! Error answers carry a [`Verdict`](crate::Verdict) in their extensions; see [`judge`](crate::judge). An error event
+//! inside a stream of status 200 stands in the report.
+//!
+//! # Asking for usage
+//!
+//! A compatible stream states its usage only where the request asks for it (`stream_options.include_usage`), in one more
+//! event before the end. Where the caller did not ask, the Meter does: it sends a copy of the body with that option (one
+//! copy for all attempts, the `Content-Length` corrected), and takes the event out again. Everything else passes byte for
+//! byte. An event that may be the one is held back until that is clear, up to 8 KiB; others are never held. While it
+//! looks for it, `size_hint` leaves open whether it comes.
+//!
+//! Left alone are requests that are encoded or signed, and answers with a `Content-Length` or a digest. Some hosts put
+//! `"usage":null` into the other events once they are asked; that stays. Switched off by
+//! [`MeterLayer::ask_for_usage`].
+//!
+//! # Streams that the caller leaves
+//!
+//! The provider bills what it has generated when it notices that the caller is gone. The Meter counts what was delivered
+//! and marks it `Estimated`. Whoever wants the provider's own figure reads on when its client has left:
+//!
+//! ```no_run
+//! # use bytes::Bytes;
+//! # use http_body::Body;
+//! # use http_body_util::BodyExt;
+//! /// Reads the rest of an answer that nobody waits for any more.
+//! fn drain<B>(body: B)
+//! where
+//!     B: Body<Data = Bytes> + Send + Unpin + 'static,
+//! {
+//!     tokio::spawn(async move {
+//!         let mut body = body;
+//!         while let Some(Ok(_)) = body.frame().await {}
+//!     });
+//! }
+//! ```
+//!
+//! # Requests that cannot be read
 //!
 //! The request's body is read if no layer above has read it. One that cannot be read never reaches the inner service: it
 //! is answered with 400 or 413, without a body, and the reason as [`Unread`] in the extensions.
@@ -70,8 +110,10 @@
 //!
 //! Clones, and services of the same layer, share the ledger.
 
+mod ask;
 mod attempt;
 mod body;
+mod extra_event;
 mod future;
 mod layer;
 mod service;

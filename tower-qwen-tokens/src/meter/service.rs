@@ -22,8 +22,15 @@ use super::{MeterLayer, ResponseBody, ResponseFuture, attempt::Attempt};
 #[derive(Debug, Clone)]
 pub struct Meter<S> {
     pub(super) inner: S,
+    pub(super) settings: Settings,
+}
+
+/// What the services of a layer share.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
     pub(super) ledger: Ledger,
-    pub(super) options: ReadOptions,
+    pub(super) read_options: ReadOptions,
+    pub(super) ask_for_usage: bool,
     pub(super) clock: WallClock,
 }
 
@@ -67,12 +74,13 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let sink = request.extensions_mut().remove::<UsageSink>();
         if let Some(call) = Call::of(&request).map(Arc::clone) {
-            let attempt = Attempt::begin(&self.ledger, sink, &call);
-            return ResponseFuture::calling(self.inner.call(request), attempt, self.clock);
+            let attempt = Attempt::begin(&self.settings, sink, &call, &mut request);
+            let future = self.inner.call(request);
+            return ResponseFuture::calling(future, attempt, self.settings.clock);
         }
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        let read = ReadCall::new(request, self.options);
-        ResponseFuture::reading(read, ready, sink, self.ledger.clone(), self.clock)
+        let read = ReadCall::new(request, self.settings.read_options);
+        ResponseFuture::reading(read, ready, sink, self.settings.clone())
     }
 }

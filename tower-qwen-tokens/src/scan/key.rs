@@ -5,6 +5,10 @@ pub(super) const MAX: usize = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     Usage,
+    /// The model that answers.
+    Model,
+    /// The answers of a compatible call.
+    Choices,
     /// Holds the whole answer in the events of the responses dialect.
     Response,
     /// Holds the whole answer in the first event of Anthropic's streams, and an error's text elsewhere.
@@ -23,6 +27,8 @@ impl Key {
     pub(super) fn of(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"usage" => Self::Usage,
+            b"model" => Self::Model,
+            b"choices" => Self::Choices,
             b"response" => Self::Response,
             b"message" => Self::Message,
             b"error" | b"code" => Self::Failure,

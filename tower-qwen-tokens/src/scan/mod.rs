@@ -1,7 +1,7 @@
 //! Finds usage and errors in an answer while it passes by.
 //!
 //! A [`Scanner`] is fed the bytes of a body in whatever pieces they come and looks at each byte once. Its memory is
-//! bounded whatever the body holds (the first 8 KiB of an event and a usage object of at most 16 KiB), and its findings do not
+//! bounded whatever the body holds (the first 8 KiB of an event, a usage object of at most 16 KiB and the last event of at most 2 KiB), and its findings do not
 //! depend on where the pieces are cut. It never fails: what it does not understand, it passes over.
 //!
 //! ```
@@ -20,9 +20,12 @@ mod capture;
 mod delivered;
 mod json;
 mod key;
+mod pattern;
 mod place;
 mod scanner;
+mod sketch;
 mod sse;
 
 pub use delivered::Delivered;
-pub use scanner::{Scanned, Scanner};
+pub use scanner::{Scanned, Scanner, Unreadable};
+pub(crate) use sse::{Ended, Passed};

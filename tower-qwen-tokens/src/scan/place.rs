@@ -36,6 +36,8 @@ pub(super) enum Within {
     Name,
     /// Counted.
     Text,
+    /// The model's name.
+    Model,
     Passed,
 }
 
@@ -48,12 +50,24 @@ pub(super) struct Name {
 
 impl Place {
     pub(super) fn is_usage(&self) -> bool {
-        self.member == Some(Key::Usage)
-            && match self.depth {
-                1 => true,
-                2 => matches!(self.section, Some(Key::Response | Key::Message)),
-                _ => false,
-            }
+        self.member == Some(Key::Usage) && self.is_of_answer()
+    }
+
+    pub(super) fn is_model(&self) -> bool {
+        self.member == Some(Key::Model) && self.is_of_answer()
+    }
+
+    pub(super) fn is_choices(&self) -> bool {
+        self.member == Some(Key::Choices) && self.depth == 1
+    }
+
+    /// Whether members stand here that describe the answer as a whole.
+    fn is_of_answer(&self) -> bool {
+        match self.depth {
+            1 => true,
+            2 => matches!(self.section, Some(Key::Response | Key::Message)),
+            _ => false,
+        }
     }
 
     pub(super) fn is_failure(&self) -> bool {

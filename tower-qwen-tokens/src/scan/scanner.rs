@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{error::Error, fmt, sync::Arc};
 
 use http::{
     HeaderMap,
@@ -10,7 +10,7 @@ use crate::{Dialect, Usage, Verdict};
 use super::{
     delivered::Delivered,
     json::{Event, Found, Json, Text},
-    sse::Sse,
+    sse::{Passed, Sse},
 };
 
 /// Reads one answer's body as it passes by; see the [module docs](super).
@@ -26,8 +26,20 @@ pub struct Scanned {
     pub is_final: bool,
     /// The first error inside the body.
     pub verdict: Option<Verdict>,
+    /// The model that answered, as the answer names it.
+    pub model: Option<Arc<str>>,
     /// Text of the model that passed by.
     pub delivered: Delivered,
+}
+
+/// Why a [`Scanner`] cannot read an answer's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// It is compressed, or encoded in another way.
+    Encoded,
+    /// It is neither JSON nor a stream of events, by its content type, or does not say what it is.
+    ContentType,
 }
 
 enum Kind {
@@ -53,10 +65,12 @@ impl Scanner {
         Self(Kind::Sse(Sse::new(text)))
     }
 
-    /// For an answer with these headers; `None` where its body cannot be read: neither JSON nor a stream of events, or
-    /// compressed.
-    #[must_use]
-    pub fn for_response(headers: &HeaderMap, dialect: Dialect) -> Option<Self> {
+    /// For an answer with these headers.
+    ///
+    /// # Errors
+    ///
+    /// A body that cannot be read: neither JSON nor a stream of events, or compressed.
+    pub fn for_response(headers: &HeaderMap, dialect: Dialect) -> Result<Self, Unreadable> {
         let plain = |value: &http::HeaderValue| {
             value
                 .as_bytes()
@@ -64,17 +78,21 @@ impl Scanner {
                 .eq_ignore_ascii_case(b"identity")
         };
         if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
-            return None;
+            return Err(Unreadable::Encoded);
         }
-        let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        let media_type = media_type.split(';').next()?.trim().to_ascii_lowercase();
+        let media_type = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .map(|value| value.trim().to_ascii_lowercase())
+            .ok_or(Unreadable::ContentType)?;
         match &*media_type {
-            "text/event-stream" => Some(Self::sse(dialect)),
-            "application/json" => Some(Self::json()),
+            "text/event-stream" => Ok(Self::sse(dialect)),
+            "application/json" => Ok(Self::json()),
             other if other.starts_with("application/") && other.ends_with("+json") => {
-                Some(Self::json())
+                Ok(Self::json())
             }
-            _ => None,
+            _ => Err(Unreadable::ContentType),
         }
     }
 
@@ -84,6 +102,32 @@ impl Scanner {
             Kind::Json(json) => json.push(bytes),
             Kind::Sse(sse) => sse.push(bytes),
         }
+    }
+
+    /// Reads on to the end of an event, or of what there is; tells how far it came.
+    pub(crate) fn push_event(&mut self, bytes: &[u8]) -> (usize, Passed) {
+        match &mut self.0 {
+            Kind::Json(json) => {
+                json.push(bytes);
+                (bytes.len(), Passed::Between)
+            }
+            Kind::Sse(sse) => sse.push_event(bytes),
+        }
+    }
+
+    /// Whether the event that has begun states usage and has no answers, if it ends here.
+    pub(crate) fn is_extra(&self) -> bool {
+        matches!(&self.0, Kind::Sse(sse) if sse.is_extra())
+    }
+
+    /// Whether the event that has begun may become one that states usage and has no answers.
+    pub(crate) fn may_be_extra(&self) -> bool {
+        matches!(&self.0, Kind::Sse(sse) if sse.may_be_extra())
+    }
+
+    /// Whether it reads a stream of events.
+    pub(crate) fn reads_events(&self) -> bool {
+        matches!(self.0, Kind::Sse(_))
     }
 
     /// Whether it reads a stream in which text of the model has already passed by.
@@ -131,29 +175,47 @@ impl Scanned {
             usage,
             is_final: usage.is_some() && (whole || found.usage_is_whole || found.finished),
             verdict,
+            model: found.model,
             delivered: found.delivered,
         }
     }
 }
 
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Encoded => "answer is encoded",
+            Self::ContentType => "answer is neither JSON nor a stream of events",
+        })
+    }
+}
+
+impl Error for Unreadable {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::{capture::MAX_USAGE, json::MAX_HEAD};
+    use crate::scan::{
+        capture::MAX_USAGE,
+        json::{MAX_HEAD, MAX_MODEL},
+        pattern::MAX_PATTERN,
+    };
 
     /// Twice what is kept, since a growing buffer may double.
-    const BOUND: usize = 2 * (MAX_HEAD + MAX_USAGE);
+    const BOUND: usize = 2 * (MAX_HEAD + MAX_USAGE + MAX_MODEL + MAX_PATTERN);
 
     fn retained(scanner: &Scanner) -> usize {
         match &scanner.0 {
             Kind::Json(json) => json.retained(),
-            Kind::Sse(sse) => sse.json().retained(),
+            Kind::Sse(sse) => sse.retained(),
         }
     }
 
     #[test]
     fn memory_is_bounded_whatever_comes() {
-        let endless: [(&str, &str); 12] = [
+        let endless: [(&str, &str); 14] = [
+            ("{\"model\":\"", "x"),
+            ("{\"model\":\"", "\\n"),
             ("{\"a\":\"", "x"),
             ("{\"content\":\"", "你"),
             ("{\"usage\":{\"a\":\"", "x"),

@@ -1,6 +1,11 @@
+use memchr::memchr2;
+
 use crate::Verdict;
 
-use super::json::{Event, Json, Text};
+use super::{
+    json::{Event, Json, Text},
+    pattern::Pattern,
+};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const DONE: &[u8] = b"[DONE]";
@@ -19,8 +24,33 @@ pub(super) struct Sse {
     mark: Option<usize>,
     event: Event,
     has_data: bool,
+    /// Whether anything of the event has passed.
+    begun: bool,
+    /// How the event ended that just did.
+    ended: Option<Ended>,
+    pattern: Pattern,
     verdict: Option<Verdict>,
     done: bool,
+}
+
+/// What [`Sse::push_event`] took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// What belongs to no event: a byte order mark, the line feed that completes the break before.
+    Between,
+    /// All there was, of an event that goes on.
+    Part,
+    /// The rest of an event.
+    Event(Ended),
+}
+
+/// What an event was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It states usage and has no answers.
+    Extra,
+    /// Anything else.
+    Other,
 }
 
 /// Where in a line the next byte stands.
@@ -57,16 +87,67 @@ impl Sse {
             mark: Some(0),
             event: Event::default(),
             has_data: false,
+            begun: false,
+            ended: None,
+            pattern: Pattern::default(),
             verdict: None,
             done: false,
         }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        let mut rest = self.skip_mark(bytes);
+        let mut rest = bytes;
         while !rest.is_empty() {
-            rest = &rest[self.step(rest)..];
+            rest = &rest[self.push_event(rest).0..];
         }
+    }
+
+    /// Reads on to the end of an event, or of what there is; tells how far it came.
+    pub(super) fn push_event(&mut self, bytes: &[u8]) -> (usize, Passed) {
+        let mark = self.skip_mark(bytes);
+        if mark > 0 {
+            return (mark, Passed::Between);
+        }
+        if bytes.is_empty() {
+            return (0, Passed::Part);
+        }
+        let is_whole = !self.begun;
+        if is_whole {
+            if self.after_carriage_return && bytes[0] == b'\n' {
+                self.after_carriage_return = false;
+                return (1, Passed::Between);
+            }
+            if let Some(like) = self.pattern.find(bytes) {
+                self.after_carriage_return = false;
+                self.json.pass_document(&like);
+                return (like.length, Passed::Event(Ended::Other));
+            }
+        }
+        let mut at = 0;
+        while at < bytes.len() {
+            at += self.step(&bytes[at..], at);
+            if let Some(ended) = self.ended.take() {
+                if self.after_carriage_return && bytes.get(at) == Some(&b'\n') {
+                    self.after_carriage_return = false;
+                    at += 1;
+                }
+                if is_whole {
+                    self.pattern.keep(&bytes[..at]);
+                }
+                return (at, Passed::Event(ended));
+            }
+        }
+        (at, Passed::Part)
+    }
+
+    /// Whether the event that has begun is the extra one if it ends here.
+    pub(super) fn is_extra(&self) -> bool {
+        self.json.sketch().is_extra() && self.json.is_sound() && !self.event.is_error
+    }
+
+    /// Whether the event that has begun may become the extra one.
+    pub(super) fn may_be_extra(&self) -> bool {
+        self.json.sketch().may_be_extra() && !self.json.is_suspicious() && !self.event.is_error
     }
 
     /// Ends the stream; an event that no blank line has closed counts as well.
@@ -82,9 +163,16 @@ impl Sse {
         &self.json
     }
 
-    fn skip_mark<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    /// The memory that its buffers hold.
+    #[cfg(test)]
+    pub(super) fn retained(&self) -> usize {
+        self.json.retained() + self.pattern.retained()
+    }
+
+    /// How many bytes at the front belong to a byte order mark.
+    fn skip_mark(&mut self, bytes: &[u8]) -> usize {
         let Some(passed) = self.mark else {
-            return bytes;
+            return 0;
         };
         let same = bytes
             .iter()
@@ -94,10 +182,12 @@ impl Sse {
         let passed = passed + same;
         let is_over = passed == BYTE_ORDER_MARK.len() || same < bytes.len();
         self.mark = (!is_over).then_some(passed);
-        &bytes[same..]
+        same
     }
 
-    fn step(&mut self, bytes: &[u8]) -> usize {
+    /// Takes some bytes from the front of what is not empty, which stand so far from where the reading began.
+    fn step(&mut self, bytes: &[u8], at: usize) -> usize {
+        self.begun = true;
         if std::mem::take(&mut self.after_carriage_return) && bytes[0] == b'\n' {
             return 1;
         }
@@ -107,7 +197,7 @@ impl Sse {
                 self.line = Line::Value(field);
                 usize::from(bytes[0] == b' ')
             }
-            Line::Value(field) => self.value(field, bytes),
+            Line::Value(field) => self.value(field, bytes, at),
         }
     }
 
@@ -136,11 +226,14 @@ impl Sse {
         field
     }
 
-    fn value(&mut self, field: Field, bytes: &[u8]) -> usize {
-        let end = bytes.iter().position(|&byte| matches!(byte, b'\n' | b'\r'));
+    fn value(&mut self, field: Field, bytes: &[u8], at: usize) -> usize {
+        let end = memchr2(b'\n', b'\r', bytes);
         let value = &bytes[..end.unwrap_or(bytes.len())];
         match field {
-            Field::Data => self.json.push(value),
+            Field::Data => {
+                self.pattern.data_begins(at);
+                self.json.push(value);
+            }
             Field::Event | Field::Comment => self.short.push(value),
             Field::Other => {}
         }
@@ -180,6 +273,15 @@ impl Sse {
     }
 
     fn end_event(&mut self) {
+        let is_alike = self.has_data && self.event == Event::default() && self.json.is_sound();
+        let text = self.json.sketch().only_text().filter(|_| is_alike);
+        self.pattern.document_ends(text);
+        self.ended = Some(if self.is_extra() {
+            Ended::Extra
+        } else {
+            Ended::Other
+        });
+        self.begun = false;
         self.done |= self.json.head().trim_ascii() == DONE;
         let event = std::mem::take(&mut self.event);
         if std::mem::take(&mut self.has_data) || event.is_error {

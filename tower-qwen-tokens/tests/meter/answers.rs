@@ -8,14 +8,14 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_qwen_tokens::{Basis, Cause, End, Ledger, MeterLayer, Verdict};
+use tower_qwen_tokens::{Basis, Cause, End, Ledger, MeterLayer, UnknownReason, Verdict};
 
-use crate::support::{Recorder, STREAM, Script, Step, WHOLE, answer, json, read, stream};
+use crate::support::{Recorder, STREAM, Script, Step, WHOLE, answer, json, read, seen, stream};
 
 async fn ask<B: Body>(
     answer: Response<B>,
 ) -> (
-    Response<impl Body<Data = B::Data, Error = B::Error>>,
+    Response<impl Body<Data = Bytes, Error = B::Error>>,
     Arc<Recorder>,
     Ledger,
 ) {
@@ -34,10 +34,11 @@ async fn ask<B: Body>(
     (answer.expect("infallible"), recorder, ledger)
 }
 
-async fn basis(response: Response<Script>) -> Basis {
+async fn basis(response: Response<Script>) -> (Basis, Option<UnknownReason>) {
     let (answer, recorder, _) = ask(response).await;
     answer.into_body().collect().await.expect("no error");
-    recorder.report().basis
+    let report = recorder.report();
+    (report.basis, report.unknown)
 }
 
 #[tokio::test]
@@ -65,8 +66,12 @@ async fn an_error_answer_is_judged_and_costs_nothing() {
     );
     let report = recorder.report();
     assert_eq!(
-        (report.basis, report.end, report.status),
-        (Basis::Unknown, End::Complete, StatusCode::TOO_MANY_REQUESTS)
+        (report.unknown, report.end, report.status),
+        (
+            Some(UnknownReason::NoSuccess),
+            End::Complete,
+            StatusCode::TOO_MANY_REQUESTS
+        )
     );
     assert!(report.usage.is_empty());
     assert_eq!(report.verdict, Some(verdict));
@@ -111,19 +116,34 @@ async fn what_cannot_be_read_is_unknown() {
     };
     let mut redirect = json(Script::text(WHOLE));
     *redirect.status_mut() = StatusCode::FOUND;
-    assert_eq!(basis(json(Script::text(WHOLE))).await, Basis::Reported);
-    assert_eq!(basis(encoded("identity")).await, Basis::Reported);
-    assert_eq!(basis(encoded("gzip")).await, Basis::Unknown);
-    assert_eq!(
-        basis(answer("text/plain", Script::text(WHOLE))).await,
-        Basis::Unknown
-    );
-    assert_eq!(
-        basis(Response::new(Script::text(WHOLE))).await,
-        Basis::Unknown
-    );
-    assert_eq!(basis(json(Script::text("not JSON"))).await, Basis::Unknown);
-    assert_eq!(basis(redirect).await, Basis::Unknown);
+    let unknown = |reason| (Basis::Unknown, Some(reason));
+    let reported = (Basis::Reported, None);
+    for (response, expected) in [
+        (json(Script::text(WHOLE)), reported),
+        (encoded("identity"), reported),
+        (encoded("gzip"), unknown(UnknownReason::Encoded)),
+        (encoded("br"), unknown(UnknownReason::Encoded)),
+        (
+            answer("text/plain", Script::text(WHOLE)),
+            unknown(UnknownReason::ContentType),
+        ),
+        (
+            Response::new(Script::text(WHOLE)),
+            unknown(UnknownReason::ContentType),
+        ),
+        (
+            json(Script::text("not JSON")),
+            unknown(UnknownReason::NotStated),
+        ),
+        (
+            stream(Script::text("data: [DONE]\n\n")),
+            unknown(UnknownReason::NotStated),
+        ),
+        (redirect, unknown(UnknownReason::NoSuccess)),
+    ] {
+        let headers = response.headers().clone();
+        assert_eq!(basis(response).await, expected, "{headers:?}");
+    }
 }
 
 /// A buffer in two parts, of which it can show both, or only the first.
@@ -156,14 +176,14 @@ impl Buf for Halves {
 }
 
 #[tokio::test]
-async fn data_in_several_parts_is_read_where_it_can_be_seen() {
-    for (shows_both, basis) in [(true, Basis::Reported), (false, Basis::Unknown)] {
+async fn data_in_several_parts_is_read_however_little_it_shows() {
+    for shows_both in [true, false] {
         let (left, right) = WHOLE.as_bytes().split_at(300);
         let chain = Bytes::from_static(left).chain(Bytes::from_static(right));
         let (answer, recorder, _) = ask(json(Full::new(Halves { shows_both, chain }))).await;
         let body = answer.into_body().collect().await.expect("infallible");
         assert_eq!(body.to_bytes(), WHOLE);
-        assert_eq!(recorder.report().basis, basis);
+        assert_eq!(recorder.report().basis, Basis::Reported);
     }
 }
 
@@ -172,24 +192,6 @@ async fn the_hint_is_the_inner_one() {
     let (answer, ..) = ask(json(Script::text(WHOLE))).await;
     assert_eq!(answer.body().size_hint().exact(), Some(WHOLE.len() as u64));
     assert!(!answer.body().is_end_stream());
-}
-
-/// What a reader sees of a body: data, borders, trailers, errors and hints.
-///
-/// The hints of an error answer are left out: once it is judged, its end is known earlier.
-async fn seen<B: Body<Data = Bytes>>(body: B, with_hints: bool) -> Vec<String> {
-    let mut body = std::pin::pin!(body);
-    let mut seen = Vec::new();
-    loop {
-        if with_hints {
-            seen.push(format!("{} {:?}", body.is_end_stream(), body.size_hint()));
-        }
-        match body.frame().await {
-            None => return seen,
-            Some(Err(_)) => seen.push("error".into()),
-            Some(Ok(frame)) => seen.push(format!("{frame:?}")),
-        }
-    }
 }
 
 fn steps() -> impl Strategy<Value = VecDeque<Step>> {

@@ -8,7 +8,8 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_qwen_tokens::{
-    Basis, End, Ledger, MeterLayer, Report, Usage, ledger::Totals, meter::ResponseBody,
+    Basis, End, Ledger, MeterLayer, Report, UnknownReason, Usage, ledger::Totals,
+    meter::ResponseBody,
 };
 
 use crate::support::{STREAM, Script, Step, WHOLE, json, next_data, read, stream};
@@ -172,6 +173,7 @@ async fn dropped_unread() {
         figures(&recorder.report()),
         (None, None, Basis::Unknown, End::Cancelled)
     );
+    assert_eq!(recorder.report().unknown, Some(UnknownReason::CutShort));
     let total = total(&ledger);
     assert_eq!((total.cancelled, total.unknown), (1, 1));
 }
@@ -217,7 +219,7 @@ async fn a_whole_answer_without_usage_is_estimated_from_its_text() {
 
 #[tokio::test(start_paused = true)]
 async fn times_go_by_the_paused_clock() {
-    let (answer, _, ledger) = ask(stream(Script::text(STREAM).with(Step::data("\n")))).await;
+    let (answer, recorder, ledger) = ask(stream(Script::text(STREAM).with(Step::data("\n")))).await;
     let mut body = answer.into_body();
     tokio::time::advance(Duration::from_millis(300)).await;
     next_data(&mut body).await;
@@ -226,4 +228,7 @@ async fn times_go_by_the_paused_clock() {
     let total = total(&ledger);
     assert_eq!(total.first_token.sum, Duration::from_millis(300));
     assert_eq!(total.duration.sum, Duration::from_secs(1));
+    let report = recorder.report();
+    assert_eq!(report.first_token, Some(Duration::from_millis(300)));
+    assert_eq!(report.duration, Duration::from_secs(1));
 }

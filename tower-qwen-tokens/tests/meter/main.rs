@@ -2,6 +2,7 @@
 #![cfg(feature = "http")]
 
 mod answers;
+mod asking;
 mod ends;
 mod requests;
 mod support;

@@ -15,8 +15,8 @@ use http_body_util::{BodyExt, Full};
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_qwen_tokens::{
-    Call, Ledger, MeterLayer, UsageSink,
-    call::ReadOptions,
+    Basis, Call, Ledger, MeterLayer, Report, UnknownReason, UsageSink,
+    call::{ReadOptions, Unrepeatable},
     meter::{Meter, ResponseBody, Unread},
 };
 use tower_test::mock;
@@ -258,6 +258,68 @@ async fn what_is_no_model_call_passes_unmetered() {
         assert_eq!(Arc::strong_count(&recorder), 1, "the sink is dropped");
     }
     assert_eq!(ledger.snapshot().total.calls, 0);
+}
+
+/// What is reported and booked of a call whose body nobody reads.
+async fn unread_call(uri: &str, answer: Response<Script>) -> (Vec<Report>, Ledger) {
+    let ledger = Ledger::default();
+    let (mut request, recorder) = unread::<Full<Bytes>>();
+    request.extensions_mut().insert(Unrepeatable);
+    *request.uri_mut() = uri.parse().expect("a URI");
+    let service = service_fn(move |_: Request<Full<Bytes>>| {
+        let answer = answer.clone();
+        ready(Ok::<_, Infallible>(answer))
+    });
+    let service = MeterLayer::new(ledger.clone()).layer(service);
+    let answer = service.oneshot(request).await.expect("infallible");
+    answer.into_body().collect().await.expect("no error");
+    (recorder.reports(), ledger)
+}
+
+#[tokio::test]
+async fn an_unread_call_is_metered_as_far_as_its_answer_tells() {
+    let (reports, ledger) = unread_call(CHAT, json(Script::text(WHOLE))).await;
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].usage.total(), Some(3123));
+    assert_eq!(reports[0].basis, Basis::Reported);
+    let models = ledger.snapshot().models;
+    assert_eq!(models["qwen-plus"].input_tokens, 3019);
+
+    let body = include_str!("../fixtures/compat_without_usage.sse");
+    let (reports, ledger) = unread_call(CHAT, stream(Script::text(body))).await;
+    assert_eq!(reports[0].basis, Basis::Estimated);
+    assert_eq!(
+        (
+            reports[0].usage.input_tokens,
+            reports[0].usage.output_tokens
+        ),
+        (None, Some(4)),
+        "of the prompt nothing is known"
+    );
+    assert_eq!(ledger.snapshot().total.estimated, 1);
+
+    let (reports, ledger) = unread_call(CHAT, json(Script::text("{}"))).await;
+    assert_eq!(reports[0].unknown, Some(UnknownReason::NotStated));
+    assert_eq!(ledger.snapshot().models[""].unknown, 1);
+
+    let elsewhere = "https://host.example/compatible-mode/v1/files";
+    let (reports, ledger) = unread_call(elsewhere, json(Script::text(WHOLE))).await;
+    assert!(reports.is_empty());
+    assert_eq!(ledger.snapshot().total.calls, 0);
+}
+
+#[tokio::test]
+async fn a_request_without_a_model_is_booked_under_the_answers() {
+    let (mut request, recorder) = unread::<Full<Bytes>>();
+    *request.body_mut() = Full::from(r#"{"messages":[]}"#);
+    let ledger = Ledger::default();
+    let service =
+        service_fn(|_: Request<Full<Bytes>>| ready(Ok::<_, Infallible>(json(Script::text(WHOLE)))));
+    let service = MeterLayer::new(ledger.clone()).layer(service);
+    let answer = service.oneshot(request).await.expect("infallible");
+    answer.into_body().collect().await.expect("no error");
+    assert_eq!(recorder.report().basis, Basis::Reported);
+    assert_eq!(ledger.snapshot().models["qwen-plus"].calls, 1);
 }
 
 #[tokio::test]

@@ -185,3 +185,21 @@ where
     let frame = body.frame().await.expect("a frame").expect("no error");
     frame.into_data().expect("data")
 }
+
+/// What a reader sees of a body: data, borders, trailers, errors and hints.
+///
+/// The hints of an error answer are left out: once it is judged, its end is known earlier.
+pub(crate) async fn seen<B: Body<Data = Bytes>>(body: B, with_hints: bool) -> Vec<String> {
+    let mut body = std::pin::pin!(body);
+    let mut seen = Vec::new();
+    loop {
+        if with_hints {
+            seen.push(format!("{} {:?}", body.is_end_stream(), body.size_hint()));
+        }
+        match body.frame().await {
+            None => return seen,
+            Some(Err(_)) => seen.push("error".into()),
+            Some(Ok(frame)) => seen.push(format!("{frame:?}")),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use super::StallTimeout;
+
+/// Layer of [`StallTimeout`]; see the [module docs](super).
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct StallTimeoutLayer {
+    timeout: Duration,
+}
+
+impl StallTimeoutLayer {
+    /// A layer whose bodies fail when they bring no frame for so long.
+    pub fn new(timeout: Duration) -> Self {
+        Self { timeout }
+    }
+}
+
+impl<S> Layer<S> for StallTimeoutLayer {
+    type Service = StallTimeout<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        StallTimeout {
+            inner,
+            timeout: self.timeout,
+        }
+    }
+}

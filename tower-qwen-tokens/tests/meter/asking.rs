@@ -1,0 +1,471 @@
+//! Asking for usage where the caller did not, and taking the extra event out again.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use proptest::prelude::*;
+use serde_json::Value;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_qwen_tokens::{
+    Basis, Call, End, Ledger, MeterLayer, Verdict, call::ReadCall, call::ReadOptions,
+    meter::ResponseBody,
+};
+
+use crate::support::{Recorder, STREAM, Script, Step, answer, seen, stream, unread};
+
+const SILENT: &str = r#"{"model":"qwen-plus","stream":true,"messages":[]}"#;
+const ASKING: &str =
+    r#"{"model":"qwen-plus","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#;
+const EXTRA: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":22,\"completion_tokens\":17,\"total_tokens\":39}}\n\n";
+const CONTENT: &str =
+    "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"index\":0}],\"usage\":null}\n\n";
+const LAST: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+fn request(body: &'static str) -> (Request<Script>, Arc<Recorder>) {
+    let (mut request, recorder) = unread::<Script>();
+    *request.body_mut() = Script::from(Bytes::from_static(body.as_bytes()));
+    (request, recorder)
+}
+
+/// What was sent of a request: its headers and its body.
+type Sent = Arc<Mutex<Option<(HeaderMap, Bytes)>>>;
+
+async fn send(
+    layer: MeterLayer,
+    request: Request<Script>,
+    answer: Response<Script>,
+) -> (Response<ResponseBody<Script>>, HeaderMap, Bytes) {
+    let sent = Sent::default();
+    let service = service_fn(|request: Request<Script>| {
+        let (sent, answer) = (Arc::clone(&sent), answer.clone());
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.expect("a body").to_bytes();
+            *sent.lock().expect("no panic while held") = Some((parts.headers, body));
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let answer = layer.layer(service).oneshot(request).await;
+    let sent = sent.lock().expect("no panic while held").take();
+    let (headers, body) = sent.expect("sent");
+    (answer.expect("infallible"), headers, body)
+}
+
+fn meter() -> MeterLayer {
+    MeterLayer::new(Ledger::default())
+}
+
+/// What comes out of a stream of these chunks where the Meter has asked.
+async fn sorted(chunks: impl IntoIterator<Item = Step>) -> String {
+    let (request, recorder) = request(SILENT);
+    let (answer, ..) = send(meter(), request, stream(Script::of(chunks))).await;
+    let body = answer.into_body().collect().await.expect("no error");
+    assert_eq!(recorder.reports().len(), 1);
+    String::from_utf8(body.to_bytes().to_vec()).expect("text")
+}
+
+#[tokio::test]
+async fn a_silent_caller_is_billed_by_the_event_that_it_does_not_see() {
+    let (request, recorder) = request(SILENT);
+    let whole = [CONTENT, LAST, EXTRA, DONE].concat();
+    let (answer, headers, body) = send(meter(), request, stream(Script::text(&whole))).await;
+    assert_eq!(
+        body,
+        r#"{"model":"qwen-plus","stream":true,"messages":[],"stream_options":{"include_usage":true}}"#
+    );
+    assert!(headers.get("content-length").is_none());
+    let body = answer.into_body().collect().await.expect("no error");
+    assert_eq!(body.to_bytes(), [CONTENT, LAST, DONE].concat());
+    let report = recorder.report();
+    assert_eq!(
+        (report.basis, report.end, report.usage.total()),
+        (Basis::Reported, End::Complete, Some(39))
+    );
+}
+
+#[tokio::test]
+async fn the_length_is_corrected() {
+    let (mut request, _) = request(SILENT);
+    let length = SILENT.len().to_string().parse().expect("a value");
+    request.headers_mut().insert("content-length", length);
+    let (_, headers, body) = send(meter(), request, stream(Script::default())).await;
+    assert!(body.len() > SILENT.len());
+    assert_eq!(headers["content-length"], body.len().to_string());
+}
+
+#[tokio::test]
+async fn what_must_not_change_does_not() {
+    let header = |name: &'static str, value: &str| {
+        let (mut request, _) = request(SILENT);
+        request
+            .headers_mut()
+            .insert(name, value.parse().expect("a value"));
+        request
+    };
+    let native = || {
+        let (mut request, _) = request(SILENT);
+        *request.uri_mut() = "https://host.example/api/v1/services/aigc/text-generation/generation"
+            .parse()
+            .expect("a URI");
+        request
+    };
+    let unrelated = header("authorization", "Bearer sk-x");
+    let (_, _, body) = send(meter(), unrelated, stream(Script::default())).await;
+    assert_ne!(body, SILENT, "an ordinary key signs nothing");
+    for (layer, request) in [
+        (meter().ask_for_usage(false), request(SILENT).0),
+        (meter(), native()),
+        (meter(), header("content-encoding", "gzip")),
+        (meter(), header("content-length", "7")),
+        (meter(), header("signature", "sig1=:x:")),
+        (meter(), header("content-digest", "sha-256=:x:")),
+        (meter(), header("digest", "SHA-256=x")),
+        (meter(), header("x-amz-content-sha256", "x")),
+        (meter(), header("x-acs-content-sha256", "x")),
+        (meter(), header("authorization", "AWS4-HMAC-SHA256 x")),
+        (meter(), header("authorization", "ACS3-HMAC-SHA256 x")),
+        (meter(), header("authorization", "Signature keyId=x")),
+    ] {
+        let headers = request.headers().clone();
+        let (_, sent, body) = send(layer, request, stream(Script::default())).await;
+        assert_eq!(body, SILENT, "{headers:?}");
+        assert_eq!(sent, headers);
+    }
+    for body in [
+        ASKING,
+        r#"{"model":"qwen-plus","messages":[]}"#,
+        r#"{"model":"qwen-plus","stream":false}"#,
+        r#"{"stream":true,"stream_options":[]}"#,
+    ] {
+        let (_, _, sent) = send(meter(), request(body).0, stream(Script::default())).await;
+        assert_eq!(sent, body);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_a_layer_below_the_reader_exchanged_is_left_alone() {
+    let read = ReadCall::new(request(SILENT).0, ReadOptions::default()).await;
+    let mut request = read.expect("readable");
+    *request.body_mut() = Script::text("another");
+    let (_, _, body) = send(meter(), request, stream(Script::default())).await;
+    assert_eq!(body, "another");
+}
+
+#[tokio::test]
+async fn every_attempt_sends_the_same_copy() {
+    let read = ReadCall::new(request(SILENT).0, ReadOptions::default()).await;
+    let request = read.expect("readable");
+    let call = Call::of(&request).map(Arc::clone).expect("read");
+    let mut bodies = Vec::new();
+    for _ in 0..3 {
+        let mut attempt = Request::post(request.uri().clone())
+            .extension(Arc::clone(&call))
+            .body(Script::from(call.body().expect("kept").clone()))
+            .expect("a request");
+        *attempt.headers_mut() = request.headers().clone();
+        bodies.push(send(meter(), attempt, stream(Script::default())).await.2);
+    }
+    assert_eq!(call.body().expect("kept"), SILENT);
+    assert!(bodies.iter().all(|body| body.len() > SILENT.len()));
+    assert!(
+        bodies
+            .iter()
+            .all(|body| body.as_ptr() == bodies[0].as_ptr()),
+        "one copy"
+    );
+}
+
+#[tokio::test]
+async fn the_answer_passes_whole_where_the_event_cannot_be_taken_out() {
+    let with = |name: &'static str, value: &'static str| {
+        let mut response = stream(Script::text(STREAM));
+        response
+            .headers_mut()
+            .insert(name, value.parse().expect("a value"));
+        response
+    };
+    for response in [
+        with("content-length", "1"),
+        with("content-encoding", "gzip"),
+        with("content-digest", "sha-256=:x:"),
+        answer("text/plain", Script::text(STREAM)),
+        answer("application/json", Script::text(STREAM)),
+    ] {
+        let (answer, ..) = send(meter(), request(SILENT).0, response).await;
+        assert_eq!(
+            answer.body().size_hint().exact(),
+            Some(STREAM.len() as u64),
+            "{:?}",
+            answer.headers()
+        );
+        let body = answer.into_body().collect().await.expect("no error");
+        assert_eq!(body.to_bytes(), STREAM);
+    }
+}
+
+#[tokio::test]
+async fn only_one_event_is_taken_out_and_only_such_a_one() {
+    for (sent, expected) in [
+        ([EXTRA, EXTRA].concat(), EXTRA.to_owned()),
+        ([CONTENT, EXTRA].concat(), CONTENT.to_owned()),
+        (EXTRA.trim_end().to_owned(), String::new()),
+        ([DONE, EXTRA].concat(), DONE.to_owned()),
+        (
+            format!(": a comment\nid: 1\n{EXTRA}{DONE}"),
+            DONE.to_owned(),
+        ),
+        (
+            "data: { \"usage\" : {}, \"choices\" : [ ] }\n\n".to_owned(),
+            String::new(),
+        ),
+        (
+            "data: {\"usage\":{},\ndata: \"choices\":[]}\n\n".to_owned(),
+            String::new(),
+        ),
+    ] {
+        assert_eq!(sorted([Step::data(&sent)]).await, expected, "{sent}");
+    }
+    for kept in [
+        "data: {\"choices\":[]}\n\n",
+        "data: {\"choices\":[],\"usage\":null}\n\n",
+        "data: {\"choices\":[null],\"usage\":{}}\n\n",
+        "data: {\"choices\":[{}],\"usage\":{}}\n\n",
+        "data: {\"choices\":[1],\"usage\":{}}\n\n",
+        "data: {\"choices\":[1],\"choices\":[],\"usage\":{}}\n\n",
+        "data: {\"choices\":{},\"usage\":{}}\n\n",
+        "data: {\"choices\":null,\"usage\":{}}\n\n",
+        "data: {\"choices\":\"\",\"usage\":{}}\n\n",
+        "data: {\"usage\":{\"total_tokens\":7}}\n\n",
+        "data: {\"choices\":[],\"x\":{\"usage\":{}}}\n\n",
+        "data: {\"x\":{\"choices\":[]},\"usage\":{}}\n\n",
+        "data: {\"choices\":[],\"usage\":{\n\n",
+        "data: {\"choices\":[],\"usage\":{}\n\n",
+        "data: {\"choices\":[],\"usage\":{},\"error\":{\"code\":\"x\"}}\n\n",
+        "event: error\ndata: {\"choices\":[],\"usage\":{}}\n\n",
+        "id: {\"choices\":[],\"usage\":{}}\n\n",
+        ": {\"choices\":[],\"usage\":{}}\n\n",
+        "{\"choices\":[],\"usage\":{}}\n\n",
+        "data: {\"choices\":[],\"usa",
+        ": keep-alive\n\n",
+        "",
+    ] {
+        assert_eq!(sorted([Step::data(kept)]).await, kept);
+        let bytes = kept.as_bytes().chunks(1);
+        let steps = bytes.map(|byte| Step::Data(Bytes::copy_from_slice(byte)));
+        assert_eq!(sorted(steps).await, kept, "byte by byte");
+    }
+}
+
+#[tokio::test]
+async fn content_flows_at_once_and_what_may_be_it_waits() {
+    let (request, _) = request(SILENT);
+    let (start, end) = EXTRA.split_at(30);
+    let (begin, rest) = CONTENT.split_at(30);
+    let script = [CONTENT, begin, rest, start].map(Step::data);
+    let script = Script::of(script)
+        .with(Step::Wait)
+        .with(Step::data(end))
+        .with(Step::data(DONE));
+    let (answer, ..) = send(meter(), request, stream(script)).await;
+    let mut body = answer.into_body();
+    for expected in [CONTENT, begin, rest, DONE] {
+        assert_eq!(crate::support::next_data(&mut body).await, expected);
+    }
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn no_more_than_eight_kilobytes_wait() {
+    let padding = "x".repeat(8_100);
+    for (padding, is_taken) in [(padding.clone(), true), (padding + &"x".repeat(100), false)] {
+        let event = format!("data: {{\"id\":\"{padding}\",\"choices\":[],\"usage\":{{}}}}\n\n");
+        let expected = if is_taken { "" } else { &*event };
+        assert_eq!(sorted([Step::data(&event)]).await, expected);
+        let chunks = event.as_bytes().chunks(1_000);
+        let chunks = chunks.map(|chunk| Step::Data(Bytes::copy_from_slice(chunk)));
+        assert_eq!(sorted(chunks).await, expected);
+    }
+    let endless = Script::of((0..9).map(|_| Step::data(&"x".repeat(1_000))));
+    let (answer, ..) = send(meter(), request(SILENT).0, stream(endless)).await;
+    let mut body = answer.into_body();
+    let first = crate::support::next_data(&mut body).await;
+    assert_eq!(first.len(), 8_000, "what was held goes on in one piece");
+    assert_eq!(crate::support::next_data(&mut body).await.len(), 1_000);
+}
+
+#[tokio::test]
+async fn trailers_and_errors_come_after_what_was_held() {
+    let cut = "data: {\"choices\":[],";
+    for last in [Step::Trailers, Step::Fail] {
+        let script = Script::text(cut).with(last.clone()).with(Step::data("x"));
+        let (answer, ..) = send(meter(), request(SILENT).0, stream(script)).await;
+        let frames = seen(answer.into_body(), false).await;
+        assert_eq!(frames.len(), 3, "{frames:?}");
+        assert!(frames[0].contains("choices"), "{frames:?}");
+        assert_eq!(frames[1] == "error", matches!(last, Step::Fail));
+    }
+}
+
+#[tokio::test]
+async fn an_error_event_is_seen_and_reported() {
+    let (request, recorder) = request(SILENT);
+    let body = include_str!("../fixtures/compat_throttled.sse");
+    let (answer, ..) = send(meter(), request, stream(Script::text(body))).await;
+    let sent = answer.into_body().collect().await.expect("no error");
+    assert_eq!(sent.to_bytes(), body);
+    assert!(
+        recorder
+            .report()
+            .verdict
+            .as_ref()
+            .is_some_and(Verdict::is_throttle)
+    );
+}
+
+#[tokio::test]
+async fn no_exact_size_is_promised_until_the_event_is_out() {
+    let script = [CONTENT, EXTRA, DONE].map(Step::data);
+    let (answer, ..) = send(meter(), request(SILENT).0, stream(Script::of(script))).await;
+    let mut body = answer.into_body();
+    assert_eq!(body.size_hint().exact(), None);
+    let whole = [CONTENT, EXTRA, DONE].concat().len() as u64;
+    assert_eq!(body.size_hint().upper(), Some(whole));
+    crate::support::next_data(&mut body).await;
+    assert_eq!(body.size_hint().exact(), None);
+    crate::support::next_data(&mut body).await;
+    assert_eq!(body.size_hint().exact(), Some(0));
+}
+
+/// Is this event one that the Meter's asking brings? By a full parser.
+fn is_extra(event: &str) -> bool {
+    let data: Vec<&str> = event
+        .split(['\n', '\r'])
+        .filter_map(|line| line.strip_prefix("data:"))
+        .collect();
+    let value: Value = serde_json::from_str(&data.join("\n")).unwrap_or_default();
+    value["choices"].as_array().is_some_and(Vec::is_empty)
+        && value["usage"].is_object()
+        && value.get("error").is_none()
+        && !event.contains("event: error")
+}
+
+fn events() -> impl Strategy<Value = Vec<String>> {
+    let event = prop_oneof![
+        4 => "[a-z你🙂\\\\{}\\[\\] \"]{0,8}".prop_map(|text| {
+            let text = Value::from(text);
+            format!("data: {{\"choices\":[{{\"delta\":{{\"content\":{text}}},\"index\":0}}],\"usage\":null}}\n\n")
+        }),
+        2 => Just(EXTRA.to_owned()),
+        4 => prop::sample::select(vec![
+            LAST, DONE, ": keep-alive\n\n", "\n", "event: error\ndata: {\"choices\":[],\"usage\":{}}\n\n",
+            "data: {\"choices\":[],\"usage\":null}\n\n", "data: {\"usage\":{\"total_tokens\":1}}\n\n", "data: x\n\n",
+            "data: {\"choices\":[],\ndata: \"usage\":{}}\n\n", "id: 7\ndata:{\"usage\":{\"a\":[{}]},\"choices\":[ ]}\n\n",
+            "data: {\"choices\":[],\"usage\":{},\"error\":{\"code\":\"Throttling\"}}\n\n", "data\n\n",
+        ]).prop_map(str::to_owned),
+        1 => (7_000..9_000_usize).prop_map(|length| {
+            let padding = "x".repeat(length);
+            format!("data: {{\"choices\":[],\"id\":\"{padding}\",\"usage\":{{}}}}\n\n")
+        }),
+    ];
+    let ending = prop::sample::select(vec!["\n", "\r\n", "\r"]);
+    let event = (event, ending).prop_map(|(event, ending)| event.replace('\n', ending));
+    prop::collection::vec(event, 0..12)
+}
+
+/// A stream cut into frames at these places.
+fn frames(body: &str, cuts: &[prop::sample::Index]) -> Vec<Step> {
+    let mut borders: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
+    borders.extend([0, body.len()]);
+    borders.sort_unstable();
+    borders
+        .windows(2)
+        .map(|pair| Step::Data(Bytes::copy_from_slice(&body.as_bytes()[pair[0]..pair[1]])))
+        .collect()
+}
+
+fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(test)
+}
+
+proptest! {
+    /// What the Meter asked for is what goes, and nothing else, wherever the stream is cut.
+    #[test]
+    fn the_stream_is_the_same_without_its_extra_event(
+        events in events(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        announces_end in any::<bool>(),
+    ) {
+        // A line feed behind a carriage return belongs to the break before it.
+        let is_mixed = events.windows(2).any(|pair| pair[0].ends_with('\r') && pair[1].starts_with('\n'));
+        prop_assume!(!is_mixed);
+        let taken = events.iter().position(|event| is_extra(event) && event.len() <= 8 * 1024);
+        let mut rest = events.clone();
+        if let Some(taken) = taken {
+            rest.remove(taken);
+        }
+        let mut script = Script::of(frames(&events.concat(), &cuts));
+        script.announces_end = announces_end;
+        let (request, recorder) = request(SILENT);
+        let body = run(async {
+            let (answer, ..) = send(meter(), request, stream(script)).await;
+            answer.into_body().collect().await.expect("no error").to_bytes()
+        });
+        prop_assert_eq!(String::from_utf8_lossy(&body), rest.concat());
+        prop_assert_eq!(recorder.report().end, End::Complete);
+    }
+
+    /// Where the Meter has not asked, the stream is the one that was sent: bytes, borders and hints.
+    #[test]
+    fn the_stream_is_untouched_where_the_meter_did_not_ask(
+        events in events(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        announces_end in any::<bool>(),
+        caller_asks in any::<bool>(),
+    ) {
+        let mut script = Script::of(frames(&events.concat(), &cuts));
+        script.announces_end = announces_end;
+        let (request, recorder) = request(if caller_asks { ASKING } else { SILENT });
+        run(async {
+            let plain = seen(script.clone(), true).await;
+            let layer = meter().ask_for_usage(caller_asks);
+            let (answer, ..) = send(layer, request, stream(script)).await;
+            prop_assert_eq!(seen(answer.into_body(), true).await, plain);
+            prop_assert_eq!(recorder.reports().len(), 1);
+            Ok(())
+        })?;
+    }
+
+    /// Fewer bytes than the lower bound never come, nor more than the upper one.
+    #[test]
+    fn the_hints_hold(
+        events in events(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        let script = Script::of(frames(&events.concat(), &cuts));
+        run(async {
+            let (answer, ..) = send(meter(), request(SILENT).0, stream(script)).await;
+            let mut body = answer.into_body();
+            let mut hints = vec![(0, body.size_hint())];
+            let mut given = 0;
+            while let Some(frame) = body.frame().await {
+                given += frame.expect("no error").into_data().expect("data").len() as u64;
+                hints.push((given, body.size_hint()));
+            }
+            for (before, hint) in hints {
+                let left = given - before;
+                prop_assert!(hint.lower() <= left && hint.upper().is_none_or(|upper| left <= upper));
+            }
+            Ok(())
+        })?;
+    }
+}
