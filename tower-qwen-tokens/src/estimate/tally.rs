@@ -1,0 +1,181 @@
+use super::{classes::is_symbol, heuristic::scan};
+
+/// Latin text is taken for code when one byte in this many is punctuation of code or data.
+const CODE: u64 = 16;
+/// The bytes of a piece, from its start, that this is judged by.
+const SAMPLE: usize = 2048;
+
+/// The kind of text that a call mostly is: what an estimate's error depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Script {
+    /// Prose in Latin letters.
+    Latin,
+    /// Code, JSON and other text with much punctuation, in Latin letters.
+    Code,
+    /// Chinese, Japanese, Korean.
+    Cjk,
+    /// Any other script.
+    Other,
+}
+
+/// An estimate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Estimated {
+    /// Tokens.
+    pub tokens: u64,
+    /// What most of the bytes are.
+    pub script: Script,
+}
+
+/// Adds up the pieces of one call.
+///
+/// The tokens are those of [`estimate_text`](super::estimate_text), piece by piece.
+///
+/// ```
+/// use tower_qwen_tokens::estimate::{Script, Tally};
+///
+/// let mut tally = Tally::new();
+/// tally.push("翻译成英文：");
+/// tally.push("今天天气很好，我们去公园散步吧。");
+/// assert_eq!(tally.finish().script, Script::Cjk);
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    tokens: u64,
+    bytes: u64,
+    sampled: u64,
+    symbols: u64,
+    cjk: u64,
+    other: u64,
+}
+
+impl Script {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Latin, Self::Code, Self::Cjk, Self::Other];
+
+    /// Its name, for metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Latin => "latin",
+            Self::Code => "code",
+            Self::Cjk => "cjk",
+            Self::Other => "other",
+        }
+    }
+
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Latin => 0,
+            Self::Code => 1,
+            Self::Cjk => 2,
+            Self::Other => 3,
+        }
+    }
+}
+
+impl Estimated {
+    /// An estimate that was made elsewhere.
+    #[must_use]
+    pub fn new(tokens: u64, script: Script) -> Self {
+        Self { tokens, script }
+    }
+
+    /// The estimate of one text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let mut tally = Tally::new();
+        tally.push(text);
+        tally.finish()
+    }
+}
+
+impl Tally {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a text and gives back its tokens.
+    pub fn push(&mut self, text: &str) -> u64 {
+        let found = scan(text);
+        let tokens = found.tokens(text);
+        self.tokens = self.tokens.saturating_add(tokens);
+        self.bytes = self.bytes.saturating_add(text.len() as u64);
+        let sample = text.as_bytes().iter().take(SAMPLE);
+        let symbols = sample.clone().filter(|byte| is_symbol(**byte)).count();
+        self.sampled = self.sampled.saturating_add(sample.len() as u64);
+        self.symbols = self.symbols.saturating_add(symbols as u64);
+        self.cjk = self.cjk.saturating_add(found.cjk);
+        self.other = self.other.saturating_add(found.other);
+        tokens
+    }
+
+    /// Adds tokens that are not text: a frame, an image.
+    pub fn add(&mut self, tokens: u64) {
+        self.tokens = self.tokens.saturating_add(tokens);
+    }
+
+    /// The sum so far.
+    #[must_use]
+    pub fn finish(&self) -> Estimated {
+        Estimated {
+            tokens: self.tokens,
+            script: self.script(),
+        }
+    }
+
+    fn script(&self) -> Script {
+        let latin = self
+            .bytes
+            .saturating_sub(self.cjk)
+            .saturating_sub(self.other);
+        if self.cjk > latin && self.cjk >= self.other {
+            Script::Cjk
+        } else if self.other > latin {
+            Script::Other
+        } else if self.symbols.saturating_mul(CODE) > self.sampled {
+            Script::Code
+        } else {
+            Script::Latin
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Estimated, Script, Tally};
+
+    #[test]
+    fn script_of_a_text() {
+        for (text, script) in [
+            ("", Script::Latin),
+            (
+                "The weather is fine, and so are we (both of us).",
+                Script::Latin,
+            ),
+            ("fn main() { println!(\"{}\", 1 + 1); }", Script::Code),
+            ("{\"model\": \"qwen-plus\", \"stream\": true}", Script::Code),
+            ("今日は良い天気ですね。", Script::Cjk),
+            ("오늘 날씨가 좋네요.", Script::Cjk),
+            ("Сегодня хорошая погода.", Script::Other),
+            ("आज मौसम अच्छा है।", Script::Other),
+            ("12345", Script::Latin),
+        ] {
+            assert_eq!(Estimated::of(text).script, script, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_dominant_script_wins_and_sums_saturate() {
+        let mut tally = Tally::new();
+        tally.push("short");
+        tally.push("これは長い文章です");
+        assert_eq!(tally.finish().script, Script::Cjk);
+        tally.add(u64::MAX);
+        assert_eq!(tally.finish().tokens, u64::MAX);
+    }
+}
