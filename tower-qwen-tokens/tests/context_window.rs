@@ -500,31 +500,3 @@ async fn a_borrowed_service_can_be_guarded() {
     );
     assert_eq!(*calls.lock().expect("lock"), 1);
 }
-
-#[cfg(feature = "tracing")]
-#[path = "support/events.rs"]
-mod events;
-
-#[cfg(feature = "tracing")]
-#[tokio::test(start_paused = true)]
-async fn whatever_is_done_is_an_event() {
-    let events = events::Events::default();
-    let _subscribed = tracing::subscriber::set_default(events.clone());
-    for (on_exceed, action) in [
-        (OnExceed::Refuse, "\"refused\""),
-        (OnExceed::Clamp, "\"clamped\""),
-        (OnExceed::Warn, "\"warned\""),
-    ] {
-        let (guard, _) = guard(on_exceed);
-        let answer = call(&guard, request(CHAT, &body("mine", r#","max_tokens":51"#))).await;
-        assert_eq!(answer.is_err(), on_exceed == OnExceed::Refuse);
-        assert!(call(&guard, request(CHAT, &body("mine", ""))).await.is_ok());
-        let told = events.take();
-        assert_eq!(told.len(), 1, "none of what fits");
-        let (head, fields) = &told[0];
-        assert_eq!(head, "WARN tower_qwen_tokens::context_window");
-        assert_eq!(fields["action"], action);
-        assert_eq!(fields["ceiling"], "51");
-        assert!(!fields.values().any(|value| value.contains("Hello")));
-    }
-}
