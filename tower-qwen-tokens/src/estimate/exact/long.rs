@@ -14,9 +14,9 @@ use tiktoken::CoreBpe;
 use super::piece::Pieces;
 
 /// Pieces from here on are encoded in windows. Unit: bytes.
-pub(super) const LONG: usize = 4096;
+pub(super) const LONG: usize = 2048;
 /// A window. Unit: bytes.
-const WINDOW: usize = 2048;
+const WINDOW: usize = 1024;
 /// So many tokens from the end of a window lies the first seam that is tried. At least two, so that the token after a seam
 /// is not the last one of its window.
 const OVERLAP: usize = 2;
@@ -46,7 +46,12 @@ fn encode_in(
     while rest.len() > window {
         let seam = Seams::new(bpe, &text, &tokens).find_map(|(kept, at)| {
             let next = head(pieces, &rest[at..], window);
-            let after = bpe.encode(&next);
+            // A run of one character is the same window over and over.
+            let after = if next == text {
+                tokens.clone()
+            } else {
+                bpe.encode(&next)
+            };
             (after.first() == tokens.get(kept)).then_some((kept, at, next, after))
         });
         let (kept, at, next, after) = seam?;

@@ -67,13 +67,13 @@ struct Function<'a> {
     arguments: Arguments,
 }
 
-/// A text, or parts of one. Borrows nothing: a part may be preceded by others.
+/// A text, or a list of parts.
 #[derive(Default)]
 struct Content {
-    text: Vec<Piece>,
+    elements: Vec<Element>,
 }
 
-enum Piece {
+enum Element {
     Text(String),
     Image,
     Unread,
@@ -143,12 +143,12 @@ impl WireMessage<'_> {
             "tool" => Message::tool(""),
             _ => Message::unknown(),
         };
-        for piece in self.content.text {
-            match piece {
-                Piece::Text(text) if message.content.is_empty() => message.content = text,
-                Piece::Text(text) => message.content.push_str(&text),
-                Piece::Image => message.push_image(None),
-                Piece::Unread => *unread_parts += 1,
+        for element in self.content.elements {
+            match element {
+                Element::Text(text) if message.content.is_empty() => message.content = text,
+                Element::Text(text) => message.content.push_str(&text),
+                Element::Image => message.push_image(None),
+                Element::Unread => *unread_parts += 1,
             }
         }
         message.reasoning = self.reasoning_content;
@@ -180,7 +180,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
 
     fn visit_str<E>(self, text: &str) -> Result<Content, E> {
         Ok(Content {
-            text: vec![Piece::Text(text.to_owned())],
+            elements: vec![Element::Text(text.to_owned())],
         })
     }
 
@@ -191,12 +191,12 @@ impl<'de> Visitor<'de> for ContentVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Content, A::Error> {
         let mut content = Content::default();
         while let Some(part) = seq.next_element::<Part<'de>>()? {
-            content.text.push(if let Some(text) = part.text {
-                Piece::Text(text.into_owned())
+            content.elements.push(if let Some(text) = part.text {
+                Element::Text(text.into_owned())
             } else if part.image_url.is_some() || part.image.is_some() {
-                Piece::Image
+                Element::Image
             } else {
-                Piece::Unread
+                Element::Unread
             });
         }
         Ok(content)
