@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    sync::LazyLock,
     time::{Duration, SystemTime},
 };
 
@@ -17,6 +18,9 @@ use tower_qwen_tokens::{
     call::{ReadCall, ReadOptions},
     scan::{Scanned, Scanner},
 };
+
+/// Reading the prices takes longer than all else.
+static LEDGER: LazyLock<Ledger> = LazyLock::new(Ledger::default);
 
 const PATHS: [&str; 9] = [
     "/compatible-mode/v1/chat/completions",
@@ -97,7 +101,7 @@ fn asks(request: Request<StreamOf>, data: &[u8], was_asked: bool) {
             request.into_body().0.concat(),
         ))))
     });
-    let layer = MeterLayer::new(Ledger::default());
+    let layer = MeterLayer::new(LEDGER.clone());
     let answer = layer.layer(service).oneshot(request).now_or_never();
     let answer = answer.expect("at once").expect("infallible");
     let sent = answer.into_body().collect().now_or_never();
@@ -147,7 +151,7 @@ fn sorted(data: &[u8], piece: usize) -> Vec<u8> {
     let request = Request::post(PATHS[0])
         .body(Full::from(r#"{"model":"qwen-plus","stream":true}"#))
         .expect("a request");
-    let answer = MeterLayer::new(Ledger::default())
+    let answer = MeterLayer::new(LEDGER.clone())
         .layer(service)
         .oneshot(request);
     let answer = answer.now_or_never().expect("at once").expect("an answer");

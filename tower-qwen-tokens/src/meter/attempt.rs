@@ -7,7 +7,7 @@ use http_body::Body;
 use crate::{
     Basis, Call, Dialect, End, Ledger, Report, UnknownReason, Usage, UsageSink, Verdict,
     clock::{self, Instant},
-    ledger::Entry,
+    ledger::{Entry, Labels, Tenant},
     scan::{Scanned, Scanner, Unreadable},
 };
 
@@ -23,6 +23,8 @@ pub(super) struct Attempt {
     sink: Option<UsageSink>,
     /// As the request names it; empty where it names none or was not read.
     model: Arc<str>,
+    tenant: Option<Tenant>,
+    labels: Labels,
     dialect: Dialect,
     /// Estimated tokens of the prompt; `None` where the request was not read.
     input_estimate: Option<u64>,
@@ -61,6 +63,8 @@ impl Attempt {
             ledger: settings.ledger.clone(),
             sink,
             model,
+            tenant: request.extensions().get().cloned(),
+            labels: request.extensions().get().cloned().unwrap_or_default(),
             dialect,
             input_estimate,
             asked: settings.ask_for_usage && ask(call, request),
@@ -145,10 +149,11 @@ impl Attempt {
         }
         let duration = self.age();
         let Some(answer) = self.answer.take() else {
-            self.ledger.record(&Entry {
+            let entry = Entry {
                 duration: Some(duration),
                 ..Entry::unanswered(Arc::clone(&self.model), end)
-            });
+            };
+            self.book(entry);
             return;
         };
         let (scanned, unread) = match answer.scanner {
@@ -175,7 +180,7 @@ impl Attempt {
             Some(model) if self.model.is_empty() => model,
             _ => Arc::clone(&self.model),
         };
-        self.ledger.record(&Entry {
+        self.book(Entry {
             status: Some(report.status),
             cause: report.verdict.as_ref().map(Verdict::cause),
             first_token: self.first_token,
@@ -185,6 +190,15 @@ impl Attempt {
         if let Some(sink) = self.sink.take() {
             sink.settle(&report);
         }
+    }
+
+    fn book(&mut self, entry: Entry) {
+        self.ledger.record(&Entry {
+            tenant: self.tenant.take(),
+            labels: std::mem::take(&mut self.labels),
+            dialect: Some(self.dialect),
+            ..entry
+        });
     }
 }
 

@@ -12,7 +12,8 @@
 //! `is_end_stream` and errors are the inner service's. While its body passes, a [`Scanner`](crate::scan::Scanner) looks
 //! for usage and errors. At the end, however it ends, exactly one [`Report`](crate::Report) goes to the
 //! [`UsageSink`](crate::UsageSink) in the request's extensions (if there is one) and one
-//! [`Entry`](crate::ledger::Entry) to the [`Ledger`](crate::Ledger).
+//! [`Entry`](crate::ledger::Entry) to the [`Ledger`](crate::Ledger), for the [`Tenant`](crate::ledger::Tenant) and with
+//! the [`Labels`](crate::ledger::Labels) in the request's extensions.
 //!
 //! | the answer | basis |
 //! |---|---|

@@ -106,9 +106,8 @@ impl Json {
         self.passed = before.saturating_add(bytes.len());
     }
 
-    /// Ends a document: judges it where it may be an error, and forgets it.
-    pub(super) fn end_document(&mut self, event: Event) -> Option<Verdict> {
-        let verdict = self.judge(event);
+    /// Forgets a document that is over.
+    pub(super) fn end_document(&mut self) {
         self.found.delivered = self.text_so_far();
         self.place = Place::default();
         self.head.clear();
@@ -117,7 +116,6 @@ impl Json {
         self.suspicious = false;
         self.sketch = Sketch::default();
         self.passed = 0;
-        verdict
     }
 
     /// A whole document that brings some text and nothing else.
@@ -172,7 +170,8 @@ impl Json {
         self.found
     }
 
-    fn judge(&self, event: Event) -> Option<Verdict> {
+    /// Judges a document that is over and may be an error.
+    pub(super) fn judge(&self, event: Event) -> Option<Verdict> {
         if !self.suspicious && !event.is_error {
             return None;
         }

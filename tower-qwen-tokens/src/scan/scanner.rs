@@ -144,7 +144,8 @@ impl Scanner {
     pub fn finish(self) -> Scanned {
         match self.0 {
             Kind::Json(mut json) => {
-                let verdict = json.end_document(Event::default());
+                let verdict = json.judge(Event::default());
+                json.end_document();
                 Scanned::new(json.into_found(), verdict, true)
             }
             Kind::Sse(sse) => {

@@ -285,8 +285,10 @@ impl Sse {
         self.done |= self.json.head().trim_ascii() == DONE;
         let event = std::mem::take(&mut self.event);
         if std::mem::take(&mut self.has_data) || event.is_error {
-            let verdict = self.json.end_document(event);
-            self.verdict = self.verdict.take().or(verdict);
+            if self.verdict.is_none() {
+                self.verdict = self.json.judge(event);
+            }
+            self.json.end_document();
         }
     }
 }

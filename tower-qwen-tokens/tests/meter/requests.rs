@@ -17,6 +17,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_qwen_tokens::{
     Basis, Call, Ledger, MeterLayer, Report, UnknownReason, UsageSink,
     call::{ReadOptions, Unrepeatable},
+    ledger::{Labels, Tenant},
     meter::{Meter, ResponseBody, Unread},
 };
 use tower_test::mock;
@@ -320,6 +321,46 @@ async fn a_request_without_a_model_is_booked_under_the_answers() {
     answer.into_body().collect().await.expect("no error");
     assert_eq!(recorder.report().basis, Basis::Reported);
     assert_eq!(ledger.snapshot().models["qwen-plus"].calls, 1);
+}
+
+#[tokio::test]
+async fn every_attempt_is_booked_for_its_tenant_and_labels() {
+    let ledger = Ledger::default();
+    let service = service_fn(|request: Request<Full<Bytes>>| {
+        ready(if request.headers().contains_key("fail") {
+            Err("connection reset")
+        } else {
+            Ok(json(Script::text(WHOLE)))
+        })
+    });
+    let service = MeterLayer::new(ledger.clone()).layer(service);
+    for is_broken in [false, true] {
+        let (mut request, _) = unread::<Full<Bytes>>();
+        request.extensions_mut().insert(Tenant::from("acme"));
+        let labels = Labels::new().with("feature", "search");
+        request.extensions_mut().insert(labels);
+        if is_broken {
+            let yes = "yes".parse().expect("a value");
+            request.headers_mut().insert("fail", yes);
+        }
+        let answer = service.clone().oneshot(request).await;
+        assert_eq!(answer.is_err(), is_broken);
+        if let Ok(answer) = answer {
+            answer.into_body().collect().await.expect("no error");
+        }
+    }
+    let (request, _) = unread::<Full<Bytes>>();
+    let answer = service.oneshot(request).await.expect("an answer");
+    answer.into_body().collect().await.expect("no error");
+    let snapshot = ledger.snapshot();
+    assert_eq!(snapshot.total.calls, 3);
+    for booked in [
+        &snapshot.tenants["acme"],
+        &snapshot.labels["feature"]["search"],
+    ] {
+        assert_eq!((booked.calls, booked.failed), (2, 1));
+        assert_eq!(booked.input_tokens, 3019);
+    }
 }
 
 #[tokio::test]
