@@ -1,4 +1,5 @@
 //! The guard of the context window.
+#![cfg(feature = "http")]
 
 use std::{
     convert::Infallible,
