@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{Charge, Config};
 use crate::fault::Fault;
-use crate::quota::{Dimension, Mark, Scope};
+use crate::quota::{Dimension, GrowthGate, Mark, Room, Scope};
 use crate::stats::Stats;
 use crate::utilisation::Windows;
 use crate::wire::Problem;
@@ -13,6 +13,7 @@ use crate::wire::Problem;
 pub(crate) struct Account {
     requests: Dimension,
     tokens: Dimension,
+    growth: Option<GrowthGate>,
     stats: Stats,
     windows: Windows,
     faults: fastrand::Rng,
@@ -69,6 +70,7 @@ impl Account {
         Self {
             requests: Dimension::new(config, config.rpm),
             tokens: Dimension::new(config, config.tpm),
+            growth: config.growth.map(GrowthGate::new),
             stats: Stats::default(),
             windows: Windows::new(config.window),
             faults: fastrand::Rng::with_seed(config.seed),
@@ -79,16 +81,21 @@ impl Account {
     /// A call arrives: its id and its fault.
     pub(crate) fn arrive(&mut self, config: &Config) -> (String, Fault) {
         self.stats.seen += 1;
+        let id = self.id();
+        (id, Fault::draw(&config.faults, &mut self.faults))
+    }
+
+    /// A new id of a request.
+    pub(crate) fn id(&mut self) -> String {
         let hex = format!("{:032x}", self.ids.u128(..));
-        let id = [
+        [
             &hex[..8],
             &hex[8..12],
             &hex[12..16],
             &hex[16..20],
             &hex[20..],
         ]
-        .join("-");
-        (id, Fault::draw(&config.faults, &mut self.faults))
+        .join("-")
     }
 
     pub(crate) fn reject(&mut self) {
@@ -97,6 +104,15 @@ impl Account {
 
     pub(crate) fn unavailable(&mut self) {
         self.stats.faults.unavailable += 1;
+    }
+
+    pub(crate) fn throttle_500(&mut self) {
+        self.stats.faults.throttle_500 += 1;
+    }
+
+    /// What the windows of requests and of tokens allow.
+    pub(crate) fn room(&mut self, now: Duration) -> (Room, Room) {
+        (self.requests.room(now), self.tokens.room(now))
     }
 
     /// Lets a call in and charges it, or refuses it and charges nothing.
@@ -112,13 +128,13 @@ impl Account {
             Charge::Estimate => cost.prompt + cost.ceiling,
         };
         if let Some(problem) = self.refusal(now, charge) {
-            let wait = match (self.requests.wait(now, 1), self.tokens.wait(now, charge)) {
-                (Some(requests), Some(tokens)) => Some(requests.max(tokens)),
-                _ => None,
-            };
+            let wait = self.wait(now, charge);
             return Err(Refused { problem, wait });
         }
         self.requests.add(now, 1);
+        if let Some(growth) = &mut self.growth {
+            growth.add(now);
+        }
         let mark = self.tokens.add(now, charge);
         self.stats.accepted += 1;
         self.stats.in_flight += 1;
@@ -204,11 +220,25 @@ impl Account {
             }
             return Some(Problem::Requests);
         }
-        let scope = self.tokens.refusal(now, charge)?;
-        match scope {
-            Scope::Window => throttled.tokens += 1,
-            Scope::Slice => throttled.per_second_tokens += 1,
+        if let Some(scope) = self.tokens.refusal(now, charge) {
+            match scope {
+                Scope::Window => throttled.tokens += 1,
+                Scope::Slice => throttled.per_second_tokens += 1,
+            }
+            return Some(Problem::Tokens);
         }
-        Some(Problem::Tokens)
+        if self.growth.as_mut()?.fits(now) {
+            return None;
+        }
+        throttled.growth += 1;
+        Some(Problem::Growth)
+    }
+
+    /// How long until a call fits everywhere. `None`: never.
+    fn wait(&mut self, now: Duration, charge: u64) -> Option<Duration> {
+        let requests = self.requests.wait(now, 1)?;
+        let tokens = self.tokens.wait(now, charge)?;
+        let growth = self.growth.as_mut().map(|growth| growth.wait(now));
+        Some(requests.max(tokens).max(growth.unwrap_or_default()))
     }
 }

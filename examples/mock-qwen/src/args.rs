@@ -1,13 +1,15 @@
 //! The command line.
 
+mod choice;
 mod duration;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use mock_qwen::{Charge, Config, Enforce, Faults, RetryAfter};
+use clap::Parser;
+use mock_qwen::{Config, Faults, Growth};
 
+use self::choice::{ChargeArg, EnforceArg, RateLimitHeadersArg, RetryAfterArg};
 use self::duration::duration;
 
 /// A server that behaves as the Qwen API does.
@@ -38,9 +40,32 @@ pub(crate) struct Args {
     /// What a slice allows, as a multiple of that sixtieth
     #[arg(long, default_value_t = 2.0)]
     slice_burst: f64,
+    /// Refuse a rate that rises too quickly, though the quotas have room
+    #[arg(long)]
+    growth: bool,
+    /// How many times the recent rate is no growth, at least 1
+    #[arg(long, value_name = "TIMES", default_value_t = 2.0, value_parser = factor, requires = "growth")]
+    growth_factor: f64,
+    /// Over what time the rate is counted
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration, requires = "growth")]
+    growth_period: Duration,
+    /// Requests that a period lets in whatever the recent rate is, at least 1
+    #[arg(long, value_name = "REQUESTS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..), requires = "growth")]
+    growth_floor: u64,
     /// The header of a 429 that tells when to come back
     #[arg(long, value_enum, default_value = "none")]
     retry_after: RetryAfterArg,
+    /// The headers of a success and of a 429 that tell what is left of the quotas
+    #[arg(long, value_enum, default_value = "none")]
+    ratelimit_headers: RateLimitHeadersArg,
+    /// The models that `GET /api/v1/quotas` lists, separated by commas
+    #[arg(
+        long,
+        value_name = "MODELS",
+        default_value = "qwen-plus",
+        value_delimiter = ','
+    )]
+    quotas: Vec<String>,
     /// The most that the model writes, in tokens
     #[arg(long, default_value_t = 8_192)]
     max_output: u64,
@@ -80,28 +105,9 @@ pub(crate) struct Args {
     /// Probability that the answer says nothing about usage
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
     fault_no_usage: f64,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum EnforceArg {
-    Sliding,
-    Fixed,
-    Bucket,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ChargeArg {
-    Start,
-    End,
-    Estimate,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum RetryAfterArg {
-    None,
-    Secs,
-    Ms,
-    Date,
+    /// Probability of a 500 whose body tells of a throttle
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    fault_500: f64,
 }
 
 impl Args {
@@ -110,24 +116,18 @@ impl Args {
             rpm: self.rpm,
             tpm: self.tpm,
             window: self.window,
-            enforce: match self.enforce {
-                EnforceArg::Sliding => Enforce::Sliding,
-                EnforceArg::Fixed => Enforce::Fixed,
-                EnforceArg::Bucket => Enforce::Bucket,
-            },
-            charge: match self.charge {
-                ChargeArg::Start => Charge::Start,
-                ChargeArg::End => Charge::End,
-                ChargeArg::Estimate => Charge::Estimate,
-            },
+            enforce: self.enforce.into(),
+            charge: self.charge.into(),
             per_second: self.per_second,
             slice_burst: self.slice_burst,
-            retry_after: match self.retry_after {
-                RetryAfterArg::None => RetryAfter::None,
-                RetryAfterArg::Secs => RetryAfter::Seconds,
-                RetryAfterArg::Ms => RetryAfter::Milliseconds,
-                RetryAfterArg::Date => RetryAfter::Date,
-            },
+            growth: self.growth.then_some(Growth {
+                factor: self.growth_factor,
+                period: self.growth_period,
+                floor: self.growth_floor,
+            }),
+            retry_after: self.retry_after.into(),
+            rate_limit_headers: self.ratelimit_headers.into(),
+            quota_models: self.quotas.clone(),
             max_output: self.max_output,
             output_tokens: self.output_tokens,
             chunk_tokens: self.chunk_tokens,
@@ -142,6 +142,7 @@ impl Args {
                 reset: self.fault_reset,
                 stream_error: self.fault_stream_error,
                 no_usage: self.fault_no_usage,
+                throttle_500: self.fault_500,
             },
         }
     }
@@ -154,14 +155,82 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+fn factor(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(factor) if (1.0..=f64::MAX).contains(&factor) => Ok(factor),
+        _ => Err("expected a number from 1".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use mock_qwen::RateLimitHeaders;
+
     use super::*;
 
     #[test]
     fn no_flags_are_the_default_settings() {
         let args = Args::try_parse_from(["mock-qwen"]).expect("valid");
         assert_eq!(args.config(), Config::default());
+    }
+
+    #[test]
+    fn every_flag_of_feedback_sets_its_setting() {
+        let flags = "--per-second --slice-burst 1.5 --growth --growth-factor 3 --growth-period \
+                     500ms --growth-floor 8 --ratelimit-headers groq --quotas a,b --fault-500 0.25";
+        let args = Args::try_parse_from(["mock-qwen"].into_iter().chain(flags.split(' ')));
+        let expected = Config {
+            per_second: true,
+            slice_burst: 1.5,
+            growth: Some(Growth {
+                factor: 3.0,
+                period: Duration::from_millis(500),
+                floor: 8,
+            }),
+            rate_limit_headers: RateLimitHeaders::Groq,
+            quota_models: vec!["a".to_owned(), "b".to_owned()],
+            faults: Faults {
+                throttle_500: 0.25,
+                ..Faults::default()
+            },
+            ..Config::default()
+        };
+        assert_eq!(args.expect("valid").config(), expected);
+    }
+
+    #[test]
+    fn growth_alone_has_its_defaults_and_headers_their_names() {
+        let config = |flags: &[&str]| {
+            let args = ["mock-qwen"].iter().chain(flags);
+            Args::try_parse_from(args).expect("valid").config()
+        };
+        assert_eq!(config(&["--growth"]).growth, Some(Growth::default()));
+        for (name, expected) in [
+            ("none", RateLimitHeaders::None),
+            ("openai", RateLimitHeaders::OpenAi),
+            ("groq", RateLimitHeaders::Groq),
+        ] {
+            let headers = config(&["--ratelimit-headers", name]).rate_limit_headers;
+            assert_eq!(headers, expected);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for wrong in [
+            "--growth-factor 3",
+            "--growth-period 1s",
+            "--growth-floor 8",
+            "--growth --growth-factor 0.5",
+            "--growth --growth-factor inf",
+            "--growth --growth-period 5",
+            "--growth --growth-floor 0",
+            "--ratelimit-headers azure",
+            "--fault-500 2",
+        ] {
+            let args = ["mock-qwen"].into_iter().chain(wrong.split(' '));
+            assert!(Args::try_parse_from(args).is_err(), "{wrong}");
+        }
     }
 
     #[test]

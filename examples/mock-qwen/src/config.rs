@@ -21,8 +21,16 @@ pub struct Config {
     /// What a slice allows, as a multiple of a sixtieth of the quota, rounded down, but at
     /// least 1. Default: 2.
     pub slice_burst: f64,
+    /// Whether sudden growth is punished, though the quotas have room. Default: `None`, it is not.
+    pub growth: Option<Growth>,
     /// Which header a 429 carries. Default: [`RetryAfter::None`], as nobody saw one.
     pub retry_after: RetryAfter,
+    /// Which headers tell what is left of the quotas. Default: [`RateLimitHeaders::None`], as
+    /// nobody saw one.
+    pub rate_limit_headers: RateLimitHeaders,
+    /// The models that `GET /api/v1/quotas` lists, each with the limits of the account. Calls may
+    /// name any model all the same. Default: `qwen-plus`.
+    pub quota_models: Vec<String>,
     /// The most that the model writes, and the ceiling where a request names none.
     /// Default: 8,192.
     pub max_output: u64,
@@ -89,6 +97,40 @@ pub enum RetryAfter {
     Date,
 }
 
+/// Punishes sudden growth: a period lets in as many requests as `factor` times the recent rate,
+/// rounded down, and `floor` more.
+///
+/// Periods follow each other from the start of the server. The recent rate is what was let in per
+/// period, each period with half the weight of the next: a period without a call halves it, so
+/// after a pause a client has to start slowly again. From nothing, the default lets in 5, 10, 17,
+/// 28, 44 requests in a row of seconds, half as many again in each from then on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Growth {
+    /// How many times the recent rate is no growth. At least 1. Default: 2.
+    pub factor: f64,
+    /// Over what time requests are counted. Default: 1 s.
+    pub period: Duration,
+    /// Requests that a period lets in whatever the recent rate is. At least 1. Default: 5.
+    pub floor: u64,
+}
+
+/// Which headers of a success and of a 429 tell what the quotas of a window allow. Those are
+/// `x-ratelimit-limit-*`, `-remaining-*` and `-reset-*`, each for requests and for tokens, as the
+/// account stands when the answer begins. A reset is the time until nothing is used, if no other
+/// call came. They say nothing of slices and of growth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RateLimitHeaders {
+    /// None.
+    #[default]
+    None,
+    /// As OpenAI: a reset such as `120ms`, `1.5s` or `6m0s`, to the millisecond, rounded up.
+    OpenAi,
+    /// As Groq: a reset such as `577.5ms`, `7.66s` or `2m59.56s`, to the microsecond, rounded up.
+    /// A 429 also has `retry-after` in seconds, unless [`Config::retry_after`] names a header.
+    /// Other than Groq's, the figures of requests are those of the window and not of the day.
+    Groq,
+}
+
 /// Probability of each fault. A call has at most one, so their sum should not be above 1.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Faults {
@@ -102,6 +144,18 @@ pub struct Faults {
     pub stream_error: f64,
     /// The answer says nothing about usage.
     pub no_usage: f64,
+    /// 500 for want of capacity: only the body tells that it is a throttle. Nothing is charged.
+    pub throttle_500: f64,
+}
+
+impl Default for Growth {
+    fn default() -> Self {
+        Self {
+            factor: 2.0,
+            period: Duration::from_secs(1),
+            floor: 5,
+        }
+    }
 }
 
 impl Default for Config {
@@ -114,7 +168,10 @@ impl Default for Config {
             charge: Charge::default(),
             per_second: false,
             slice_burst: 2.0,
+            growth: None,
             retry_after: RetryAfter::default(),
+            rate_limit_headers: RateLimitHeaders::default(),
+            quota_models: vec!["qwen-plus".to_owned()],
             max_output: 8_192,
             output_tokens: 160,
             chunk_tokens: 4,

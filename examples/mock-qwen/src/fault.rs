@@ -13,6 +13,7 @@ pub(crate) enum Fault {
     /// An error event, halfway through the content.
     ErrorLater,
     NoUsage,
+    Throttle500,
 }
 
 impl Fault {
@@ -24,6 +25,7 @@ impl Fault {
             (faults.stream_error / 2.0, Self::ErrorFirst),
             (faults.stream_error / 2.0, Self::ErrorLater),
             (faults.no_usage, Self::NoUsage),
+            (faults.throttle_500, Self::Throttle500),
         ];
         let mut draw = rng.f64();
         for (probability, fault) in kinds {
@@ -47,18 +49,20 @@ mod tests {
             reset: 0.2,
             stream_error: 0.2,
             no_usage: 0.1,
+            throttle_500: 0.1,
         };
         let mut rng = fastrand::Rng::with_seed(1);
         let draws: Vec<_> = (0..20_000)
             .map(|_| Fault::draw(&faults, &mut rng))
             .collect();
         let expected = [
-            (Fault::None, 0.4),
+            (Fault::None, 0.3),
             (Fault::Unavailable, 0.1),
             (Fault::Reset, 0.2),
             (Fault::ErrorFirst, 0.1),
             (Fault::ErrorLater, 0.1),
             (Fault::NoUsage, 0.1),
+            (Fault::Throttle500, 0.1),
         ];
         for (fault, share) in expected {
             let seen = draws.iter().filter(|&&drawn| drawn == fault).count() as f64 / 20_000.0;

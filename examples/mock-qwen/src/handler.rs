@@ -1,5 +1,6 @@
 //! The endpoints.
 
+mod quotas;
 mod stream;
 mod whole;
 
@@ -14,7 +15,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use self::stream::Progress;
 use crate::account::{Cost, Refused};
 use crate::answer::Answer;
+use crate::config::{RateLimitHeaders, RetryAfter};
 use crate::fault::Fault;
+use crate::rate_limit_headers;
 use crate::request::{Call, Delivery, wants_events};
 use crate::retry_after;
 use crate::server::MockQwen;
@@ -46,6 +49,8 @@ pub(crate) fn router(mock: MockQwen) -> Router {
             "/api/v1/services/aigc/text-generation/generation",
             post(native),
         )
+        .route("/api/v1/quotas", get(quotas::list))
+        .route("/api/v1/models/limits", get(quotas::list))
         .route("/stats", get(stats))
         .route("/stats/reset", post(reset))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -81,15 +86,17 @@ async fn answer(
 ) -> Response<Body> {
     let (id, fault) = mock.inner().account().arrive(&mock.inner().config);
     let mut response = match start(&mock, dialect, &headers, &body, &id, fault) {
-        Ok(job) if job.reply.delivery == Delivery::Whole => whole::respond(job).await,
-        Ok(job) => Progress::new(job).respond(),
+        Ok(job) => {
+            let mut response = match job.reply.delivery {
+                Delivery::Whole => whole::respond(job).await,
+                _ => Progress::new(job).respond(),
+            };
+            add_rate_limit(&mock, &mut response);
+            response
+        }
         Err(refused) => refuse(&mock, dialect, &headers, &id, refused),
     };
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static("x-request-id"), id);
-    }
+    add_id(&mut response, &id);
     response
 }
 
@@ -117,9 +124,16 @@ fn start(
         Ok((call, prompt))
     };
     let (call, prompt) = read().inspect_err(|_| inner.account().reject())?;
-    if fault == Fault::Unavailable {
-        inner.account().unavailable();
-        return Err(Problem::Capacity.into());
+    match fault {
+        Fault::Unavailable => {
+            inner.account().unavailable();
+            return Err(Problem::Capacity.into());
+        }
+        Fault::Throttle500 => {
+            inner.account().throttle_500();
+            return Err(Problem::HiddenCapacity.into());
+        }
+        _ => {}
     }
     let ceiling = call.ceiling.unwrap_or(config.max_output);
     let answer = Answer::new(config, &call.contents, ceiling);
@@ -189,9 +203,32 @@ fn refuse(
     if problem.status() == StatusCode::TOO_MANY_REQUESTS {
         let inner = mock.inner();
         let wall = inner.clock.wall(inner.clock.now());
-        retry_after::add(response.headers_mut(), inner.config.retry_after, wait, wall);
+        let form = match (inner.config.retry_after, inner.config.rate_limit_headers) {
+            (RetryAfter::None, RateLimitHeaders::Groq) => RetryAfter::Seconds,
+            (form, _) => form,
+        };
+        retry_after::add(response.headers_mut(), form, wait, wall);
+        add_rate_limit(mock, &mut response);
     }
     response
+}
+
+fn add_rate_limit(mock: &MockQwen, response: &mut Response<Body>) {
+    let inner = mock.inner();
+    let (requests, tokens) = {
+        let mut account = inner.account();
+        account.room(inner.clock.now())
+    };
+    let form = inner.config.rate_limit_headers;
+    rate_limit_headers::add(response.headers_mut(), form, requests, tokens);
+}
+
+fn add_id(response: &mut Response<Body>, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-request-id"), id);
+    }
 }
 
 fn response(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {

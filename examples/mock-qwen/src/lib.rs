@@ -16,17 +16,31 @@
 //!
 //! # What the quotas count
 //!
-//! There is one account for all keys and models. A call that is refused (429, 400, 401, 503)
+//! There is one account for all keys and models. A call that is refused (429, 400, 401, 500, 503)
 //! counts nothing. A call that is admitted counts one request at its start; [`Charge`] says when
 //! its tokens count, and [`Enforce`] over what time.
+//!
+//! # What else is refused
+//!
+//! [`Config::per_second`] enforces the quotas over slices too, [`Growth`] punishes a rate that
+//! rises too quickly, and [`Faults`] go wrong by chance. [`Stats`] tells them apart.
+//!
+//! # What a client can learn
+//!
+//! [`RetryAfter`] and [`RateLimitHeaders`] choose what answers tell. `GET /api/v1/quotas` and
+//! `GET /api/v1/models/limits` tell the limits of the account, by pages (`page_no`, `page_size`)
+//! and for a `model` or a part of its `name`. `GET /stats` tells all that the server has seen, and
+//! `POST /stats/reset` starts that anew.
 
 mod account;
 mod answer;
 mod clock;
 mod config;
 mod fault;
+mod go_duration;
 mod handler;
 mod quota;
+mod rate_limit_headers;
 mod request;
 mod retry_after;
 mod serve;
@@ -37,7 +51,7 @@ mod tokens;
 mod utilisation;
 mod wire;
 
-pub use self::config::{Charge, Config, Enforce, Faults, RetryAfter};
+pub use self::config::{Charge, Config, Enforce, Faults, Growth, RateLimitHeaders, RetryAfter};
 pub use self::serve::{serve, serve_until};
 pub use self::server::MockQwen;
 pub use self::stats::{FaultCounts, Share, Shares, Stats, Throttled, TokenSums, Utilisation};

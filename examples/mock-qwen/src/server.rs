@@ -32,11 +32,17 @@ impl MockQwen {
     /// vocabulary.
     ///
     /// What cannot be is taken for the nearest that can: a window is between a millisecond and a
-    /// year, an answer between 1 and 10 million tokens, an event at least one token, and shares
-    /// are between 0 and 1.
+    /// year, and so is a period of growth, whose factor and floor are at least 1; an answer is
+    /// between 1 and 10 million tokens, an event at least one token, and shares are between 0
+    /// and 1.
     #[must_use]
     pub fn new(mut config: Config) -> Self {
         config.window = config.window.clamp(Duration::from_millis(1), YEAR);
+        if let Some(growth) = &mut config.growth {
+            growth.period = growth.period.clamp(Duration::from_millis(1), YEAR);
+            growth.factor = growth.factor.max(1.0);
+            growth.floor = growth.floor.max(1);
+        }
         config.ttft = config.ttft.min(YEAR);
         config.tpot = config.tpot.min(YEAR);
         config.chunk_tokens = config.chunk_tokens.max(1);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the server has seen.
 ///
-/// `seen = accepted + throttled + faults.unavailable + rejected`, and
+/// `seen = accepted + throttled + faults.unavailable + faults.throttle_500 + rejected`, and
 /// `accepted = in_flight + completed + aborted + faults.reset + faults.stream_error`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -21,7 +21,7 @@ pub struct Stats {
     pub aborted: u64,
     /// Calls refused for what they were: 400 and 401.
     pub rejected: u64,
-    /// Calls refused by a quota.
+    /// Calls refused by a quota, or for growth.
     pub throttled: Throttled,
     /// Calls that had a fault.
     pub faults: FaultCounts,
@@ -33,7 +33,7 @@ pub struct Stats {
     pub utilisation: Utilisation,
 }
 
-/// Refused calls by the quota that refused them.
+/// Refused calls by what refused them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Throttled {
@@ -45,13 +45,16 @@ pub struct Throttled {
     pub per_second_requests: u64,
     /// Tokens in a slice of a window.
     pub per_second_tokens: u64,
+    /// Growth of the rate.
+    pub growth: u64,
 }
 
 impl Throttled {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.requests + self.tokens + self.per_second_requests + self.per_second_tokens
+        let slices = self.per_second_requests + self.per_second_tokens;
+        self.requests + self.tokens + slices + self.growth
     }
 }
 
@@ -67,6 +70,8 @@ pub struct FaultCounts {
     pub stream_error: u64,
     /// Completed without a word about usage.
     pub no_usage: u64,
+    /// Answered with 500, a throttle in its body.
+    pub throttle_500: u64,
 }
 
 /// Sums of tokens.

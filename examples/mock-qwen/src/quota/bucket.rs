@@ -53,6 +53,11 @@ impl Counter for Bucket {
         Some(Duration::from_nanos(nanos as u64))
     }
 
+    fn remaining(&mut self, now: Duration) -> u64 {
+        self.refill(now);
+        (self.level.max(0) / self.window) as u64
+    }
+
     fn add(&mut self, now: Duration, amount: u64) -> u64 {
         self.refill(now);
         self.level -= i128::from(amount) * self.window;

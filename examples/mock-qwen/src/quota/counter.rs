@@ -14,6 +14,9 @@ pub(crate) trait Counter: Debug + Send {
     /// How long until `cost` fits if nothing else is added. `None`: never.
     fn wait(&mut self, now: Duration, cost: u64) -> Option<Duration>;
 
+    /// What of the limit may still be used now.
+    fn remaining(&mut self, now: Duration) -> u64;
+
     /// Adds an amount, whether it fits or not. Returns what names this entry.
     fn add(&mut self, now: Duration, amount: u64) -> u64;
 

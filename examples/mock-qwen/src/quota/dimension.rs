@@ -24,6 +24,15 @@ pub(crate) enum Scope {
     Slice,
 }
 
+/// What the window allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) limit: u64,
+    pub(crate) remaining: u64,
+    /// How long until nothing is used, if nothing else is added.
+    pub(crate) reset: Duration,
+}
+
 /// Names a charge, to correct it later.
 #[derive(Debug)]
 pub(crate) struct Mark {
@@ -64,6 +73,15 @@ impl Dimension {
         match &mut self.slice {
             Some(slice) => Some(window.max(slice.wait(now, cost)?)),
             None => Some(window),
+        }
+    }
+
+    pub(crate) fn room(&mut self, now: Duration) -> Room {
+        Room {
+            limit: self.limit,
+            remaining: self.window.remaining(now),
+            // Where all of the limit fits, nothing is used.
+            reset: self.window.wait(now, self.limit).unwrap_or_default(),
         }
     }
 

@@ -49,6 +49,10 @@ impl Counter for Fixed {
         Some(self.window - Duration::from_nanos(into_window as u64))
     }
 
+    fn remaining(&mut self, now: Duration) -> u64 {
+        self.limit.saturating_sub(self.used(now))
+    }
+
     fn add(&mut self, now: Duration, amount: u64) -> u64 {
         self.used = self.used(now) + amount;
         self.number

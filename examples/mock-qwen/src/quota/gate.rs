@@ -38,6 +38,10 @@ impl Gate {
         self.counter.wait(now, self.asked(cost))
     }
 
+    pub(crate) fn remaining(&mut self, now: Duration) -> u64 {
+        self.counter.remaining(now)
+    }
+
     pub(crate) fn add(&mut self, now: Duration, amount: u64) -> u64 {
         self.counter.add(now, amount)
     }

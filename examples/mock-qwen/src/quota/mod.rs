@@ -6,8 +6,10 @@ mod counter;
 mod dimension;
 mod fixed;
 mod gate;
+mod growth;
 mod sliding;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::dimension::{Dimension, Mark, Scope};
+pub(crate) use self::dimension::{Dimension, Mark, Room, Scope};
+pub(crate) use self::growth::GrowthGate;

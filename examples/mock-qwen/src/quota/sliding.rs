@@ -61,6 +61,10 @@ impl Counter for Sliding {
         Some(wait)
     }
 
+    fn remaining(&mut self, now: Duration) -> u64 {
+        self.limit.saturating_sub(self.used(now))
+    }
+
     fn add(&mut self, now: Duration, amount: u64) -> u64 {
         self.used = self.used(now) + amount;
         self.log.push_back((now, amount));

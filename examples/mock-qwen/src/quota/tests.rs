@@ -171,6 +171,25 @@ proptest! {
     }
 
     #[test]
+    fn what_remains_fits_and_no_more(
+        charges in prop::collection::vec((0_u64..20, 0_u64..40), 0..40),
+        pause in 0..2 * WINDOW,
+    ) {
+        for enforce in [Enforce::Sliding, Enforce::Fixed, Enforce::Bucket] {
+            let mut counter = counter(enforce, LIMIT, at(WINDOW));
+            let mut now = 0;
+            for &(pause, amount) in &charges {
+                now += pause;
+                counter.add(at(now), amount);
+            }
+            now += pause;
+            let remaining = counter.remaining(at(now));
+            prop_assert!(remaining == 0 || counter.fits(at(now), remaining));
+            prop_assert!(!counter.fits(at(now), remaining + 1));
+        }
+    }
+
+    #[test]
     fn a_bucket_waits_no_longer_and_no_shorter_than_it_must(
         charges in prop::collection::vec((0_u64..5_000_000_000, 1_u64..700), 1..40),
         cost in 1_u64..=700,

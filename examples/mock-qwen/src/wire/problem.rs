@@ -10,11 +10,16 @@ const LINK: &str = "For details, see: https://help.aliyun.com/zh/model-studio/er
 /// Why a call is not answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
-    Invalid { message: String },
+    Invalid {
+        message: String,
+    },
     Key,
     Requests,
     Tokens,
+    Growth,
     Capacity,
+    /// As `Capacity`, with a status that does not tell.
+    HiddenCapacity,
 }
 
 impl Problem {
@@ -28,8 +33,9 @@ impl Problem {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Key => StatusCode::UNAUTHORIZED,
-            Self::Requests | Self::Tokens => StatusCode::TOO_MANY_REQUESTS,
+            Self::Requests | Self::Tokens | Self::Growth => StatusCode::TOO_MANY_REQUESTS,
             Self::Capacity => StatusCode::SERVICE_UNAVAILABLE,
+            Self::HiddenCapacity => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -42,16 +48,20 @@ impl Problem {
             }),
             Dialect::Compatible => {
                 let (code, kind) = self.compatible_code();
-                json!({
+                let mut body = json!({
                     "error": {
                         "code": code,
                         "message": self.message(dialect),
-                        "param": null,
                         "type": kind,
                     },
                     "id": format!("chatcmpl-{id}"),
                     "request_id": id,
-                })
+                });
+                // The recorded 500 has no such field.
+                if *self != Self::HiddenCapacity {
+                    body["error"]["param"] = Value::Null;
+                }
+                body
             }
         }
     }
@@ -69,7 +79,9 @@ impl Problem {
             Self::Key => "InvalidApiKey",
             Self::Requests => "Throttling.RateQuota",
             Self::Tokens => "Throttling.AllocationQuota",
+            Self::Growth => "Throttling.BurstRate",
             Self::Capacity => "ModelServingError",
+            Self::HiddenCapacity => "ServiceUnavailable",
         }
     }
 
@@ -79,7 +91,8 @@ impl Problem {
             Self::Key => ("invalid_api_key", "invalid_request_error"),
             Self::Requests => ("limit_requests", "limit_requests"),
             Self::Tokens => ("insufficient_quota", "insufficient_quota"),
-            Self::Capacity => ("ServiceUnavailable", "ServiceUnavailable"),
+            Self::Growth => ("limit_burst_rate", "limit_burst_rate"),
+            Self::Capacity | Self::HiddenCapacity => ("ServiceUnavailable", "ServiceUnavailable"),
         }
     }
 
@@ -101,14 +114,18 @@ impl Problem {
                 "You exceeded your current quota, please check your plan and billing details. \
                  {LINK}#token-limit"
             ),
-            (Self::Capacity, Dialect::Native) => CAPACITY.to_owned(),
-            (Self::Capacity, Dialect::Compatible) => format!(
+            (Self::Growth, _) => GROWTH.to_owned(),
+            (Self::Capacity | Self::HiddenCapacity, Dialect::Native) => CAPACITY.to_owned(),
+            (Self::Capacity | Self::HiddenCapacity, Dialect::Compatible) => format!(
                 "<503> InternalError.Algo: An error occurred in model serving, error message is: \
                  [{CAPACITY}]"
             ),
         }
     }
 }
+
+const GROWTH: &str = "Request rate increased too quickly. To ensure system stability, please \
+                      adjust your client logic to scale requests more smoothly over time.";
 
 const CAPACITY: &str = "Too many requests. Your requests are being throttled due to system \
                         capacity limits. Please try again later.";

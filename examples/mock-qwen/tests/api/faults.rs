@@ -54,6 +54,69 @@ async fn no_capacity() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_500_with_a_throttle_inside() {
+    let mock = faulty(Faults {
+        throttle_500: 1.0,
+        ..Faults::default()
+    });
+    let (status, headers, body) = call(&mock, COMPATIBLE, &chat("hello")).await;
+    assert_eq!(status, 500);
+    let id = headers["x-request-id"].to_str().expect("text");
+    assert_eq!(
+        body,
+        json!({
+            "error": {
+                "code": "ServiceUnavailable",
+                "message": "<503> InternalError.Algo: An error occurred in model serving, error \
+                            message is: [Too many requests. Your requests are being throttled \
+                            due to system capacity limits. Please try again later.]",
+                "type": "ServiceUnavailable",
+            },
+            "id": format!("chatcmpl-{id}"),
+            "request_id": id,
+        })
+    );
+    let (status, _, body) = call(&mock, NATIVE, &native()).await;
+    assert_eq!(status, 500);
+    assert_eq!(body["code"], "ServiceUnavailable");
+    let message = body["message"].as_str().expect("text");
+    assert!(message.starts_with("Too many requests. Your requests are being throttled"));
+    assert_eq!(
+        post(&mock, COMPATIBLE, &[], &streamed()).await.status(),
+        500,
+        "before any stream"
+    );
+    let stats = mock.stats();
+    assert_eq!(
+        (stats.seen, stats.accepted, stats.throttled.total()),
+        (3, 0, 0)
+    );
+    assert_eq!(
+        (stats.faults.throttle_500, stats.faults.unavailable),
+        (3, 0)
+    );
+    assert_eq!(stats.utilisation.highest_window.requests, 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_of_500s_leaves_the_other_calls_alone() {
+    let mock = faulty(Faults {
+        throttle_500: 0.3,
+        ..Faults::default()
+    });
+    let mut refused = 0;
+    for _ in 0..200 {
+        let status = call(&mock, COMPATIBLE, &chat("hello")).await.0.as_u16();
+        assert!([200, 500].contains(&status), "{status}");
+        refused += u64::from(status == 500);
+    }
+    assert!((40..80).contains(&refused), "{refused}");
+    let stats = mock.stats();
+    assert_eq!(stats.faults.throttle_500, refused);
+    assert_eq!(stats.completed, 200 - refused);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_breaks() {
     let mock = faulty(Faults {
         reset: 1.0,

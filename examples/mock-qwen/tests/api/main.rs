@@ -3,8 +3,11 @@
 mod charges;
 mod compatible;
 mod faults;
+mod growth;
+mod limits;
 mod native;
 mod quotas;
+mod rate_limit_headers;
 mod refusals;
 mod retry_after;
 mod stats;

@@ -1,7 +1,7 @@
 //! The bodies of refusals.
 
 use http::StatusCode;
-use mock_qwen::{Charge, Config, MockQwen};
+use mock_qwen::{Charge, Config, Growth, MockQwen};
 use serde_json::{Value, json};
 
 use crate::support::{COMPATIBLE, NATIVE, ask, call, chat, instant, post, prompt_of, read};
@@ -87,6 +87,60 @@ async fn throttled_tokens() {
             "code": "Throttling.AllocationQuota",
             "message": "Allocated quota exceeded, please increase your quota limit.",
         })
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_per_second() {
+    // A slice has as much room as a call takes, and the window has a lot more.
+    for (rpm, tpm, compatible, native) in [
+        (60, 800_000, "limit_requests", "Throttling.RateQuota"),
+        (800, 60, "insufficient_quota", "Throttling.AllocationQuota"),
+    ] {
+        let config = || Config {
+            rpm,
+            tpm,
+            per_second: true,
+            slice_burst: 1.0,
+            ..instant()
+        };
+        let (status, body) = second(config(), COMPATIBLE, &chat("hello")).await;
+        assert_eq!(
+            (status.as_u16(), &body["error"]["code"]),
+            (429, &json!(compatible))
+        );
+        let (status, body) = second(config(), NATIVE, &native_chat("hello")).await;
+        assert_eq!((status.as_u16(), &body["code"]), (429, &json!(native)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_growth() {
+    let config = || Config {
+        growth: Some(Growth {
+            floor: 1,
+            ..Growth::default()
+        }),
+        ..instant()
+    };
+    let message = "Request rate increased too quickly. To ensure system stability, please adjust \
+                   your client logic to scale requests more smoothly over time.";
+    let (status, body) = second(config(), COMPATIBLE, &chat("hello")).await;
+    assert_eq!(status, 429);
+    assert_eq!(
+        body,
+        json!({ "error": {
+            "code": "limit_burst_rate",
+            "message": message,
+            "param": null,
+            "type": "limit_burst_rate",
+        }})
+    );
+    let (status, body) = second(config(), NATIVE, &native_chat("hello")).await;
+    assert_eq!(status, 429);
+    assert_eq!(
+        body,
+        json!({ "code": "Throttling.BurstRate", "message": message })
     );
 }
 

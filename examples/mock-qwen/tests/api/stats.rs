@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
-use mock_qwen::{Charge, Config, Faults, MockQwen, Stats};
+use mock_qwen::{Charge, Config, Faults, Growth, MockQwen, Stats};
 use serde_json::json;
 use tower::ServiceExt;
 
@@ -18,12 +18,18 @@ async fn study(seed: u64) -> Stats {
         tpm: 4_000,
         jitter: 0.2,
         per_second: true,
+        growth: Some(Growth {
+            factor: 1.0,
+            period: seconds(10),
+            floor: 3,
+        }),
         seed,
         faults: Faults {
             unavailable: 0.1,
             reset: 0.1,
             stream_error: 0.1,
             no_usage: 0.1,
+            throttle_500: 0.1,
         },
         ..Config::default()
     });
@@ -61,12 +67,17 @@ async fn every_call_is_counted_once() {
     assert_eq!(stats.seen, 100);
     assert_eq!(
         stats.seen,
-        stats.accepted + stats.throttled.total() + faults.unavailable + stats.rejected
+        stats.accepted
+            + stats.throttled.total()
+            + faults.unavailable
+            + faults.throttle_500
+            + stats.rejected
     );
     assert_eq!(
         stats.accepted,
         stats.in_flight + stats.completed + stats.aborted + faults.reset + faults.stream_error
     );
+    assert!(stats.throttled.growth > 0 && faults.throttle_500 > 0);
     assert!(stats.completed > 0 && stats.aborted > 0 && stats.throttled.total() > 0);
     assert_eq!(
         stats.tokens.total,
