@@ -58,6 +58,6 @@ impl Cost {
             call.output_ceiling_of_all()
                 .map_or(Output::Unbounded, Output::AtMost)
         };
-        Self::new(call.input_tokens, output)
+        Self::new(call.cautious_input_tokens, output)
     }
 }

@@ -34,7 +34,7 @@ impl Settle for Deaf {
 
 /// A request that was read by a layer further out.
 async fn read(request: Request<RequestBody>) -> Request<RequestBody> {
-    let read = ReadCall::new(request, ReadOptions::default()).await;
+    let read = ReadCall::new(request, &ReadOptions::default()).await;
     read.expect("a readable call")
 }
 

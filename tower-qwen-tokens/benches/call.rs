@@ -49,7 +49,7 @@ fn read(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(BenchmarkId::from_parameter(name), &body, |b, body| {
             b.iter(|| {
-                let read = ReadCall::new(request(black_box(body.clone())), ReadOptions::default());
+                let read = ReadCall::new(request(black_box(body.clone())), &ReadOptions::default());
                 let request = read.now_or_never().expect("at once").expect("readable");
                 assert!(Call::of(&request).is_some_and(|call| call.model_call().is_some()));
                 request

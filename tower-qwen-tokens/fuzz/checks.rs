@@ -77,7 +77,7 @@ pub(crate) fn call_read(data: &[u8]) {
     let body = StreamOf(vec![left.to_vec(), right.to_vec()]);
     let path = PATHS[path % PATHS.len()];
     let request = Request::post(path).body(body).expect("a request");
-    let read = ReadCall::new(request, ReadOptions::default());
+    let read = ReadCall::new(request, &ReadOptions::default());
     let is_object = serde_json::from_slice::<Value>(data).map(|value| value.is_object());
     match read.now_or_never().expect("at once") {
         Ok(request) => {

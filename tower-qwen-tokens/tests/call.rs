@@ -58,7 +58,7 @@ fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
 }
 
 fn read<B: Body + From<Bytes>>(request: Request<B>) -> Result<Request<B>, ReadError<B::Error>> {
-    ReadCall::new(request, ReadOptions::default())
+    ReadCall::new(request, &ReadOptions::default())
         .now_or_never()
         .expect("nothing to wait for")
 }
@@ -510,7 +510,7 @@ async fn the_cap() {
     let body = r#"{"model":"qwen"}"#;
     let read = |body: Chunks, cap: usize| {
         let request = Request::post(CHAT).body(body).expect("a request");
-        ReadCall::new(request, ReadOptions::default().max_body(cap))
+        ReadCall::new(request, &ReadOptions::default().max_body(cap))
             .now_or_never()
             .expect("ready")
     };
@@ -527,7 +527,7 @@ async fn the_cap() {
         "{error}"
     );
     // A length that is known beforehand passes untouched.
-    let known = ReadCall::new(post(CHAT, body), ReadOptions::default().max_body(15));
+    let known = ReadCall::new(post(CHAT, body), &ReadOptions::default().max_body(15));
     let request = known.now_or_never().expect("ready").expect("untouched");
     assert!(Call::of(&request).expect("a call").body().is_none());
     assert_eq!(request.body().size_hint().exact(), Some(16));

@@ -133,7 +133,7 @@ async fn refusal(
 
 /// The tokens of the prompt as the reader estimates them.
 async fn input_tokens(body: &str) -> u64 {
-    let read = ReadCall::new(request(CHAT, body), ReadOptions::default());
+    let read = ReadCall::new(request(CHAT, body), &ReadOptions::default());
     let request = read.await.expect("readable");
     let call = Call::of(&request).expect("read");
     call.model_call().expect("a model call").input_tokens
@@ -356,7 +356,7 @@ async fn what_may_not_be_changed_is_refused() {
     assert!(call(&guard, plain).await.is_ok());
 
     // Read by a layer above, then encoded, or exchanged.
-    let read = |body: &str| ReadCall::new(request(CHAT, body), ReadOptions::default());
+    let read = |body: &str| ReadCall::new(request(CHAT, body), &ReadOptions::default());
     let mut encoded = read(&body).await.expect("readable");
     let gzip = http::HeaderValue::from_static("gzip");
     encoded.headers_mut().insert("content-encoding", gzip);
@@ -391,7 +391,7 @@ async fn a_call_that_was_read_is_sent_at_once() {
         let deadline = Deadline::after(Duration::from_secs(9));
         let mut request = request(CHAT, &body("mine", more));
         request.extensions_mut().insert(deadline);
-        let read = ReadCall::new(request, ReadOptions::default());
+        let read = ReadCall::new(request, &ReadOptions::default());
         let read = read.await.expect("readable");
         let arrived = Call::of(&read).expect("read").arrived();
         tokio::time::advance(Duration::from_secs(1)).await;

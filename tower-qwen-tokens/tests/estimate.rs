@@ -87,7 +87,7 @@ fn no_kind_is_far_off() {
 #[test]
 fn fifty_calls_bring_the_signed_error_of_a_script_under_3_percent() {
     let documents = judged();
-    for script in Script::ALL {
+    for script in [Script::Latin, Script::Code, Script::Cjk, Script::Other] {
         let of_script = documents
             .iter()
             .filter(|document| Estimated::of(&document.text).script == script);

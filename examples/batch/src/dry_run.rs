@@ -81,7 +81,7 @@ pub async fn forecast<R: AsyncBufRead + Unpin>(
             Item::Call(call) => {
                 forecast.calls += 1;
                 let read = match requests.build(&call) {
-                    Ok(request) => ReadCall::new(request, ReadOptions::default()).await.ok(),
+                    Ok(request) => ReadCall::new(request, &ReadOptions::default()).await.ok(),
                     Err(_) => None,
                 };
                 match read

@@ -72,7 +72,7 @@ where
             request: None,
             reservation: None,
             state: State::Reading {
-                reading: ReadCall::new(request, options.read),
+                reading: ReadCall::new(request, &options.read),
             },
             options,
         }

@@ -14,7 +14,7 @@ pub struct AdmissionLayer {
     options: Options,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Options {
     pub(super) max_wait: Option<Duration>,
     pub(super) read: ReadOptions,
@@ -51,6 +51,6 @@ impl<S> Layer<S> for AdmissionLayer {
     type Service = Admission<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Admission::new(inner, self.limiter.clone(), self.options)
+        Admission::new(inner, self.limiter.clone(), self.options.clone())
     }
 }

@@ -61,7 +61,7 @@ where
             self.inner.clone(),
             request,
             self.limiter.clone(),
-            self.options,
+            self.options.clone(),
         )
     }
 }

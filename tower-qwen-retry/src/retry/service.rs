@@ -54,7 +54,7 @@ where
         if Call::of(&request).is_some() {
             ResponseFuture::calling(ready_inner, request, shared)
         } else {
-            let read = ReadCall::new(request, shared.reading);
+            let read = ReadCall::new(request, &shared.reading);
             ResponseFuture::reading(ready_inner, read, shared)
         }
     }

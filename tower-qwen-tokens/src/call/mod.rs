@@ -3,10 +3,14 @@
 //! The first of our layers that meets a request collects its body, reads it and puts an `Arc<Call>` into the request's
 //! extensions. The later ones find it there, retried attempts included, so that a retried call keeps its place.
 
+mod ceiling;
+mod counting;
 mod deadline;
 mod include_usage;
 mod read;
 mod request_body;
+mod rewrite;
+mod signed;
 
 use std::{
     fmt,
@@ -15,11 +19,18 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{Dialect, clock::Instant};
+use crate::{
+    Dialect,
+    clock::Instant,
+    estimate::{Calibration, Estimated},
+};
 
+pub(crate) use ceiling::Ceiling;
 pub use deadline::Deadline;
 pub use read::{ReadCall, ReadError, ReadOptions};
 pub use request_body::{ParseError, ParseErrorKind};
+pub(crate) use rewrite::{may_rewrite, rewrite};
+pub(crate) use signed::is_signed;
 
 /// Any error, as tower's own middleware hands it on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,6 +45,8 @@ pub struct Call {
     /// The body that asks for usage, written at the first attempt that wants it; `None` where it cannot ask.
     pub(crate) asking_body: OnceLock<Option<Bytes>>,
     pub(crate) model_call: Option<ModelCall>,
+    /// What the prompt's true count goes to.
+    pub(crate) calibration: Option<Calibration>,
 }
 
 /// What a body asks of a model.
@@ -50,8 +63,12 @@ pub struct ModelCall {
     pub include_usage: bool,
     /// How many answers are asked for (`n`). Default: 1.
     pub choices: u32,
-    /// Estimated tokens of the prompt.
+    /// Tokens of the prompt: the estimate, corrected by what earlier calls of its kind really had.
     pub input_tokens: u64,
+    /// Tokens to set aside for the prompt: more than those, until its kind of call is calibrated.
+    pub cautious_input_tokens: u64,
+    /// The estimate itself, before any correction.
+    pub estimated: Estimated,
     /// The most tokens that one answer may have, as the request itself limits it; `None` where it does not.
     pub output_ceiling: Option<u64>,
 }
@@ -105,6 +122,15 @@ impl Call {
                 output_ceiling: Some(output_ceiling),
                 ..call
             }),
+            calibration: self.calibration.clone(),
+        }
+    }
+
+    /// Takes in how many tokens the prompt really had.
+    pub(crate) fn learn_input(&self, actual: u64) {
+        if let (Some(calibration), Some(call)) = (&self.calibration, &self.model_call) {
+            let Estimated { tokens, script } = call.estimated;
+            calibration.learn(&call.model, script, tokens, actual);
         }
     }
 

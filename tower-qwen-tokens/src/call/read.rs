@@ -17,14 +17,32 @@ use http::{
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::{BoxError, Call, ParseError, Unrepeatable, request_body};
-use crate::{Dialect, clock};
+use super::{BoxError, Call, ParseError, Unrepeatable, counting::Counting, request_body};
+use crate::{
+    Dialect, clock,
+    estimate::{Calibration, Estimate},
+};
 
 /// How requests are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// # Clone
+///
+/// Clones share the [`Calibration`].
+///
+/// ```
+/// use tower_qwen_tokens::{call::ReadOptions, estimate::Calibration};
+///
+/// let calibration = Calibration::new();
+/// let options = ReadOptions::default().calibration(calibration.clone());
+/// // `options` goes to the outermost layer; what it learns can be seen here.
+/// assert!(calibration.snapshot().is_empty());
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct ReadOptions {
     max_body: usize,
+    counting: Counting,
 }
 
 /// Why a request could not be read. Says nothing of its content.
@@ -73,6 +91,7 @@ pin_project! {
             call: Option<Call>,
             dialect: Dialect,
             limit: usize,
+            counting: Counting,
         },
     }
 }
@@ -89,19 +108,35 @@ impl ReadOptions {
         self.max_body = bytes;
         self
     }
+
+    /// What counts the texts of a prompt. Default: [`Heuristic`](crate::estimate::Heuristic).
+    ///
+    /// A calibration works on top of it all the same, and learns what the host adds. With an exact counter, give it one
+    /// without caution: `Calibration::with_caution(Ratio::ONE)`.
+    pub fn estimate(mut self, counter: impl Estimate + 'static) -> Self {
+        self.counting.by(Arc::new(counter));
+        self
+    }
+
+    /// What corrects the counts, and learns from every call that a `Meter` sees settled. Default: one of its own.
+    pub fn calibration(mut self, calibration: Calibration) -> Self {
+        self.counting.calibrate(calibration);
+        self
+    }
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             max_body: 32 * 1024 * 1024,
+            counting: Counting::default(),
         }
     }
 }
 
 impl<B: Body + From<Bytes>> ReadCall<B> {
     /// Begins to read a request. Its arrival is now, its [`Deadline`](super::Deadline) the one in its extensions.
-    pub fn new(mut request: Request<B>, options: ReadOptions) -> Self {
+    pub fn new(mut request: Request<B>, options: &ReadOptions) -> Self {
         if Call::of(&request).is_some() {
             return Self::ready(request);
         }
@@ -111,6 +146,7 @@ impl<B: Body + From<Bytes>> ReadCall<B> {
             body: None,
             asking_body: OnceLock::new(),
             model_call: None,
+            calibration: None,
         };
         let empty = request.body().size_hint().exact() == Some(0) || request.body().is_end_stream();
         let limit = options.max_body;
@@ -125,6 +161,7 @@ impl<B: Body + From<Bytes>> ReadCall<B> {
                         call: Some(call),
                         dialect,
                         limit,
+                        counting: options.counting.clone(),
                     },
                 }
             }
@@ -195,6 +232,7 @@ impl<B: Body + From<Bytes>> Future for ReadCall<B> {
                 call,
                 dialect,
                 limit,
+                counting,
             } => {
                 while let Some(frame) = ready!(body.as_mut().poll_frame(cx)) {
                     let frame = match frame {
@@ -211,8 +249,11 @@ impl<B: Body + From<Bytes>> Future for ReadCall<B> {
                 let mut call = call.take().expect("taken together with the parts");
                 let bytes = collected.take();
                 if !bytes.is_empty() {
-                    match request_body::read(*dialect, &parts.headers, &bytes) {
-                        Ok(model_call) => call.model_call = Some(model_call),
+                    match request_body::read(*dialect, &parts.headers, &bytes, counting) {
+                        Ok(model_call) => {
+                            call.model_call = Some(model_call);
+                            call.calibration = Some(counting.calibration().clone());
+                        }
                         Err(error) => return Poll::Ready(Err(ReadError::Parse(error))),
                     }
                 }

@@ -7,10 +7,10 @@ use http::{HeaderMap, header::ACCEPT};
 use serde::de::DeserializeSeed;
 
 use self::{place::Place, value::Value};
-use super::ModelCall;
+use super::{ModelCall, counting::Counting};
 use crate::{
     Dialect,
-    estimate::{TOOLS_FRAME, chat_frame},
+    estimate::{Estimate, TOOLS_FRAME, Tally, chat_frame},
     protocol::header::X_DASHSCOPE_SSE,
 };
 
@@ -36,7 +36,9 @@ pub enum ParseErrorKind {
 
 /// What one pass over the body gathers. Nothing of the prompt is kept.
 #[derive(Default)]
-struct Draft {
+struct Draft<'e> {
+    /// The user's own counter.
+    counter: Option<&'e dyn Estimate>,
     model: Option<Arc<str>>,
     stream: bool,
     include_usage: bool,
@@ -47,10 +49,10 @@ struct Draft {
     thinking: Option<bool>,
     thinking_budget: Option<u64>,
     messages: u64,
-    /// Tokens of texts, images and the like.
-    tokens: u64,
-    /// Tokens of earlier thinking, which only count where the request preserves it.
-    thought_tokens: u64,
+    /// Texts, images and the like.
+    prompt: Tally,
+    /// Earlier thinking, which only counts where the request preserves it.
+    thoughts: Tally,
     preserve_thinking: bool,
     has_tools: bool,
 }
@@ -64,8 +66,12 @@ pub(super) fn read(
     dialect: Dialect,
     headers: &HeaderMap,
     body: &[u8],
+    counting: &Counting,
 ) -> Result<ModelCall, ParseError> {
-    let mut draft = Draft::default();
+    let mut draft = Draft {
+        counter: counting.counter(),
+        ..Draft::default()
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = Value {
         draft: &mut draft,
@@ -87,7 +93,7 @@ pub(super) fn read(
         });
     }
     draft.stream |= dialect.is_native() && asks_for_events(headers);
-    Ok(draft.finish(dialect))
+    Ok(draft.finish(dialect, counting))
 }
 
 /// Whether the headers of a native call ask for a stream.
@@ -107,13 +113,20 @@ fn asks_for_events(headers: &HeaderMap) -> bool {
         || headers.get_all(ACCEPT).iter().any(has_events)
 }
 
-impl Draft {
-    fn finish(self, dialect: Dialect) -> ModelCall {
+impl Draft<'_> {
+    fn finish(mut self, dialect: Dialect, counting: &Counting) -> ModelCall {
+        self.add_frame(dialect);
+        let estimated = self.prompt.finish();
+        let output_ceiling = self.output_ceiling(dialect);
+        let model = self.model.unwrap_or_else(|| Arc::from(""));
+        let (input_tokens, cautious_input_tokens) = counting.calibrated(&model, estimated);
         ModelCall {
             dialect,
-            output_ceiling: self.output_ceiling(dialect),
-            input_tokens: self.input_tokens(dialect),
-            model: self.model.unwrap_or_else(|| Arc::from("")),
+            output_ceiling,
+            input_tokens,
+            cautious_input_tokens,
+            estimated,
+            model,
             stream: self.stream,
             include_usage: self.include_usage,
             choices: self
@@ -122,21 +135,18 @@ impl Draft {
         }
     }
 
-    fn input_tokens(&self, dialect: Dialect) -> u64 {
-        let frame = match dialect {
-            Dialect::Completions | Dialect::Embeddings | Dialect::NativeEmbeddings => 0,
-            _ => chat_frame(self.messages),
-        };
-        let tools = if self.has_tools { TOOLS_FRAME } else { 0 };
-        let thoughts = if self.preserve_thinking {
-            self.thought_tokens
-        } else {
-            0
-        };
-        self.tokens
-            .saturating_add(frame)
-            .saturating_add(tools)
-            .saturating_add(thoughts)
+    /// Adds what stands around the texts.
+    fn add_frame(&mut self, dialect: Dialect) {
+        match dialect {
+            Dialect::Completions | Dialect::Embeddings | Dialect::NativeEmbeddings => {}
+            _ => self.prompt.add(chat_frame(self.messages)),
+        }
+        if self.has_tools {
+            self.prompt.add(TOOLS_FRAME);
+        }
+        if self.preserve_thinking {
+            self.prompt.add(self.thoughts.tokens());
+        }
     }
 
     fn output_ceiling(&self, dialect: Dialect) -> Option<u64> {

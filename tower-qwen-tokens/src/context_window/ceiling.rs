@@ -6,20 +6,14 @@ use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::call::Ceiling;
+
 /// A ceiling that a request sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Ceiling {
-    kind: Kind,
+struct Found {
+    kind: Ceiling,
     tokens: u64,
     at: Range<usize>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Of the answer, to which a budget for reasoning may come.
-    Answer,
-    /// Of answer and reasoning together. Goes before the other.
-    Whole,
 }
 
 /// Finds the ceilings in an object.
@@ -27,7 +21,7 @@ struct Ceilings<'a> {
     body: &'a [u8],
     /// Where they stand: natively in `parameters`.
     within: Option<&'static str>,
-    found: &'a mut Vec<Ceiling>,
+    found: &'a mut Vec<Found>,
 }
 
 /// A copy of a body whose ceiling, which is `ceiling` by all that the request says, is at most `room`.
@@ -45,7 +39,7 @@ pub(super) fn lowered(body: &[u8], is_native: bool, ceiling: u64, room: u64) -> 
 
     let last = |kind| found.iter().rev().find(|ceiling| ceiling.kind == kind);
     let excess = ceiling.checked_sub(room)?;
-    let most = match (last(Kind::Whole), last(Kind::Answer)) {
+    let most = match (last(Ceiling::Whole), last(Ceiling::Answer)) {
         (Some(whole), _) => whole.tokens.checked_sub(excess)?,
         (None, Some(answer)) => answer.tokens.checked_sub(excess)?,
         (None, None) => return None,
@@ -53,7 +47,7 @@ pub(super) fn lowered(body: &[u8], is_native: bool, ceiling: u64, room: u64) -> 
     (most > 0).then(|| written(body, &found, most))
 }
 
-fn written(body: &[u8], ceilings: &[Ceiling], most: u64) -> Bytes {
+fn written(body: &[u8], ceilings: &[Found], most: u64) -> Bytes {
     let most_text = most.to_string();
     let mut copy = Vec::with_capacity(body.len());
     let mut from = 0;
@@ -64,14 +58,6 @@ fn written(body: &[u8], ceilings: &[Ceiling], most: u64) -> Bytes {
     }
     copy.extend_from_slice(&body[from..]);
     copy.into()
-}
-
-fn kind(name: &str) -> Option<Kind> {
-    match name {
-        "max_tokens" => Some(Kind::Answer),
-        "max_completion_tokens" | "max_output_tokens" => Some(Kind::Whole),
-        _ => None,
-    }
 }
 
 /// A ceiling as the call reader reads it: whole, or cut to be.
@@ -113,7 +99,7 @@ impl<'de> Visitor<'de> for Ceilings<'_> {
                 }
                 continue;
             }
-            let Some(kind) = kind(&name) else {
+            let Some(kind) = Ceiling::named(&name) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
@@ -122,7 +108,7 @@ impl<'de> Visitor<'de> for Ceilings<'_> {
                 let start =
                     offset(self.body, value).ok_or_else(|| A::Error::custom("elsewhere"))?;
                 let at = start..start + value.len();
-                self.found.push(Ceiling { kind, tokens, at });
+                self.found.push(Found { kind, tokens, at });
             }
         }
         Ok(())

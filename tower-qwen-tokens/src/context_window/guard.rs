@@ -1,18 +1,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{
-    Extensions, HeaderValue, Request,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH},
-};
+use http::{Extensions, Request};
 use http_body::Body;
 
-use crate::{Call, data::WindowBook};
-
-use super::{
-    ContextWindowClamped, ContextWindowExceeded, ContextWindowWarning, ceiling::lowered,
-    signed::is_signed,
+use crate::{
+    Call,
+    call::{may_rewrite, rewrite},
+    data::WindowBook,
 };
+
+use super::{ContextWindowClamped, ContextWindowExceeded, ContextWindowWarning, ceiling::lowered};
 
 /// What happens to a call that does not fit into its model's window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -89,30 +87,15 @@ fn clamp<B: Body + From<Bytes>>(
     let room = exceeded.room()?;
     let call = Call::of(request)?;
     let original = call.body()?;
-    if !may_change(request, original.len() as u64) {
+    if !may_rewrite(request, original) {
         return None;
     }
     let is_native = call.model_call()?.dialect.is_native();
     let body = lowered(original, is_native, exceeded.ceiling?, room)?;
     let call = Arc::new(call.rewritten(body.clone(), room));
-    if request.headers().contains_key(CONTENT_LENGTH) {
-        let length = HeaderValue::from(body.len());
-        request.headers_mut().insert(CONTENT_LENGTH, length);
-    }
     request.extensions_mut().insert(call);
-    *request.body_mut() = B::from(body);
+    rewrite(request, body);
     Some(room)
-}
-
-/// Whether the body may be changed: neither encoded nor signed, and as long as the one that was read.
-fn may_change<B: Body>(request: &Request<B>, length: u64) -> bool {
-    let headers = request.headers();
-    let is_same = request
-        .body()
-        .size_hint()
-        .exact()
-        .is_none_or(|exact| exact == length);
-    is_same && !headers.contains_key(CONTENT_ENCODING) && !is_signed(headers)
 }
 
 #[cfg(feature = "tracing")]

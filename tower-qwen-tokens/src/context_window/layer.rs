@@ -52,7 +52,7 @@ impl<S> Layer<S> for ContextWindowLayer {
         ContextWindow {
             inner,
             guard,
-            options: self.options,
+            options: self.options.clone(),
         }
     }
 }

@@ -82,7 +82,6 @@ mod future;
 mod guard;
 mod layer;
 mod service;
-mod signed;
 
 pub use exceeded::{ContextWindowClamped, ContextWindowExceeded, ContextWindowWarning};
 pub use future::ResponseFuture;

@@ -71,7 +71,7 @@ where
         }
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        let read = ReadCall::new(request, self.options);
+        let read = ReadCall::new(request, &self.options);
         ResponseFuture::reading(read, ready, self.guard.clone())
     }
 }

@@ -20,7 +20,7 @@ const NAME: usize = 128;
 /// One in ten calls with a wrong count does not bend it: a count that is missing (0) or more than 8 times off is ignored
 /// and counted, any other that stands apart is left out of the sums.
 ///
-/// Memory: at most 64 models (names of up to 128 bytes) and one set for all others, of 4 scripts and 64 samples each: 300 KB.
+/// Memory: at most 64 models (names of up to 128 bytes) and one set for all others, of 5 scripts and 64 samples each: 370 KB.
 ///
 /// # Clone
 ///
@@ -60,6 +60,16 @@ pub struct KindState {
     pub calibrated: bool,
 }
 
+/// What estimates of one kind are multiplied by.
+#[cfg(feature = "http")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Factors {
+    /// For what they come to most likely.
+    pub(crate) likely: Ratio,
+    /// For what to set aside.
+    pub(crate) cautious: Ratio,
+}
+
 #[derive(Default)]
 struct Learned {
     models: BTreeMap<Box<str>, Kinds>,
@@ -93,6 +103,17 @@ impl Calibration {
         let learned = self.lock();
         let kinds = learned.models.get(model).unwrap_or(&learned.rest);
         kinds[script.index()].factor(self.caution)
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn factors(&self, model: &str, script: Script) -> Factors {
+        let learned = self.lock();
+        let kinds = learned.models.get(model).unwrap_or(&learned.rest);
+        let samples = &kinds[script.index()];
+        Factors {
+            likely: samples.factor(Ratio::ONE),
+            cautious: samples.factor(self.caution),
+        }
     }
 
     /// The tokens of an estimate, times its factor, rounded up.

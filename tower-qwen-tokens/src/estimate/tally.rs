@@ -1,4 +1,7 @@
-use super::{classes::is_symbol, heuristic::scan};
+use super::{
+    classes::is_symbol,
+    heuristic::{Scan, scan},
+};
 
 /// Latin text is taken for code when one byte in this many is punctuation of code or data.
 const CODE: u64 = 16;
@@ -17,6 +20,8 @@ pub enum Script {
     Cjk,
     /// Any other script.
     Other,
+    /// Not text alone: images, audio or video with it, whose size is mostly a guess.
+    Media,
 }
 
 /// An estimate.
@@ -49,11 +54,12 @@ pub struct Tally {
     symbols: u64,
     cjk: u64,
     other: u64,
+    has_media: bool,
 }
 
 impl Script {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Latin, Self::Code, Self::Cjk, Self::Other];
+    pub const ALL: [Self; 5] = [Self::Latin, Self::Code, Self::Cjk, Self::Other, Self::Media];
 
     /// Its name, for metrics.
     #[must_use]
@@ -63,6 +69,7 @@ impl Script {
             Self::Code => "code",
             Self::Cjk => "cjk",
             Self::Other => "other",
+            Self::Media => "media",
         }
     }
 
@@ -72,6 +79,7 @@ impl Script {
             Self::Code => 1,
             Self::Cjk => 2,
             Self::Other => 3,
+            Self::Media => 4,
         }
     }
 }
@@ -103,6 +111,16 @@ impl Tally {
     pub fn push(&mut self, text: &str) -> u64 {
         let found = scan(text);
         let tokens = found.tokens(text);
+        self.take(text, &found, tokens);
+        tokens
+    }
+
+    /// Adds a text of so many tokens, by another's count.
+    pub fn push_counted(&mut self, text: &str, tokens: u64) {
+        self.take(text, &scan(text), tokens);
+    }
+
+    fn take(&mut self, text: &str, found: &Scan, tokens: u64) {
         self.tokens = self.tokens.saturating_add(tokens);
         self.bytes = self.bytes.saturating_add(text.len() as u64);
         let sample = text.as_bytes().iter().take(SAMPLE);
@@ -111,12 +129,23 @@ impl Tally {
         self.symbols = self.symbols.saturating_add(symbols as u64);
         self.cjk = self.cjk.saturating_add(found.cjk);
         self.other = self.other.saturating_add(found.other);
-        tokens
     }
 
-    /// Adds tokens that are not text: a frame, an image.
+    /// Adds the tokens of an image, of audio or video.
+    pub fn add_media(&mut self, tokens: u64) {
+        self.has_media = true;
+        self.add(tokens);
+    }
+
+    /// Adds tokens that are not text: a frame.
     pub fn add(&mut self, tokens: u64) {
         self.tokens = self.tokens.saturating_add(tokens);
+    }
+
+    /// The tokens so far.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.tokens
     }
 
     /// The sum so far.
@@ -133,7 +162,9 @@ impl Tally {
             .bytes
             .saturating_sub(self.cjk)
             .saturating_sub(self.other);
-        if self.cjk > latin && self.cjk >= self.other {
+        if self.has_media {
+            Script::Media
+        } else if self.cjk > latin && self.cjk >= self.other {
             Script::Cjk
         } else if self.other > latin {
             Script::Other
@@ -167,6 +198,24 @@ mod tests {
         ] {
             assert_eq!(Estimated::of(text).script, script, "{text}");
         }
+    }
+
+    #[test]
+    fn media_is_a_kind_of_its_own() {
+        let mut tally = Tally::new();
+        tally.push("What is this?");
+        tally.add(8);
+        assert_eq!(tally.finish().script, Script::Latin);
+        tally.add_media(1_280);
+        assert_eq!(tally.finish().script, Script::Media);
+        assert_eq!(tally.tokens(), 4 + 8 + 1_280);
+    }
+
+    #[test]
+    fn anothers_count_stands() {
+        let mut tally = Tally::new();
+        tally.push_counted("これは長い文章です", 3);
+        assert_eq!(tally.finish(), Estimated::new(3, Script::Cjk));
     }
 
     #[test]

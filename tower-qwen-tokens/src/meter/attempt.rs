@@ -6,16 +6,13 @@ use http_body::Body;
 
 use crate::{
     Basis, Call, Dialect, End, Ledger, Report, UnknownReason, Usage, UsageSink, Verdict,
+    call::is_signed,
     clock::{self, Instant},
     ledger::{Entry, Labels, Tenant},
     scan::{Scanned, Scanner, Unreadable},
 };
 
-use super::{
-    ask::{ask, is_signed},
-    extra_event::ExtraEvent,
-    service::Settings,
-};
+use super::{ask::ask, extra_event::ExtraEvent, service::Settings};
 
 /// One attempt at a model call, from its send to the end of its answer. Reports exactly once, when dropped at the latest.
 pub(super) struct Attempt {
@@ -23,6 +20,7 @@ pub(super) struct Attempt {
     sink: Option<UsageSink>,
     /// As the request names it; empty where it names none or was not read.
     model: Arc<str>,
+    call: Arc<Call>,
     tenant: Option<Tenant>,
     labels: Labels,
     dialect: Dialect,
@@ -48,7 +46,7 @@ impl Attempt {
     pub(super) fn begin<B: Body + From<Bytes>>(
         settings: &Settings,
         sink: Option<UsageSink>,
-        call: &Call,
+        call: Arc<Call>,
         request: &mut Request<B>,
     ) -> Option<Self> {
         let (model, dialect, input_estimate) = match call.model_call() {
@@ -57,7 +55,7 @@ impl Attempt {
                 read.dialect,
                 Some(read.input_tokens),
             ),
-            None => (Arc::from(""), dialect_of_unread(call, request)?, None),
+            None => (Arc::from(""), dialect_of_unread(&call, request)?, None),
         };
         Some(Self {
             ledger: settings.ledger.clone(),
@@ -67,8 +65,9 @@ impl Attempt {
             labels: request.extensions().get().cloned().unwrap_or_default(),
             dialect,
             input_estimate,
-            asked: settings.ask_for_usage && ask(call, request),
+            asked: settings.ask_for_usage && ask(&call, request),
             sent: clock::now(),
+            call,
             first_token: None,
             answer: None,
             reported: false,
@@ -176,6 +175,11 @@ impl Attempt {
             first_token: self.first_token,
             duration,
         };
+        if basis == Basis::Reported
+            && let Some(input) = usage.input_tokens
+        {
+            self.call.learn_input(input);
+        }
         let model = match scanned.model {
             Some(model) if self.model.is_empty() => model,
             _ => Arc::clone(&self.model),

@@ -110,7 +110,7 @@ where
                     let mut then = then.take().expect("not polled after it was ready");
                     if let Some(call) = Call::of(&request).map(Arc::clone) {
                         *this.attempt =
-                            Attempt::begin(&then.settings, then.sink, &call, &mut request);
+                            Attempt::begin(&then.settings, then.sink, call, &mut request);
                     }
                     State::Calling {
                         future: then.ready.call(request),

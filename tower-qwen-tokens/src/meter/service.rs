@@ -74,13 +74,13 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let sink = request.extensions_mut().remove::<UsageSink>();
         if let Some(call) = Call::of(&request).map(Arc::clone) {
-            let attempt = Attempt::begin(&self.settings, sink, &call, &mut request);
+            let attempt = Attempt::begin(&self.settings, sink, call, &mut request);
             let future = self.inner.call(request);
             return ResponseFuture::calling(future, attempt, self.settings.clock);
         }
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        let read = ReadCall::new(request, self.settings.read_options);
+        let read = ReadCall::new(request, &self.settings.read_options);
         ResponseFuture::reading(read, ready, sink, self.settings.clone())
     }
 }

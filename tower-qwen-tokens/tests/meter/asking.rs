@@ -151,7 +151,7 @@ async fn what_must_not_change_does_not() {
 
 #[tokio::test]
 async fn a_body_that_a_layer_below_the_reader_exchanged_is_left_alone() {
-    let read = ReadCall::new(request(SILENT).0, ReadOptions::default()).await;
+    let read = ReadCall::new(request(SILENT).0, &ReadOptions::default()).await;
     let mut request = read.expect("readable");
     *request.body_mut() = Script::text("another");
     let (_, _, body) = send(meter(), request, stream(Script::default())).await;
@@ -160,7 +160,7 @@ async fn a_body_that_a_layer_below_the_reader_exchanged_is_left_alone() {
 
 #[tokio::test]
 async fn every_attempt_sends_the_same_copy() {
-    let read = ReadCall::new(request(SILENT).0, ReadOptions::default()).await;
+    let read = ReadCall::new(request(SILENT).0, &ReadOptions::default()).await;
     let request = read.expect("readable");
     let call = Call::of(&request).map(Arc::clone).expect("read");
     let mut bodies = Vec::new();

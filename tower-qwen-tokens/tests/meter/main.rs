@@ -3,6 +3,7 @@
 
 mod answers;
 mod asking;
+mod calibrating;
 mod ends;
 mod requests;
 mod support;

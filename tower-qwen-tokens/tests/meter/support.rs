@@ -155,7 +155,7 @@ pub(crate) fn unread<B: From<Bytes>>() -> (Request<B>, Arc<Recorder>) {
 /// A chat call that a layer above has read.
 pub(crate) async fn read() -> (Request<Full<Bytes>>, Arc<Recorder>) {
     let (request, recorder) = unread();
-    let request = ReadCall::new(request, ReadOptions::default())
+    let request = ReadCall::new(request, &ReadOptions::default())
         .await
         .expect("readable");
     assert!(Call::of(&request).is_some());

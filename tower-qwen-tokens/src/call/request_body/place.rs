@@ -1,4 +1,7 @@
-use crate::estimate::{AUDIO, IMAGE, VIDEO};
+use crate::{
+    call::Ceiling,
+    estimate::{AUDIO, IMAGE, VIDEO},
+};
 
 /// Where in a body a value stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +41,7 @@ pub(super) enum Member {
     Stream,
     IncludeUsage,
     N,
-    MaxTokens,
-    MaxCompletionTokens,
+    Ceiling(Ceiling),
     EnableThinking,
     PreserveThinking,
     ThinkingBudget,
@@ -124,13 +126,11 @@ pub(super) fn member(place: Place, key: &str) -> Member {
 fn parameter(key: &str) -> Member {
     match key {
         "n" => Member::N,
-        "max_tokens" => Member::MaxTokens,
-        "max_completion_tokens" | "max_output_tokens" => Member::MaxCompletionTokens,
         "enable_thinking" => Member::EnableThinking,
         "preserve_thinking" => Member::PreserveThinking,
         "thinking_budget" => Member::ThinkingBudget,
         "reasoning_effort" => Member::Effort,
         "tools" | "functions" => Member::Tools,
-        _ => Member::Ignored,
+        _ => Ceiling::named(key).map_or(Member::Ignored, Member::Ceiling),
     }
 }

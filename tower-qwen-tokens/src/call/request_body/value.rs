@@ -6,7 +6,10 @@ use super::{
     Draft,
     place::{Member, Place, member},
 };
-use crate::estimate::estimate_text;
+use crate::{
+    call::Ceiling,
+    estimate::{Estimate, Tally},
+};
 
 /// The quotes, the colon or the comma of a string in JSON. Unit: tokens.
 const JSON_STRING: u64 = 1;
@@ -18,8 +21,8 @@ const JSON_COMPOUND: u64 = 1;
 const MAX_NAME: usize = 256;
 
 /// Reads a value at a place into the draft.
-pub(super) struct Value<'a> {
-    pub(super) draft: &'a mut Draft,
+pub(super) struct Value<'a, 'e> {
+    pub(super) draft: &'a mut Draft<'e>,
     pub(super) place: Place,
 }
 
@@ -35,9 +38,17 @@ enum Simple {
 /// Reads a [`Simple`] value.
 struct Scalar;
 
-impl Draft {
+impl Draft<'_> {
+    fn push(&mut self, text: &str) {
+        push(&mut self.prompt, self.counter, text);
+    }
+
+    fn push_thought(&mut self, text: &str) {
+        push(&mut self.thoughts, self.counter, text);
+    }
+
     fn add(&mut self, tokens: u64) {
-        self.tokens = self.tokens.saturating_add(tokens);
+        self.prompt.add(tokens);
     }
 
     fn add_message(&mut self) {
@@ -50,8 +61,10 @@ impl Draft {
             (Member::Stream, Simple::Flag(on)) => self.stream = on,
             (Member::IncludeUsage, Simple::Flag(on)) => self.include_usage = on,
             (Member::N, Simple::Number(n)) => self.n = Some(n),
-            (Member::MaxTokens, Simple::Number(most)) => self.max_tokens = Some(most),
-            (Member::MaxCompletionTokens, Simple::Number(most)) => {
+            (Member::Ceiling(Ceiling::Answer), Simple::Number(most)) => {
+                self.max_tokens = Some(most);
+            }
+            (Member::Ceiling(Ceiling::Whole), Simple::Number(most)) => {
                 self.max_completion_tokens = Some(most);
             }
             (Member::EnableThinking, Simple::Flag(on)) => self.thinking = Some(on),
@@ -62,25 +75,35 @@ impl Draft {
                 self.thinking = Some(&*kind != "disabled")
             }
             (Member::Flat(_), Simple::Nothing) => {}
-            (Member::Flat(tokens), _) => self.add(tokens),
+            (Member::Flat(tokens), _) => self.prompt.add_media(tokens),
             _ => {}
         }
     }
 }
 
-impl Value<'_> {
+fn push(tally: &mut Tally, counter: Option<&dyn Estimate>, text: &str) {
+    match counter {
+        Some(counter) => tally.push_counted(text, counter.estimate(text)),
+        None => {
+            tally.push(text);
+        }
+    }
+}
+
+impl Value<'_, '_> {
     fn tally(self, text: &str) {
         let Self { draft, place } = self;
         match place {
-            Place::Content => draft.add(estimate_text(text)),
+            Place::Content => draft.push(text),
             Place::Messages => {
                 draft.add_message();
-                draft.add(estimate_text(text));
+                draft.push(text);
             }
-            Place::Thoughts => {
-                draft.thought_tokens = draft.thought_tokens.saturating_add(estimate_text(text));
+            Place::Thoughts => draft.push_thought(text),
+            Place::Json => {
+                draft.push(text);
+                draft.add(JSON_STRING);
             }
-            Place::Json => draft.add(estimate_text(text).saturating_add(JSON_STRING)),
             _ => {}
         }
     }
@@ -100,7 +123,7 @@ impl Value<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
+impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -108,7 +131,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Value<'_> {
+impl<'de> Visitor<'de> for Value<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,7 +153,8 @@ impl<'de> Visitor<'de> for Value<'_> {
         };
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             if place == Place::Json {
-                draft.add(estimate_text(&key).saturating_add(JSON_STRING));
+                draft.push(&key);
+                draft.add(JSON_STRING);
             }
             let within = match member(place, &key) {
                 Member::Within(place) => place,
@@ -139,12 +163,12 @@ impl<'de> Visitor<'de> for Value<'_> {
                     Place::Content
                 }
                 Member::Tools => {
-                    let before = draft.tokens;
+                    let before = draft.prompt.tokens();
                     map.next_value_seed(Value {
                         draft: &mut *draft,
                         place: Place::Json,
                     })?;
-                    draft.has_tools |= draft.tokens.saturating_sub(before) > JSON_SCALAR;
+                    draft.has_tools |= draft.prompt.tokens().saturating_sub(before) > JSON_SCALAR;
                     continue;
                 }
                 Member::Ignored => {

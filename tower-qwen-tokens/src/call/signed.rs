@@ -13,7 +13,7 @@ const SIGNATURES: [HeaderName; 8] = [
 ];
 
 /// Whether a signature or a digest covers the body's bytes.
-pub(super) fn is_signed(headers: &HeaderMap) -> bool {
+pub(crate) fn is_signed(headers: &HeaderMap) -> bool {
     let is_signature = |value: &HeaderValue| {
         let scheme = value.as_bytes().split(u8::is_ascii_whitespace).next();
         let scheme = scheme.unwrap_or_default().to_ascii_lowercase();
