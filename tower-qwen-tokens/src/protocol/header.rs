@@ -34,6 +34,18 @@ pub const X_RATELIMIT_RESET_TOKENS_MINUTE: HeaderName =
 /// Answer: when the limit on requests per day is level again (Cerebras).
 pub const X_RATELIMIT_RESET_REQUESTS_DAY: HeaderName =
     HeaderName::from_static("x-ratelimit-reset-requests-day");
+/// Answer: all requests of a window.
+pub const X_RATELIMIT_LIMIT_REQUESTS: HeaderName =
+    HeaderName::from_static("x-ratelimit-limit-requests");
+/// Answer: all tokens of a window.
+pub const X_RATELIMIT_LIMIT_TOKENS: HeaderName =
+    HeaderName::from_static("x-ratelimit-limit-tokens");
+/// Answer: all requests of a minute (Cerebras).
+pub const X_RATELIMIT_LIMIT_REQUESTS_MINUTE: HeaderName =
+    HeaderName::from_static("x-ratelimit-limit-requests-minute");
+/// Answer: all tokens of a minute (Cerebras).
+pub const X_RATELIMIT_LIMIT_TOKENS_MINUTE: HeaderName =
+    HeaderName::from_static("x-ratelimit-limit-tokens-minute");
 /// Answer: what is left, whichever limit it is.
 pub const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 /// Answer: requests left.
@@ -52,6 +64,12 @@ pub const X_RATELIMIT_REMAINING_TOKENS_MINUTE: HeaderName =
 pub const X_RATELIMIT_REMAINING_REQUESTS_DAY: HeaderName =
     HeaderName::from_static("x-ratelimit-remaining-requests-day");
 
+/// Answer: all requests of a window (Anthropic).
+pub const ANTHROPIC_LIMIT_REQUESTS: HeaderName =
+    HeaderName::from_static("anthropic-ratelimit-requests-limit");
+/// Answer: all tokens of a window (Anthropic).
+pub const ANTHROPIC_LIMIT_TOKENS: HeaderName =
+    HeaderName::from_static("anthropic-ratelimit-tokens-limit");
 /// Answer: when the limit on requests is level again (Anthropic).
 pub const ANTHROPIC_RESET_REQUESTS: HeaderName =
     HeaderName::from_static("anthropic-ratelimit-requests-reset");

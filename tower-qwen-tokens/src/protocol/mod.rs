@@ -9,10 +9,12 @@ mod dialect;
 mod error_body;
 pub mod header;
 pub mod hint;
+mod level;
 mod time;
 pub(crate) mod usage_body;
 mod verdict;
 
 pub use cause::Cause;
 pub use dialect::Dialect;
+pub use level::{Level, Levels};
 pub use verdict::Verdict;
