@@ -2,15 +2,19 @@
 //!
 //! `cargo run --release -p tower-qwen-tokens --example estimate_error`
 //!
-//! Reads `corpus/judge`, of which nothing was fitted, and its true counts. Half of a kind's documents are the calls that the
-//! calibration learns from, 50 of each script; what is printed after them is of the other half, and then the other way round.
-//! "signed" is of the sums: what a quota feels; after the calls it is that of the worse half.
+//! Reads `corpus/judge`, of which nothing was fitted, and its true counts. "signed" is of the sums: what a quota feels.
+//!
+//! After calibration: a random half of a kind's documents are the calls that the calibration learns from, over and over until
+//! they are 50 of each script, and the other half is judged; "signed" is how far off its sum is, either way, on the mean of
+//! 400 such draws. "chance" is what it would be if the documents were no more than random draws around one true ratio: both
+//! halves are small. "of 50" is what chance leaves after 50 unlike calls, where there are many to be judged.
 
 use std::{collections::BTreeMap, error::Error, fs, path::Path};
 
 use tower_qwen_tokens::estimate::{Calibration, Estimated, Script, estimate_text};
 
 const CALLS: usize = 50;
+const DRAWS: u64 = 400;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -31,8 +35,18 @@ fn main() -> Result<()> {
     let kinds = read(&corpus)?;
 
     println!(
-        "{:12}{:>6}{:>8}{:>8}{:>9}   after {CALLS} calls",
-        "kind", "docs", "mean %", "p95 %", "signed %"
+        "{:44}  after {CALLS} calls\n{:12}{:>6}{:>8}{:>8}{:>10}  {:>8}{:>8}{:>10}{:>10}{:>8}",
+        "",
+        "kind",
+        "docs",
+        "mean %",
+        "p95 %",
+        "signed %",
+        "mean %",
+        "p95 %",
+        "signed %",
+        "chance %",
+        "of 50 %"
     );
     let mut all = Errors::default();
     let mut all_calibrated = Errors::default();
@@ -48,7 +62,7 @@ fn main() -> Result<()> {
         }
     }
     println!(
-        "{:12}{:>6}{all}{:+9.1}   {all_calibrated}",
+        "{:12}{:>6}{all}{:+10.1}  {all_calibrated}",
         "all",
         all.relative.len(),
         all.signed()
@@ -73,12 +87,12 @@ fn row(name: &str, documents: &[&Document], all: &mut Errors, all_calibrated: &m
         all.add(document.estimated.tokens, document.actual);
     }
     let mut calibrated = Errors::default();
-    let mut worst = 0.0_f64;
-    let shuffled = shuffled(documents);
-    let (learned, judged) = shuffled.split_at(shuffled.len() / 2);
-    for (learned, judged) in [(learned, judged), (judged, learned)] {
-        let calibration = Calibration::new();
+    let mut signed = 0.0;
+    for draw in 0..DRAWS {
+        let shuffled = shuffled(documents, draw);
+        let (learned, judged) = shuffled.split_at(shuffled.len() / 2);
         let mut half = Errors::default();
+        let calibration = Calibration::new();
         for script in Script::ALL {
             let of_script = |document: &&&Document| document.estimated.script == script;
             let calls = learned.iter().filter(of_script);
@@ -95,16 +109,31 @@ fn row(name: &str, documents: &[&Document], all: &mut Errors, all_calibrated: &m
                 all_calibrated.add(tokens, document.actual);
             }
         }
-        if half.signed().abs() > worst.abs() {
-            worst = half.signed();
-        }
+        signed += half.signed().abs() / DRAWS as f64;
     }
+    let half = documents.len() as f64 / 2.0;
     println!(
-        "{name:12}{:>6}{raw}{:+9.1}   {calibrated}{:+9.1}",
+        "{name:12}{:>6}{raw}{:+10.1}  {calibrated}{signed:10.1}{:10.1}{:8.1}",
         documents.len(),
         raw.signed(),
-        worst
+        chance(documents, half / 2.0),
+        chance(documents, CALLS as f64),
     );
+}
+
+/// The mean of how far off the ratio of a sum of so many documents is, either way, if they are drawn at random. In percent.
+fn chance(documents: &[&Document], drawn: f64) -> f64 {
+    let sum = |of: fn(&Document) -> u64| documents.iter().map(|d| of(d) as f64).sum::<f64>();
+    let actual = sum(|document| document.actual);
+    let ratio = actual / sum(|document| document.estimated.tokens);
+    let count = documents.len() as f64;
+    let squares: f64 = documents
+        .iter()
+        .map(|d| (d.actual as f64 - ratio * d.estimated.tokens as f64).powi(2))
+        .sum();
+    let deviation = (squares / (count - 1.0)).sqrt() / (actual / count);
+    // The mean of a normal distribution's absolute value.
+    100.0 * std::f64::consts::FRAC_2_PI.sqrt() * deviation / drawn.sqrt()
 }
 
 fn read(corpus: &Path) -> Result<BTreeMap<String, Vec<Document>>> {
@@ -124,9 +153,9 @@ fn read(corpus: &Path) -> Result<BTreeMap<String, Vec<Document>>> {
     Ok(kinds)
 }
 
-/// In an order that is always the same.
-fn shuffled<'a>(documents: &[&'a Document]) -> Vec<&'a Document> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+/// In an order that is always the same for the same draw.
+fn shuffled<'a>(documents: &[&'a Document], draw: u64) -> Vec<&'a Document> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64.wrapping_mul(2 * draw + 1);
     let mut shuffled = documents.to_vec();
     for at in (1..shuffled.len()).rev() {
         state = state

@@ -3,6 +3,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// What is counted, and the directories of the corpus it is made of; none: all.
+pub const KINDS: [(&str, &[&str]); 5] = [
+    ("English", &["en"]),
+    ("Chinese", &["zh"]),
+    (
+        "code",
+        &["c", "go", "javascript", "python", "rust", "typescript"],
+    ),
+    ("JSON", &["json"]),
+    ("all mixed", &[]),
+];
+
 /// A text without a break, or without anything that was seen before.
 pub struct Worst {
     /// What it is made of.
@@ -11,50 +23,44 @@ pub struct Worst {
     pub text: String,
 }
 
-/// The texts of a directory: that of the variable `CORPUS`, or the crate's own.
+/// The documents of these directories in one half of the crate's corpus, `fit` or `judge`.
 ///
 /// # Panics
 ///
-/// The directory cannot be read.
+/// The corpus cannot be read.
 #[must_use]
-pub fn corpus() -> Vec<String> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let fallback = [own.join("corpus"), own.join("src")];
-    let directory = std::env::var_os("CORPUS")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| {
-            let found = fallback.into_iter().find(|path| path.is_dir());
-            found.expect("the crate has sources")
-        });
-    let mut files = Vec::new();
-    collect(&directory, &mut files);
-    files.sort();
+pub fn texts(half: &str, directories: &[&str]) -> Vec<String> {
+    let half = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../corpus")
+        .join(half);
+    let mut files: Vec<PathBuf> = list(&half)
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .filter(|path| directories.is_empty() || directories.iter().any(|d| path.ends_with(d)))
+        .flat_map(|path| list(&path))
+        .collect();
+    // Languages side by side, as in a busy service.
+    files.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
     files
         .iter()
-        .filter_map(|file| fs::read_to_string(file).ok())
-        .filter(|text| !text.is_empty())
+        .map(|file| fs::read_to_string(file).expect("the corpus can be read"))
         .collect()
 }
 
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).expect("the corpus can be read") {
-        let path = entry.expect("the corpus can be read").path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path
-            .extension()
-            .is_none_or(|e| e != "json" || !path.ends_with("counts.json"))
-        {
-            files.push(path);
-        }
-    }
+fn list(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("the corpus can be read");
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("the corpus can be read").path())
+        .collect();
+    paths.sort();
+    paths
 }
 
-/// Texts of this many bytes that are hard to count.
+/// Texts of about this many bytes that are hard to count.
 #[must_use]
 pub fn worst_cases(bytes: usize) -> Vec<Worst> {
     const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ bytes as u64;
     let mut random = move |below: u64| {
         state ^= state << 13;
         state ^= state >> 7;
@@ -62,46 +68,29 @@ pub fn worst_cases(bytes: usize) -> Vec<Worst> {
         state % below
     };
     let cjk = |offset: u64| char::from_u32(0x4e00 + offset as u32).unwrap_or('中');
+    let worst = |name, text| Worst { name, text };
     vec![
-        Worst {
-            name: "one letter",
-            text: "a".repeat(bytes),
-        },
-        Worst {
-            name: "spaces",
-            text: " ".repeat(bytes),
-        },
-        Worst {
-            name: "line breaks",
-            text: "\n".repeat(bytes),
-        },
-        Worst {
-            name: "one mark",
-            text: "=".repeat(bytes),
-        },
-        Worst {
-            name: "base64",
-            text: (0..bytes)
+        worst("one letter", "a".repeat(bytes)),
+        worst("spaces", " ".repeat(bytes)),
+        worst("line breaks", "\n".repeat(bytes)),
+        worst("one mark, `=`", "=".repeat(bytes)),
+        worst("one CJK character", "中".repeat(bytes / 3)),
+        worst(
+            "random CJK",
+            (0..bytes / 3).map(|_| cjk(random(20_902))).collect(),
+        ),
+        worst(
+            "base64",
+            (0..bytes)
                 .map(|_| char::from(BASE64[random(64) as usize]))
                 .collect(),
-        },
-        Worst {
-            name: "random letters",
-            text: (0..bytes)
+        ),
+        worst(
+            "random letters",
+            (0..bytes)
                 .map(|_| char::from(b'a' + random(26) as u8))
                 .collect(),
-        },
-        Worst {
-            name: "random CJK",
-            text: (0..bytes / 3).map(|_| cjk(random(20_902))).collect(),
-        },
-        Worst {
-            name: "decomposed letters",
-            text: "e\u{301}".repeat(bytes / 3),
-        },
-        Worst {
-            name: "line breaks among spaces",
-            text: format!("\n{}", " ".repeat(4999)).repeat(bytes / 5000),
-        },
+        ),
+        worst("decomposed letters", "e\u{301}".repeat(bytes / 3)),
     ]
 }

@@ -10,7 +10,9 @@ const MARK: u8 = 5;
 const SCRIPTS: u8 = 6;
 const REST: u8 = 15;
 /// Makes the groups of ASCII characters differ from those of wide ones.
-const NARROW_GROUP: u8 = 0x80;
+const NARROW_GROUP: u8 = 0x10;
+/// How many groups there are, rounded up to a power of two.
+const GROUPS: usize = 32;
 
 /// What a wide character is to the character after it. ASCII characters are 0 to 54.
 const LATIN: u8 = 55;
@@ -29,14 +31,12 @@ const STAND_IN: u8 = 0x0e;
 pub(super) const WIDE_CLASSES: usize = 36;
 /// How many columns the weights of a wide class have.
 pub(super) const COLUMNS: usize = 8;
-/// The column of a wide character that goes on with its group.
-const GOES_ON: u32 = 1;
 
 /// The index of marks that are part of the character before them.
 const COMBINING: u8 = 4;
 
 /// What is before the first character: as after a line.
-pub(super) const START: Class = Class::narrow(b'\n', NEWLINE);
+pub(super) const START: Class = NARROW[b'\n' as usize];
 
 const WIDE: [Class; WIDE_CLASSES] = [
     Class::wide(0, OTHER, REST),
@@ -77,99 +77,137 @@ const WIDE: [Class; WIDE_CLASSES] = [
     Class::wide(35, OTHER, REST),
 ];
 
+/// How many cells the weights of wide characters have.
+pub(super) const CELLS: usize = GROUPS * 64;
 /// What each code of 7 bits is to the character after it.
 pub(super) const FIRST: [u8; 128] = first();
-static NARROW: [Class; 128] = narrow();
-/// [`WIDE`], as many as a power of two, so that the scan need not check.
-static PADDED: [Class; 64] = padded();
-static LOW: [u8; 0x1000] = low();
-static BLOCKS: [Class; 0x1_0000 / 32] = blocks();
+const NARROW: [Class; 128] = narrow();
+static BY_BYTE: [Class; 128] = NARROW;
+static TABLE: Table = table();
 
-/// A block of 32 code points that is not of one class, or of marks.
-const MIXED: Class = Class(u32::MAX);
+/// A mark that is part of the character before it.
+const COMBINED: Class = Class(u64::MAX);
 
-/// What the scan needs to know of a character, in one word. From the lowest bit: 3 the column of a wide character after it,
-/// 6 the index of its class if wide, 1 free, 7 its code, 2 its bytes if CJK, 2 about its bytes if of another script that is
-/// not Latin, 3 free, 8 its group.
+/// Code points of a block.
+const BLOCK: usize = 32;
+/// Code points beyond are not in the table.
+const BEYOND: u32 = 0x1_0000;
+/// Code points below stand in the table one by one: those of two bytes.
+const ALONE: usize = 0x800;
+/// Blocks that differ, and room up to a power of two.
+const ROOM: usize = 128;
+
+/// The classes of the code points below [`BEYOND`]. Equal blocks stand there once.
+struct Table {
+    /// Where each block begins among the classes.
+    blocks: [u16; BEYOND as usize / BLOCK],
+    classes: [Class; ROOM * BLOCK],
+}
+
+/// What the scan needs to know of a character, in one word. From the lowest bit: 2 its bytes if CJK, 4 free, 5 its group, 5
+/// free, 7 its code, 9 free, 2 about its bytes if of another script that is not Latin, 24 free, 6 the index of its class if
+/// wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Class(u32);
+pub(super) struct Class(u64);
+
+/// Bytes of CJK scripts, and of scripts that are neither Latin nor CJK: each in one half, so that both are added at once.
+/// Good for texts of up to 4 GB.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Bytes(u64);
+
+impl Bytes {
+    #[inline(always)]
+    pub(super) fn add(&mut self, class: Class) {
+        self.0 = self.0.wrapping_add(class.0 & Class::BYTES);
+    }
+
+    pub(super) fn cjk(self) -> u64 {
+        (self.0 >> Class::CJK) & u64::from(u32::MAX)
+    }
+
+    pub(super) fn other(self) -> u64 {
+        self.0 >> Class::OTHER
+    }
+}
 
 impl Class {
+    const CJK: u32 = 0;
+    /// From here on a group is the row of a cell.
+    const GROUP: u32 = 6;
+    const CODE: u32 = 16;
+    const OTHER: u32 = 32;
+    const INDEX: u32 = 58;
+    const ROW: u64 = (GROUPS as u64 - 1) << Self::GROUP;
+    const BYTES: u64 = 3 << Self::CJK | 3 << Self::OTHER;
+
     const fn wide(index: u8, first: u8, group: u8) -> Self {
         let bytes = match first {
-            CJK => 3,
-            CYRILLIC | GREEK | RIGHT_TO_LEFT => 2 << 2,
-            _ if group >= SCRIPTS => 3 << 2,
+            CJK => 3 << Self::CJK,
+            CYRILLIC | GREEK | RIGHT_TO_LEFT => 2 << Self::OTHER,
+            _ if group >= SCRIPTS => 3 << Self::OTHER,
             _ => 0,
         };
-        let code = STAND_IN + first - LATIN;
-        Self::new(index, code, bytes, group, group)
+        let code = (STAND_IN + first - LATIN) as u64;
+        let group = (group as u64) << Self::GROUP;
+        Self(bytes | group | code << Self::CODE | (index as u64) << Self::INDEX)
     }
 
     const fn narrow(code: u8, group: u8) -> Self {
-        Self::new(0, code, 0, group, group | NARROW_GROUP)
-    }
-
-    const fn new(index: u8, code: u8, bytes: u32, kind: u8, group: u8) -> Self {
-        let after = match kind {
-            SPACE => 0,
-            LETTER => 2,
-            MARK => 3,
-            SCRIPTS.. => 4,
-            _ => 5,
-        };
-        Self(after | (index as u32) << 3 | (code as u32) << 10 | bytes << 17 | (group as u32) << 24)
+        let group = (group | NARROW_GROUP) as u64;
+        Self((code as u64) << Self::CODE | group << Self::GROUP)
     }
 
     /// The class of an ASCII character.
     pub(super) fn of_ascii(byte: u8) -> Self {
-        NARROW[usize::from(byte & 0x7f)]
+        BY_BYTE[usize::from(byte & 0x7f)]
     }
 
     /// The class of a wide character; `None` for a mark that is part of the character before it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of_wide(code: u32) -> Option<Self> {
-        let index = match LOW.get(code as usize) {
-            Some(&index) => index,
-            None => classify(code),
+        let class = if code < BEYOND {
+            let block = usize::from(TABLE.blocks[code as usize / BLOCK]);
+            TABLE.classes[(block + code as usize % BLOCK) % TABLE.classes.len()]
+        } else {
+            WIDE[usize::from(classify(code))]
         };
-        (index != COMBINING).then(|| PADDED[usize::from(index) % PADDED.len()])
+        (class != COMBINED).then_some(class)
     }
 
-    /// As [`Class::of_wide`], fast for a code point from 0x1000 to 0xffff.
-    #[inline]
-    pub(super) fn of_three_bytes(code: u32) -> Option<Self> {
-        let class = BLOCKS[code as usize / 32 % BLOCKS.len()];
-        if class == MIXED {
-            Self::of_wide(code)
-        } else {
-            Some(class)
-        }
+    /// As [`Class::of_wide`], for a code point below 0x800.
+    #[inline(always)]
+    pub(super) fn of_two_bytes(code: u32) -> Option<Self> {
+        let class = TABLE.classes[code as usize % ALONE];
+        (class != COMBINED).then_some(class)
     }
 
     /// Where a wide character's weight is, after `before`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn cell(self, before: Self) -> usize {
-        // Arithmetic, since which of the two it is cannot be predicted.
-        let same = (((self.0 ^ before.0) >> 24).wrapping_sub(1) as i32 >> 31) as u32;
-        let column = (GOES_ON & same) | (before.0 & 7 & !same);
-        ((self.0 & 0x1f8) | column) as usize
+        ((before.0 & Self::ROW) | (self.0 >> Self::INDEX)) as usize
     }
 
     /// What it is among the last characters, of 7 bits: itself if ASCII.
     pub(super) fn code(self) -> u32 {
-        self.0 >> 10 & 0x7f
+        ((self.0 >> Self::CODE) & 0x7f) as u32
     }
+}
 
-    /// Its bytes, if it is part of a CJK script, else 0.
-    pub(super) fn cjk(self) -> u64 {
-        u64::from(self.0 >> 17 & 3)
+/// The column of the fitted weights for each cell, and the row.
+pub(super) const fn column(cell: usize) -> (usize, usize) {
+    let (before, index) = ((cell / 64) as u8, cell % 64);
+    if index >= WIDE_CLASSES {
+        return (0, 0);
     }
-
-    /// About its bytes, if it is part of a script that is neither Latin nor CJK, else 0.
-    pub(super) fn other(self) -> u64 {
-        u64::from(self.0 >> 19 & 3)
-    }
+    let column = match before & (NARROW_GROUP - 1) {
+        _ if (before as u64) << Class::GROUP == WIDE[index].0 & Class::ROW => 1,
+        SPACE => 0,
+        LETTER => 2,
+        MARK => 3,
+        SCRIPTS.. => 4,
+        _ => 5,
+    };
+    (index, column)
 }
 
 /// Punctuation that code and data are full of, and prose is not.
@@ -239,7 +277,7 @@ const fn first() -> [u8; 128] {
 }
 
 const fn narrow() -> [Class; 128] {
-    let mut narrow = [START; 128];
+    let mut narrow = [Class(0); 128];
     let mut code = 0;
     while code < 128 {
         let group = match code {
@@ -256,42 +294,48 @@ const fn narrow() -> [Class; 128] {
     narrow
 }
 
-const fn padded() -> [Class; 64] {
-    let mut padded = [WIDE[0]; 64];
-    let mut index = 0;
-    while index < WIDE.len() {
-        padded[index] = WIDE[index];
-        index += 1;
-    }
-    padded
-}
-
-const fn low() -> [u8; 0x1000] {
-    let mut low = [0; 0x1000];
-    let mut code = 0x80;
-    while code < low.len() {
-        low[code] = classify(code as u32);
-        code += 1;
-    }
-    low
-}
-
-const fn blocks() -> [Class; 0x1_0000 / 32] {
-    let mut blocks = [MIXED; 0x1_0000 / 32];
+const fn table() -> Table {
+    let mut table = Table {
+        blocks: [0; BEYOND as usize / BLOCK],
+        classes: [COMBINED; ROOM * BLOCK],
+    };
+    let mut used = 0;
     let mut block = 0;
-    while block < blocks.len() {
-        let first = block as u32 * 32;
-        let index = classify(first);
-        let mut code = first + 1;
-        while code < first + 32 && classify(code) == index {
-            code += 1;
+    while block < table.blocks.len() {
+        let mut at = 0;
+        while at < BLOCK {
+            table.classes[used * BLOCK + at] = of(block * BLOCK + at);
+            at += 1;
         }
-        if code == first + 32 && index != COMBINING {
-            blocks[block] = WIDE[index as usize];
+        let mut same = if block < ALONE / BLOCK { used } else { 0 };
+        while !is_same(&table.classes, same, used) {
+            same += 1;
+        }
+        table.blocks[block] = (same * BLOCK) as u16;
+        if same == used {
+            used += 1;
         }
         block += 1;
     }
-    blocks
+    table
+}
+
+const fn of(code: usize) -> Class {
+    if code < 0x80 {
+        return NARROW[code];
+    }
+    match classify(code as u32) {
+        COMBINING => COMBINED,
+        index => WIDE[index as usize],
+    }
+}
+
+const fn is_same(classes: &[Class], one: usize, other: usize) -> bool {
+    let mut at = 0;
+    while at < BLOCK && classes[one * BLOCK + at].0 == classes[other * BLOCK + at].0 {
+        at += 1;
+    }
+    at == BLOCK
 }
 
 /// The index into [`WIDE`] of a code point beyond ASCII.
@@ -340,35 +384,51 @@ const fn matra(code: u32) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCKS, Class, FIRST, MIXED, WIDE, classify};
+    use super::{
+        ALONE, BEYOND, BLOCK, Bytes, COMBINING, Class, FIRST, TABLE, WIDE, classify, column, of,
+    };
 
     #[test]
-    fn a_block_of_one_class_is_what_each_of_its_characters_is() {
-        for code in 0x1000..0x1_0000 {
-            assert_eq!(
-                Class::of_three_bytes(code),
-                Class::of_wide(code),
-                "{code:#x}"
-            );
+    fn the_table_holds_the_class_of_every_character() {
+        for code in 0x80..=u32::from(char::MAX) {
+            let index = classify(code);
+            let class = (index != COMBINING).then(|| WIDE[usize::from(index)]);
+            assert_eq!(Class::of_wide(code), class, "{code:#x}");
+            if (code as usize) < ALONE {
+                assert_eq!(Class::of_two_bytes(code), class, "{code:#x}");
+            }
         }
-        assert!(BLOCKS.iter().filter(|block| **block == MIXED).count() < 200);
-        assert!(!WIDE.contains(&MIXED));
+        for byte in 0..0x80_u8 {
+            assert_eq!(Class::of_ascii(byte), of(byte.into()));
+        }
+        assert_eq!(TABLE.blocks.len() * BLOCK, BEYOND as usize);
     }
 
     #[test]
     fn scripts() {
-        for (text, cjk, other) in [
-            ("漢かカ한", true, false),
-            ("яعאहไ", false, true),
-            ("éệ—。😀", false, false),
-        ] {
+        for (text, cjk, other) in [("漢かカ한", 12, 0), ("яעאहไ", 0, 12), ("éệ—。😀", 0, 0)]
+        {
+            let mut bytes = Bytes::default();
             for c in text.chars() {
-                let class = Class::of_wide(c.into()).expect("no mark");
-                assert_eq!((class.cjk() > 0, class.other() > 0), (cjk, other), "{c}");
+                bytes.add(Class::of_wide(c.into()).expect("no mark"));
             }
+            assert_eq!((bytes.cjk(), bytes.other()), (cjk, other), "{text}");
         }
-        assert_eq!(Class::of_wide(0x301), None);
-        assert_eq!(Class::of_three_bytes(0x11a8), None);
+        assert_eq!(Class::of_two_bytes(0x301), None);
+        assert_eq!(Class::of_wide(0x11a8), None);
+    }
+
+    #[test]
+    fn the_bytes_of_long_texts_stay_apart() {
+        const COUNT: u64 = 9_000_000;
+        let class = |c: char| Class::of_wide(c.into()).expect("no mark");
+        let (han, letter) = (class('漢'), class('я'));
+        let mut bytes = Bytes::default();
+        for _ in 0..COUNT {
+            bytes.add(han);
+            bytes.add(letter);
+        }
+        assert_eq!((bytes.cjk(), bytes.other()), (3 * COUNT, 2 * COUNT));
     }
 
     #[test]
@@ -383,22 +443,22 @@ mod tests {
 
     #[test]
     fn cells() {
-        let han = Class::of_wide('漢'.into()).expect("no mark");
-        let kana = Class::of_wide('か'.into()).expect("no mark");
-        let accented = Class::of_wide('é'.into()).expect("no mark");
-        let row = 8 * usize::from(classify('漢'.into()));
-        for (before, column) in [
-            (Class::of_ascii(b' '), 0),
-            (han, 1),
-            (Class::of_ascii(b'a'), 2),
-            (accented, 2),
-            (Class::of_ascii(b'.'), 3),
-            (kana, 4),
-            (Class::of_ascii(b'7'), 5),
+        let class = |c: char| Class::of_wide(c.into()).expect("no mark");
+        let (han, accented) = (class('漢'), class('é'));
+        for (class, before, expected) in [
+            (han, Class::of_ascii(b' '), 0),
+            (han, han, 1),
+            (han, Class::of_ascii(b'a'), 2),
+            (han, accented, 2),
+            (han, Class::of_ascii(b'.'), 3),
+            (han, class('か'), 4),
+            (han, Class::of_ascii(b'7'), 5),
+            (accented, Class::of_ascii(b'a'), 2),
+            (accented, accented, 1),
         ] {
-            assert_eq!(han.cell(before), row + column);
+            let index = WIDE.iter().position(|wide| *wide == class);
+            let index = index.expect("it is listed");
+            assert_eq!(column(class.cell(before)), (index, expected));
         }
-        assert_eq!(accented.cell(Class::of_ascii(b'a')) % 8, 2);
-        assert_eq!(accented.cell(accented) % 8, 1);
     }
 }

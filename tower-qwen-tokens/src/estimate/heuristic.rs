@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::classes::{COLUMNS, Class, FIRST, START, WIDE_CLASSES};
+use super::classes::{Bytes, CELLS, COLUMNS, Class, FIRST, START, WIDE_CLASSES, column};
 
 const CLASSES: usize = 64 * 64;
 const PAIRS: usize = 128 * 128;
@@ -25,8 +25,8 @@ const PILED: i64 = 230;
 static WEIGHTS: &[u8; CLASSES + WIDE + THREES + TWOS] = include_bytes!("weights.bin");
 /// By the codes of two characters, so that the scan need not look up their classes.
 static BY_PAIR: [u8; PAIRS] = pairs();
-/// As many as a power of two, so that the scan need not check.
-static BY_WIDE: [u8; 64 * COLUMNS] = part(CLASSES);
+/// By the group of the character before and the class.
+static BY_CELL: [u8; CELLS] = cells();
 static BY_THREE: [u8; THREES] = part(CLASSES + WIDE);
 static BY_TWO: [u8; TWOS] = part(CLASSES + WIDE + THREES);
 
@@ -58,7 +58,7 @@ pub trait Estimate: Send + Sync {
 pub struct Heuristic;
 
 /// What one pass over a text finds.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scan {
     weight: i64,
     /// Bytes of CJK scripts.
@@ -67,15 +67,22 @@ pub(super) struct Scan {
     pub(super) other: u64,
 }
 
+/// What the scan has summed up so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    weight: i64,
+    bytes: Bytes,
+}
+
 /// What the weight of the next character depends on.
 #[derive(Debug, Clone, Copy)]
 struct Before {
     class: Class,
+    /// The class of the character before it.
+    earlier: Class,
+    last: u32,
     /// Marks on the last character.
     marks: u32,
-    last: u32,
-    /// The last characters, of 7 bits each: see [`Class::code`].
-    codes: u32,
 }
 
 /// Estimated tokens of a text in the Qwen2 and Qwen3 vocabulary.
@@ -94,54 +101,22 @@ pub fn estimate_text(text: &str) -> u64 {
 }
 
 pub(super) fn scan(text: &str) -> Scan {
-    let mut found = Scan::default();
+    let mut sums = Sums::default();
     let mut before = Before {
         class: START,
-        marks: 0,
+        earlier: Class::of_ascii(0),
         last: u32::from('\n'),
-        codes: u32::from('\n'),
+        marks: 0,
     };
     let mut rest = text.as_bytes();
-    loop {
-        rest = match *rest {
-            [first @ 0xe1..=0xef, second, third, ref rest @ ..] => {
-                let code = bits(first, 4) << 12 | bits(second, 6) << 6 | bits(third, 6);
-                before.wide(code, Class::of_three_bytes(code), &mut found);
-                rest
-            }
-            [byte, ref rest @ ..] if byte.is_ascii() => {
-                found.weight += before.narrow(byte);
-                let (chunks, _) = rest.as_chunks::<CHUNK>();
-                let mut length = 0;
-                for chunk in chunks.iter().take_while(|chunk| chunk.is_ascii()) {
-                    for &byte in chunk {
-                        found.weight += before.narrow(byte);
-                    }
-                    length += CHUNK;
-                }
-                rest.get(length..).unwrap_or_default()
-            }
-            [first @ ..0xe0, second, ref rest @ ..] => {
-                let code = bits(first, 5) << 6 | bits(second, 6);
-                before.wide(code, Class::of_wide(code), &mut found);
-                rest
-            }
-            [first @ ..0xf0, second, third, ref rest @ ..] => {
-                let code = bits(first, 4) << 12 | bits(second, 6) << 6 | bits(third, 6);
-                before.wide(code, Class::of_wide(code), &mut found);
-                rest
-            }
-            [first, second, third, fourth, ref rest @ ..] => {
-                let code = bits(first, 3) << 18
-                    | bits(second, 6) << 12
-                    | bits(third, 6) << 6
-                    | bits(fourth, 6);
-                before.wide(code, Class::of_wide(code), &mut found);
-                rest
-            }
-            // A text ends with a whole character.
-            _ => return found,
-        };
+    while !rest.is_empty() {
+        rest = before.narrow(rest, &mut sums);
+        rest = before.wide(rest, &mut sums);
+    }
+    Scan {
+        weight: sums.weight,
+        cjk: sums.bytes.cjk(),
+        other: sums.bytes.other(),
     }
 }
 
@@ -151,37 +126,75 @@ fn bits(byte: u8, count: u32) -> u32 {
 }
 
 impl Before {
-    /// Takes an ASCII character and gives back its weight.
+    /// Takes the ASCII characters at the start of a text and gives back the rest.
     #[inline(always)]
-    fn narrow(&mut self, byte: u8) -> i64 {
-        let codes = self.codes << 7 | u32::from(byte & 0x7f);
-        *self = Self {
-            class: Class::of_ascii(byte),
-            marks: 0,
-            last: byte.into(),
-            codes,
+    fn narrow<'a>(&mut self, mut text: &'a [u8], sums: &mut Sums) -> &'a [u8] {
+        if !text.first().is_some_and(u8::is_ascii) {
+            return text;
+        }
+        let mut codes = self.earlier.code() << 7 | self.class.code();
+        let mut weight = sums.weight;
+        let mut take = |byte: u8| {
+            codes = codes << 7 | u32::from(byte & 0x7f);
+            weight += i64::from(BY_PAIR[codes as usize % PAIRS]) + signed(BY_THREE[three(codes)]);
         };
-        i64::from(BY_PAIR[codes as usize % PAIRS]) + signed(BY_THREE[three(codes)])
+        while let Some((chunk, rest)) = text.split_first_chunk::<CHUNK>()
+            && chunk.is_ascii()
+        {
+            chunk.iter().copied().for_each(&mut take);
+            text = rest;
+        }
+        while let [byte @ ..0x80, ref rest @ ..] = *text {
+            take(byte);
+            text = rest;
+        }
+        sums.weight = weight;
+        *self = Self {
+            class: Class::of_ascii(codes as u8),
+            earlier: Class::of_ascii((codes >> 7) as u8),
+            last: codes & 0x7f,
+            marks: 0,
+        };
+        text
     }
 
-    /// Takes any other character; without a class it is a mark on the one before.
+    /// Takes the other characters at the start of a text and gives back the rest.
     #[inline(always)]
-    fn wide(&mut self, code: u32, class: Option<Class>, found: &mut Scan) {
-        let Some(class) = class else {
-            self.marks = self.marks.saturating_add(1);
-            found.weight += if self.marks > COMPOSED { PILED } else { 0 };
-            return;
-        };
-        let weight = BY_WIDE[class.cell(self.class) % BY_WIDE.len()];
-        found.weight += 2 * i64::from(weight) + signed(BY_TWO[two(self.last, code)]);
-        found.cjk += class.cjk();
-        found.other += class.other();
-        *self = Self {
-            class,
-            marks: 0,
-            last: code,
-            codes: self.codes << 7 | class.code(),
-        };
+    fn wide<'a>(&mut self, mut text: &'a [u8], sums: &mut Sums) -> &'a [u8] {
+        loop {
+            let (code, class);
+            (code, class, text) = match *text {
+                [first @ 0xc0..0xe0, second, ref rest @ ..] => {
+                    let code = bits(first, 5) << 6 | bits(second, 6);
+                    (code, Class::of_two_bytes(code), rest)
+                }
+                [first @ 0xe0..0xf0, second, third, ref rest @ ..] => {
+                    let code = bits(first, 4) << 12 | bits(second, 6) << 6 | bits(third, 6);
+                    (code, Class::of_wide(code), rest)
+                }
+                [first @ 0xf0..=0xff, second, third, fourth, ref rest @ ..] => {
+                    let low = bits(second, 6) << 12 | bits(third, 6) << 6 | bits(fourth, 6);
+                    let code = bits(first, 3) << 18 | low;
+                    (code, Class::of_wide(code), rest)
+                }
+                // A text ends with a whole character.
+                _ => return text,
+            };
+            let Some(class) = class else {
+                self.marks = self.marks.saturating_add(1);
+                sums.weight += if self.marks > COMPOSED { PILED } else { 0 };
+                continue;
+            };
+            let weight = BY_CELL[class.cell(self.class) % CELLS];
+            sums.weight += 2 * i64::from(weight) + signed(BY_TWO[two(self.last, code)]);
+            sums.bytes.add(class);
+            *self = Self {
+                class,
+                earlier: self.class,
+                last: code,
+                marks: 0,
+            };
+        }
     }
 }
 
@@ -239,6 +252,17 @@ const fn pairs() -> [u8; PAIRS] {
     pairs
 }
 
+const fn cells() -> [u8; CELLS] {
+    let mut cells = [0; CELLS];
+    let mut cell = 0;
+    while cell < CELLS {
+        let (class, column) = column(cell);
+        cells[cell] = WEIGHTS[CLASSES + class * COLUMNS + column];
+        cell += 1;
+    }
+    cells
+}
+
 const fn part<const N: usize>(from: usize) -> [u8; N] {
     let mut part = [0; N];
     let mut at = 0;
@@ -247,4 +271,53 @@ const fn part<const N: usize>(from: usize) -> [u8; N] {
         at += 1;
     }
     part
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{
+        BY_THREE, BY_TWO, CLASSES, COLUMNS, COMPOSED, Class, FIRST, PILED, START, WEIGHTS, column,
+        scan, signed, three, two,
+    };
+
+    /// The weight of a text by its definition, character by character.
+    fn plain(text: &str) -> i64 {
+        let (mut before, mut last, mut codes, mut marks) = (START, 10, 10, 0);
+        let mut weight = 0;
+        for c in text.chars().map(u32::from) {
+            if c < 128 {
+                codes = codes << 7 | c;
+                let pair = usize::from(FIRST[(codes >> 7 & 127) as usize]) * 64
+                    + usize::from(FIRST[c as usize]);
+                weight += i64::from(WEIGHTS[pair]) + signed(BY_THREE[three(codes)]);
+                before = Class::of_ascii(c as u8);
+            } else if let Some(class) = Class::of_wide(c) {
+                codes = codes << 7 | class.code();
+                let (row, column) = column(class.cell(before));
+                weight += 2 * i64::from(WEIGHTS[CLASSES + row * COLUMNS + column])
+                    + signed(BY_TWO[two(last, c)]);
+                before = class;
+            } else {
+                marks += 1;
+                weight += if marks > COMPOSED { PILED } else { 0 };
+                continue;
+            }
+            (last, marks) = (c, 0);
+        }
+        weight
+    }
+
+    proptest! {
+        #[test]
+        fn runs_weigh_what_their_characters_do(text in "([a-zA-Z0-9 .,\n]{0,20}|[éüßạđ]{0,3}|[а-яё]{0,9}|[ا-ي]{0,9}|[अ-ह\u{93e}-\u{94d}]{0,9}|[ก-ฮ\u{e31}-\u{e3a}]{0,9}|[漢字]{0,9}|[かカ한。]{0,9}|[😀🦀]{0,3}|[\u{300}-\u{304}]{0,4}|.{0,3}){0,12}") {
+            prop_assert_eq!(scan(&text).weight, plain(&text));
+        }
+
+        #[test]
+        fn anything_weighs_what_its_characters_do(text in any::<String>()) {
+            prop_assert_eq!(scan(&text).weight, plain(&text));
+        }
+    }
 }
