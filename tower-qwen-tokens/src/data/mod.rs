@@ -57,6 +57,7 @@ mod error;
 mod model_id;
 mod origin;
 mod quota;
+mod quota_list;
 mod region;
 mod rows;
 mod section;
