@@ -78,6 +78,12 @@ impl Account {
         }
     }
 
+    /// Goes on under other limits.
+    pub(crate) fn set_limits(&mut self, config: &Config, now: Duration, rpm: u64, tpm: u64) {
+        self.requests.set_limit(config, now, rpm);
+        self.tokens.set_limit(config, now, tpm);
+    }
+
     /// A call arrives: its id and its fault.
     pub(crate) fn arrive(&mut self, config: &Config) -> (String, Fault) {
         self.stats.seen += 1;

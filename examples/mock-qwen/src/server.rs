@@ -71,6 +71,13 @@ impl MockQwen {
         self.inner.account().stats(&self.inner.config)
     }
 
+    /// Goes on under other limits, as when the provider grants more or less. Statistics and the list of quotas keep to the
+    /// limits that the server began with.
+    pub fn set_limits(&self, rpm: u64, tpm: u64) {
+        let mut account = self.inner.account();
+        account.set_limits(&self.inner.config, self.inner.clock.now(), rpm, tpm);
+    }
+
     /// Starts the statistics anew. The quotas stay, and so do the calls in flight.
     pub fn reset_stats(&self) {
         let mut account = self.inner.account();

@@ -34,6 +34,12 @@ impl Bucket {
 }
 
 impl Counter for Bucket {
+    fn set_limit(&mut self, now: Duration, limit: u64) {
+        self.refill(now);
+        self.limit = i128::from(limit);
+        self.refill(now);
+    }
+
     fn fits(&mut self, now: Duration, cost: u64) -> bool {
         self.refill(now);
         i128::from(cost) * self.window <= self.level

@@ -8,6 +8,9 @@ use crate::config::Enforce;
 
 /// Counts amounts over time against a limit.
 pub(crate) trait Counter: Debug + Send {
+    /// Goes on under another limit. What was counted stays counted.
+    fn set_limit(&mut self, now: Duration, limit: u64);
+
     /// Whether `cost` more stays within the limit now.
     fn fits(&mut self, now: Duration, cost: u64) -> bool;
 

@@ -46,8 +46,8 @@ impl Dimension {
     pub(crate) fn new(config: &Config, limit: u64) -> Self {
         let (enforce, window) = (config.enforce, config.window);
         let slice = config.per_second.then(|| {
-            let part = (limit as f64 * config.slice_burst / 60.0).floor() as u64;
-            Gate::new(enforce, part.max(1), window / 60, Oversize::WhenEmpty)
+            let part = part_of_a_slice(config, limit);
+            Gate::new(enforce, part, window / 60, Oversize::WhenEmpty)
         });
         Self {
             limit,
@@ -55,6 +55,14 @@ impl Dimension {
             slice,
             watch: Sliding::new(limit, window),
             highest: 0,
+        }
+    }
+
+    pub(crate) fn set_limit(&mut self, config: &Config, now: Duration, limit: u64) {
+        self.limit = limit;
+        self.window.set_limit(now, limit);
+        if let Some(slice) = &mut self.slice {
+            slice.set_limit(now, part_of_a_slice(config, limit));
         }
     }
 
@@ -121,4 +129,8 @@ impl Dimension {
     fn look(&mut self, now: Duration) {
         self.highest = self.highest.max(self.watch.used(now));
     }
+}
+
+fn part_of_a_slice(config: &Config, limit: u64) -> u64 {
+    ((limit as f64 * config.slice_burst / 60.0).floor() as u64).max(1)
 }

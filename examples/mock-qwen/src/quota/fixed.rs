@@ -34,6 +34,10 @@ impl Fixed {
 }
 
 impl Counter for Fixed {
+    fn set_limit(&mut self, _: Duration, limit: u64) {
+        self.limit = limit;
+    }
+
     fn fits(&mut self, now: Duration, cost: u64) -> bool {
         self.used(now).saturating_add(cost) <= self.limit
     }

@@ -30,6 +30,11 @@ impl Gate {
         }
     }
 
+    pub(crate) fn set_limit(&mut self, now: Duration, limit: u64) {
+        self.limit = limit;
+        self.counter.set_limit(now, limit);
+    }
+
     pub(crate) fn fits(&mut self, now: Duration, cost: u64) -> bool {
         self.counter.fits(now, self.asked(cost))
     }

@@ -181,3 +181,19 @@ async fn a_call_larger_than_a_slice_goes_when_it_is_empty() {
     let throttled = mock.stats().throttled;
     assert_eq!((throttled.per_second_tokens, throttled.total()), (2, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn limits_change_while_it_runs() {
+    for enforce in [Enforce::Sliding, Enforce::Fixed, Enforce::Bucket] {
+        let mock = three_requests(enforce);
+        assert_eq!(asks(&mock, 2).await, [200, 200]);
+        mock.set_limits(2, 1_000_000);
+        assert_eq!(asks(&mock, 1).await, [429], "{enforce:?}: two are counted");
+        mock.set_limits(5, 1_000_000);
+        let more = asks(&mock, 4).await;
+        let granted = more.iter().filter(|status| **status == 200).count();
+        // A bucket does not give for the past what the higher limit would have given.
+        let expected = if enforce == Enforce::Bucket { 0 } else { 3 };
+        assert_eq!(granted, expected, "{enforce:?}");
+    }
+}
