@@ -37,7 +37,7 @@ fn compatible() -> Vec<String> {
     events
 }
 
-/// The same, but no two events are alike: each has its number.
+/// The same, but each event has its number.
 fn numbered() -> Vec<String> {
     compatible()
         .into_iter()
@@ -65,6 +65,26 @@ fn native() -> Vec<String> {
         .collect()
 }
 
+/// A stream of the responses dialect: events are numbered.
+fn responses() -> Vec<String> {
+    let event = |at: usize| {
+        let piece = PIECES[at % PIECES.len()];
+        format!(
+            "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{at},\
+             \"item_id\":\"msg_5b441aa7-b69b-9dd5-8cc0-ab2b9f8db0bc\",\"output_index\":0,\"content_index\":0,\
+             \"delta\":\"{piece}\",\"logprobs\":[]}}\n\n"
+        )
+    };
+    let usage = "data: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"total_tokens\":39}}}\n\n";
+    (0..EVENTS).map(event).chain([usage.into()]).collect()
+}
+
+/// A compatible stream in which no two events are alike: each has its own id. All of them are read in full.
+fn unlike() -> Vec<String> {
+    let with_id = |(at, event): (usize, String)| event.replace("e30f5ae7", &format!("{at:08x}"));
+    compatible().into_iter().enumerate().map(with_id).collect()
+}
+
 fn scan(dialect: Dialect, chunks: &[impl AsRef<[u8]>]) -> u64 {
     let mut scanner = Scanner::sse(dialect);
     for chunk in chunks {
@@ -81,6 +101,8 @@ fn streams(criterion: &mut Criterion) {
         ("compatible", Dialect::Chat, compatible()),
         ("numbered", Dialect::Chat, numbered()),
         ("native", Dialect::NativeMultimodal, native()),
+        ("responses", Dialect::Responses, responses()),
+        ("unlike", Dialect::Chat, unlike()),
     ] {
         let whole = events.concat();
         // One element is one event, so that the time per element is the time per event.

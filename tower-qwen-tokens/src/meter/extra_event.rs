@@ -90,7 +90,7 @@ impl ExtraEvent {
     }
 
     /// The stream is over, or has failed: what is held goes on, unless it is the whole event but for its end.
-    pub(super) fn finish(&mut self, scanner: &Scanner) {
+    pub(super) fn finish(&mut self, scanner: &mut Scanner) {
         if scanner.is_extra() {
             self.held.clear();
         }

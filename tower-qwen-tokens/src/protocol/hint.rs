@@ -194,7 +194,11 @@ fn resets(headers: &HeaderMap, cause: Cause, now: SystemTime) -> Option<Duration
 }
 
 /// The first value of a header that can be read.
-pub(super) fn first<T>(headers: &HeaderMap, name: &HeaderName, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+pub(super) fn first<T>(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
     headers
         .get_all(name)
         .iter()

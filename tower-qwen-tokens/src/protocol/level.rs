@@ -174,10 +174,7 @@ mod tests {
                 &[
                     ("anthropic-ratelimit-requests-limit", "50"),
                     ("anthropic-ratelimit-requests-remaining", "49"),
-                    (
-                        "anthropic-ratelimit-requests-reset",
-                        "1970-01-01T00:00:02Z",
-                    ),
+                    ("anthropic-ratelimit-requests-reset", "1970-01-01T00:00:02Z"),
                 ],
                 Some((Some(50), 49, seconds(2.0))),
                 None,
@@ -189,7 +186,11 @@ mod tests {
         ] {
             let of = |level: Option<Level>| level.map(|it| (it.limit, it.remaining, it.reset));
             let found = levels(rows);
-            assert_eq!((of(found.requests), of(found.tokens)), (requests, tokens), "{rows:?}");
+            assert_eq!(
+                (of(found.requests), of(found.tokens)),
+                (requests, tokens),
+                "{rows:?}"
+            );
             assert_eq!(found.is_empty(), requests.is_none() && tokens.is_none());
         }
     }

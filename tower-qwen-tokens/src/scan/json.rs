@@ -1,14 +1,12 @@
 use std::sync::Arc;
 
-use memchr::memchr2;
-
 use crate::{Verdict, protocol::usage_body::UsageBody};
 
 use super::{
     capture::Capture,
     delivered::Delivered,
+    hole::{end_of_string, whole_number},
     key::Key,
-    pattern::Like,
     place::{Place, Token, Within},
     sketch::Sketch,
 };
@@ -32,7 +30,7 @@ pub(super) struct Json {
     /// Whether the document has a member that errors have.
     suspicious: bool,
     sketch: Sketch,
-    /// How much of the document has passed. Unit: bytes.
+    /// How much of the document earlier pieces brought. Unit: bytes.
     passed: usize,
     found: Found,
 }
@@ -88,22 +86,25 @@ impl Json {
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let room = MAX_HEAD - self.head.len();
         self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        let before = self.passed;
+        let mut usage = self.capture.outside.map(|_| 0);
         let mut at = 0;
         while at < bytes.len() {
-            let rest = &bytes[at..];
-            self.passed = before.saturating_add(at);
-            let was_open = self.capture.outside.is_some();
-            let taken = self.step(rest);
-            if self.capture.outside.is_some() {
+            at = self.step(bytes, at);
+            match (usage, self.capture.outside) {
                 // What opens it is the last byte that was taken.
-                let from = if was_open { 0 } else { taken - 1 };
-                self.capture.push(&rest[from..taken]);
-                self.close_capture();
+                (None, Some(_)) => usage = Some(at - 1),
+                (Some(from), Some(outside)) if self.place.depth <= outside => {
+                    self.capture.push(&bytes[from..at]);
+                    self.usage_ends(at);
+                    usage = None;
+                }
+                _ => {}
             }
-            at += taken;
         }
-        self.passed = before.saturating_add(bytes.len());
+        if let Some(from) = usage {
+            self.capture.push(&bytes[from..]);
+        }
+        self.passed = self.passed.saturating_add(bytes.len());
     }
 
     /// Forgets a document that is over.
@@ -111,27 +112,36 @@ impl Json {
         self.found.delivered = self.text_so_far();
         self.place = Place::default();
         self.head.clear();
-        self.capture.outside = None;
+        self.capture.give_up();
         self.delivered = Delivered::default();
         self.suspicious = false;
-        self.sketch = Sketch::default();
+        self.sketch.clear();
         self.passed = 0;
     }
 
-    /// A whole document that brings some text and nothing else.
-    pub(super) fn pass_document(&mut self, like: &Like<'_>) {
-        if like.is_plain {
-            self.delivered.add_utf8(like.text);
-        } else {
-            self.place.token = Token::String(Within::Text);
-            let mut rest = like.text;
-            while !rest.is_empty() {
-                rest = &rest[self.step(rest)..];
-            }
-            self.place.token = Token::Between;
+    /// Counts a text of a document that is not read in full.
+    pub(super) fn pass_text(&mut self, text: &[u8], is_plain: bool) {
+        if is_plain {
+            self.delivered.add_utf8(text);
+            return;
         }
+        self.string(Within::Text, text, 0);
+        self.place.token = Token::Between;
+    }
+
+    /// Forgets the texts of a document that is read in full after all.
+    pub(super) fn forget_text(&mut self) {
+        self.delivered = Delivered::default();
+    }
+
+    /// A whole document like the one before, with these texts and this usage, passed by.
+    pub(super) fn pass_document(&mut self, usage: Option<&[u8]>) {
         self.found.delivered = self.text_so_far();
         self.delivered = Delivered::default();
+        // Of usage of the same shape the last one stands, so the others need not be read.
+        if let Some(usage) = usage {
+            self.capture.replace(usage);
+        }
     }
 
     pub(super) fn head(&self) -> &[u8] {
@@ -163,10 +173,11 @@ impl Json {
     /// The memory that its buffers hold.
     #[cfg(test)]
     pub(super) fn retained(&self) -> usize {
-        self.head.capacity() + self.capture.bytes.capacity() + self.model.capacity()
+        self.head.capacity() + self.capture.retained() + self.model.capacity()
     }
 
-    pub(super) fn into_found(self) -> Found {
+    pub(super) fn into_found(mut self) -> Found {
+        self.read_usage();
         self.found
     }
 
@@ -185,41 +196,41 @@ impl Json {
         Verdict::of_event(wrapped.to_string().as_bytes(), event.status)
     }
 
-    /// Takes some bytes from the front of what is not empty, and tells how many.
-    fn step(&mut self, bytes: &[u8]) -> usize {
+    /// Goes on from there, where something stands; tells how far it came.
+    fn step(&mut self, bytes: &[u8], at: usize) -> usize {
         match self.place.token {
-            Token::Between => self.between(bytes),
-            Token::String(within) => self.string(within, bytes),
-            Token::Escape(within) => {
-                self.escape(within, bytes[0]);
-                1
-            }
-            Token::Unicode {
-                within,
-                digits,
-                unit,
-            } => {
-                self.unicode(within, digits, unit, bytes[0]);
-                1
+            Token::Between => self.between(bytes, at),
+            Token::String(within) => self.string(within, bytes, at),
+            Token::Escape(_) | Token::Unicode { .. } => {
+                self.escape(bytes[at]);
+                at + 1
             }
         }
     }
 
-    /// Takes what stands between strings: up to the next one, and one byte at a time where that may open or close a
-    /// capture.
-    fn between(&mut self, bytes: &[u8]) -> usize {
-        for (at, &byte) in bytes.iter().enumerate() {
-            self.sketch.see(byte);
+    /// Goes on up to a string that is cut, or up to what opens or closes a capture.
+    fn between(&mut self, bytes: &[u8], from: usize) -> usize {
+        let mut at = from;
+        while let Some(&byte) = bytes.get(at) {
+            if self.sketch.awaits_choices() {
+                self.sketch
+                    .choices_go_on(byte, self.passed.saturating_add(at));
+            }
             match byte {
                 b'"' => {
-                    self.string_begins(at);
-                    return at + 1;
+                    let within = self.string_begins(at + 1);
+                    at = self.string(within, bytes, at + 1);
+                    if self.place.token != Token::Between {
+                        return at;
+                    }
+                    continue;
                 }
                 b',' => self.place.forget(),
-                b':' => self.place.member = self.place.name.key(),
+                b':' => self.place.member = self.place.name.key,
                 b'{' | b'[' => {
-                    self.opens(byte);
-                    if self.capture.outside.is_some() {
+                    let was_open = self.capture.outside.is_some();
+                    self.opens(byte, at);
+                    if !was_open && self.capture.outside.is_some() {
                         return at + 1;
                     }
                 }
@@ -229,14 +240,24 @@ impl Json {
                         return at + 1;
                     }
                 }
-                b'0'..=b'9' | b'-' => self.suspicious |= self.place.is_failure(),
+                b'0'..=b'9' => {
+                    self.suspicious |= self.place.is_failure();
+                    if let Some(length) = whole_number(bytes, at) {
+                        let start = self.passed.saturating_add(at);
+                        self.sketch.number(start, start.saturating_add(length));
+                        at += length;
+                        continue;
+                    }
+                }
+                b'-' => self.suspicious |= self.place.is_failure(),
                 _ => {}
             }
+            at += 1;
         }
-        bytes.len()
+        at
     }
 
-    fn string_begins(&mut self, at: usize) {
+    fn string_begins(&mut self, at: usize) -> Within {
         self.suspicious |= self.place.is_failure();
         let within = if self.found.model.is_none() && self.place.is_model() {
             self.model.clear();
@@ -245,60 +266,97 @@ impl Json {
             self.place.string_begins(self.text)
         };
         if within == Within::Text {
-            self.sketch.text_begins(self.passed.saturating_add(at + 1));
+            self.sketch.text_begins(self.passed.saturating_add(at));
         }
+        within
+    }
+
+    fn opens(&mut self, byte: u8, at: usize) {
+        let at = self.passed.saturating_add(at);
+        self.suspicious |= self.place.is_failure();
+        if byte == b'{' && self.place.is_usage() && self.capture.outside.is_none() {
+            self.read_usage();
+            self.capture.open(self.place.depth);
+            self.sketch.usage_begins(self.place.depth, at);
+        }
+        if self.place.is_choices() {
+            self.sketch.choices_begin(byte, at);
+        }
+        self.place.open(byte);
+    }
+
+    /// Goes on within a string, at most to its end.
+    fn string(&mut self, within: Within, bytes: &[u8], from: usize) -> usize {
         self.place.token = Token::String(within);
+        let mut at = from;
+        while at < bytes.len() {
+            let Some(length) = end_of_string(&bytes[at..]) else {
+                self.string_goes_on(within, &bytes[at..]);
+                return bytes.len();
+            };
+            let inside = &bytes[at..at + length];
+            at += length + 1;
+            if bytes[at - 1] == b'"' {
+                self.string_ends(within, inside, at - 1);
+                return at;
+            }
+            self.string_goes_on(within, inside);
+            self.place.token = Token::Escape(within);
+            while at < bytes.len() && self.place.token != Token::String(within) {
+                self.escape(bytes[at]);
+                at += 1;
+            }
+        }
+        at
     }
 
-    fn opens(&mut self, byte: u8) {
-        let place = &mut self.place;
-        self.suspicious |= place.is_failure();
-        if byte == b'{' && place.is_usage() && self.capture.outside.is_none() {
-            self.capture.open(place.depth);
-            self.sketch.usage_begins(place.depth);
-        }
-        if place.is_choices() {
-            self.sketch.choices_begin(byte);
-        }
-        place.open(byte);
-    }
-
-    fn string(&mut self, within: Within, bytes: &[u8]) -> usize {
-        let end = end_of_string(bytes);
-        let (inside, taken) = end.map_or((bytes, bytes.len()), |at| (&bytes[..at], at + 1));
+    fn string_goes_on(&mut self, within: Within, inside: &[u8]) {
         match within {
             Within::Name => self.place.name.push(inside),
             Within::Text => self.delivered.add_utf8(inside),
             Within::Model => self.model_goes_on(inside),
             Within::Passed => {}
         }
-        match end.map(|at| bytes[at]) {
-            Some(b'"') => {
-                if within == Within::Text {
-                    self.sketch.text_ends(self.passed.saturating_add(taken - 1));
-                }
-                self.string_ends(within);
-            }
-            Some(_) => self.place.token = Token::Escape(within),
-            None => {}
-        }
-        taken
     }
 
-    fn string_ends(&mut self, within: Within) {
+    fn string_ends(&mut self, within: Within, inside: &[u8], at: usize) {
         self.place.token = Token::Between;
-        if within == Within::Model {
-            let name = std::str::from_utf8(&self.model).ok();
-            let is_whole = |name: &&str| !name.is_empty() && name.len() <= MAX_MODEL;
-            self.found.model = name.filter(is_whole).map(Arc::from);
-        }
-        if self.place.member == Some(Key::Finish) && !self.place.name.is(b"null") {
-            self.found.finished = true;
-            self.suspicious = true;
+        match within {
+            Within::Name => {
+                self.place.name.ends(inside);
+                if self.place.member == Some(Key::Finish) && !self.place.name.is_null {
+                    self.found.finished = true;
+                    self.suspicious = true;
+                }
+            }
+            Within::Text => {
+                self.delivered.add_utf8(inside);
+                self.sketch.text_ends(self.passed.saturating_add(at));
+            }
+            Within::Model => {
+                self.model_goes_on(inside);
+                let name = std::str::from_utf8(&self.model).ok();
+                let is_whole = |name: &&str| !name.is_empty() && name.len() <= MAX_MODEL;
+                self.found.model = name.filter(is_whole).map(Arc::from);
+            }
+            Within::Passed => {}
         }
     }
 
-    fn escape(&mut self, within: Within, byte: u8) {
+    /// Takes a byte behind a backslash.
+    fn escape(&mut self, byte: u8) {
+        match self.place.token {
+            Token::Escape(within) => self.escape_begins(within, byte),
+            Token::Unicode {
+                within,
+                digits,
+                unit,
+            } => self.unicode(within, digits, unit, byte),
+            Token::Between | Token::String(_) => {}
+        }
+    }
+
+    fn escape_begins(&mut self, within: Within, byte: u8) {
         self.place.token = if byte == b'u' {
             Token::Unicode {
                 within,
@@ -342,31 +400,22 @@ impl Json {
         }
     }
 
-    fn close_capture(&mut self) {
-        let place = &self.place;
-        if self
-            .capture
-            .outside
-            .is_none_or(|outside| place.depth > outside)
-        {
-            return;
-        }
-        if let Some(usage) = self.capture.close().and_then(UsageBody::read) {
-            self.found.usage_is_whole |= place.section == Some(Key::Response);
-            match &mut self.found.usage {
-                Some(known) => known.update(&usage),
-                None => self.found.usage = Some(usage),
-            }
-        }
+    fn usage_ends(&mut self, at: usize) {
+        self.capture.outside = None;
+        self.sketch.usage_ends(self.passed.saturating_add(at));
+        let is_read = self.read_usage();
+        self.found.usage_is_whole |= is_read && self.place.section == Some(Key::Response);
     }
-}
 
-/// Where a string ends or holds an escape. Most are short, for which the search by blocks does not pay.
-fn end_of_string(bytes: &[u8]) -> Option<usize> {
-    const SHORT: usize = 16;
-    let is_end = |&byte: &u8| matches!(byte, b'"' | b'\\');
-    let (near, far) = bytes.split_at(bytes.len().min(SHORT));
-    near.iter()
-        .position(is_end)
-        .or_else(|| memchr2(b'"', b'\\', far).map(|at| at + near.len()))
+    /// Reads the usage object that was copied last, if it has not been; tells whether.
+    fn read_usage(&mut self) -> bool {
+        let Some(usage) = self.capture.take().and_then(UsageBody::read) else {
+            return false;
+        };
+        match &mut self.found.usage {
+            Some(known) => known.update(&usage),
+            None => self.found.usage = Some(usage),
+        }
+        true
+    }
 }

@@ -1,8 +1,8 @@
 //! Finds usage and errors in an answer while it passes by.
 //!
 //! A [`Scanner`] is fed the bytes of a body in whatever pieces they come and looks at each byte once. Its memory is
-//! bounded whatever the body holds (the first 8 KiB of an event, a usage object of at most 16 KiB and the last event of at most 2 KiB), and its findings do not
-//! depend on where the pieces are cut. It never fails: what it does not understand, it passes over.
+//! bounded whatever the body holds (the first 8 KiB of an event, a usage object of at most 16 KiB and two events of at
+//! most 2 KiB), and its findings do not depend on where the pieces are cut. It never fails: what it does not understand, it passes over.
 //!
 //! ```
 //! use tower_qwen_tokens::{Dialect, scan::Scanner};
@@ -18,8 +18,10 @@
 
 mod capture;
 mod delivered;
+mod hole;
 mod json;
 mod key;
+mod likeness;
 mod pattern;
 mod place;
 mod scanner;

@@ -43,9 +43,13 @@ pub(super) enum Within {
 
 #[derive(Default)]
 pub(super) struct Name {
+    /// What earlier pieces brought of it.
     bytes: [u8; key::MAX],
-    /// How long the string is; beyond the array only this is known.
+    /// How long that is; beyond the array only this is known.
     len: usize,
+    /// The member that it names, once it is whole.
+    pub(super) key: Option<Key>,
+    pub(super) is_null: bool,
 }
 
 impl Place {
@@ -118,6 +122,7 @@ impl Place {
 }
 
 impl Name {
+    /// It goes on with this, and then with more.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let from = self.len.min(key::MAX);
         let kept = bytes.len().min(key::MAX - from);
@@ -130,11 +135,15 @@ impl Name {
         self.len = usize::MAX;
     }
 
-    pub(super) fn is(&self, name: &[u8]) -> bool {
-        self.bytes.get(..self.len) == Some(name)
-    }
-
-    pub(super) fn key(&self) -> Option<Key> {
-        self.bytes.get(..self.len).and_then(Key::of)
+    /// It ends with this.
+    pub(super) fn ends(&mut self, bytes: &[u8]) {
+        let name = if self.len == 0 {
+            bytes
+        } else {
+            self.push(bytes);
+            self.bytes.get(..self.len).unwrap_or_default()
+        };
+        self.key = Key::of(name);
+        self.is_null = name == b"null";
     }
 }

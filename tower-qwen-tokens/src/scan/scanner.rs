@@ -43,15 +43,15 @@ pub enum Unreadable {
 }
 
 enum Kind {
-    Json(Json),
-    Sse(Sse),
+    Json(Box<Json>),
+    Sse(Box<Sse>),
 }
 
 impl Scanner {
     /// For a body that is one JSON document.
     #[must_use]
     pub fn json() -> Self {
-        Self(Kind::Json(Json::new(Text::Parts)))
+        Self(Kind::Json(Box::new(Json::new(Text::Parts))))
     }
 
     /// For a stream of server-sent events in this dialect.
@@ -62,7 +62,7 @@ impl Scanner {
             dialect if dialect.is_native() => Text::Repeated,
             _ => Text::Parts,
         };
-        Self(Kind::Sse(Sse::new(text)))
+        Self(Kind::Sse(Box::new(Sse::new(text))))
     }
 
     /// For an answer with these headers.
@@ -116,13 +116,24 @@ impl Scanner {
     }
 
     /// Whether the event that has begun states usage and has no answers, if it ends here.
-    pub(crate) fn is_extra(&self) -> bool {
-        matches!(&self.0, Kind::Sse(sse) if sse.is_extra())
+    pub(crate) fn is_extra(&mut self) -> bool {
+        match &mut self.0 {
+            Kind::Json(_) => false,
+            Kind::Sse(sse) => sse.is_extra(),
+        }
     }
 
     /// Whether the event that has begun may become one that states usage and has no answers.
     pub(crate) fn may_be_extra(&self) -> bool {
         matches!(&self.0, Kind::Sse(sse) if sse.may_be_extra())
+    }
+
+    /// Has the next event read in full.
+    #[cfg(test)]
+    pub(super) fn forget_pattern(&mut self) {
+        if let Kind::Sse(sse) = &mut self.0 {
+            sse.forget_pattern();
+        }
     }
 
     /// Whether it reads a stream of events.
@@ -203,7 +214,7 @@ mod tests {
     };
 
     /// Twice what is kept, since a growing buffer may double.
-    const BOUND: usize = 2 * (MAX_HEAD + MAX_USAGE + MAX_MODEL + MAX_PATTERN);
+    const BOUND: usize = 2 * (MAX_HEAD + MAX_USAGE + MAX_MODEL + 2 * MAX_PATTERN);
 
     fn retained(scanner: &Scanner) -> usize {
         match &scanner.0 {

@@ -1,14 +1,27 @@
 use std::ops::Range;
 
+use super::hole::{Holes, Kind};
+
 /// The outline of one document, as far as it decides whether the event is the extra one and whether others are like it.
 #[derive(Default)]
 pub(super) struct Sketch {
     choices: Choices,
     /// Whether it has a usage object of its own.
     has_usage: bool,
-    /// Whether it has one anywhere.
-    has_any_usage: bool,
-    text: Piece,
+    outline: Outline,
+    open: Open,
+    /// Whether it is of a shape with which none is compared.
+    is_odd: bool,
+}
+
+/// Where things stand in a document, or in an event. Unit: bytes from the beginning.
+#[derive(Default, Clone)]
+pub(super) struct Outline {
+    pub(super) holes: Holes,
+    /// The usage object.
+    pub(super) usage: Option<Range<usize>>,
+    /// What rules out that the event is the extra one.
+    pub(super) filled: Option<usize>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -22,52 +35,82 @@ enum Choices {
     Filled,
 }
 
-/// Text of the model within the document. Unit: bytes.
-#[derive(Default, Clone, Copy)]
-enum Piece {
+/// What has begun.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Open {
     #[default]
-    None,
-    Open(usize),
-    One(usize, usize),
-    Several,
+    Nothing,
+    Text(usize),
+    Usage(usize),
 }
 
 impl Sketch {
-    /// Looks at a byte between strings.
-    pub(super) fn see(&mut self, byte: u8) {
-        if self.choices == Choices::Opened && !byte.is_ascii_whitespace() {
-            self.choices = if byte == b']' {
-                Choices::Empty
-            } else {
-                Choices::Filled
-            };
+    pub(super) fn clear(&mut self) {
+        self.choices = Choices::Unseen;
+        self.has_usage = false;
+        self.outline.holes.clear();
+        self.outline.usage = None;
+        self.outline.filled = None;
+        self.open = Open::Nothing;
+        self.is_odd = false;
+    }
+
+    /// Whether the next byte that is no space tells whether there are answers.
+    pub(super) fn awaits_choices(&self) -> bool {
+        self.choices == Choices::Opened
+    }
+
+    pub(super) fn choices_go_on(&mut self, byte: u8, at: usize) {
+        if byte == b']' {
+            self.choices = Choices::Empty;
+        } else if !byte.is_ascii_whitespace() {
+            self.fill(at);
         }
     }
 
-    pub(super) fn choices_begin(&mut self, byte: u8) {
-        self.choices = if byte == b'[' && self.choices == Choices::Unseen {
-            Choices::Opened
+    pub(super) fn choices_begin(&mut self, byte: u8, at: usize) {
+        if byte == b'[' && self.choices == Choices::Unseen {
+            self.choices = Choices::Opened;
         } else {
-            Choices::Filled
-        };
+            self.fill(at);
+        }
     }
 
-    pub(super) fn usage_begins(&mut self, depth: u32) {
+    fn fill(&mut self, at: usize) {
+        self.choices = Choices::Filled;
+        self.outline.filled.get_or_insert(at);
+    }
+
+    pub(super) fn usage_begins(&mut self, depth: u32, at: usize) {
         self.has_usage |= depth == 1;
-        self.has_any_usage = true;
+        self.is_odd |= self.outline.usage.is_some();
+        self.open = Open::Usage(at);
+    }
+
+    pub(super) fn usage_ends(&mut self, at: usize) {
+        if let Open::Usage(from) = std::mem::take(&mut self.open) {
+            self.outline.usage = Some(from..at);
+        }
     }
 
     pub(super) fn text_begins(&mut self, at: usize) {
-        self.text = match self.text {
-            Piece::None => Piece::Open(at),
-            _ => Piece::Several,
-        };
+        if self.open == Open::Nothing {
+            self.open = Open::Text(at);
+        } else {
+            // With another text, usage may be no JSON any more.
+            self.is_odd = true;
+        }
     }
 
     pub(super) fn text_ends(&mut self, at: usize) {
-        if let Piece::Open(from) = self.text {
-            self.text = Piece::One(from, at);
+        if let Open::Text(start) = self.open {
+            self.open = Open::Nothing;
+            self.outline.holes.push(start, at, Kind::Text);
         }
+    }
+
+    pub(super) fn number(&mut self, start: usize, end: usize) {
+        self.outline.holes.push(start, end, Kind::Number);
     }
 
     /// Whether it states usage and no answers, by what has passed of it.
@@ -80,11 +123,10 @@ impl Sketch {
         self.choices != Choices::Filled
     }
 
-    /// Where its one piece of text stands; `None` where it brings none, several or usage.
-    pub(super) fn only_text(&self) -> Option<Range<usize>> {
-        match self.text {
-            Piece::One(from, to) if !self.has_any_usage => Some(from..to),
-            _ => None,
-        }
+    /// Where things stand in it, if others may be like it: it brings text, and nothing that has to be read in full.
+    pub(super) fn outline(&self) -> Option<&Outline> {
+        let holes = self.outline.holes.get()?;
+        let has_text = holes.iter().any(|hole| hole.kind == Kind::Text);
+        (has_text && !self.is_odd && !self.is_extra()).then_some(&self.outline)
     }
 }

@@ -4,7 +4,8 @@ use crate::Verdict;
 
 use super::{
     json::{Event, Json, Text},
-    pattern::Pattern,
+    likeness::Likeness,
+    pattern::Compared,
 };
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -23,12 +24,12 @@ pub(super) struct Sse {
     /// How much of a byte order mark has passed; `None` once something else has.
     mark: Option<usize>,
     event: Event,
-    has_data: bool,
-    /// Whether anything of the event has passed.
-    begun: bool,
+    data: Data,
+    /// How much of the present event has been read in full. Unit: bytes.
+    length: usize,
     /// How the event ended that just did.
     ended: Option<Ended>,
-    pattern: Pattern,
+    likeness: Likeness,
     verdict: Option<Verdict>,
     done: bool,
 }
@@ -70,6 +71,16 @@ enum Field {
     Other,
 }
 
+/// The data of an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Data {
+    #[default]
+    None,
+    /// One line, the value of which begins there in the event. Unit: bytes.
+    Line(usize),
+    Lines,
+}
+
 /// A few bytes; what is longer counts as unknown.
 #[derive(Default)]
 struct Short {
@@ -86,10 +97,10 @@ impl Sse {
             after_carriage_return: false,
             mark: Some(0),
             event: Event::default(),
-            has_data: false,
-            begun: false,
+            data: Data::None,
+            length: 0,
             ended: None,
-            pattern: Pattern::default(),
+            likeness: Likeness::default(),
             verdict: None,
             done: false,
         }
@@ -111,47 +122,48 @@ impl Sse {
         if bytes.is_empty() {
             return (0, Passed::Part);
         }
-        let is_whole = !self.begun;
-        if is_whole {
-            if self.after_carriage_return && bytes[0] == b'\n' {
+        if self.length == 0 {
+            if self.after_carriage_return && self.likeness.seen().is_empty() && bytes[0] == b'\n' {
                 self.after_carriage_return = false;
                 return (1, Passed::Between);
             }
-            if let Some(like) = self.pattern.find(bytes) {
-                self.after_carriage_return = false;
-                self.json.pass_document(&like);
-                return (like.length, Passed::Event(Ended::Other));
-            }
-        }
-        let mut at = 0;
-        while at < bytes.len() {
-            at += self.step(&bytes[at..], at);
-            if let Some(ended) = self.ended.take() {
-                if self.after_carriage_return && bytes.get(at) == Some(&b'\n') {
+            match self.likeness.compare(bytes, &mut self.json) {
+                Compared::Whole(taken) => {
                     self.after_carriage_return = false;
-                    at += 1;
+                    return (taken, Passed::Event(Ended::Other));
                 }
-                if is_whole {
-                    self.pattern.keep(&bytes[..at]);
+                Compared::Part => return (bytes.len(), Passed::Part),
+                Compared::Unlike => {
+                    if let Some(ended) = self.read_seen() {
+                        return (0, Passed::Event(ended));
+                    }
                 }
-                return (at, Passed::Event(ended));
             }
         }
-        (at, Passed::Part)
+        self.read(bytes)
     }
 
     /// Whether the event that has begun is the extra one if it ends here.
-    pub(super) fn is_extra(&self) -> bool {
+    pub(super) fn is_extra(&mut self) -> bool {
+        self.read_seen();
+        self.is_extra_so_far()
+    }
+
+    fn is_extra_so_far(&self) -> bool {
         self.json.sketch().is_extra() && self.json.is_sound() && !self.event.is_error
     }
 
     /// Whether the event that has begun may become the extra one.
     pub(super) fn may_be_extra(&self) -> bool {
+        if self.length == 0 && !self.likeness.seen().is_empty() {
+            return self.likeness.may_be_extra();
+        }
         self.json.sketch().may_be_extra() && !self.json.is_suspicious() && !self.event.is_error
     }
 
     /// Ends the stream; an event that no blank line has closed counts as well.
     pub(super) fn finish(mut self) -> (Json, Option<Verdict>, bool) {
+        self.read_seen();
         if self.line != Line::Field || !self.short.is_empty() {
             self.end_line();
         }
@@ -163,10 +175,49 @@ impl Sse {
         &self.json
     }
 
+    /// Has the next event read in full.
+    #[cfg(test)]
+    pub(super) fn forget_pattern(&mut self) {
+        self.likeness.forget();
+    }
+
     /// The memory that its buffers hold.
     #[cfg(test)]
     pub(super) fn retained(&self) -> usize {
-        self.json.retained() + self.pattern.retained()
+        self.json.retained() + self.likeness.retained()
+    }
+
+    /// Reads on in full.
+    fn read(&mut self, bytes: &[u8]) -> (usize, Passed) {
+        let mut at = 0;
+        while at < bytes.len() {
+            at += self.step(&bytes[at..]);
+            if let Some(ended) = self.ended.take() {
+                if self.after_carriage_return && bytes.get(at) == Some(&b'\n') {
+                    self.after_carriage_return = false;
+                    at += 1;
+                }
+                self.likeness.ends(&bytes[..at]);
+                self.length = 0;
+                return (at, Passed::Event(ended));
+            }
+        }
+        self.likeness.see(bytes);
+        (at, Passed::Part)
+    }
+
+    /// Reads in full what has only been compared of the present event; tells how it ended, if it did.
+    fn read_seen(&mut self) -> Option<Ended> {
+        if self.length > 0 || self.likeness.seen().is_empty() {
+            return None;
+        }
+        self.json.forget_text();
+        let seen = self.likeness.take_seen();
+        let (_, passed) = self.read(&seen);
+        match passed {
+            Passed::Event(ended) => Some(ended),
+            Passed::Between | Passed::Part => None,
+        }
     }
 
     /// How many bytes at the front belong to a byte order mark.
@@ -185,20 +236,23 @@ impl Sse {
         same
     }
 
-    /// Takes some bytes from the front of what is not empty, which stand so far from where the reading began.
-    fn step(&mut self, bytes: &[u8], at: usize) -> usize {
-        self.begun = true;
-        if std::mem::take(&mut self.after_carriage_return) && bytes[0] == b'\n' {
-            return 1;
-        }
-        match self.line {
-            Line::Field => self.field(bytes[0]),
-            Line::Colon(field) => {
-                self.line = Line::Value(field);
-                usize::from(bytes[0] == b' ')
+    /// Takes some bytes from the front of what is not empty.
+    fn step(&mut self, bytes: &[u8]) -> usize {
+        let taken = if std::mem::take(&mut self.after_carriage_return) && bytes[0] == b'\n' {
+            1
+        } else {
+            match self.line {
+                Line::Field => self.field(bytes[0]),
+                Line::Colon(field) => {
+                    let space = usize::from(bytes[0] == b' ');
+                    self.value_begins(field, space);
+                    space
+                }
+                Line::Value(field) => self.value(field, bytes),
             }
-            Line::Value(field) => self.value(field, bytes, at),
-        }
+        };
+        self.length = self.length.saturating_add(taken);
+        taken
     }
 
     fn field(&mut self, byte: u8) -> usize {
@@ -220,20 +274,28 @@ impl Sse {
             _ => Field::Other,
         };
         self.short.len = 0;
-        if field == Field::Data && std::mem::replace(&mut self.has_data, true) {
+        if field == Field::Data && self.data != Data::None {
             self.json.push(b"\n");
         }
         field
     }
 
-    fn value(&mut self, field: Field, bytes: &[u8], at: usize) -> usize {
+    /// The value of a line begins behind so much space.
+    fn value_begins(&mut self, field: Field, space: usize) {
+        self.line = Line::Value(field);
+        if field == Field::Data {
+            self.data = match self.data {
+                Data::None => Data::Line(self.length.saturating_add(space)),
+                Data::Line(_) | Data::Lines => Data::Lines,
+            };
+        }
+    }
+
+    fn value(&mut self, field: Field, bytes: &[u8]) -> usize {
         let end = memchr2(b'\n', b'\r', bytes);
         let value = &bytes[..end.unwrap_or(bytes.len())];
         match field {
-            Field::Data => {
-                self.pattern.data_begins(at);
-                self.json.push(value);
-            }
+            Field::Data => self.json.push(value),
             Field::Event | Field::Comment => self.short.push(value),
             Field::Other => {}
         }
@@ -273,18 +335,21 @@ impl Sse {
     }
 
     fn end_event(&mut self) {
-        let is_alike = self.has_data && self.event == Event::default() && self.json.is_sound();
-        let text = self.json.sketch().only_text().filter(|_| is_alike);
-        self.pattern.document_ends(text);
-        self.ended = Some(if self.is_extra() {
+        if let Data::Line(at) = self.data
+            && !self.event.is_error
+            && self.json.is_sound()
+            && let Some(outline) = self.json.sketch().outline()
+        {
+            self.likeness.is_read(at, outline);
+        }
+        self.ended = Some(if self.is_extra_so_far() {
             Ended::Extra
         } else {
             Ended::Other
         });
-        self.begun = false;
         self.done |= self.json.head().trim_ascii() == DONE;
         let event = std::mem::take(&mut self.event);
-        if std::mem::take(&mut self.has_data) || event.is_error {
+        if std::mem::take(&mut self.data) != Data::None || event.is_error {
             if self.verdict.is_none() {
                 self.verdict = self.json.judge(event);
             }

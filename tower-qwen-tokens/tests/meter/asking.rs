@@ -344,6 +344,19 @@ async fn no_exact_size_is_promised_until_the_event_is_out() {
 }
 
 /// Is this event one that the Meter's asking brings? By a full parser.
+#[tokio::test]
+async fn events_that_are_alike_and_cut_flow_and_the_extra_one_does_not() {
+    let body = [CONTENT, CONTENT, CONTENT, EXTRA, CONTENT, DONE].concat();
+    let without = [CONTENT, CONTENT, CONTENT, CONTENT, DONE].concat();
+    for at in 0..=body.len() {
+        let (left, right) = body.split_at(at);
+        let steps = [left, right].map(|piece| Step::Data(Bytes::copy_from_slice(piece.as_bytes())));
+        assert_eq!(sorted(steps).await, without, "cut at {at}");
+    }
+    let bytes = body.bytes().map(|byte| Step::Data(vec![byte].into()));
+    assert_eq!(sorted(bytes).await, without);
+}
+
 fn is_extra(event: &str) -> bool {
     let data: Vec<&str> = event
         .split(['\n', '\r'])

@@ -1,0 +1,269 @@
+use proptest::{prelude::*, sample::Index};
+
+use crate::{
+    Dialect,
+    scan::{Passed, Scanned, Scanner, json::Text},
+};
+
+use super::*;
+
+const DIALECTS: [Dialect; 4] = [
+    Dialect::Chat,
+    Dialect::NativeText,
+    Dialect::Responses,
+    Dialect::Anthropic,
+];
+
+/// Events in which `T` stands for a text, `N` for a number.
+const SHAPES: &[&str] = &[
+    "data: {\"choices\":[{\"delta\":{\"content\":\"T\"},\"index\":0}],\"usage\":null,\"created\":N,\"id\":\"a\"}\n\n",
+    "data: {\"created\":N,\"choices\":[{\"delta\":{\"content\":\"T\"}}],\"usage\":{\"prompt_tokens\":N,\"completion_tokens\":N}}\n\n",
+    "data: {\"created\":N,\"choices\":[],\"usage\":{\"prompt_tokens\":N,\"completion_tokens\":N}}\n\n",
+    "data: {\"text\":\"T\",\"choices\":[],\"usage\":{\"total_tokens\":N}}\n\n",
+    "id:N\nevent:result\n:HTTP_STATUS/200\ndata:{\"output\":{\"choices\":[{\"message\":{\"content\":\"T\",\"reasoning_content\":\"T\"},\"finish_reason\":\"null\"}]},\"usage\":{\"total_tokens\":N,\"input_tokens\":16,\"models\":[{\"input_tokens\":N},{\"input_tokens\":N}]}}\n\n",
+    "id: N\ndata: {\"output\":{\"text\":\"T\",\"finish_reason\":\"stop\"},\"usage\":{\"input_tokens\":N,\"output_tokens\":N}}\r\n\r\n",
+    "event: response.output_text.delta\ndata: {\"type\":\"x\",\"sequence_number\":N,\"delta\":\"T\"}\n\n",
+    "data: {\"response\":{\"usage\":{\"input_tokens\":N,\"output_tokens\":7}},\"delta\":\"T\",\"text\":\"T\"}\n\n",
+    "data: {\"usage\":{\"content\":\"T\",\"total_tokens\":N}}\n\n",
+    "data: {\"usage\":{\"content\":\"T\",\"total_tokens\":N},\"text\":\"T\"}\n\n",
+    "data: {\"usage\":{\"total_tokens\":N},\"message\":{\"usage\":{\"output_tokens\":N}},\"text\":\"T\"}\n\n",
+    "data: {\"text\":\"T\",\"choices\":[1],\"n\":N,\"usage\":{\"total_tokens\":N}}\n\n",
+    "data: {\"text\":\"T\"}{\"choices\":[],\"usage\":{\"total_tokens\":N}}\n\n",
+    "data: {\"text\":\"T\",\ndata: \"n\":N}\n\n",
+    "data: {\"n\":N,\ndata: \"text\":\"T\"}\n\n",
+    "data: {\"code\":N,\"text\":\"T\"}\n\n",
+    "event: error\ndata: {\"text\":\"T\"}\n\n",
+    "data: [DONE]\n\n",
+    "data: {\"text\":\"T\",\"x\":[N, N,N]}\r\r",
+];
+
+const TEXTS: &[&str] = &[
+    "",
+    " The",
+    "你好，世界",
+    ".\\n",
+    "\\\"",
+    "\\u4f60\\ud83d\\ude42",
+    "\\q",
+    "a text that is longer than the others are, by far",
+    "\\u12",
+    "\\",
+    "x\ny",
+];
+
+const NUMBERS: &[&str] = &[
+    "0",
+    "1",
+    "17",
+    "1728455191",
+    "9999999999999999999",
+    "18446744073709551616",
+    "007",
+    "-1",
+    "1.5",
+    "1e999",
+    "null",
+    "",
+];
+
+const EDITS: &[u8] = b"\"\\{}[]:,\n\r 0x";
+
+fn event() -> impl Strategy<Value = (Index, Vec<Index>, Vec<Index>)> {
+    // Most texts and numbers are ordinary ones, so that most events are alike.
+    (
+        any::<Index>(),
+        prop::collection::vec(any::<Index>(), 2),
+        prop::collection::vec(any::<Index>(), 4),
+    )
+}
+
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let shapes = prop::collection::vec(prop::sample::select(SHAPES), 1..3);
+    let events = prop::collection::vec(event(), 2..10);
+    let edits = prop::collection::vec((any::<Index>(), prop::sample::select(EDITS), 0..3), 0..3);
+    let ordinary = any::<bool>();
+    (shapes, events, edits, ordinary).prop_map(|(shapes, events, edits, ordinary)| {
+        let (texts, numbers) = if ordinary {
+            (&TEXTS[..8], &NUMBERS[..6])
+        } else {
+            (TEXTS, NUMBERS)
+        };
+        let mut stream = Vec::new();
+        for (shape, some_texts, some_numbers) in events {
+            let mut event = (*shape.get(&shapes)).to_owned();
+            for text in some_texts {
+                event = event.replacen('T', texts[text.index(texts.len())], 1);
+            }
+            for number in some_numbers {
+                event = event.replacen('N', numbers[number.index(numbers.len())], 1);
+            }
+            stream.extend(event.bytes());
+        }
+        for (at, byte, edit) in edits {
+            let at = at.index(stream.len());
+            match edit {
+                0 => stream[at] = byte,
+                1 => stream.insert(at, byte),
+                _ => drop(stream.remove(at)),
+            }
+        }
+        stream
+    })
+}
+
+fn pieces<'a>(stream: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
+    let mut borders: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+    borders.extend([0, stream.len()]);
+    borders.sort_unstable();
+    borders
+        .windows(2)
+        .map(|pair| &stream[pair[0]..pair[1]])
+        .collect()
+}
+
+/// How the events ended and what may still become of the present one at each cut, with what was found.
+fn scan(dialect: Dialect, pieces: &[&[u8]], in_full: bool) -> (Vec<Passed>, Vec<bool>, Scanned) {
+    let mut scanner = Scanner::sse(dialect);
+    let (mut events, mut at_cuts) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let mut rest = *piece;
+        while !rest.is_empty() {
+            let (taken, passed) = scanner.push_event(rest);
+            rest = &rest[taken..];
+            if matches!(passed, Passed::Event(_)) {
+                events.push(passed);
+            }
+            if in_full {
+                scanner.forget_pattern();
+            }
+        }
+        at_cuts.push(scanner.may_be_extra());
+    }
+    let is_extra = scanner.is_extra();
+    at_cuts.push(is_extra);
+    (events, at_cuts, scanner.finish())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// Events that are compared with a pattern are what they are when they are read in full.
+    #[test]
+    fn what_is_compared_is_as_if_read(
+        stream in stream(),
+        dialect in prop::sample::select(&DIALECTS[..]),
+        cuts in prop::collection::vec(any::<Index>(), 0..12),
+    ) {
+        let pieces = pieces(&stream, &cuts);
+        let compared = scan(dialect, &pieces, false);
+        prop_assert_eq!(&compared, &scan(dialect, &pieces, true));
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        prop_assert_eq!(compared.2, scan(dialect, &bytes, false).2);
+    }
+}
+
+#[test]
+fn every_cut_of_every_shape_gives_the_same() {
+    for shape in SHAPES {
+        for dialect in DIALECTS {
+            let event = |number: &str, text: &str| shape.replace('N', number).replace('T', text);
+            let stream = [event("1", "a"), event("17", "bc\\n"), event("0", "你")].concat();
+            for at in 0..=stream.len() {
+                let (left, right) = stream.as_bytes().split_at(at);
+                let compared = scan(dialect, &[left, right], false);
+                assert_eq!(
+                    compared,
+                    scan(dialect, &[left, right], true),
+                    "{shape} cut at {at}"
+                );
+            }
+        }
+    }
+}
+
+/// How an event compares with another one that was read in full.
+fn compare(read: &str, event: &str) -> Compared {
+    let mut json = Json::new(Text::Parts);
+    let mut likeness = Likeness::default();
+    let data = read.find('{').expect("data");
+    json.push(read[data..].trim_end().as_bytes());
+    if let Some(outline) = json.sketch().outline() {
+        likeness.is_read(data, outline);
+    }
+    json.end_document();
+    likeness.ends(read.as_bytes());
+    likeness.compare(event.as_bytes(), &mut json)
+}
+
+#[test]
+fn every_filling_of_every_shape_gives_the_same() {
+    let fillings = TEXTS.iter().map(|text| ("9", *text));
+    let fillings = fillings.chain(NUMBERS.iter().map(|number| (*number, "x")));
+    for (number, text) in fillings {
+        for shape in SHAPES {
+            let event = |number: &str, text: &str| shape.replace('N', number).replace('T', text);
+            // The usage of the second one is not read unless the third one is unlike.
+            let stream = [event("7", "a"), event("8", "b"), event(number, text)].concat();
+            let pieces = [stream.as_bytes()];
+            for dialect in DIALECTS {
+                let compared = scan(dialect, &pieces, false);
+                assert_eq!(compared, scan(dialect, &pieces, true), "{stream}");
+            }
+        }
+    }
+}
+
+#[test]
+fn events_are_compared_where_they_may_be() {
+    let event = |number: &str, text: &str| {
+        format!("id:{number}\ndata: {{\"n\":{number},\"text\":\"{text}\",\"a\":\"b\"}}\n\n")
+    };
+    let read = event("9", "text");
+    for (number, text) in [("9", "text"), ("10", ""), ("0", "\\u4f60\\\""), ("1", "你")] {
+        let event = event(number, text);
+        assert_eq!(compare(&read, &event), Compared::Whole(event.len()));
+        assert_eq!(
+            compare(&read, &format!("{event}x")),
+            Compared::Whole(event.len())
+        );
+        let half = &event[..event.len() / 2];
+        assert_eq!(compare(&read, half), Compared::Part, "{half}");
+    }
+    for (number, text) in [
+        ("07", "x"),
+        ("-1", "x"),
+        ("1.5", "x"),
+        ("", "x"),
+        ("1", "x\n"),
+    ] {
+        assert_eq!(compare(&read, &event(number, text)), Compared::Unlike);
+    }
+    assert_eq!(
+        compare(&read, &read.replace("\"b\"", "\"c\"")),
+        Compared::Unlike
+    );
+}
+
+#[test]
+fn nothing_is_compared_with_what_must_be_read() {
+    for read in [
+        "data: {\"n\":1}\n\n",
+        "data: {\"choices\":[],\"usage\":{},\"text\":\"\"}\n\n",
+        "data: {\"usage\":{\"text\":\"\"}}\n\n",
+        "data: {\"usage\":{},\"usage\":{},\"text\":\"\"}\n\n",
+        "data: {\"text\":\"\"}\r",
+        "data: {\"n\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],\"text\":\"\"}\n\n",
+        &format!("data: {{\"text\":\"{}\"}}\n\n", "x".repeat(2_048)),
+    ] {
+        assert_eq!(compare(read, read), Compared::Unlike, "{read}");
+    }
+}
+
+#[test]
+fn the_first_text_counts_as_it_comes() {
+    let mut scanner = Scanner::sse(Dialect::Chat);
+    scanner.push(b"data: {\"text\":\"\"}\n\n");
+    assert!(!scanner.has_streamed());
+    scanner.push(b"data: {\"text\":\"a");
+    assert!(scanner.has_streamed());
+}
