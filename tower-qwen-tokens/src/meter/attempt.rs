@@ -12,12 +12,13 @@ use crate::{
     scan::{Scanned, Scanner, Unreadable},
 };
 
-use super::{ask::ask, extra_event::ExtraEvent, service::Settings};
+use super::{ask::ask, counter::Counter, extra_event::ExtraEvent, service::Settings};
 
 /// One attempt at a model call, from its send to the end of its answer. Reports exactly once, when dropped at the latest.
 pub(super) struct Attempt {
     ledger: Ledger,
     sink: Option<UsageSink>,
+    counter: Counter,
     /// As the request names it; empty where it names none or was not read.
     model: Arc<str>,
     call: Arc<Call>,
@@ -60,6 +61,7 @@ impl Attempt {
         Some(Self {
             ledger: settings.ledger.clone(),
             sink,
+            counter: settings.counter.clone(),
             model,
             tenant: request.extensions().get().cloned(),
             labels: request.extensions().get().cloned().unwrap_or_default(),
@@ -82,7 +84,9 @@ impl Attempt {
         verdict: Option<&Verdict>,
     ) -> Option<ExtraEvent> {
         let scanner = if status.is_success() {
-            Scanner::for_response(headers, self.dialect).map_err(UnknownReason::from)
+            Scanner::for_response(headers, self.dialect)
+                .map(|scanner| self.counter.prepare(scanner))
+                .map_err(UnknownReason::from)
         } else {
             Err(UnknownReason::NoSuccess)
         };
@@ -156,7 +160,7 @@ impl Attempt {
             return;
         };
         let (scanned, unread) = match answer.scanner {
-            Ok(scanner) => (scanner.finish(), None),
+            Ok(scanner) => (self.counter.finish(scanner), None),
             Err(reason) => (Scanned::default(), Some(reason)),
         };
         let (usage, basis) = settle(&scanned, end, self.input_estimate);

@@ -45,7 +45,8 @@
 //! # Streams that the caller leaves
 //!
 //! The provider bills what it has generated when it notices that the caller is gone. The Meter counts what was delivered
-//! and marks it `Estimated`. Whoever wants the provider's own figure reads on when its client has left:
+//! ([`MeterLayer::count_cut_streams`]) and marks it `Estimated`. Whoever wants the provider's own figure reads on when its
+//! client has left:
 //!
 //! ```no_run
 //! # use bytes::Bytes;
@@ -114,6 +115,7 @@
 mod ask;
 mod attempt;
 mod body;
+mod counter;
 mod extra_event;
 mod future;
 mod layer;

@@ -16,7 +16,7 @@ use crate::{
     clock::WallClock,
 };
 
-use super::{MeterLayer, ResponseBody, ResponseFuture, attempt::Attempt};
+use super::{MeterLayer, ResponseBody, ResponseFuture, attempt::Attempt, counter::Counter};
 
 /// Reads the usage of every answer and reports it; see the [module docs](super).
 #[derive(Debug, Clone)]
@@ -31,6 +31,7 @@ pub(super) struct Settings {
     pub(super) ledger: Ledger,
     pub(super) read_options: ReadOptions,
     pub(super) ask_for_usage: bool,
+    pub(super) counter: Counter,
     pub(super) clock: WallClock,
 }
 

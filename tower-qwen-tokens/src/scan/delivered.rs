@@ -3,6 +3,8 @@
 pub struct Delivered {
     ascii: u64,
     other: u64,
+    /// The tokens of all of it, where they were counted.
+    counted: Option<u64>,
 }
 
 impl Delivered {
@@ -12,9 +14,23 @@ impl Delivered {
         *self == Self::default()
     }
 
-    /// A rough count of its tokens: a quarter for each ASCII character, 0.65 for each other one, rounded up.
+    /// Its tokens: counted where the scanner was asked to ([`Scanner::keep_text`](super::Scanner::keep_text)), else roughly
+    /// a quarter for each ASCII character and 0.65 for each other one, rounded up.
     #[must_use]
     pub fn tokens(&self) -> u64 {
+        self.counted.unwrap_or_else(|| self.rough())
+    }
+
+    /// The same with a count of the part of it that was kept; the rest is taken to be like it.
+    pub(super) fn counted(self, kept: Self, tokens: u64) -> Self {
+        let all = u128::from(tokens) * u128::from(self.rough()) / u128::from(kept.rough().max(1));
+        Self {
+            counted: Some(u64::try_from(all).unwrap_or(u64::MAX).max(tokens)),
+            ..self
+        }
+    }
+
+    fn rough(&self) -> u64 {
         let twentieths = self
             .ascii
             .saturating_mul(5)
@@ -52,6 +68,7 @@ impl Delivered {
         Self {
             ascii: self.ascii.saturating_add(more.ascii),
             other: self.other.saturating_add(more.other),
+            counted: None,
         }
     }
 }
@@ -71,8 +88,20 @@ mod tests {
         for unit in "x好🙂".encode_utf16() {
             delivered.add_unit(unit);
         }
-        assert_eq!(delivered, Delivered { ascii: 3, other: 5 });
+        assert_eq!((delivered.ascii, delivered.other), (3, 5));
         assert_eq!(delivered.tokens(), 4);
+    }
+
+    #[test]
+    fn a_count_of_a_part_stands_for_the_whole() {
+        let of = |bytes: u64| Delivered {
+            ascii: bytes,
+            ..Delivered::default()
+        };
+        assert_eq!(of(400).counted(of(400), 77).tokens(), 77);
+        assert_eq!(of(800).counted(of(400), 77).tokens(), 154);
+        assert_eq!(of(0).counted(of(0), 0).tokens(), 0);
+        assert_eq!(of(u64::MAX).counted(of(1), u64::MAX).tokens(), u64::MAX);
     }
 
     #[test]
@@ -80,6 +109,7 @@ mod tests {
         let most = Delivered {
             ascii: u64::MAX,
             other: u64::MAX,
+            counted: None,
         };
         assert_eq!(most.plus(most), most);
         assert_eq!(most.tokens(), u64::MAX.div_ceil(20));

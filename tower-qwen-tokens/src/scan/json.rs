@@ -6,6 +6,7 @@ use super::{
     capture::Capture,
     delivered::Delivered,
     hole::{end_of_string, whole_number},
+    kept::Kept,
     key::Key,
     place::{Place, Token, Within},
     sketch::Sketch,
@@ -27,6 +28,8 @@ pub(super) struct Json {
     model: Vec<u8>,
     /// Text of this document.
     delivered: Delivered,
+    /// Which text that was, and of those before; `None` unless it is asked for.
+    kept: Option<Box<Kept>>,
     /// Whether the document has a member that errors have.
     suspicious: bool,
     sketch: Sketch,
@@ -65,6 +68,8 @@ pub(super) struct Found {
     pub(super) finished: bool,
     pub(super) model: Option<Arc<str>>,
     pub(super) delivered: Delivered,
+    /// Its text and how much of it that is, where it is asked for.
+    pub(super) text: Option<(String, Delivered)>,
 }
 
 impl Json {
@@ -76,6 +81,7 @@ impl Json {
             capture: Capture::default(),
             model: Vec::new(),
             delivered: Delivered::default(),
+            kept: None,
             suspicious: false,
             sketch: Sketch::default(),
             passed: 0,
@@ -109,11 +115,10 @@ impl Json {
 
     /// Forgets a document that is over.
     pub(super) fn end_document(&mut self) {
-        self.found.delivered = self.text_so_far();
+        self.end_text();
         self.place = Place::default();
         self.head.clear();
         self.capture.give_up();
-        self.delivered = Delivered::default();
         self.suspicious = false;
         self.sketch.clear();
         self.passed = 0;
@@ -122,7 +127,7 @@ impl Json {
     /// Counts a text of a document that is not read in full.
     pub(super) fn pass_text(&mut self, text: &[u8], is_plain: bool) {
         if is_plain {
-            self.delivered.add_utf8(text);
+            self.text_passes(text);
             return;
         }
         self.string(Within::Text, text, 0);
@@ -132,12 +137,45 @@ impl Json {
     /// Forgets the texts of a document that is read in full after all.
     pub(super) fn forget_text(&mut self) {
         self.delivered = Delivered::default();
+        if let Some(kept) = &mut self.kept {
+            kept.forget();
+        }
+    }
+
+    /// Keeps the text from here on.
+    pub(super) fn keep_text(&mut self) {
+        self.kept = Some(Box::default());
+    }
+
+    fn text_passes(&mut self, bytes: &[u8]) {
+        self.delivered.add_utf8(bytes);
+        if let Some(kept) = &mut self.kept {
+            kept.push(bytes);
+        }
+    }
+
+    fn unit_passes(&mut self, unit: u16) {
+        self.delivered.add_unit(unit);
+        if let Some(kept) = &mut self.kept {
+            kept.push_unit(unit);
+        }
+    }
+
+    fn end_text(&mut self) {
+        let (before, after) = (self.found.delivered, self.text_so_far());
+        if let Some(kept) = &mut self.kept {
+            match self.text {
+                Text::Repeated if after == before => kept.forget(),
+                text => kept.end_document(text == Text::Repeated),
+            }
+        }
+        self.found.delivered = after;
+        self.delivered = Delivered::default();
     }
 
     /// A whole document like the one before, with these texts and this usage, passed by.
     pub(super) fn pass_document(&mut self, usage: Option<&[u8]>) {
-        self.found.delivered = self.text_so_far();
-        self.delivered = Delivered::default();
+        self.end_text();
         // Of usage of the same shape the last one stands, so the others need not be read.
         if let Some(usage) = usage {
             self.capture.replace(usage);
@@ -173,11 +211,13 @@ impl Json {
     /// The memory that its buffers hold.
     #[cfg(test)]
     pub(super) fn retained(&self) -> usize {
-        self.head.capacity() + self.capture.retained() + self.model.capacity()
+        let kept = self.kept.as_ref().map_or(0, |kept| kept.retained());
+        self.head.capacity() + self.capture.retained() + self.model.capacity() + kept
     }
 
     pub(super) fn into_found(mut self) -> Found {
         self.read_usage();
+        self.found.text = self.kept.take().map(|kept| kept.finish());
         self.found
     }
 
@@ -313,7 +353,7 @@ impl Json {
     fn string_goes_on(&mut self, within: Within, inside: &[u8]) {
         match within {
             Within::Name => self.place.name.push(inside),
-            Within::Text => self.delivered.add_utf8(inside),
+            Within::Text => self.text_passes(inside),
             Within::Model => self.model_goes_on(inside),
             Within::Passed => {}
         }
@@ -330,7 +370,7 @@ impl Json {
                 }
             }
             Within::Text => {
-                self.delivered.add_utf8(inside);
+                self.text_passes(inside);
                 self.sketch.text_ends(self.passed.saturating_add(at));
             }
             Within::Model => {
@@ -368,7 +408,7 @@ impl Json {
         };
         match within {
             Within::Name => self.place.name.spoil(),
-            Within::Text if byte != b'u' => self.delivered.add_unit(0),
+            Within::Text if byte != b'u' => self.unit_passes(u16::from(escaped(byte))),
             // No model's name holds an escape but that of a slash.
             Within::Model => self.model_goes_on(if byte == b'/' { b"/" } else { b"\xff" }),
             Within::Text | Within::Passed => {}
@@ -396,7 +436,7 @@ impl Json {
         }
         self.place.token = Token::String(within);
         if within == Within::Text {
-            self.delivered.add_unit(unit);
+            self.unit_passes(unit);
         }
     }
 
@@ -417,5 +457,17 @@ impl Json {
             None => self.found.usage = Some(usage),
         }
         true
+    }
+}
+
+/// What a byte behind a backslash stands for.
+fn escaped(byte: u8) -> u8 {
+    match byte {
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        other => other,
     }
 }

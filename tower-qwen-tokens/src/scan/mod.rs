@@ -20,6 +20,7 @@ mod capture;
 mod delivered;
 mod hole;
 mod json;
+mod kept;
 mod key;
 mod likeness;
 mod pattern;

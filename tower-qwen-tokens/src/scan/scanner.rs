@@ -5,7 +5,7 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 
-use crate::{Dialect, Usage, Verdict};
+use crate::{Dialect, Usage, Verdict, estimate::Estimate};
 
 use super::{
     delivered::Delivered,
@@ -150,18 +150,38 @@ impl Scanner {
         }
     }
 
+    /// Keeps the text of the model, at most 1 MiB, to be counted once at the end: [`Scanner::finish_counting`].
+    #[must_use]
+    pub fn keep_text(mut self) -> Self {
+        match &mut self.0 {
+            Kind::Json(json) => json.keep_text(),
+            Kind::Sse(sse) => sse.keep_text(),
+        }
+        self
+    }
+
     /// What was found, at the end of the body or wherever it broke off.
     #[must_use]
     pub fn finish(self) -> Scanned {
+        self.finish_by(None)
+    }
+
+    /// The same. Where the usage of the whole answer was not stated, the text that was kept is counted.
+    #[must_use]
+    pub fn finish_counting(self, counter: &dyn Estimate) -> Scanned {
+        self.finish_by(Some(counter))
+    }
+
+    fn finish_by(self, counter: Option<&dyn Estimate>) -> Scanned {
         match self.0 {
             Kind::Json(mut json) => {
                 let verdict = json.judge(Event::default());
                 json.end_document();
-                Scanned::new(json.into_found(), verdict, true)
+                Scanned::new(json.into_found(), verdict, true, counter)
             }
             Kind::Sse(sse) => {
                 let (json, verdict, done) = sse.finish();
-                Scanned::new(json.into_found(), verdict, done)
+                Scanned::new(json.into_found(), verdict, done, counter)
             }
         }
     }
@@ -178,17 +198,29 @@ impl fmt::Debug for Scanner {
 }
 
 impl Scanned {
-    fn new(found: Found, verdict: Option<Verdict>, whole: bool) -> Self {
+    fn new(
+        found: Found,
+        verdict: Option<Verdict>,
+        whole: bool,
+        counter: Option<&dyn Estimate>,
+    ) -> Self {
         let usage = found
             .usage
             .map(|usage| usage.into_usage())
             .filter(|usage| !usage.is_empty());
+        let is_final = usage.is_some() && (whole || found.usage_is_whole || found.finished);
+        let delivered = match (found.text, counter) {
+            (Some((text, kept)), Some(counter)) if !is_final => {
+                found.delivered.counted(kept, counter.estimate(&text))
+            }
+            _ => found.delivered,
+        };
         Self {
             usage,
-            is_final: usage.is_some() && (whole || found.usage_is_whole || found.finished),
+            is_final,
             verdict,
             model: found.model,
-            delivered: found.delivered,
+            delivered,
         }
     }
 }

@@ -171,6 +171,10 @@ impl Sse {
         (self.json, self.verdict, self.done)
     }
 
+    pub(super) fn keep_text(&mut self) {
+        self.json.keep_text();
+    }
+
     pub(super) fn json(&self) -> &Json {
         &self.json
     }

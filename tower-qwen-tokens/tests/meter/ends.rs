@@ -232,3 +232,90 @@ async fn times_go_by_the_paused_clock() {
     assert_eq!(report.first_token, Some(Duration::from_millis(300)));
     assert_eq!(report.duration, Duration::from_secs(1));
 }
+
+/// The tokens of the answer, by what was delivered of a stream in this many of its events.
+async fn cut_after(events: usize, layer: MeterLayer, stream_text: &str) -> Option<u64> {
+    let cut: String = stream_text.split_inclusive("\n\n").take(events).collect();
+    let service = service_fn(move |_: Request<Full<Bytes>>| {
+        let answer = stream(Script::text(&cut).with(Step::Fail));
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let (request, recorder) = read().await;
+    let answer = layer.layer(service).oneshot(request).await;
+    assert!(
+        answer
+            .expect("infallible")
+            .into_body()
+            .collect()
+            .await
+            .is_err()
+    );
+    let report = recorder.report();
+    assert_eq!((report.basis, report.end), (Basis::Estimated, End::Failed));
+    report.usage.output_tokens
+}
+
+fn events(pieces: &[&str]) -> String {
+    let event = |piece: &&str| {
+        let piece = serde_json::to_string(piece).expect("JSON");
+        format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"content\":{piece}}},\"index\":0}}],\"id\":\"x\"}}\n\n"
+        )
+    };
+    pieces.iter().map(event).collect()
+}
+
+#[tokio::test]
+async fn a_cut_stream_is_counted_by_the_users_counter() {
+    struct Bytewise;
+    impl tower_qwen_tokens::estimate::Estimate for Bytewise {
+        fn estimate(&self, text: &str) -> u64 {
+            text.len() as u64 * 1_000
+        }
+    }
+    let pieces = [
+        "Hel",
+        "lo",
+        ", \"wörld\"\n",
+        "你好",
+        "🙂",
+        " and so on",
+        " and on",
+    ];
+    let whole = events(&pieces);
+    for events in 1..=pieces.len() {
+        let layer = MeterLayer::new(Ledger::default()).count_cut_streams(Bytewise);
+        let delivered: usize = pieces[..events].iter().map(|piece| piece.len()).sum();
+        assert_eq!(
+            cut_after(events, layer, &whole).await,
+            Some(delivered as u64 * 1_000)
+        );
+    }
+}
+
+#[cfg(feature = "tokenizer")]
+#[tokio::test]
+async fn a_cut_stream_is_counted_exactly() {
+    use tower_qwen_tokens::estimate::{Family, Tokenizer};
+
+    let tokenizer = Tokenizer::new(Family::Qwen3);
+    let pieces = [
+        "天气",
+        "很好，",
+        "we walk",
+        " along",
+        " the ri",
+        "ver",
+        " and talk.",
+    ];
+    let whole = events(&pieces);
+    for events in 1..=pieces.len() {
+        let layer = MeterLayer::new(Ledger::default()).count_cut_streams(tokenizer.clone());
+        let delivered = pieces[..events].concat();
+        assert_eq!(
+            cut_after(events, layer, &whole).await,
+            Some(tokenizer.count(&delivered)),
+            "{delivered}"
+        );
+    }
+}

@@ -1,0 +1,36 @@
+use std::{fmt, sync::Arc};
+
+use crate::{
+    estimate::Estimate,
+    scan::{Scanned, Scanner},
+};
+
+/// What counts the text of streams that are cut; by default nothing does.
+#[derive(Clone, Default)]
+pub(super) struct Counter(Option<Arc<dyn Estimate>>);
+
+impl Counter {
+    pub(super) fn new(counter: impl Estimate + 'static) -> Self {
+        Self(Some(Arc::new(counter)))
+    }
+
+    pub(super) fn prepare(&self, scanner: Scanner) -> Scanner {
+        match &self.0 {
+            Some(_) if scanner.reads_events() => scanner.keep_text(),
+            _ => scanner,
+        }
+    }
+
+    pub(super) fn finish(&self, scanner: Scanner) -> Scanned {
+        match &self.0 {
+            Some(counter) => scanner.finish_counting(counter),
+            None => scanner.finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Counter").field(&self.0.is_some()).finish()
+    }
+}
