@@ -20,7 +20,7 @@ use crate::estimate::Estimate;
 /// brought into NFC and encoded. Texts with characters that Unicode added in recent years may differ, since every
 /// implementation carries tables of its own year.
 ///
-/// One thread counts about 40 MB of ordinary text in a second, and the time is linear in the text even where it has no
+/// One thread counts 25 to 45 MB of English, code or JSON in a second, 5 to 8 MB of Chinese and the like, and the time is linear in the text even where it has no
 /// break. On an async thread, count what is small, or count elsewhere. For a stream that is cut, keep the text and
 /// count once at the end: that costs less than a count with every piece, and tokens merge across pieces.
 ///
