@@ -62,6 +62,7 @@ impl Acquire {
             account,
             ask: Ask {
                 cost,
+                label: None,
                 arrived: clock::now(),
                 latest: None,
             },
@@ -73,6 +74,12 @@ impl Acquire {
     /// When the call arrived first: a retried call keeps that place. Default: now.
     pub fn arrived(mut self, arrived: Instant) -> Self {
         self.ask.arrived = arrived;
+        self
+    }
+
+    /// What kind of answer is expected: what answers cost is learned for each kind apart. Default: none.
+    pub fn label(mut self, label: Arc<str>) -> Self {
+        self.ask.label = Some(label);
         self
     }
 
@@ -123,7 +130,8 @@ impl Future for Acquire {
             match turn {
                 Turn::Admitted(charge) => {
                     *this.ticket = None;
-                    let reservation = Reservation::new(this.account.clone(), charge);
+                    let reservation =
+                        Reservation::new(this.account.clone(), charge, this.ask.label.take());
                     return Poll::Ready(Ok(reservation));
                 }
                 Turn::Behind => {

@@ -1,5 +1,7 @@
 //! Learns what answers really cost.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 const SAMPLES: usize = 64;
 /// Fewer settled calls than this say nothing yet.
 const ENOUGH: usize = 8;
@@ -7,26 +9,52 @@ const ENOUGH: usize = 8;
 const UNKNOWN: u64 = 4_096;
 /// Reserved is what 65 of 100 answers stay within: the sum over the answers that run at one time is then seldom short.
 const QUANTILE: usize = 65;
+/// Labels that have their own figures. The rest share those of all calls.
+const LABELS: usize = 64;
 
-/// The output of the latest answers of one account, and what the next one is expected to bring.
-#[derive(Debug)]
+/// What the answers of one account are expected to bring, by label and over all.
+#[derive(Debug, Default)]
 pub(crate) struct Expect {
+    all: Answers,
+    by_label: BTreeMap<Arc<str>, Answers>,
+}
+
+/// The output of the latest answers of one kind, and what the next one is expected to bring.
+#[derive(Debug)]
+struct Answers {
     samples: [u32; SAMPLES],
     seen: usize,
     learned: u64,
 }
 
 impl Expect {
-    pub(crate) fn new() -> Self {
-        Self {
-            samples: [0; SAMPLES],
-            seen: 0,
-            learned: 0,
+    /// An answer cost `output` tokens.
+    pub(crate) fn learn(&mut self, label: Option<&Arc<str>>, output: u64) {
+        self.all.learn(output);
+        let Some(label) = label else { return };
+        if let Some(answers) = self.by_label.get_mut(label) {
+            answers.learn(output);
+        } else if self.by_label.len() < LABELS {
+            let mut answers = Answers::default();
+            answers.learn(output);
+            self.by_label.insert(Arc::clone(label), answers);
         }
     }
 
-    /// An answer cost `output` tokens.
-    pub(crate) fn learn(&mut self, output: u64) {
+    /// What an answer is expected to cost whose ceiling is `ceiling`.
+    pub(crate) fn output(&self, label: Option<&Arc<str>>, ceiling: Option<u64>) -> u64 {
+        let own = label
+            .and_then(|label| self.by_label.get(label))
+            .and_then(Answers::expected);
+        let expected = own
+            .or_else(|| self.all.expected())
+            .unwrap_or_else(|| ceiling.unwrap_or(UNKNOWN));
+        expected.min(ceiling.unwrap_or(u64::MAX))
+    }
+}
+
+impl Answers {
+    fn learn(&mut self, output: u64) {
         self.samples[self.seen % SAMPLES] = u32::try_from(output).unwrap_or(u32::MAX);
         self.seen = self.seen.saturating_add(1);
         let known = self.seen.min(SAMPLES);
@@ -35,14 +63,19 @@ impl Expect {
         self.learned = u64::from(*value);
     }
 
-    /// What an answer is expected to cost whose ceiling is `ceiling`.
-    pub(crate) fn output(&self, ceiling: Option<u64>) -> u64 {
-        let expected = if self.seen < ENOUGH {
-            ceiling.unwrap_or(UNKNOWN)
-        } else {
-            self.learned
-        };
-        expected.min(ceiling.unwrap_or(u64::MAX))
+    /// `None` until enough is known.
+    fn expected(&self) -> Option<u64> {
+        (self.seen >= ENOUGH).then_some(self.learned)
+    }
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            samples: [0; SAMPLES],
+            seen: 0,
+            learned: 0,
+        }
     }
 }
 
@@ -52,27 +85,53 @@ mod tests {
 
     #[test]
     fn the_ceiling_stands_until_enough_is_known() {
-        let mut expect = Expect::new();
-        assert_eq!(expect.output(Some(9_000)), 9_000);
-        assert_eq!(expect.output(None), UNKNOWN);
+        let mut expect = Expect::default();
+        assert_eq!(expect.output(None, Some(9_000)), 9_000);
+        assert_eq!(expect.output(None, None), UNKNOWN);
         for _ in 0..ENOUGH - 1 {
-            expect.learn(100);
+            expect.learn(None, 100);
         }
-        assert_eq!(expect.output(Some(9_000)), 9_000);
-        expect.learn(100);
-        assert_eq!(expect.output(Some(9_000)), 100);
-        assert_eq!(expect.output(Some(40)), 40);
+        assert_eq!(expect.output(None, Some(9_000)), 9_000);
+        expect.learn(None, 100);
+        assert_eq!(expect.output(None, Some(9_000)), 100);
+        assert_eq!(expect.output(None, Some(40)), 40);
     }
 
     #[test]
     fn follows_what_answers_cost_of_late() {
-        let mut expect = Expect::new();
+        let mut expect = Expect::default();
         for _ in 0..SAMPLES {
-            expect.learn(1_000);
+            expect.learn(None, 1_000);
         }
         for output in 0..SAMPLES as u64 {
-            expect.learn(output);
+            expect.learn(None, output);
         }
-        assert_eq!(expect.output(None), 40);
+        assert_eq!(expect.output(None, None), 40);
+    }
+
+    #[test]
+    fn a_label_is_learned_apart() {
+        let (short, long): (Arc<str>, Arc<str>) = ("classify".into(), "write".into());
+        let mut expect = Expect::default();
+        for _ in 0..ENOUGH {
+            expect.learn(Some(&short), 3);
+            expect.learn(Some(&long), 3_000);
+        }
+        assert_eq!(expect.output(Some(&short), None), 3);
+        assert_eq!(expect.output(Some(&long), Some(4_000)), 3_000);
+        let unknown = "new".into();
+        assert_eq!(
+            expect.output(Some(&unknown), None),
+            expect.output(None, None)
+        );
+    }
+
+    #[test]
+    fn labels_are_bounded() {
+        let mut expect = Expect::default();
+        for label in 0..1_000 {
+            expect.learn(Some(&label.to_string().into()), 5);
+        }
+        assert_eq!(expect.by_label.len(), LABELS);
     }
 }

@@ -4,20 +4,36 @@ use tower_qwen_tokens::Cause;
 
 use crate::gate::Nanos;
 
-const FULL: u32 = 1 << 16;
+pub(crate) const FULL: u32 = 1 << 16;
 /// A gate never slows below this share of its quota.
 const LEAST: u32 = FULL / 64;
-/// A window without throttles gives back a tenth of the configured rate.
-const WINDOWS_TO_FULL: u64 = 10;
+/// What a throttle leaves, in percent.
+const CUT: u32 = 85;
+/// Where the recovery waits, in percent of what was cut.
+const NEAR: u32 = 95;
+/// Recovery goes in so many steps a window.
+const STEPS: u32 = 64;
+/// What each window since the cut gives back; the last stands for all that follow.
+const CLIMB: [u32; 5] = [
+    FULL * 1 / 100,
+    FULL * 1 / 100,
+    FULL * 2 / 100,
+    FULL * 12 / 100,
+    FULL * 30 / 100,
+];
 
 /// What the provider's throttle says about our gates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blame {
     Requests,
     Tokens,
-    /// Too fast a growth, or a throttle that names no dimension.
+    /// A throttle that names no dimension.
     Both,
-    /// The provider is short of capacity, or too many calls run at once: a pause, no slowing.
+    /// Too fast a growth.
+    Growth,
+    /// Too many calls run at one time.
+    Concurrency,
+    /// The provider is short of capacity: a pause, no slowing.
     Neither,
 }
 
@@ -26,7 +42,9 @@ impl Blame {
         match cause {
             Cause::RequestRate => Self::Requests,
             Cause::TokenRate => Self::Tokens,
-            Cause::Capacity | Cause::Concurrency => Self::Neither,
+            Cause::Growth => Self::Growth,
+            Cause::Concurrency => Self::Concurrency,
+            Cause::Capacity => Self::Neither,
             _ => Self::Both,
         }
     }
@@ -41,20 +59,29 @@ impl Blame {
 }
 
 /// The share of its quota that a gate uses at present.
+///
+/// A throttle cuts it to [`CUT`]. Within a window it comes back near to where it was cut, waits there, and then climbs
+/// faster and faster, as CUBIC does: a limit that stays is touched seldom, one that went is left behind soon.
 #[derive(Debug)]
 pub(crate) struct Share {
     share: u32,
+    /// What the recovery aims at in its first window.
+    near: u32,
+    /// Steps since the cut.
+    steps: u32,
     /// Recovery is counted up to here.
     at: Nanos,
-    window: u64,
+    step: u64,
 }
 
 impl Share {
     pub(crate) fn full(window: u64, now: Nanos) -> Self {
         Self {
             share: FULL,
+            near: FULL,
+            steps: 0,
             at: now,
-            window: window.max(1),
+            step: (window / u64::from(STEPS)).max(1),
         }
     }
 
@@ -64,17 +91,33 @@ impl Share {
             self.at = self.at.max(now);
             return false;
         }
-        let step = (self.window.saturating_mul(WINDOWS_TO_FULL) / u64::from(FULL)).max(1);
-        let steps = now.saturating_sub(self.at) / step;
-        self.at = self.at.saturating_add(steps.saturating_mul(step));
-        let gained = u32::try_from(steps).unwrap_or(FULL).min(FULL - self.share);
-        self.share += gained;
-        gained > 0
+        let before = self.share;
+        let passed = now.saturating_sub(self.at) / self.step;
+        self.at = self.at.saturating_add(passed.saturating_mul(self.step));
+        for _ in 0..passed {
+            self.recover();
+            if self.share == FULL {
+                break;
+            }
+        }
+        self.share != before
     }
 
-    /// Falls to seven tenths.
+    fn recover(&mut self) {
+        self.steps = self.steps.saturating_add(1);
+        let window = usize::try_from(self.steps / STEPS).unwrap_or(usize::MAX);
+        let gain = match self.near.checked_sub(self.share) {
+            Some(missing) if window == 0 => missing / (STEPS - self.steps),
+            _ => CLIMB[window.min(CLIMB.len() - 1)] / STEPS,
+        };
+        self.share = self.share.saturating_add(gain).min(FULL);
+    }
+
+    /// A throttle.
     pub(crate) fn cut(&mut self) {
-        self.share = (self.share / 10 * 7).max(LEAST);
+        self.near = part(self.share, NEAR);
+        self.share = part(self.share, CUT).max(LEAST);
+        self.steps = 0;
     }
 
     /// The share of `amount`, at least 1 of anything.
@@ -87,6 +130,11 @@ impl Share {
     pub(crate) fn percent(&self) -> u8 {
         u8::try_from(u64::from(self.share) * 100 / u64::from(FULL)).unwrap_or(100)
     }
+}
+
+/// So many hundredths of a share.
+fn part(share: u32, percent: u32) -> u32 {
+    share / 100 * percent
 }
 
 /// For how long throttles close an account, and which of them say something new.
@@ -140,23 +188,32 @@ mod tests {
     const WINDOW: u64 = 60_000_000_000;
 
     #[test]
-    fn a_cut_recovers_by_a_tenth_per_window() {
+    fn a_cut_recovers_soon_to_near_where_it_was_and_then_ever_faster() {
         let mut share = Share::full(WINDOW, 0);
-        assert_eq!(share.of(1_000), 1_000);
-        share.cut();
-        assert!(
-            (699..=700).contains(&share.of(1_000)),
-            "{}",
-            share.of(1_000)
-        );
-        assert!(share.advance(WINDOW));
-        assert!(
-            (799..=801).contains(&share.of(1_000)),
-            "{}",
-            share.of(1_000)
-        );
-        share.advance(10 * WINDOW);
         assert_eq!((share.of(1_000), share.percent()), (1_000, 100));
+        share.cut();
+        assert_eq!(share.of(1_000), 849);
+        let mut after = Vec::new();
+        for window in 1..=7 {
+            share.advance(window * WINDOW);
+            after.push(share.of(1_000));
+        }
+        assert!((945..=950).contains(&after[0]), "{after:?}");
+        assert!(after[1] - after[0] <= 12, "it waits: {after:?}");
+        assert!(after[1] > after[0]);
+        assert_eq!(after[6], 1_000, "{after:?}");
+
+        share.cut();
+        share.cut();
+        share.cut();
+        let lowest = share.of(1_000);
+        assert!((600..620).contains(&lowest), "{lowest}");
+        share.advance(12 * WINDOW);
+        assert!(
+            (675..690).contains(&share.near.div_euclid(FULL / 1_000)),
+            "the last cut counts"
+        );
+        assert!(share.of(1_000) > 900);
     }
 
     #[test]
@@ -202,7 +259,7 @@ mod tests {
     fn causes_name_their_gates() {
         assert_eq!(Blame::of(Cause::RequestRate), Blame::Requests);
         assert_eq!(Blame::of(Cause::TokenRate), Blame::Tokens);
-        assert_eq!(Blame::of(Cause::Growth), Blame::Both);
+        assert_eq!(Blame::of(Cause::Growth), Blame::Growth);
         assert_eq!(Blame::of(Cause::Capacity), Blame::Neither);
         assert!(!Blame::Requests.tokens() && Blame::Both.tokens() && !Blame::Neither.requests());
     }

@@ -1,26 +1,70 @@
 //! Which account a call is charged to.
 
+mod digest;
+mod key_of;
+mod peer;
+mod request_head;
+
 use std::{fmt, hash::BuildHasher};
 
 use http::{Request, header};
 use tower_qwen_tokens::Call;
 
-/// One account at a provider: an origin and a model.
+pub use key_of::KeyOf;
+pub use request_head::RequestHead;
+
+pub(crate) use digest::{Digest, Salt};
+pub(crate) use peer::Peer;
+
+/// One account.
 ///
-/// The provider counts per root account and model over all API keys, so the key of a call is not part of it.
+/// At a provider it is an origin and a model: the provider counts per root account and model over all API keys, so the
+/// key of a call is not part of it. At a server of one's own it is whoever calls ([`KeyOf`]), and the model where wanted.
+///
+/// Secrets are never part of it: what may be one stands as a salted hash.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
-    scheme: Box<str>,
-    authority: Box<str>,
+    name: Name,
     model: Box<str>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Name {
+    Origin {
+        scheme: Box<str>,
+        authority: Box<str>,
+    },
+    Tenant(Box<str>),
+    Path(Box<str>),
+    Peer(Peer),
+    Hashed(Digest),
+    Anyone,
+    Overflow,
 }
 
 /// A [`Key`] whose parts are borrowed, for looking an account up without copying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyRef<'a> {
-    scheme: &'a str,
-    authority: &'a str,
-    model: &'a str,
+    pub(crate) name: NameRef<'a>,
+    pub(crate) model: &'a str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum NameRef<'a> {
+    Origin {
+        scheme: &'a str,
+        authority: &'a str,
+    },
+    /// As the application calls it.
+    Tenant(&'a str),
+    Path(&'a str),
+    Peer(Peer),
+    /// What may be a secret.
+    Hashed(Digest),
+    /// Whoever says nothing of himself.
+    Anyone,
+    /// Those for whom there was no room.
+    Overflow,
 }
 
 impl Key {
@@ -29,35 +73,75 @@ impl Key {
     pub fn new(origin: &str, model: &str) -> Self {
         let (scheme, authority) = origin.split_once("://").unwrap_or(("", origin));
         KeyRef {
-            scheme,
-            authority,
+            name: NameRef::Origin { scheme, authority },
             model,
         }
         .to_key()
     }
 
-    /// The model.
+    /// The account of a tenant, by a name that is no secret: it is shown in snapshots and logs.
+    ///
+    /// For what may be a secret there is [`RequestHead::hashed`].
+    #[must_use]
+    pub fn tenant(name: &str) -> Self {
+        KeyRef {
+            name: NameRef::Tenant(name),
+            model: "",
+        }
+        .to_key()
+    }
+
+    /// The same, for one model alone.
+    #[must_use]
+    pub fn with_model(mut self, model: &str) -> Self {
+        self.model = model.into();
+        self
+    }
+
+    /// The model; empty where the account is for all of them.
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model
     }
 
-    /// The host, with its port where one is given.
+    /// The host, with its port where one is given; empty where the account is not a provider's.
     #[must_use]
     pub fn authority(&self) -> &str {
-        &self.authority
+        match &self.name {
+            Name::Origin { authority, .. } => authority,
+            _ => "",
+        }
+    }
+
+    /// Whether this is the account that new keys share once there is no room for accounts of their own.
+    #[must_use]
+    pub fn is_overflow(&self) -> bool {
+        self.name == Name::Overflow
     }
 
     pub(crate) fn as_ref(&self) -> KeyRef<'_> {
+        let name = match &self.name {
+            Name::Origin { scheme, authority } => NameRef::Origin { scheme, authority },
+            Name::Tenant(name) => NameRef::Tenant(name),
+            Name::Path(path) => NameRef::Path(path),
+            Name::Peer(peer) => NameRef::Peer(*peer),
+            Name::Hashed(digest) => NameRef::Hashed(*digest),
+            Name::Anyone => NameRef::Anyone,
+            Name::Overflow => NameRef::Overflow,
+        };
         KeyRef {
-            scheme: &self.scheme,
-            authority: &self.authority,
+            name,
             model: &self.model,
         }
     }
 }
 
 impl<'a> KeyRef<'a> {
+    pub(crate) const OVERFLOW: KeyRef<'static> = KeyRef {
+        name: NameRef::Overflow,
+        model: "",
+    };
+
     /// The account of a request: its origin (the URI's, else the `Host` header's) and the model its body names.
     pub(crate) fn of<B>(request: &'a Request<B>, call: Option<&'a Call>) -> Self {
         let authority = request
@@ -74,8 +158,10 @@ impl<'a> KeyRef<'a> {
                 host.to_str().ok()
             });
         Self {
-            scheme: request.uri().scheme_str().unwrap_or_default(),
-            authority: authority.unwrap_or_default(),
+            name: NameRef::Origin {
+                scheme: request.uri().scheme_str().unwrap_or_default(),
+                authority: authority.unwrap_or_default(),
+            },
             model: call
                 .and_then(Call::model_call)
                 .map_or("", |model_call| &model_call.model),
@@ -83,25 +169,49 @@ impl<'a> KeyRef<'a> {
     }
 
     pub(crate) fn hash_with(self, hasher: &impl BuildHasher) -> u64 {
-        hasher.hash_one((self.scheme, self.authority, self.model))
+        hasher.hash_one((self.name, self.model))
     }
 
     pub(crate) fn to_key(self) -> Key {
+        let name = match self.name {
+            NameRef::Origin { scheme, authority } => Name::Origin {
+                scheme: scheme.into(),
+                authority: authority.into(),
+            },
+            NameRef::Tenant(name) => Name::Tenant(name.into()),
+            NameRef::Path(path) => Name::Path(path.into()),
+            NameRef::Peer(peer) => Name::Peer(peer),
+            NameRef::Hashed(digest) => Name::Hashed(digest),
+            NameRef::Anyone => Name::Anyone,
+            NameRef::Overflow => Name::Overflow,
+        };
         Key {
-            scheme: self.scheme.into(),
-            authority: self.authority.into(),
+            name,
             model: self.model.into(),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Name::Origin { scheme, authority } => write!(f, "{scheme}://{authority}")?,
+            Name::Tenant(name) | Name::Path(name) => f.write_str(name)?,
+            Name::Peer(peer) => write!(f, "{peer}")?,
+            Name::Hashed(digest) => write!(f, "{digest}")?,
+            Name::Anyone => f.write_str("anyone")?,
+            Name::Overflow => f.write_str("overflow")?,
+        }
+        match &*self.model {
+            "" => Ok(()),
+            model => write!(f, " {model}"),
         }
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Key({}://{} {})",
-            self.scheme, self.authority, self.model
-        )
+        write!(f, "Key({self})")
     }
 }
 
@@ -133,16 +243,51 @@ mod tests {
     }
 
     #[test]
-    fn borrowed_and_owned_hash_alike() {
+    fn borrowed_and_owned_are_alike() {
         let hasher = RandomState::new();
-        let key = Key::new("http://a", "m");
+        let salt = Salt::new();
+        let names = [
+            NameRef::Origin {
+                scheme: "http",
+                authority: "a",
+            },
+            NameRef::Tenant("a"),
+            NameRef::Path("a"),
+            NameRef::Peer(Peer::of("1.2.3.4".parse().unwrap(), 64)),
+            NameRef::Hashed(salt.digest(b"a")),
+            NameRef::Anyone,
+            NameRef::Overflow,
+        ];
+        for (at, &name) in names.iter().enumerate() {
+            let key = KeyRef { name, model: "m" };
+            assert_eq!(key.to_key().as_ref(), key);
+            for (other_at, &other) in names.iter().enumerate() {
+                let other = KeyRef {
+                    name: other,
+                    model: "m",
+                };
+                assert_eq!(at == other_at, key.to_key() == other.to_key());
+                assert_eq!(
+                    at == other_at,
+                    key.hash_with(&hasher) == other.hash_with(&hasher)
+                );
+            }
+            assert_ne!(key.to_key(), KeyRef { name, model: "n" }.to_key());
+        }
+    }
+
+    #[test]
+    fn shown_in_words() {
         assert_eq!(
-            key.as_ref().hash_with(&hasher),
-            key.clone().as_ref().hash_with(&hasher)
+            Key::new("https://h", "m").to_string(),
+            "https://h m".to_owned()
         );
-        assert_ne!(
-            key.as_ref().hash_with(&hasher),
-            Key::new("http://b", "m").as_ref().hash_with(&hasher)
+        assert_eq!(format!("{:?}", Key::tenant("acme")), "Key(acme)");
+        assert_eq!(
+            Key::tenant("acme").with_model("qwen-plus").to_string(),
+            "acme qwen-plus"
         );
+        assert!(KeyRef::OVERFLOW.to_key().is_overflow());
+        assert!(!Key::tenant("overflow").is_overflow());
     }
 }

@@ -1,23 +1,42 @@
 //! Holds one account per key and admits calls to them.
 
+mod builder;
+mod rate;
+mod table;
+mod tenant;
+
 use std::{
-    hash::RandomState,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use hashbrown::HashTable;
 use tower_qwen_tokens::clock::{self, Instant};
 
 use crate::{
     account::Account,
     acquire::Acquire,
     cost::Cost,
-    key::{Key, KeyRef},
+    error::Rejected,
+    key::{Key, KeyRef, Salt},
     quota::Quota,
+    reservation::Reservation,
     snapshot::AccountSnapshot,
 };
 
+use self::{rate::RequestRate, table::Table};
+
+pub use builder::{InvalidLimiter, LimiterBuilder};
+
+pub(crate) use tenant::{Denied, Dimension, Tenant};
+
 /// Admits calls by requests and tokens. Clones share the accounts.
+///
+/// # Accounts
+///
+/// Every key has an account of its own, up to [`LimiterBuilder::max_keys`]. An account that is level (no call under way,
+/// nothing charged within the latest window, no throttle remembered) makes room for new keys; those that find no room
+/// share one account ([`Key::is_overflow`]), so that a flood of random keys costs bounded memory and takes nothing from
+/// those who were there before.
 ///
 /// # Examples
 ///
@@ -43,32 +62,58 @@ pub struct Limiter {
 
 #[derive(Debug)]
 struct Inner {
-    quota: Quota,
+    quotas: RwLock<Quotas>,
     max_queued: usize,
     epoch: Instant,
-    hasher: RandomState,
-    accounts: RwLock<HashTable<Arc<Account>>>,
+    salt: Salt,
+    /// Those that wait for their turn.
+    accounts: Table<Arc<Account>>,
+    /// Those that are refused at once.
+    tenants: Table<Arc<Tenant>>,
+}
+
+#[derive(Debug)]
+struct Quotas {
+    default: Grant,
+    of_model: HashMap<Box<str>, Grant>,
+}
+
+/// A quota, and its requests as a server counts them.
+#[derive(Debug)]
+struct Grant {
+    quota: Quota,
+    rate: Arc<RequestRate>,
 }
 
 impl Limiter {
     /// A limiter that grants every key this quota.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
-        Self::with_max_queued(quota, usize::MAX)
+        LimiterBuilder::new(quota).finish()
     }
 
     /// The same, with at most `max_queued` calls waiting per key; more are refused. Default: no limit.
     #[must_use]
     pub fn with_max_queued(quota: Quota, max_queued: usize) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                quota,
-                max_queued,
-                epoch: clock::now(),
-                hasher: RandomState::new(),
-                accounts: RwLock::default(),
-            }),
-        }
+        LimiterBuilder::new(quota).max_queued(max_queued).finish()
+    }
+
+    /// A limiter with more settings.
+    ///
+    /// ```
+    /// use tower_qwen_ratelimit::{Limiter, Quota};
+    ///
+    /// # fn main() -> Result<(), tower_qwen_ratelimit::InvalidLimiter> {
+    /// let limiter = Limiter::builder(Quota::per_minute(60, 100_000))
+    ///     .quota_for("qwen3-max", Quota::per_minute(10, 50_000))
+    ///     .max_keys(50_000)
+    ///     .build()?;
+    /// # let _ = limiter;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(quota: Quota) -> LimiterBuilder {
+        LimiterBuilder::new(quota)
     }
 
     /// Waits for the quota that a call of this cost needs.
@@ -78,56 +123,124 @@ impl Limiter {
         Acquire::new(self.account(key.as_ref()), cost)
     }
 
-    /// The quota that every key is granted.
+    /// Takes the quota that a call of this cost needs if it is there now, and otherwise refuses it. Never waits, and
+    /// overtakes nobody who does.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`]: the call would have to wait, and for how long; or it costs more than a whole window.
+    pub fn try_acquire(&self, key: &Key, cost: Cost) -> Result<Reservation, Rejected> {
+        let account = self.account(key.as_ref());
+        let charge = account.try_enter(cost, clock::now())?;
+        Ok(Reservation::new(account, charge, None))
+    }
+
+    /// The quota that every key is granted whose model has none of its own.
     pub fn quota(&self) -> Quota {
-        self.inner.quota
+        self.inner.quotas().default.quota
+    }
+
+    /// The quota of a model.
+    pub fn quota_of(&self, model: &str) -> Quota {
+        self.inner.quotas().of(model).quota
+    }
+
+    /// Grants every key this quota from now on whose model has none of its own; of the same window and pacing.
+    ///
+    /// What was charged stays charged, and whoever waits looks again. At a server, callers that are known keep their rate
+    /// of requests until they have been idle.
+    pub fn set_quota(&self, quota: Quota) {
+        let inner = &*self.inner;
+        let now = clock::now();
+        let mut quotas = inner.quotas.write().unwrap_or_else(PoisonError::into_inner);
+        quotas.default = Grant::new(quota, inner.epoch);
+        // Not held while accounts are looked at: a newcomer reads it under the lock of theirs.
+        let others: HashSet<Box<str>> = quotas.of_model.keys().cloned().collect();
+        drop(quotas);
+        inner.accounts.for_each(|account| {
+            if !others.contains(account.key().model()) {
+                account.set_quota(quota, now);
+            }
+        });
+    }
+
+    /// Grants a model this quota from now on; see [`Limiter::set_quota`].
+    pub fn set_quota_for(&self, model: &str, quota: Quota) {
+        let inner = &*self.inner;
+        let now = clock::now();
+        let mut quotas = inner.quotas.write().unwrap_or_else(PoisonError::into_inner);
+        quotas
+            .of_model
+            .insert(model.into(), Grant::new(quota, inner.epoch));
+        drop(quotas);
+        inner.accounts.for_each(|account| {
+            if account.key().model() == model {
+                account.set_quota(quota, now);
+            }
+        });
     }
 
     /// All accounts as they are now, in no particular order.
     #[must_use]
     pub fn snapshot(&self) -> Vec<AccountSnapshot> {
         let now = clock::now();
-        let accounts = self
-            .inner
+        let mut snapshots = Vec::new();
+        self.inner
             .accounts
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        accounts
-            .iter()
-            .map(|account| account.snapshot(now))
-            .collect()
+            .for_each(|account| snapshots.push(account.snapshot(now)));
+        self.inner
+            .tenants
+            .for_each(|tenant| snapshots.push(tenant.snapshot(now)));
+        snapshots
     }
 
     pub(crate) fn account(&self, key: KeyRef<'_>) -> Arc<Account> {
         let inner = &*self.inner;
-        let hash = key.hash_with(&inner.hasher);
-        let is_key = |account: &Arc<Account>| account.key().as_ref() == key;
-        let accounts = inner
-            .accounts
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = accounts.find(hash, is_key) {
-            return account.clone();
-        }
-        drop(accounts);
-        let mut accounts = inner
-            .accounts
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        accounts
-            .entry(hash, is_key, |account| {
-                account.key().as_ref().hash_with(&inner.hasher)
-            })
-            .or_insert_with(|| {
-                Arc::new(Account::new(
-                    key.to_key(),
-                    inner.quota,
-                    inner.max_queued,
-                    inner.epoch,
-                    clock::now(),
-                ))
-            })
-            .get()
-            .clone()
+        let now = clock::now();
+        inner.accounts.get(key, now, |key| {
+            let quota = inner.quotas().of(key.model).quota;
+            let account = Account::new(key.to_key(), quota, inner.max_queued, inner.epoch, now);
+            Arc::new(account)
+        })
+    }
+
+    /// The account of a caller at a server.
+    pub(crate) fn tenant(&self, key: KeyRef<'_>) -> Arc<Tenant> {
+        let inner = &*self.inner;
+        let now = clock::now();
+        inner.tenants.get(key, now, |key| {
+            let quotas = inner.quotas();
+            let Grant { quota, rate } = quotas.of(key.model);
+            Arc::new(Tenant::new(
+                key.to_key(),
+                quota,
+                rate.clone(),
+                inner.epoch,
+                now,
+            ))
+        })
+    }
+
+    pub(crate) fn salt(&self) -> &Salt {
+        &self.inner.salt
+    }
+}
+
+impl Inner {
+    fn quotas(&self) -> RwLockReadGuard<'_, Quotas> {
+        self.quotas.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Quotas {
+    fn of(&self, model: &str) -> &Grant {
+        self.of_model.get(model).unwrap_or(&self.default)
+    }
+}
+
+impl Grant {
+    fn new(quota: Quota, epoch: Instant) -> Self {
+        let rate = Arc::new(RequestRate::new(&quota, epoch));
+        Self { quota, rate }
     }
 }

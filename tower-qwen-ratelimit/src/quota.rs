@@ -1,6 +1,8 @@
 //! What the provider allows.
 
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// How the quota may be spent within its window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -47,6 +49,24 @@ pub struct Quota {
     headroom: u8,
     pacing: Pacing,
     reserve: Reserve,
+    slow_start: bool,
+    concurrency: u64,
+    tokens_per_day: u64,
+    day_begins: Duration,
+}
+
+/// Settings under which nothing could ever go, or more than the quota could.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum QuotaError {
+    /// No requests, no tokens, or no concurrency: every call would wait for ever.
+    Nothing,
+    /// The window is shorter than 1 ms or longer than a day.
+    Window,
+    /// The burst is longer than the window.
+    Burst,
+    /// The headroom leaves nothing: it is 100 percent or more.
+    Headroom,
 }
 
 impl Quota {
@@ -60,6 +80,10 @@ impl Quota {
             headroom: 2,
             pacing: Pacing::Smooth,
             reserve: Reserve::Expected,
+            slow_start: false,
+            concurrency: u64::MAX,
+            tokens_per_day: u64::MAX,
+            day_begins: Duration::ZERO,
         }
     }
 
@@ -71,13 +95,10 @@ impl Quota {
         Self::per_minute(800, 800_000)
     }
 
-    /// The length of the window. Default: 60 s. At least 1 ms.
+    /// The length of the window. Default: 60 s. From 1 ms to a day; what is out of it is brought into it where it is not
+    /// refused by [`Quota::check`].
     pub const fn window(mut self, window: Duration) -> Self {
-        self.window = if window.as_millis() == 0 {
-            Duration::from_millis(1)
-        } else {
-            window
-        };
+        self.window = window;
         self
     }
 
@@ -91,8 +112,61 @@ impl Quota {
     /// How much of the quota is left unused to cover what the network does to instants, in percent. Default: 2.
     /// At most 99.
     pub const fn headroom(mut self, percent: u8) -> Self {
-        self.headroom = if percent > 99 { 99 } else { percent };
+        self.headroom = percent;
         self
+    }
+
+    /// Whether the rate begins at a sixteenth, at the start and after idling, and grows by half with every period that
+    /// uses it. For providers that punish sudden growth. Default: no, until the provider does so once. Takes
+    /// [`Pacing::Smooth`].
+    pub const fn slow_start(mut self, on: bool) -> Self {
+        self.slow_start = on;
+        self
+    }
+
+    /// The most calls that may run at one time, from the send to the end of the answer's body. Default: no limit.
+    pub const fn concurrency(mut self, calls: u64) -> Self {
+        self.concurrency = calls;
+        self
+    }
+
+    /// The most tokens of a day. Default: no limit. See [`Quota::day_begins`].
+    pub const fn tokens_per_day(mut self, tokens: u64) -> Self {
+        self.tokens_per_day = tokens;
+        self
+    }
+
+    /// How long after midnight UTC the provider's day begins. Default: at midnight UTC. In Beijing it is 16 hours.
+    pub const fn day_begins(mut self, after_midnight: Duration) -> Self {
+        self.day_begins = after_midnight;
+        self
+    }
+
+    /// Looks whether the settings make sense.
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaError`]: nothing could ever go, or the window, the burst or the headroom are out of range.
+    pub const fn check(&self) -> Result<(), QuotaError> {
+        if self.requests == 0
+            || self.tokens == 0
+            || self.concurrency == 0
+            || self.tokens_per_day == 0
+        {
+            return Err(QuotaError::Nothing);
+        }
+        if self.window.as_millis() == 0 || self.window.as_nanos() > DAY.as_nanos() {
+            return Err(QuotaError::Window);
+        }
+        if let Some(burst) = self.burst
+            && burst.as_nanos() > self.window.as_nanos()
+        {
+            return Err(QuotaError::Burst);
+        }
+        if self.headroom > 99 {
+            return Err(QuotaError::Headroom);
+        }
+        Ok(())
     }
 
     /// How the quota may be spent within its window. Default: [`Pacing::Smooth`].
@@ -122,7 +196,29 @@ impl Quota {
     /// The length of the window.
     #[must_use]
     pub const fn window_length(&self) -> Duration {
-        self.window
+        if self.window.as_millis() == 0 {
+            Duration::from_millis(1)
+        } else if self.window.as_nanos() > DAY.as_nanos() {
+            DAY
+        } else {
+            self.window
+        }
+    }
+
+    pub(crate) const fn starts_slowly(&self) -> bool {
+        self.slow_start && self.is_smooth()
+    }
+
+    pub(crate) const fn most_running(&self) -> u64 {
+        self.concurrency
+    }
+
+    pub(crate) const fn most_of_a_day(&self) -> u64 {
+        self.tokens_per_day
+    }
+
+    pub(crate) const fn day_begins_after(&self) -> Duration {
+        self.day_begins
     }
 
     pub(crate) const fn is_smooth(&self) -> bool {
@@ -134,7 +230,7 @@ impl Quota {
     }
 
     pub(crate) fn window_nanos(&self) -> u64 {
-        nanos(self.window)
+        nanos(self.window_length())
     }
 
     pub(crate) fn burst_nanos(&self) -> u64 {
@@ -145,10 +241,23 @@ impl Quota {
 
     /// `amount` less the headroom; something is left of something.
     pub(crate) fn usable(&self, amount: u64) -> u64 {
-        let kept = u128::from(amount) * u128::from(100 - self.headroom) / 100;
+        let kept = u128::from(amount) * u128::from(100 - self.headroom.min(99)) / 100;
         u64::try_from(kept).unwrap_or(amount).max(amount.min(1))
     }
 }
+
+impl fmt::Display for QuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "the quota allows nothing at all",
+            Self::Window => "the quota's window is shorter than 1 ms or longer than a day",
+            Self::Burst => "the quota's burst is longer than its window",
+            Self::Headroom => "the headroom leaves nothing of the quota",
+        })
+    }
+}
+
+impl Error for QuotaError {}
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -176,5 +285,23 @@ mod tests {
         assert_eq!(quota.usable(0), 0);
         assert_eq!(quota.usable(1_000), 10);
         assert_eq!(quota.window_length(), Duration::from_millis(1));
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused_where_that_is_asked_for() {
+        assert_eq!(Quota::qwen2().check(), Ok(()));
+        for (quota, error) in [
+            (Quota::per_minute(0, 1), QuotaError::Nothing),
+            (Quota::per_minute(1, 0), QuotaError::Nothing),
+            (Quota::qwen2().concurrency(0), QuotaError::Nothing),
+            (Quota::qwen2().tokens_per_day(0), QuotaError::Nothing),
+            (Quota::qwen2().window(Duration::ZERO), QuotaError::Window),
+            (Quota::qwen2().window(DAY * 2), QuotaError::Window),
+            (Quota::qwen2().burst(DAY), QuotaError::Burst),
+            (Quota::qwen2().headroom(100), QuotaError::Headroom),
+        ] {
+            assert_eq!(quota.check(), Err(error), "{quota:?}");
+            assert!(!error.to_string().is_empty());
+        }
     }
 }

@@ -1,42 +1,54 @@
 //! What one admitted call holds until its true cost is known.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU8, Ordering},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tower_qwen_tokens::{
     Basis, Call, Report, Settle, Verdict,
     clock::{self, Instant},
+    protocol::Levels,
 };
 
 use crate::account::{Account, Charge, Outcome};
-
-const ADMITTED: u8 = 0;
-const SENT: u8 = 1;
-const SETTLED: u8 = 2;
 
 /// Quota set aside for one attempt.
 ///
 /// Its life: admitted (dropped now, everything comes back), sent ([`Reservation::mark_sent`]; dropped now, the estimate
 /// stands), settled exactly once (the difference to the true cost comes back or is charged; what was too little becomes
 /// debt). Whatever comes after that changes nothing.
+///
+/// Until it is dropped the call counts as running ([`Quota::concurrency`](crate::Quota::concurrency)), settled or not.
 #[derive(Debug)]
 #[must_use = "a reservation dropped before the call is sent gives everything back"]
 pub struct Reservation {
     account: Arc<Account>,
-    charge: Mutex<Charge>,
-    phase: AtomicU8,
+    label: Option<Arc<str>>,
     choices: u32,
+    life: Mutex<Life>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    charge: Charge,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Admitted,
+    Sent,
+    Settled,
 }
 
 impl Reservation {
-    pub(crate) fn new(account: Arc<Account>, charge: Charge) -> Self {
+    pub(crate) fn new(account: Arc<Account>, charge: Charge, label: Option<Arc<str>>) -> Self {
         Self {
             account,
-            charge: Mutex::new(charge),
-            phase: AtomicU8::new(ADMITTED),
+            label,
             choices: 1,
+            life: Mutex::new(Life {
+                charge,
+                phase: Phase::Admitted,
+            }),
         }
     }
 
@@ -60,9 +72,10 @@ impl Reservation {
 
     /// The call goes out now. From here on a drop lets the estimate stand. Call it just before the send.
     pub fn mark_sent(&self) {
-        if self.advance(ADMITTED, SENT) {
-            let mut charge = self.charge.lock().unwrap_or_else(PoisonError::into_inner);
-            self.account.send(&mut charge, clock::now());
+        let mut life = self.lock();
+        if life.phase == Phase::Admitted {
+            life.phase = Phase::Sent;
+            self.account.send(&mut life.charge, clock::now());
         }
     }
 
@@ -99,26 +112,33 @@ impl Reservation {
         self.account.accepted(self.charge());
     }
 
-    fn finish(&self, outcome: Outcome) {
-        if self.phase.swap(SETTLED, Ordering::AcqRel) != SETTLED {
-            self.account.settle(self.charge(), outcome, clock::now());
+    /// The provider says what is left of its limits.
+    pub(crate) fn told(&self, levels: &Levels) {
+        if !levels.is_empty() {
+            self.account.told(levels, clock::now());
         }
     }
 
-    fn advance(&self, from: u8, to: u8) -> bool {
-        self.phase
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+    fn finish(&self, outcome: Outcome) {
+        let mut life = self.lock();
+        if life.phase != Phase::Settled {
+            life.phase = Phase::Settled;
+            self.account.settle(life.charge, outcome, clock::now());
+        }
     }
 
     fn charge(&self) -> Charge {
-        *self.charge.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().charge
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Settle for Reservation {
     fn settle(&self, report: &Report) {
-        if self.phase.load(Ordering::Acquire) == SETTLED {
+        if self.lock().phase == Phase::Settled {
             return;
         }
         if let Some(verdict) = &report.verdict {
@@ -143,16 +163,19 @@ impl Settle for Reservation {
             .unwrap_or(charge.output);
         self.finish(Outcome::Known { input, output });
         if report.basis == Basis::Reported && report.verdict.is_none() && output > 0 {
-            self.account.learn(output / u64::from(self.choices));
+            self.account
+                .learn(self.label.as_ref(), output / u64::from(self.choices));
         }
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.finish(match self.phase.load(Ordering::Acquire) {
-            ADMITTED => Outcome::NeverSent,
+        let Life { charge, phase } = *self.lock();
+        self.finish(match phase {
+            Phase::Admitted => Outcome::NeverSent,
             _ => Outcome::EstimateStands,
         });
+        self.account.ended(charge, clock::now());
     }
 }

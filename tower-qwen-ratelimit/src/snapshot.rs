@@ -14,6 +14,14 @@ pub struct AccountSnapshot {
     pub requests: GateSnapshot,
     /// The tokens' gate.
     pub tokens: GateSnapshot,
+    /// Calls that run: from the send to the end of the answer's body.
+    pub running: u64,
+    /// How many may run at one time, as things stand; `u64::MAX` without a limit.
+    pub may_run: u64,
+    /// Tokens of the provider's day so far; counted where the quota limits them.
+    pub tokens_of_day: u64,
+    /// The share of the rate that slow start allows, in percent; `None` where the rate does not begin slowly.
+    pub slow_start_percent: Option<u8>,
     /// Calls that wait for their turn.
     pub queued: usize,
     /// Calls that were admitted and have not settled.

@@ -1,16 +1,19 @@
 //! The gates of one key, all or nothing, and the queue before them.
 
+mod hear;
+mod idle;
+mod refuse;
 mod state;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
     time::Duration,
 };
 
-use tower_qwen_tokens::{Verdict, clock::Instant};
+use tower_qwen_tokens::clock::Instant;
 
 use crate::{
     cost::Cost,
@@ -19,11 +22,14 @@ use crate::{
     key::Key,
     queue::Ticket,
     quota::Quota,
+    ramp::Ramp,
     snapshot::AccountSnapshot,
 };
 
 use state::State;
 
+pub(crate) use idle::Idle;
+pub(crate) use refuse::Left;
 pub(crate) use state::{Charge, Outcome};
 
 /// One account: its gates, its queue, and what it has learned.
@@ -36,9 +42,11 @@ pub(crate) struct Account {
 }
 
 /// A call that asks for admission.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) cost: Cost,
+    /// What kind of answer is expected, where the user says.
+    pub(crate) label: Option<Arc<str>>,
     pub(crate) arrived: Instant,
     pub(crate) latest: Option<Latest>,
 }
@@ -96,7 +104,7 @@ impl Account {
         waker: &Waker,
     ) -> Result<Entered, Rejected> {
         let mut state = self.advanced(now);
-        let estimate = state.estimate(ask.cost);
+        let estimate = state.estimate(ask.cost, ask.label.as_ref());
         if !state.fits_a_window(estimate) {
             return Err(Rejected::new(RejectKind::TooLarge, None));
         }
@@ -137,7 +145,7 @@ impl Account {
             state.queue.keep(ticket, waker);
             return Turn::Behind;
         }
-        let estimate = state.estimate(ask.cost);
+        let estimate = state.estimate(ask.cost, ask.label.as_ref());
         let at = state.ready_at(estimate);
         if at > state.now {
             state.queue.keep(ticket, waker);
@@ -171,35 +179,22 @@ impl Account {
         wake(head);
     }
 
-    /// Learns what an answer cost that was asked for `choices` times at once.
-    pub(crate) fn learn(&self, output: u64) {
-        self.lock().expect.learn(output);
-    }
-
-    /// Hears that a call was accepted.
-    pub(crate) fn accepted(&self, charge: Charge) {
-        self.lock().pause.accepted(charge.at);
-    }
-
-    /// Hears of a throttle; says until when the account is closed.
-    pub(crate) fn throttled(&self, charge: Charge, verdict: &Verdict, now: Instant) -> Instant {
-        let mut state = self.advanced(now);
-        let until = state.throttled(charge, verdict.cause(), verdict.retry_after());
-        self.instant(until)
-    }
-
     pub(crate) fn snapshot(&self, now: Instant) -> AccountSnapshot {
         let state = self.advanced(now);
         AccountSnapshot {
             key: self.key.clone(),
             requests: state.requests.snapshot(),
             tokens: state.tokens.snapshot(),
+            running: state.running.running(),
+            may_run: state.running.allowed(),
+            tokens_of_day: state.tokens_of_day.used(),
+            slow_start_percent: state.ramp.as_ref().map(Ramp::percent),
             queued: state.queue.len(),
             in_flight: state.in_flight,
             admitted: state.admitted,
             reserved_tokens: state.reserved_tokens,
             settled_tokens: state.settled_tokens,
-            expected_output: state.expect.output(None),
+            expected_output: state.expect.output(None, None),
             throttled: state.throttled.clone(),
             closed_for: Duration::from_nanos(state.pause.until().saturating_sub(state.now)),
         }

@@ -1,14 +1,19 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
-use tower_qwen_tokens::Cause;
+use tower_qwen_tokens::{Cause, clock::WallClock};
 
 use crate::{
     cost::{Cost, Output},
     expect::Expect,
-    feedback::{Blame, Pause},
-    gate::{Gate, Nanos, Slot, Window},
+    feedback::{Blame, FULL, Pause},
+    gate::{Day, DayNumber, Gate, Left, Nanos, Running, Slot, Window},
     queue::Queue,
     quota::Quota,
+    ramp::Ramp,
 };
 
 /// The longest pause that one answer of the provider can impose on an account.
@@ -22,6 +27,10 @@ pub(super) struct State {
     pub(super) tokens: Gate,
     /// Tokens again, as a provider dates them that counts answers when they end.
     pub(super) tokens_at_end: Window,
+    pub(super) tokens_of_day: Day,
+    pub(super) running: Running,
+    /// Slow start, where the quota asks for it or the provider has punished growth.
+    pub(super) ramp: Option<Ramp>,
     pub(super) pause: Pause,
     pub(super) queue: Queue,
     pub(super) expect: Expect,
@@ -39,6 +48,7 @@ pub(crate) struct Charge {
     pub(crate) input: u64,
     pub(crate) output: u64,
     pub(crate) slot: Slot,
+    pub(crate) day: DayNumber,
     pub(crate) at: Nanos,
 }
 
@@ -62,13 +72,16 @@ impl State {
         let window = quota.window_nanos();
         let mut tokens_at_end = Window::new(window);
         tokens_at_end.advance(now);
-        Self {
+        let mut state = Self {
             requests: Gate::new(&quota, quota.requests(), now),
             tokens: Gate::new(&quota, quota.tokens(), now),
             tokens_at_end,
+            tokens_of_day: Day::new(quota.most_of_a_day(), passed_of_the_day(&quota, now), now),
+            running: Running::new(quota.most_running(), window, now),
+            ramp: None,
             pause: Pause::default(),
             queue: Queue::default(),
-            expect: Expect::new(),
+            expect: Expect::default(),
             now,
             in_flight: 0,
             reserved_tokens: 0,
@@ -76,6 +89,44 @@ impl State {
             admitted: 0,
             throttled: BTreeMap::new(),
             quota,
+        };
+        if quota.starts_slowly() {
+            state.start_slowly(None);
+        }
+        state
+    }
+
+    /// Goes on under another quota of the same window. What was charged stays charged.
+    pub(super) fn set_quota(&mut self, quota: Quota) {
+        self.requests.set_quota(&quota, quota.requests());
+        self.tokens.set_quota(&quota, quota.tokens());
+        self.tokens_of_day.set_limit(quota.most_of_a_day());
+        self.running.set_limit(quota.most_running());
+        self.quota = quota;
+        if quota.starts_slowly() || self.ramp.is_some() {
+            let share = self.ramp.as_ref().map(Ramp::share);
+            self.start_slowly(share);
+        }
+    }
+
+    fn start_slowly(&mut self, share: Option<u32>) {
+        let ramp = Ramp::new(
+            self.requests.usable(),
+            self.tokens.usable(),
+            self.quota.window_nanos(),
+            self.now,
+        );
+        self.ramp = Some(match share {
+            Some(share) => ramp.at(share),
+            None => ramp,
+        });
+        self.follow_ramp();
+    }
+
+    fn follow_ramp(&mut self) {
+        if let Some(ramp) = &self.ramp {
+            self.requests.set_ramp(ramp.share());
+            self.tokens.set_ramp(ramp.share());
         }
     }
 
@@ -84,32 +135,47 @@ impl State {
         self.requests.advance(self.now);
         self.tokens.advance(self.now);
         self.tokens_at_end.advance(self.now);
+        self.tokens_of_day.advance(self.now);
+        self.running.advance(self.now);
+        if self
+            .ramp
+            .as_mut()
+            .is_some_and(|ramp| ramp.advance(self.now))
+        {
+            self.follow_ramp();
+        }
     }
 
     /// The charge that a call of this cost would get now.
-    pub(super) fn estimate(&self, cost: Cost) -> Charge {
-        let output = match (cost.output, self.quota.holds_ceiling()) {
-            (Output::Nothing, _) => 0,
-            (Output::AtMost(ceiling), true) => ceiling,
-            (Output::AtMost(ceiling), false) => self
+    pub(super) fn estimate(&self, cost: Cost, label: Option<&Arc<str>>) -> Charge {
+        let ceiling = match cost.output {
+            Output::Nothing => Some(0),
+            Output::AtMost(ceiling) => Some(ceiling),
+            Output::Unbounded => None,
+        };
+        let output = match ceiling {
+            Some(ceiling) if self.quota.holds_ceiling() => ceiling,
+            _ => self
                 .expect
-                .output(Some(ceiling))
-                .min(self.tokens.usable().saturating_sub(cost.input_tokens)),
-            (Output::Unbounded, _) => self
-                .expect
-                .output(None)
-                .min(self.tokens.usable().saturating_sub(cost.input_tokens)),
+                .output(label, ceiling)
+                .min(self.most_of_a_call().saturating_sub(cost.input_tokens)),
         };
         Charge {
             input: cost.input_tokens,
             output,
             slot: 0,
+            day: 0,
             at: self.now,
         }
     }
 
+    /// The most tokens that one call may cost.
+    fn most_of_a_call(&self) -> u64 {
+        self.tokens.usable().min(self.tokens_of_day.limit())
+    }
+
     pub(super) fn fits_a_window(&self, estimate: Charge) -> bool {
-        self.requests.usable() >= 1 && self.tokens.usable() >= estimate.total()
+        self.requests.usable() >= 1 && self.most_of_a_call() >= estimate.total()
     }
 
     pub(super) fn ready_at(&self, estimate: Charge) -> Nanos {
@@ -119,25 +185,37 @@ impl State {
             .ready_at(self.now, 1)
             .max(tokens)
             .max(self.tokens_at_end.ready_at(self.now, estimate.input, quota))
+            .max(self.tokens_of_day.ready_at(self.now, estimate.total()))
+            .max(self.running.ready_at(self.now))
             .max(self.pause.until())
     }
 
     /// When a newcomer's turn will come, as far as the queue ahead and today's rate tell.
     pub(super) fn predicted(&self, requests: u64, tokens: u64, estimate: Charge) -> Nanos {
-        let requests = self.requests.predicted(self.now, requests, 1);
-        let tokens = self.tokens.predicted(self.now, tokens, estimate.total());
-        requests.max(tokens).max(self.pause.until())
+        let (now, cost) = (self.now, estimate.total());
+        self.requests
+            .predicted(now, requests, 1)
+            .max(self.tokens.predicted(now, tokens, cost))
+            .max(self.tokens_of_day.predicted(now, tokens, cost))
+            .max(self.running.predicted(now, requests))
+            .max(self.pause.until())
     }
 
     pub(super) fn charge(&mut self, estimate: Charge) -> Charge {
         self.requests.take(1);
         let slot = self.tokens.take(estimate.total());
         self.tokens_at_end.charge(estimate.input);
+        let day = self.tokens_of_day.charge(estimate.total());
+        self.running.start();
+        if let Some(ramp) = &mut self.ramp {
+            ramp.take(estimate.total());
+        }
         self.in_flight += 1;
         self.admitted += 1;
         self.reserved_tokens = self.reserved_tokens.saturating_add(estimate.total());
         Charge {
             slot,
+            day,
             at: self.now,
             ..estimate
         }
@@ -148,6 +226,8 @@ impl State {
         let slot = self.tokens.redate(charge.slot, charge.total());
         self.tokens_at_end.refund(charge.slot, charge.input);
         self.tokens_at_end.charge(charge.input);
+        self.tokens_of_day.correct(charge.day, charge.total(), 0);
+        charge.day = self.tokens_of_day.charge(charge.total());
         charge.slot = slot;
         charge.at = self.now;
     }
@@ -169,6 +249,8 @@ impl State {
         self.tokens.correct(charge.slot, charge.total(), total);
         self.tokens_at_end.correct(charge.slot, charge.input, input);
         self.tokens_at_end.charge(output);
+        self.tokens_of_day
+            .correct(charge.day, charge.total(), total);
         self.settled_tokens = self.settled_tokens.saturating_add(total);
     }
 
@@ -183,13 +265,7 @@ impl State {
             .pause
             .throttled(charge.at, self.now, self.quota.window_nanos());
         if news {
-            let blame = Blame::of(cause);
-            if blame.requests() {
-                self.requests.slow();
-            }
-            if blame.tokens() {
-                self.tokens.slow();
-            }
+            self.blame(Blame::of(cause));
         }
         if let Some(hint) = retry_after {
             let pause = u64::try_from(hint.min(MAX_PAUSE).as_nanos()).unwrap_or(u64::MAX);
@@ -197,6 +273,58 @@ impl State {
         }
         self.pause.until()
     }
+
+    fn blame(&mut self, blame: Blame) {
+        match blame {
+            Blame::Growth => {
+                if self.ramp.is_none() {
+                    self.start_slowly(Some(FULL));
+                }
+                if let Some(ramp) = &mut self.ramp {
+                    ramp.cut();
+                }
+                self.follow_ramp();
+            }
+            Blame::Concurrency => self.running.slow(),
+            _ => {}
+        }
+        if blame.requests() {
+            self.requests.slow();
+        }
+        if blame.tokens() {
+            self.tokens.slow();
+        }
+    }
+
+    /// A call that was admitted at `at` runs no more.
+    pub(super) fn ended(&mut self, at: Nanos) {
+        self.running.end(self.now.saturating_sub(at));
+    }
+
+    /// The provider says what is left of its limits.
+    pub(super) fn told(&mut self, requests: Option<Left>, tokens: Option<Left>) {
+        if let Some(left) = requests {
+            self.requests.told(left);
+        }
+        if let Some(left) = tokens {
+            self.tokens.told(left);
+        }
+    }
+}
+
+/// How much of the provider's day had passed at the account's epoch. Unit: nanoseconds.
+fn passed_of_the_day(quota: &Quota, now: Nanos) -> u64 {
+    const DAY: u128 = 86_400 * 1_000_000_000;
+    if quota.most_of_a_day() == u64::MAX {
+        return 0;
+    }
+    let wall = WallClock::new().now();
+    let passed = wall
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    let before = (u128::from(now) + quota.day_begins_after().as_nanos()) % DAY;
+    u64::try_from((passed % DAY + DAY - before) % DAY).unwrap_or_default()
 }
 
 impl Charge {

@@ -115,7 +115,7 @@ proptest! {
                 Step::Pass { nanos } => now += nanos,
                 Step::Ask { input, ceiling } => {
                     state.advance(now);
-                    let estimate = state.estimate(Cost::new(input, ceiling.map_or(Output::Unbounded, Output::AtMost)));
+                    let estimate = state.estimate(Cost::new(input, ceiling.map_or(Output::Unbounded, Output::AtMost)), None);
                     if !state.fits_a_window(estimate) {
                         continue;
                     }
@@ -198,7 +198,7 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
     let mut state = State::new(Quota::per_minute(100, 10_000).reserve(Reserve::Ceiling), 0);
     let mut now = 0;
     for _ in 0..30 {
-        let charge = state.estimate(Cost::request());
+        let charge = state.estimate(Cost::request(), None);
         now = state.ready_at(charge);
         state.advance(now);
         let charge = state.charge(charge);
@@ -209,7 +209,7 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
         state.tokens.allowed() < 9_000,
         "the call is larger than what is allowed at present"
     );
-    let large = state.estimate(Cost::new(100, Output::AtMost(9_000)));
+    let large = state.estimate(Cost::new(100, Output::AtMost(9_000)), None);
     let at = state.ready_at(large);
     assert!(at != NEVER && at > now);
 }

@@ -1,14 +1,17 @@
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_qwen_tokens::Peeked;
 
+use crate::reservation::Reservation;
+
 pin_project! {
-    /// The answer's body, unchanged.
+    /// The answer's body, unchanged. The call counts as running until it ends or is dropped.
     #[derive(Debug)]
     pub struct ResponseBody<B>
     where
@@ -16,12 +19,15 @@ pin_project! {
     {
         #[pin]
         inner: Peeked<B>,
+        // After the inner body, so that a Meter below has reported when this goes.
+        running: Option<Arc<Reservation>>,
     }
 }
 
 impl<B: Body> ResponseBody<B> {
-    pub(super) fn new(inner: Peeked<B>) -> Self {
-        Self { inner }
+    pub(super) fn new(inner: Peeked<B>, running: Option<Arc<Reservation>>) -> Self {
+        let running = running.filter(|_| !inner.is_end_stream());
+        Self { inner, running }
     }
 }
 
@@ -33,7 +39,12 @@ impl<B: Body> Body for ResponseBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().inner.poll_frame(cx)
+        let mut this = self.project();
+        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) || this.inner.is_end_stream() {
+            *this.running = None;
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -13,11 +13,13 @@ use pin_project_lite::pin_project;
 use tower_qwen_tokens::{
     Call, Paced, UsageSink, Verdict,
     call::ReadCall,
+    clock::WallClock,
     judge::{Judge, judge},
+    protocol::{Levels, header::X_DASHSCOPE_WAIT_TIMEOUT},
 };
 use tower_service::Service;
 
-use super::{ResponseBody, layer::Options};
+use super::{AnswerKind, ResponseBody, layer::Options};
 use crate::{
     BoxError, acquire::Acquire, cost::Cost, key::KeyRef, limiter::Limiter, reservation::Reservation,
 };
@@ -114,6 +116,12 @@ where
                     else {
                         return Poll::Pending;
                     };
+                    if let Some(seconds) = &this.options.wait_timeout {
+                        let headers = request.headers_mut();
+                        headers
+                            .entry(X_DASHSCOPE_WAIT_TIMEOUT)
+                            .or_insert_with(|| seconds.clone());
+                    }
                     reservation.mark_sent();
                     request
                         .extensions_mut()
@@ -128,10 +136,13 @@ where
                 }
                 StateProj::Judging { judging } => {
                     let mut response = ready!(judging.poll(cx));
-                    if let Some(reservation) = this.reservation.take() {
-                        hear(&reservation, &mut response);
+                    let reservation = this.reservation.take();
+                    if let Some(reservation) = &reservation {
+                        hear(reservation, &mut response, &this.options.wall);
                     }
-                    return Poll::Ready(Ok(response.map(ResponseBody::new)));
+                    return Poll::Ready(Ok(
+                        response.map(|body| ResponseBody::new(body, reservation))
+                    ));
                 }
             }
         }
@@ -149,6 +160,9 @@ fn acquire<B>(limiter: &Limiter, options: &Options, request: &Request<B>) -> Acq
             acquire = acquire.deadline(deadline);
         }
     }
+    if let Some(AnswerKind(kind)) = request.extensions().get() {
+        acquire = acquire.label(Arc::clone(kind));
+    }
     match options.max_wait {
         Some(max_wait) => acquire.max_wait(max_wait),
         None => acquire,
@@ -156,7 +170,8 @@ fn acquire<B>(limiter: &Limiter, options: &Options, request: &Request<B>) -> Acq
 }
 
 /// Tells the account what the answer's head says.
-fn hear<B>(reservation: &Reservation, response: &mut Response<B>) {
+fn hear<B>(reservation: &Reservation, response: &mut Response<B>, wall: &WallClock) {
+    reservation.told(&Levels::of(response.headers(), wall.now()));
     let Some(verdict) = response.extensions().get::<Verdict>() else {
         reservation.accepted();
         return;

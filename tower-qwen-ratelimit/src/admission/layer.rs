@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use http::HeaderValue;
 use tower_layer::Layer;
 use tower_qwen_tokens::{call::ReadOptions, clock::WallClock};
 
@@ -18,6 +19,7 @@ pub struct AdmissionLayer {
 pub(super) struct Options {
     pub(super) max_wait: Option<Duration>,
     pub(super) read: ReadOptions,
+    pub(super) wait_timeout: Option<HeaderValue>,
     pub(super) wall: WallClock,
 }
 
@@ -29,6 +31,7 @@ impl AdmissionLayer {
             options: Options {
                 max_wait: None,
                 read: ReadOptions::default(),
+                wait_timeout: None,
                 wall: WallClock::new(),
             },
         }
@@ -37,6 +40,14 @@ impl AdmissionLayer {
     /// The longest wait for quota: a call whose predicted wait is longer is refused at once. Default: none.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.options.max_wait = Some(max_wait);
+        self
+    }
+
+    /// Asks the provider to queue a call that grows too fast, for at most so long, rather than to throttle it
+    /// (`X-DashScope-Wait-Timeout`, which a caller may set itself). Whole seconds; the provider recommends 3 to 120.
+    /// Timeouts further in grow by as much. Default: not asked.
+    pub fn wait_timeout(mut self, timeout: Duration) -> Self {
+        self.options.wait_timeout = Some(HeaderValue::from(timeout.as_secs()));
         self
     }
 

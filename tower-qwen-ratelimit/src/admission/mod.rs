@@ -30,11 +30,13 @@
 //! Dropped while waiting, the call leaves the queue; dropped before it is sent, its charge comes back; dropped after
 //! that, the estimate stands until the Meter's report.
 
+mod answer_kind;
 mod body;
 mod future;
 mod layer;
 mod service;
 
+pub use answer_kind::AnswerKind;
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::AdmissionLayer;

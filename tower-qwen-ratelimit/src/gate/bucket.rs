@@ -63,6 +63,17 @@ impl Bucket {
         self.rate = rate;
     }
 
+    /// Changes what the bucket holds at most, from now on.
+    pub(crate) fn set_capacity(&mut self, capacity: u64) {
+        self.capacity = units(capacity.max(1), self.window);
+        self.level = self.level.min(self.capacity);
+    }
+
+    /// Lowers the level to `amount`, if it is higher.
+    pub(crate) fn lower_to(&mut self, amount: u64) {
+        self.level = self.level.min(units(amount, self.window));
+    }
+
     /// Whole requests or tokens in the bucket; negative while it owes.
     pub(crate) fn level(&self) -> i64 {
         let whole = self.level.div_euclid(i128::from(self.window));

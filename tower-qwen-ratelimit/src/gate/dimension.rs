@@ -1,5 +1,5 @@
 use crate::{
-    feedback::Share,
+    feedback::{FULL, Share},
     gate::{Bucket, Nanos, Slot, Window},
     quota::Quota,
     snapshot::GateSnapshot,
@@ -9,27 +9,40 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Gate {
     quota: u64,
+    /// What may go at once, by the quota alone.
+    burst: u64,
     bucket: Option<Bucket>,
     window: Window,
     share: Share,
+    /// The share of the rate that slow start allows, of [`FULL`].
+    ramp: u32,
 }
 
 impl Gate {
     pub(crate) fn new(quota: &Quota, amount: u64, now: Nanos) -> Self {
         let length = quota.window_nanos();
         let usable = quota.usable(amount);
-        let burst = u128::from(usable) * u128::from(quota.burst_nanos()) / u128::from(length);
+        let burst = burst(quota, usable);
         let bucket = quota
             .is_smooth()
-            .then(|| Bucket::empty(usable, length, u64::try_from(burst).unwrap_or(usable), now));
+            .then(|| Bucket::empty(usable, length, burst, now));
         let mut window = Window::new(length);
         window.advance(now);
         Self {
             quota: usable,
+            burst,
             bucket,
             window,
             share: Share::full(length, now),
+            ramp: FULL,
         }
+    }
+
+    /// Goes on under another quota, of the same window and pacing. What was charged stays charged.
+    pub(crate) fn set_quota(&mut self, quota: &Quota, amount: u64) {
+        self.quota = quota.usable(amount);
+        self.burst = burst(quota, self.quota);
+        self.set_ramp(self.ramp);
     }
 
     pub(crate) fn advance(&mut self, now: Nanos) {
@@ -58,9 +71,31 @@ impl Gate {
         self.set_rate();
     }
 
+    /// Slow start allows this share of rate and burst, of [`FULL`].
+    pub(crate) fn set_ramp(&mut self, share: u32) {
+        self.ramp = share;
+        if let Some(bucket) = &mut self.bucket {
+            bucket.set_capacity(part(self.burst, share));
+        }
+        self.set_rate();
+    }
+
+    /// The provider says how much is left, and when nothing of what was used counts any more. Lowers, never raises.
+    pub(crate) fn told(&mut self, left: Left) {
+        let limit = left.limit.unwrap_or(self.quota).max(left.remaining);
+        let used = limit - left.remaining;
+        let unknown = used.saturating_sub(self.window.sum());
+        let slot = self.window.leaving_at(left.level_at);
+        self.window.add(slot, unknown);
+        if let Some(bucket) = &mut self.bucket {
+            bucket.lower_to(left.remaining);
+        }
+    }
+
     fn set_rate(&mut self) {
         if let Some(bucket) = &mut self.bucket {
-            bucket.set_rate(self.share.of(self.quota));
+            let rate = part(self.share.of(self.quota), self.ramp);
+            bucket.set_rate(rate.max(self.quota.min(1)));
         }
     }
 
@@ -133,4 +168,26 @@ impl Gate {
             share_percent: self.share.percent(),
         }
     }
+}
+
+/// What a provider says of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) limit: Option<u64>,
+    pub(crate) remaining: u64,
+    /// When the limit is level again.
+    pub(crate) level_at: Nanos,
+}
+
+/// A share of an amount, of [`FULL`].
+fn part(amount: u64, share: u32) -> u64 {
+    let part = u128::from(amount) * u128::from(share) / u128::from(FULL);
+    u64::try_from(part).unwrap_or(u64::MAX)
+}
+
+/// The capacity of a bucket of this quota.
+fn burst(quota: &Quota, usable: u64) -> u64 {
+    let burst =
+        u128::from(usable) * u128::from(quota.burst_nanos()) / u128::from(quota.window_nanos());
+    u64::try_from(burst).unwrap_or(usable)
 }

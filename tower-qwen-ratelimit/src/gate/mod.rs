@@ -3,11 +3,15 @@
 //! Time is given as nanoseconds since an epoch of the account's own ([`Nanos`]); amounts are requests or tokens.
 
 mod bucket;
+mod day;
 mod dimension;
+mod running;
 mod window;
 
 pub(crate) use bucket::Bucket;
-pub(crate) use dimension::Gate;
+pub(crate) use day::{Day, DayNumber};
+pub(crate) use dimension::{Gate, Left};
+pub(crate) use running::Running;
 pub(crate) use window::{Slot, Window};
 
 /// Nanoseconds since the account's epoch.

@@ -2,7 +2,7 @@ use super::{NEVER, Nanos};
 
 const SLOTS: usize = 128;
 
-/// The slot in which an amount was charged: its number since the epoch.
+/// The slot in which an amount was charged: its number since one ring before the epoch.
 pub(crate) type Slot = u64;
 
 /// What was charged during the last window, in a ring of 128 slots.
@@ -24,7 +24,7 @@ impl Window {
         Self {
             slots: Box::new([0; SLOTS]),
             sum: 0,
-            newest: 0,
+            newest: SLOTS as u64,
             width: length.div_ceil(SLOTS as u64 - 1),
             length,
         }
@@ -32,7 +32,7 @@ impl Window {
 
     /// Lets go what has left the window by `now`.
     pub(crate) fn advance(&mut self, now: Nanos) {
-        let newest = now / self.width;
+        let newest = (now / self.width).saturating_add(SLOTS as u64);
         let passed = newest.saturating_sub(self.newest);
         if passed >= SLOTS as u64 {
             self.slots.fill(0);
@@ -44,6 +44,12 @@ impl Window {
             }
         }
         self.newest = self.newest.max(newest);
+    }
+
+    /// The slot that leaves the window at `at`, or the nearest that there is.
+    pub(crate) fn leaving_at(&self, at: Nanos) -> Slot {
+        let oldest = self.newest.saturating_sub(SLOTS as u64 - 1);
+        (at / self.width).clamp(oldest, self.newest)
     }
 
     /// Charges `amount` now and says where.
@@ -117,7 +123,7 @@ impl Window {
 
     /// The first instant at which [`Window::advance`] lets the slot go.
     fn leaves_at(&self, slot: Slot) -> Nanos {
-        slot.saturating_add(SLOTS as u64).saturating_mul(self.width)
+        slot.saturating_mul(self.width)
     }
 }
 

@@ -18,6 +18,9 @@ use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota};
 use tower_qwen_retry::{RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, clock};
 
+/// The provider's window in every study.
+const WINDOW: Duration = Duration::from_secs(60);
+
 /// What a load did.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -53,11 +56,15 @@ type Client = BoxCloneService<Request<Body>, http::Response<Body>, tower::BoxErr
 impl Load {
     /// Runs against a provider of `config`, through a limiter of `quota`.
     pub(crate) async fn run(self, config: Config, quota: Quota) -> Outcome {
-        let window = config.window;
-        let provider = MockQwen::new(config);
+        self.run_on(&MockQwen::new(config), Limiter::new(quota))
+            .await
+    }
+
+    /// Runs against this provider, through this limiter.
+    pub(crate) async fn run_on(self, provider: &MockQwen, limiter: Limiter) -> Outcome {
         let ledger = Ledger::new(PriceBook::builtin());
-        let client = client(provider.router(), quota, &ledger);
-        let end = clock::now() + window * (self.windows + 1);
+        let client = client(provider.router(), limiter, &ledger);
+        let end = clock::now() + WINDOW * (self.windows + 1);
         let calls = Arc::new(AtomicU64::new(0));
         let mut callers = JoinSet::new();
         for _ in 0..self.callers {
@@ -113,14 +120,14 @@ impl Load {
     }
 }
 
-fn client(router: Router, quota: Quota, ledger: &Ledger) -> Client {
+fn client(router: Router, limiter: Limiter, ledger: &Ledger) -> Client {
     let transport = tower::service_fn(move |request: Request<Body>| {
         let mut router = router.clone();
         async move { router.call(request).await }
     });
     let stack = ServiceBuilder::new()
         .layer(RetryLayer::new(RetryPolicy::default()))
-        .layer(AdmissionLayer::new(Limiter::new(quota)))
+        .layer(AdmissionLayer::new(limiter))
         .layer(MeterLayer::new(ledger.clone()))
         .service(transport);
     BoxCloneService::new(stack.map_response(|response| response.map(Body::new)))
@@ -132,7 +139,7 @@ pub(crate) fn provider() -> Config {
         rpm: 3_000,
         tpm: 100_000,
         chunk_tokens: 16,
-        window: Duration::from_secs(60),
+        window: WINDOW,
         ttft: Duration::from_millis(200),
         tpot: Duration::from_millis(5),
         jitter: 0.2,

@@ -1,6 +1,8 @@
 //! How much of the provider's quota the stack uses, and how seldom it is throttled: in paused time, twenty windows each.
 
+mod change;
 mod load;
+mod rules;
 
 use load::{Load, Outcome, provider};
 use mock_qwen::{Charge, Config, Enforce};

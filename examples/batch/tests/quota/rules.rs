@@ -1,0 +1,61 @@
+//! Rules beside the quota of a minute: seconds, growth, and ceilings that say little.
+
+use mock_qwen::{Charge, Config, Enforce, Growth};
+use tower_qwen_ratelimit::Quota;
+
+use crate::{
+    HEADROOM,
+    load::{Load, provider},
+};
+
+#[tokio::test(start_paused = true)]
+async fn seconds_and_growth_are_kept_to() {
+    for enforce in [Enforce::Sliding, Enforce::Fixed, Enforce::Bucket] {
+        for announced in [false, true] {
+            let config = Config {
+                enforce,
+                per_second: true,
+                growth: Some(Growth::default()),
+                ..provider()
+            };
+            let quota = Quota::per_minute(config.rpm, config.tpm).slow_start(announced);
+            let outcome = Load::default().run(config, quota).await;
+            let used = outcome.stats.utilisation.steady.tokens;
+            let throttled = outcome.stats.throttled.total();
+            println!(
+                "{enforce:?} slow_start={announced}: {used:.4} used, {throttled} throttled of {} ({} for growth)",
+                outcome.calls, outcome.stats.throttled.growth
+            );
+            assert_eq!(outcome.failed, 0, "{enforce:?}");
+            assert!(used >= 0.85 * (1.0 - HEADROOM), "{enforce:?}: used {used}");
+            assert!(
+                throttled * 1_000 <= 5 * outcome.calls,
+                "{enforce:?}: {throttled} of {}",
+                outcome.calls
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ceiling_ten_times_too_high_costs_nothing() {
+    for charge in [Charge::Start, Charge::End] {
+        let mut used = Vec::new();
+        for ceiling in [400, 4_000] {
+            let config = Config {
+                charge,
+                ..provider()
+            };
+            let quota = Quota::per_minute(config.rpm, config.tpm);
+            let load = Load {
+                ceiling,
+                ..Load::default()
+            };
+            let outcome = load.run(config, quota).await;
+            assert_eq!((outcome.failed, outcome.stats.throttled.total()), (0, 0));
+            used.push(outcome.stats.utilisation.steady.tokens);
+        }
+        println!("{charge:?}: {used:.4?} used");
+        assert!((used[0] - used[1]).abs() < 0.02, "{charge:?}: {used:?}");
+    }
+}

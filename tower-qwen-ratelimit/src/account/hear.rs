@@ -1,0 +1,71 @@
+//! What an account is told from outside: by its calls, its provider and its owner.
+
+use std::{sync::Arc, time::Duration};
+
+use tower_qwen_tokens::{
+    Verdict,
+    clock::Instant,
+    protocol::{Level, Levels},
+};
+
+use super::{Account, state::Charge, wake};
+use crate::{
+    gate::{Left, Nanos},
+    quota::Quota,
+};
+
+impl Account {
+    /// Learns what an answer cost.
+    pub(crate) fn learn(&self, label: Option<&Arc<str>>, output: u64) {
+        self.lock().expect.learn(label, output);
+    }
+
+    /// Hears that a call was accepted.
+    pub(crate) fn accepted(&self, charge: Charge) {
+        self.lock().pause.accepted(charge.at);
+    }
+
+    /// Hears of a throttle; says until when the account is closed.
+    pub(crate) fn throttled(&self, charge: Charge, verdict: &Verdict, now: Instant) -> Instant {
+        let mut state = self.advanced(now);
+        let until = state.throttled(charge, verdict.cause(), verdict.retry_after());
+        self.instant(until)
+    }
+
+    /// Hears what the provider says is left of its limits.
+    pub(crate) fn told(&self, levels: &Levels, now: Instant) {
+        let mut state = self.advanced(now);
+        let at = state.now;
+        state.told(
+            levels.requests.map(|level| left(level, at)),
+            levels.tokens.map(|level| left(level, at)),
+        );
+    }
+
+    /// Hears that a call runs no more.
+    pub(crate) fn ended(&self, charge: Charge, now: Instant) {
+        let mut state = self.advanced(now);
+        state.ended(charge.at);
+        let head = state.queue.wake_head();
+        drop(state);
+        wake(head);
+    }
+
+    /// Goes on under another quota of the same window.
+    pub(crate) fn set_quota(&self, quota: Quota, now: Instant) {
+        let mut state = self.advanced(now);
+        state.set_quota(quota);
+        let head = state.queue.wake_head();
+        drop(state);
+        wake(head);
+    }
+}
+
+fn left(level: Level, now: Nanos) -> Left {
+    let reset = level.reset.unwrap_or(Duration::ZERO).as_nanos();
+    Left {
+        limit: level.limit,
+        remaining: level.remaining,
+        level_at: now.saturating_add(u64::try_from(reset).unwrap_or(u64::MAX)),
+    }
+}

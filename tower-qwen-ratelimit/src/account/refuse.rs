@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use tower_qwen_tokens::clock::Instant;
+
+use super::{Account, Charge, state::State};
+use crate::{
+    cost::Cost,
+    error::{RejectKind, Rejected},
+    gate::Nanos,
+};
+
+/// What is left of an account's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Tokens per window.
+    pub(crate) limit: u64,
+    /// Tokens that may go now.
+    pub(crate) now: u64,
+    /// Until there are more.
+    pub(crate) more_in: Duration,
+    /// Until there are all.
+    pub(crate) all_in: Duration,
+}
+
+impl Account {
+    /// Admits the call at once or refuses it with the wait that it would take. Overtakes nobody.
+    pub(crate) fn try_enter(&self, cost: Cost, now: Instant) -> Result<Charge, Rejected> {
+        let mut state = self.advanced(now);
+        let estimate = state.estimate(cost, None);
+        let wait = state.wait_of(estimate)?;
+        if !wait.is_zero() {
+            return Err(Rejected::new(RejectKind::MaxWait, Some(wait)));
+        }
+        Ok(state.charge(estimate))
+    }
+
+    /// The wait that a call would take; nothing where it would be admitted now.
+    pub(crate) fn wait_of(&self, cost: Cost, now: Instant) -> Result<Duration, Rejected> {
+        let state = self.advanced(now);
+        state.wait_of(state.estimate(cost, None))
+    }
+
+    /// What is left of the tokens.
+    pub(crate) fn tokens_left(&self, now: Instant) -> Left {
+        let state = self.advanced(now);
+        let limit = state.tokens.usable();
+        let used = state
+            .tokens
+            .snapshot()
+            .used
+            .max(state.tokens_at_end.sum())
+            .min(limit);
+        let left = limit - used;
+        let until = |amount: u64| -> Duration {
+            let at: Nanos = state
+                .tokens
+                .ready_at(state.now, amount)
+                .max(state.tokens_at_end.ready_at(state.now, amount, limit))
+                .max(state.pause.until());
+            Duration::from_nanos(at.saturating_sub(state.now))
+        };
+        Left {
+            limit,
+            now: left,
+            more_in: if used == 0 {
+                Duration::ZERO
+            } else {
+                until(left + 1)
+            },
+            all_in: if used == 0 {
+                Duration::ZERO
+            } else {
+                until(limit)
+            },
+        }
+    }
+}
+
+impl State {
+    fn wait_of(&self, estimate: Charge) -> Result<Duration, Rejected> {
+        if !self.fits_a_window(estimate) {
+            return Err(Rejected::new(RejectKind::TooLarge, None));
+        }
+        let at = if self.queue.len() == 0 {
+            self.ready_at(estimate)
+        } else {
+            let ahead = self.queue.ahead(self.now);
+            let at = self.predicted(ahead.requests, ahead.tokens, estimate);
+            at.max(self.now.saturating_add(1))
+        };
+        Ok(Duration::from_nanos(at.saturating_sub(self.now)))
+    }
+}

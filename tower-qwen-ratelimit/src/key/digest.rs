@@ -1,0 +1,68 @@
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+};
+
+use super::KeyRef;
+
+/// A salted hash of something that may be a secret: 128 bits of two keyed hashes. Shows a quarter of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Digest([u64; 2]);
+
+/// What the digests of one limiter are salted with: random, never shown, gone with the process.
+#[derive(Clone, Default)]
+pub(crate) struct Salt([RandomState; 2]);
+
+impl Salt {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn digest(&self, secret: &[u8]) -> Digest {
+        Digest([self.0[0].hash_one(secret), self.0[1].hash_one(secret)])
+    }
+
+    /// What stands for a key outside of the process.
+    pub(crate) fn partition(&self, key: KeyRef<'_>) -> u64 {
+        key.hash_with(&self.0[0])
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{:08x}", self.0[0] >> 32)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Debug for Salt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Salt").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_within_a_salt_and_another_in_another() {
+        let (salt, other) = (Salt::new(), Salt::new());
+        assert_eq!(salt.digest(b"sk-1"), salt.clone().digest(b"sk-1"));
+        assert_ne!(salt.digest(b"sk-1"), salt.digest(b"sk-2"));
+        assert_ne!(salt.digest(b"sk-1"), other.digest(b"sk-1"));
+        let Digest([first, second]) = salt.digest(b"sk-1");
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn shows_eight_digits() {
+        let shown = Salt::new().digest(b"sk-1").to_string();
+        assert_eq!((shown.len(), &shown[..1]), (9, "#"));
+    }
+}

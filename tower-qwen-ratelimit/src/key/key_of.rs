@@ -1,0 +1,231 @@
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use http::{Extensions, HeaderName};
+
+use super::{Key, KeyRef, NameRef, Peer, RequestHead};
+
+/// Longer paths are told apart by their hash, so that callers cannot fill the memory with them. Bytes.
+const LONGEST_PATH: usize = 64;
+/// Models are told apart by this much of their name. Bytes.
+const LONGEST_MODEL: usize = 64;
+
+/// By what callers are told apart at a server.
+///
+/// The first of its sources that a request has names the account; requests without any share one account.
+///
+/// | source | told by | shown as |
+/// |---|---|---|
+/// | [`KeyOf::api_key`] | the API key | a short hash |
+/// | [`KeyOf::header`] | the value of a header | a short hash |
+/// | [`KeyOf::extension`] | what an outer layer, such as auth, has found out | itself |
+/// | [`KeyOf::path`] | the path, without the query | itself |
+/// | [`KeyOf::peer`], [`KeyOf::peer_by`] | the peer's address | itself |
+/// | [`KeyOf::model`] | the model | itself |
+/// | [`KeyOf::by`] | a closure | as it chooses |
+///
+/// # Examples
+///
+/// ```
+/// use tower_qwen_ratelimit::KeyOf;
+///
+/// // Per API key and model; callers without a key by their address.
+/// let key_of = KeyOf::api_key().or(KeyOf::peer()).and_model();
+/// # let _ = key_of;
+/// ```
+///
+/// With axum, whose peer addresses come in a type of its own:
+///
+/// ```
+/// # use std::net::SocketAddr;
+/// # #[derive(Clone)] struct ConnectInfo<T>(T);
+/// use tower_qwen_ratelimit::KeyOf;
+///
+/// let key_of = KeyOf::peer_by(|head| head.extension::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()));
+/// # let _ = key_of;
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct KeyOf {
+    sources: Vec<Source>,
+    with_model: bool,
+    prefix: u8,
+}
+
+#[derive(Clone)]
+enum Source {
+    ApiKey,
+    Header(HeaderName),
+    Extension(fn(&Extensions) -> Option<&str>),
+    Path,
+    Peer,
+    PeerBy(Arc<AddressFn>),
+    Model,
+    By(Arc<KeyFn>),
+}
+
+type AddressFn = dyn Fn(&RequestHead<'_>) -> Option<IpAddr> + Send + Sync;
+type KeyFn = dyn Fn(&RequestHead<'_>) -> Option<Key> + Send + Sync;
+
+/// The key of a request, copied only where a closure made it.
+pub(crate) enum Found<'a> {
+    Borrowed(KeyRef<'a>),
+    Made(Key),
+}
+
+impl KeyOf {
+    /// By the API key: the `Bearer` token of `Authorization`, else `x-api-key`, else `api-key`.
+    pub fn api_key() -> Self {
+        Self::of(Source::ApiKey)
+    }
+
+    /// By the value of a header, which is taken for a secret and hashed.
+    ///
+    /// Callers can write what they want into a header that no trusted proxy sets.
+    pub fn header(name: HeaderName) -> Self {
+        Self::of(Source::Header(name))
+    }
+
+    /// By what an outer layer has put into the request's extensions: a name that is no secret.
+    pub fn extension<T: AsRef<str> + Send + Sync + 'static>() -> Self {
+        Self::of(Source::Extension(|extensions| {
+            extensions.get::<T>().map(T::as_ref)
+        }))
+    }
+
+    /// By the path, without the query.
+    pub fn path() -> Self {
+        Self::of(Source::Path)
+    }
+
+    /// By the peer's address, where the request's extensions have it as a [`SocketAddr`] or an [`IpAddr`].
+    pub fn peer() -> Self {
+        Self::of(Source::Peer)
+    }
+
+    /// By the peer's address, where it stands elsewhere.
+    pub fn peer_by<F>(address: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> Option<IpAddr> + Send + Sync + 'static,
+    {
+        Self::of(Source::PeerBy(Arc::new(address)))
+    }
+
+    /// By the model alone, whoever asks it: one account for all callers.
+    pub fn model() -> Self {
+        Self::of(Source::Model).and_model()
+    }
+
+    /// By a closure. Whatever may be a secret goes through [`RequestHead::hashed`].
+    pub fn by<F>(key: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> Option<Key> + Send + Sync + 'static,
+    {
+        Self::of(Source::By(Arc::new(key)))
+    }
+
+    /// What to go by where a request has nothing of what stands so far.
+    pub fn or(mut self, other: Self) -> Self {
+        self.sources.extend(other.sources);
+        self.with_model |= other.with_model;
+        self
+    }
+
+    /// One account per model for each caller. Default: one for all of them.
+    pub fn and_model(mut self) -> Self {
+        self.with_model = true;
+        self
+    }
+
+    /// How many leading bits of an IPv6 address stand for one peer. Default: 64. At most 128.
+    pub fn ipv6_prefix(mut self, bits: u8) -> Self {
+        self.prefix = bits.min(128);
+        self
+    }
+
+    fn of(source: Source) -> Self {
+        Self {
+            sources: vec![source],
+            with_model: false,
+            prefix: 64,
+        }
+    }
+
+    pub(crate) fn find<'a>(&self, head: &RequestHead<'a>) -> Found<'a> {
+        let model = if self.with_model {
+            let model = head.model();
+            &model[..model.floor_char_boundary(LONGEST_MODEL)]
+        } else {
+            ""
+        };
+        let found = self.sources.iter().find_map(|source| {
+            Some(match source {
+                Source::By(key) => {
+                    let mut key = key(head)?;
+                    if key.model.is_empty() {
+                        key.model = model.into();
+                    }
+                    Found::Made(key)
+                }
+                source => Found::Borrowed(KeyRef {
+                    name: self.name(source, head)?,
+                    model,
+                }),
+            })
+        });
+        found.unwrap_or(Found::Borrowed(KeyRef {
+            name: NameRef::Anyone,
+            model,
+        }))
+    }
+
+    fn name<'a>(&self, source: &Source, head: &RequestHead<'a>) -> Option<NameRef<'a>> {
+        let peer = |address| NameRef::Peer(Peer::of(address, self.prefix));
+        let name = match source {
+            Source::ApiKey => NameRef::Hashed(head.digest(head.api_key()?)),
+            Source::Header(name) => {
+                NameRef::Hashed(head.digest(head.headers().get(name)?.as_bytes()))
+            }
+            Source::Extension(name) => NameRef::Tenant(name(head.extensions())?),
+            Source::Path => match head.uri().path() {
+                path if path.len() > LONGEST_PATH => NameRef::Hashed(head.digest(path.as_bytes())),
+                path => NameRef::Path(path),
+            },
+            Source::Peer => peer(
+                head.extension::<SocketAddr>()
+                    .map(SocketAddr::ip)
+                    .or_else(|| head.extension::<IpAddr>().copied())?,
+            ),
+            Source::PeerBy(address) => peer(address(head)?),
+            Source::Model | Source::By(_) => NameRef::Anyone,
+        };
+        Some(name)
+    }
+}
+
+impl Found<'_> {
+    pub(crate) fn as_ref(&self) -> KeyRef<'_> {
+        match self {
+            Self::Borrowed(key) => *key,
+            Self::Made(key) => key.as_ref(),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiKey => f.write_str("ApiKey"),
+            Self::Header(name) => write!(f, "Header({name})"),
+            Self::Extension(_) => f.write_str("Extension"),
+            Self::Path => f.write_str("Path"),
+            Self::Peer => f.write_str("Peer"),
+            Self::PeerBy(_) => f.write_str("PeerBy"),
+            Self::Model => f.write_str("Model"),
+            Self::By(_) => f.write_str("By"),
+        }
+    }
+}

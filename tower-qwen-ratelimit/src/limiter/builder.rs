@@ -1,0 +1,192 @@
+use std::{
+    error::Error,
+    fmt,
+    sync::{Arc, RwLock},
+};
+
+use tower_qwen_tokens::clock;
+
+use super::{Grant, Inner, Limiter, Quotas, table::Table};
+use crate::{
+    key::Salt,
+    quota::{Quota, QuotaError},
+};
+
+/// Settings of a [`Limiter`]; see [`Limiter::builder`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct LimiterBuilder {
+    quota: Quota,
+    of_model: Vec<(Box<str>, Quota)>,
+    max_queued: usize,
+    max_keys: usize,
+}
+
+/// Why a [`LimiterBuilder`] makes no limiter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidLimiter(Reason);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reason {
+    NoKeys,
+    NoModel,
+    ModelTwice(Box<str>),
+    Quota(Box<str>, QuotaError),
+}
+
+impl LimiterBuilder {
+    pub(super) fn new(quota: Quota) -> Self {
+        Self {
+            quota,
+            of_model: Vec::new(),
+            max_queued: usize::MAX,
+            max_keys: 16_384,
+        }
+    }
+
+    /// The quota of one model, in place of the limiter's own. Default: none.
+    ///
+    /// At a server it holds where callers are told apart by model too ([`KeyOf::and_model`](crate::KeyOf::and_model)).
+    pub fn quota_for(mut self, model: &str, quota: Quota) -> Self {
+        self.of_model.push((model.into(), quota));
+        self
+    }
+
+    /// How many calls may wait per key; more are refused. Default: no limit.
+    pub fn max_queued(mut self, calls: usize) -> Self {
+        self.max_queued = calls;
+        self
+    }
+
+    /// How many keys have accounts of their own; new ones that find no room share one. Default: 16,384. At least 1.
+    ///
+    /// An account takes about 4 KiB: 64 MiB with the default.
+    pub fn max_keys(mut self, keys: usize) -> Self {
+        self.max_keys = keys;
+        self
+    }
+
+    /// The limiter.
+    ///
+    /// # Errors
+    ///
+    /// A quota that [`Quota::check`] refuses, no room for a single key, or a model without a name or with two quotas.
+    pub fn build(self) -> Result<Limiter, InvalidLimiter> {
+        self.check().map_err(InvalidLimiter)?;
+        Ok(self.finish())
+    }
+
+    fn check(&self) -> Result<(), Reason> {
+        if self.max_keys == 0 {
+            return Err(Reason::NoKeys);
+        }
+        let unsound = |model: &str| {
+            let model = Box::from(model);
+            move |error| Reason::Quota(model, error)
+        };
+        self.quota.check().map_err(unsound(""))?;
+        for (at, (model, quota)) in self.of_model.iter().enumerate() {
+            quota.check().map_err(unsound(model))?;
+            if model.is_empty() {
+                return Err(Reason::NoModel);
+            }
+            if self.of_model[..at].iter().any(|(other, _)| other == model) {
+                return Err(Reason::ModelTwice(model.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Limiter {
+        let epoch = clock::now();
+        let of_model = self
+            .of_model
+            .into_iter()
+            .map(|(model, quota)| (model, Grant::new(quota, epoch)));
+        Limiter {
+            inner: Arc::new(Inner {
+                quotas: RwLock::new(Quotas {
+                    default: Grant::new(self.quota, epoch),
+                    of_model: of_model.collect(),
+                }),
+                max_queued: self.max_queued,
+                epoch,
+                salt: Salt::new(),
+                accounts: Table::new(self.max_keys),
+                tenants: Table::new(self.max_keys),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for InvalidLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Reason::NoKeys => f.write_str("a limiter needs room for at least one key"),
+            Reason::NoModel => f.write_str("a quota for a model without a name"),
+            Reason::ModelTwice(model) => write!(f, "two quotas for the model {model}"),
+            Reason::Quota(model, _) if model.is_empty() => f.write_str("the quota is unsound"),
+            Reason::Quota(model, _) => write!(f, "the quota of the model {model} is unsound"),
+        }
+    }
+}
+
+impl Error for InvalidLimiter {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            Reason::Quota(_, error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUOTA: Quota = Quota::per_minute(1, 1);
+
+    #[test]
+    fn defaults_are_as_documented() {
+        let builder = LimiterBuilder::new(QUOTA);
+        assert_eq!(
+            (builder.max_queued, builder.max_keys),
+            (usize::MAX, 16 * 1024)
+        );
+        assert!(builder.of_model.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let reason = |builder: LimiterBuilder| builder.build().map(drop).map_err(|error| error.0);
+        let builder = || LimiterBuilder::new(QUOTA);
+        assert_eq!(reason(builder()), Ok(()));
+        assert_eq!(reason(builder().max_keys(0)), Err(Reason::NoKeys));
+        let nothing = Quota::per_minute(0, 1);
+        let unsound = |model: &str| Err(Reason::Quota(model.into(), QuotaError::Nothing));
+        assert_eq!(reason(LimiterBuilder::new(nothing)), unsound(""));
+        assert_eq!(reason(builder().quota_for("a", nothing)), unsound("a"));
+        assert_eq!(reason(builder().max_keys(1).max_queued(0)), Ok(()));
+        assert_eq!(reason(builder().quota_for("", QUOTA)), Err(Reason::NoModel));
+        assert_eq!(
+            reason(builder().quota_for("a", QUOTA).quota_for("a", QUOTA)),
+            Err(Reason::ModelTwice("a".into()))
+        );
+        assert_eq!(
+            reason(builder().quota_for("a", QUOTA).quota_for("b", QUOTA)),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn models_have_their_own_quota() {
+        let max = Quota::per_minute(10, 20);
+        let limiter = LimiterBuilder::new(QUOTA)
+            .quota_for("qwen3-max", max)
+            .build()
+            .unwrap();
+        assert_eq!(limiter.quota(), QUOTA);
+        assert_eq!(limiter.quota_of("qwen-plus"), QUOTA);
+        assert_eq!(limiter.quota_of("qwen3-max"), max);
+    }
+}

@@ -1,0 +1,232 @@
+use std::{collections::HashSet, sync::atomic::AtomicU64, time::Duration};
+
+use tower_qwen_tokens::clock;
+
+use super::*;
+use crate::{
+    cost::{Cost, Output},
+    key::{Key, NameRef},
+    limiter::Limiter,
+    quota::Quota,
+};
+
+/// An entry that says what it is told, and counts how often it is asked for its key.
+#[derive(Clone)]
+struct Told(Arc<Inner>);
+
+struct Inner {
+    key: Key,
+    asked: Arc<AtomicU64>,
+    idle: Idle,
+}
+
+impl Entry for Told {
+    fn key_ref(&self) -> KeyRef<'_> {
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
+        self.0.key.as_ref()
+    }
+
+    fn idle(&self, _: Instant) -> Idle {
+        self.0.idle
+    }
+}
+
+struct Made {
+    table: Table<Told>,
+    asked: Arc<AtomicU64>,
+    /// How many entries were made.
+    made: AtomicU64,
+}
+
+impl Made {
+    fn new(max_keys: usize) -> Self {
+        Self {
+            table: Table::new(max_keys),
+            asked: Arc::default(),
+            made: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the key has an entry of its own.
+    fn get(&self, name: &str, idle: Idle) -> bool {
+        let key = KeyRef {
+            name: NameRef::Tenant(name),
+            model: "",
+        };
+        let asked = self.asked.clone();
+        let make = |key: KeyRef<'_>| {
+            self.made.fetch_add(1, Ordering::Relaxed);
+            Told(Arc::new(Inner {
+                key: key.to_key(),
+                asked,
+                idle,
+            }))
+        };
+        self.table.get(key, clock::now(), make).0.key.as_ref() == key
+    }
+
+    fn names(&self) -> HashSet<String> {
+        let mut names = HashSet::new();
+        self.table.for_each(|told| {
+            names.insert(told.0.key.to_string());
+        });
+        names
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn level_entries_leave_by_themselves() {
+    let made = Made::new(1_000_000);
+    for key in 0..10_000 {
+        assert!(made.get(&format!("k{key}"), Idle::Level));
+    }
+    let few = FEW * SHARDS;
+    assert!(made.table.len() <= few + SHARDS, "{}", made.table.len());
+    assert_eq!(made.names().len(), made.table.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_learned_leaves_only_where_there_is_no_room() {
+    let made = Made::new(500);
+    for key in 0..500 {
+        assert!(made.get(&format!("k{key}"), Idle::Learned));
+    }
+    assert_eq!(made.table.len(), 500);
+    let new = (0..500).filter(|key| made.get(&format!("n{key}"), Idle::Learned));
+    assert!(new.count() > 450, "room was made");
+    assert!(made.table.len() <= 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_busy_stays_and_new_ones_share() {
+    let made = Made::new(100);
+    for key in 0..100 {
+        assert!(made.get(&format!("k{key}"), Idle::Busy));
+    }
+    for key in 0..1_000 {
+        assert!(!made.get(&format!("n{key}"), Idle::Busy));
+    }
+    for key in 0..100 {
+        assert!(made.get(&format!("k{key}"), Idle::Busy));
+    }
+    let names = made.names();
+    assert_eq!(names.len(), 101);
+    assert!(names.contains("overflow"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_used_again_outlives_what_was_used_once() {
+    let made = Made::new(5_000);
+    for stranger in 0..20_000 {
+        made.get(&format!("stranger{stranger}"), Idle::Level);
+        made.get(&format!("regular{}", stranger % 100), Idle::Level);
+    }
+    let regulars = made.made.load(Ordering::Relaxed) - 20_000;
+    assert!(regulars < 300, "{regulars} times for 100");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_million_random_keys_cost_bounded_memory_and_slow_nobody() {
+    let made = Made::new(5_000);
+    for key in 0..50 {
+        assert!(made.get(&format!("regular{key}"), Idle::Busy));
+    }
+    let looked = |made: &Made| {
+        made.asked.store(0, Ordering::Relaxed);
+        for key in 0..50 {
+            assert!(made.get(&format!("regular{key}"), Idle::Busy));
+        }
+        made.asked.load(Ordering::Relaxed)
+    };
+    let before = looked(&made);
+    for key in 0..1_000_000u64 {
+        made.get(
+            &format!("{:016x}", key.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            Idle::Busy,
+        );
+    }
+    assert_eq!(made.table.len(), 5_000);
+    let after = looked(&made);
+    assert!(after <= before + 10, "{before} comparisons, then {after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_flood_leaves_those_who_were_there_their_own_quota() {
+    let limiter = Limiter::builder(Quota::per_minute(2, 1_000))
+        .max_keys(200)
+        .build()
+        .unwrap();
+    let take = |name: &str| {
+        let key = Key::tenant(name);
+        let tenant = limiter.tenant(key.as_ref());
+        let reserved = tenant.try_reserve(Cost::new(1, Output::Nothing));
+        reserved.is_ok_and(|reservation| {
+            reservation.mark_sent();
+            !tenant.key().is_overflow()
+        })
+    };
+    for key in 0..20 {
+        assert!(take(&format!("regular{key}")));
+    }
+    for key in 0..1_000_000 {
+        take(&format!("stranger{key}"));
+    }
+    assert!(limiter.snapshot().len() <= 201);
+    for key in 0..20 {
+        let name = format!("regular{key}");
+        assert!(take(&name), "its second request");
+        assert!(!take(&name), "and no third one: it is the same account");
+    }
+    // A window later the strangers are level and make room.
+    tokio::time::advance(Duration::from_secs(120)).await;
+    let new = (0..200).filter(|key| take(&format!("new{key}")));
+    assert!(new.count() > 150);
+    assert!(limiter.snapshot().len() <= 201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_in_use_stays() {
+    let limiter = Limiter::builder(Quota::per_minute(1_000, 1_000))
+        .max_keys(64)
+        .build()
+        .unwrap();
+    let held = limiter.tenant(Key::tenant("held").as_ref());
+    let reservation = limiter
+        .tenant(Key::tenant("reserved").as_ref())
+        .try_reserve(Cost::new(7, Output::Nothing))
+        .unwrap();
+    reservation.mark_sent();
+    tokio::time::advance(Duration::from_secs(600)).await;
+    for key in 0..5_000 {
+        limiter.tenant(Key::tenant(&format!("n{key}")).as_ref());
+    }
+    assert!(Arc::ptr_eq(
+        &held,
+        &limiter.tenant(Key::tenant("held").as_ref())
+    ));
+    let snapshots = limiter.snapshot();
+    let of = |name: &str| snapshots.iter().find(|one| one.key == Key::tenant(name));
+    assert_eq!(of("reserved").map(|account| account.in_flight), Some(1));
+    drop(reservation);
+}
+
+#[test]
+fn many_threads_agree_on_the_entries() {
+    let made = Made::new(300);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let made = &made;
+            scope.spawn(move || {
+                for key in 0..2_000 {
+                    made.get(&format!("k{}", (key * (thread + 1)) % 1_000), Idle::Level);
+                    made.get(&format!("b{}", key % 100), Idle::Busy);
+                }
+            });
+        }
+    });
+    assert!(made.table.len() <= 300);
+    let mut entries = 0;
+    made.table.for_each(|_| entries += 1);
+    let overflow = usize::from(made.names().contains("overflow"));
+    assert_eq!(entries, made.table.len() + overflow);
+}

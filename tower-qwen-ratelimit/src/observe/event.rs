@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use tower_qwen_tokens::Cause;
+
+use crate::{error::Rejected, key::Key};
+
+/// Something that happened at an account.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A call had its turn.
+    #[non_exhaustive]
+    Admitted {
+        /// Whose account it is.
+        key: &'a Key,
+        /// From the call's arrival (its first one, where it is retried) to its turn.
+        waited: Duration,
+        /// What was set aside for it. Unit: tokens.
+        reserved: u64,
+    },
+    /// A call was refused before anything was sent.
+    #[non_exhaustive]
+    Refused {
+        /// Whose account it is.
+        key: &'a Key,
+        /// Why.
+        rejected: Rejected,
+    },
+    /// It is known what a call cost, or that nothing more will be known.
+    #[non_exhaustive]
+    Settled {
+        /// Whose account it is.
+        key: &'a Key,
+        /// What had been set aside. Unit: tokens.
+        reserved: u64,
+        /// What it cost. Unit: tokens.
+        used: u64,
+        /// Whether that is known; otherwise the estimate stands.
+        known: bool,
+    },
+    /// The provider throttled a call.
+    #[non_exhaustive]
+    Throttled {
+        /// Whose account it is.
+        key: &'a Key,
+        /// Why.
+        cause: Cause,
+        /// For how long the account is closed now.
+        closed_for: Duration,
+    },
+}

@@ -1,0 +1,158 @@
+use metrics::{
+    Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+
+use super::{Event, Observe};
+use crate::{
+    error::RejectKind,
+    key::Key,
+    snapshot::{AccountSnapshot, GateSnapshot},
+};
+
+const WAIT: &str = "tower_qwen.ratelimit.wait";
+const RESERVED: &str = "tower_qwen.ratelimit.reserved_tokens";
+const SETTLED: &str = "tower_qwen.ratelimit.settled_tokens";
+const ERROR: &str = "tower_qwen.ratelimit.estimate_error";
+const REFUSED: &str = "tower_qwen.ratelimit.refused";
+const THROTTLED: &str = "tower_qwen.ratelimit.throttled";
+const USED: &str = "tower_qwen.ratelimit.used";
+const QUOTA: &str = "tower_qwen.ratelimit.quota";
+const LEVEL: &str = "tower_qwen.ratelimit.level";
+const QUEUED: &str = "tower_qwen.ratelimit.queued";
+const RUNNING: &str = "tower_qwen.ratelimit.running";
+
+/// Hands figures to the recorder of the [`metrics`] facade.
+///
+/// There is no convention for limiters; names are ours, those of labels OpenTelemetry's.
+///
+/// | metric | kind, unit | labels beside the common ones |
+/// |---|---|---|
+/// | `tower_qwen.ratelimit.wait` | histogram, seconds | |
+/// | `tower_qwen.ratelimit.reserved_tokens` | counter, tokens | |
+/// | `tower_qwen.ratelimit.settled_tokens` | counter, tokens | |
+/// | `tower_qwen.ratelimit.estimate_error` | histogram: (reserved - used) / used, of calls whose cost is known | |
+/// | `tower_qwen.ratelimit.refused` | counter, calls | `reason` |
+/// | `tower_qwen.ratelimit.throttled` | counter, answers | `error.type`: the cause |
+///
+/// The state of accounts ([`MetricsObserver::record`]):
+///
+/// | metric | kind | labels beside the common ones |
+/// |---|---|---|
+/// | `tower_qwen.ratelimit.used`, `.quota` | gauges, of a window | `dimension`: `requests` or `tokens` |
+/// | `tower_qwen.ratelimit.level` | gauge; negative: debt | `dimension` |
+/// | `tower_qwen.ratelimit.queued`, `.running` | gauges, calls | |
+///
+/// All carry `server.address` and `gen_ai.request.model` as the account's key has them. Keys that come from outside (the
+/// server's side) make as many series as there are tenants: observe those with a closure of your own.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct MetricsObserver;
+
+impl MetricsObserver {
+    /// An observer for the recorder that is installed whenever something happens. Describes its metrics to the one that is
+    /// installed now.
+    #[must_use]
+    pub fn new() -> Self {
+        describe_histogram!(WAIT, Unit::Seconds, "From a call's arrival to its turn");
+        describe_counter!(RESERVED, Unit::Count, "Tokens set aside for calls");
+        describe_counter!(SETTLED, Unit::Count, "Tokens that calls cost");
+        describe_histogram!(ERROR, "Reserved less used, by used");
+        describe_counter!(REFUSED, Unit::Count, "Calls refused before they were sent");
+        describe_counter!(THROTTLED, Unit::Count, "Calls that the provider throttled");
+        describe_gauge!(USED, Unit::Count, "Charged within the window");
+        describe_gauge!(QUOTA, Unit::Count, "What a window may hold");
+        describe_gauge!(LEVEL, Unit::Count, "What may go at once; negative: debt");
+        describe_gauge!(QUEUED, Unit::Count, "Calls that wait for their turn");
+        describe_gauge!(RUNNING, Unit::Count, "Calls that run");
+        Self
+    }
+
+    /// Records the state of accounts: call it now and then, with [`Limiter::snapshot`](crate::Limiter::snapshot).
+    pub fn record(&self, accounts: &[AccountSnapshot]) {
+        for account in accounts {
+            let common = labels(&account.key);
+            for (dimension, gate) in [("requests", &account.requests), ("tokens", &account.tokens)]
+            {
+                record_gate(&common, dimension, gate);
+            }
+            gauge!(QUEUED, common.clone()).set(account.queued as f64);
+            gauge!(RUNNING, common).set(account.running as f64);
+        }
+    }
+}
+
+impl Default for MetricsObserver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observe for MetricsObserver {
+    fn observe(&self, event: &Event<'_>) {
+        match *event {
+            Event::Admitted {
+                key,
+                waited,
+                reserved,
+            } => {
+                let common = labels(key);
+                histogram!(WAIT, common.clone()).record(waited);
+                counter!(RESERVED, common).increment(reserved);
+            }
+            Event::Refused { key, rejected } => {
+                let reason = Label::from_static_parts("reason", reason(rejected.kind()));
+                counter!(REFUSED, with(labels(key), reason)).increment(1);
+            }
+            Event::Settled {
+                key,
+                reserved,
+                used,
+                known,
+            } => {
+                let common = labels(key);
+                if known && used > 0 {
+                    let error = (reserved as f64 - used as f64) / used as f64;
+                    histogram!(ERROR, common.clone()).record(error);
+                }
+                counter!(SETTLED, common).increment(used);
+            }
+            Event::Throttled { key, cause, .. } => {
+                let cause = Label::from_static_parts("error.type", cause.as_str());
+                counter!(THROTTLED, with(labels(key), cause)).increment(1);
+            }
+        }
+    }
+}
+
+fn record_gate(common: &[Label], dimension: &'static str, gate: &GateSnapshot) {
+    let labels = with(
+        common.to_vec(),
+        Label::from_static_parts("dimension", dimension),
+    );
+    gauge!(USED, labels.clone()).set(gate.used as f64);
+    gauge!(QUOTA, labels.clone()).set(gate.quota as f64);
+    if let Some(level) = gate.level {
+        gauge!(LEVEL, labels).set(level as f64);
+    }
+}
+
+fn labels(key: &Key) -> Vec<Label> {
+    vec![
+        Label::new("server.address", key.authority().to_owned()),
+        Label::new("gen_ai.request.model", key.model().to_owned()),
+    ]
+}
+
+fn with(mut labels: Vec<Label>, label: Label) -> Vec<Label> {
+    labels.push(label);
+    labels
+}
+
+fn reason(kind: RejectKind) -> &'static str {
+    match kind {
+        RejectKind::TooLarge => "too_large",
+        RejectKind::MaxWait => "max_wait",
+        RejectKind::Deadline => "deadline",
+        RejectKind::QueueFull => "queue_full",
+    }
+}

@@ -1,0 +1,55 @@
+//! What happens at accounts, told to whoever wants to know.
+//!
+//! An observer is given to the limiter when it is built. It hears every admission, refusal, settlement and throttle, as
+//! they happen and outside of any lock of ours. With the feature `metrics` there is [`MetricsObserver`], with `tracing`
+//! [`TracingObserver`]; a closure is one too.
+
+mod event;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(feature = "tracing")]
+mod tracing;
+
+use std::{fmt, sync::Arc};
+
+#[cfg(feature = "metrics")]
+pub use self::metrics::MetricsObserver;
+#[cfg(feature = "tracing")]
+pub use self::tracing::TracingObserver;
+pub use event::Event;
+
+/// Hears what happens.
+///
+/// Called on the path of calls, from drops too: it must neither block nor panic.
+pub trait Observe: Send + Sync {
+    /// Something happened.
+    fn observe(&self, event: &Event<'_>);
+}
+
+impl<F: Fn(&Event<'_>) + Send + Sync> Observe for F {
+    fn observe(&self, event: &Event<'_>) {
+        self(event);
+    }
+}
+
+/// All observers of a limiter.
+#[derive(Clone, Default)]
+pub(crate) struct Observers(Vec<Arc<dyn Observe>>);
+
+impl Observers {
+    pub(crate) fn add(&mut self, observer: impl Observe + 'static) {
+        self.0.push(Arc::new(observer));
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        for observer in &self.0 {
+            observer.observe(event);
+        }
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} observers", self.0.len())
+    }
+}

@@ -1,0 +1,10 @@
+//! The server's side, in paused time.
+
+mod axum;
+mod contract;
+mod headers;
+mod refusals;
+mod settling;
+mod shadow;
+mod support;
+mod try_acquire;

@@ -1,0 +1,136 @@
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_qwen_ratelimit::{EnforceLayer, KeyOf, Limiter};
+use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook};
+
+use crate::support::{Body, account, answering, chat, layer, limiter, send};
+
+/// Enforce before a Meter before a handler that answers so; the answer's body is read to its end.
+async fn metered(
+    limiter: &Limiter,
+    status: u16,
+    kind: &'static str,
+    body: &'static str,
+) -> StatusCode {
+    let handler = service_fn(move |_: Request<Body>| async move {
+        Response::builder()
+            .status(status)
+            .header("content-type", kind)
+            .body(Full::<Bytes>::from(body))
+    });
+    let meter = MeterLayer::new(Ledger::new(PriceBook::builtin())).layer(handler);
+    let server = EnforceLayer::new(limiter.clone(), KeyOf::api_key()).layer(meter);
+    let answer = server.oneshot(chat()).await.unwrap();
+    let status = answer.status();
+    let read = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(read, body);
+    status
+}
+
+const JSON: &str = "application/json";
+
+#[tokio::test(start_paused = true)]
+async fn the_meters_report_corrects_the_tokens() {
+    let limiter = limiter(10, 10_000);
+    let body = r#"{"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":200,"total_tokens":1200}}"#;
+    assert_eq!(metered(&limiter, 200, JSON, body).await, 200);
+    let account = account(&limiter);
+    assert_eq!((account.tokens.used, account.in_flight), (1_200, 0));
+    assert_eq!(account.requests.used, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_meter_the_estimate_stands() {
+    let limiter = limiter(10, 10_000);
+    let server = answering(&layer(&limiter), StatusCode::OK, "");
+    send(&server, chat()).await;
+    let account = account(&limiter);
+    assert!(
+        (103..130).contains(&account.tokens.used),
+        "{}",
+        account.tokens.used
+    );
+    assert_eq!(
+        (account.settled_tokens, account.in_flight),
+        (account.tokens.used, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_handler_refuses_costs_a_request_and_what_fails_its_prompt() {
+    for status in [400, 401, 404, 413, 429] {
+        let limiter = limiter(10, 10_000);
+        let server = answering(&layer(&limiter), StatusCode::from_u16(status).unwrap(), "");
+        assert_eq!(send(&server, chat()).await.status(), status);
+        let account = account(&limiter);
+        assert_eq!(
+            (account.requests.used, account.tokens.used),
+            (1, 0),
+            "{status}"
+        );
+    }
+    for status in [500, 502, 503, 504] {
+        let limiter = limiter(10, 10_000);
+        let server = answering(&layer(&limiter), StatusCode::from_u16(status).unwrap(), "");
+        assert_eq!(send(&server, chat()).await.status(), status);
+        let used = account(&limiter).tokens.used;
+        assert!((3..30).contains(&used), "{status}: {used}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_behind_the_handler_does_not_close_the_callers_account() {
+    let throttle = r#"{"error":{"code":"limit_requests","message":"You have exceeded your current request limit.","type":"limit_requests"}}"#;
+    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\ndata: {\"error\":{\"code\":\"limit_requests\",\"message\":\"Requests rate limit exceeded\",\"type\":\"limit_requests\"}}\n\n";
+    let rows = [
+        (429, JSON, throttle),
+        (429, JSON, ""),
+        (200, "text/event-stream", event),
+    ];
+    for (status, kind, body) in rows {
+        let limiter = limiter(10, 10_000);
+        assert_eq!(metered(&limiter, status, kind, body).await, status);
+        let account = account(&limiter);
+        assert!(
+            account.closed_for.is_zero() && account.throttled.is_empty(),
+            "{body}"
+        );
+        assert_eq!((account.tokens.share_percent, account.in_flight), (100, 0));
+        let ok = r#"{"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+        assert_eq!(metered(&limiter, 200, JSON, ok).await, 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_under_estimate_is_owed() {
+    let limiter = limiter(10, 1_000);
+    let body = r#"{"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":9000,"total_tokens":10000}}"#;
+    assert_eq!(metered(&limiter, 200, JSON, body).await, 200);
+    let server = answering(&layer(&limiter), StatusCode::OK, "");
+    assert_eq!(send(&server, chat()).await.status(), 429);
+    tokio::time::advance(std::time::Duration::from_secs(61)).await;
+    assert_eq!(send(&server, chat()).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_learned_is_the_cost_of_one_answer() {
+    let limiter = limiter(10, 100_000);
+    let body =
+        r#"{"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":200,"total_tokens":210}}"#;
+    let handler = service_fn(move |_: Request<Body>| async move {
+        Response::builder()
+            .header("content-type", JSON)
+            .body(Full::<Bytes>::from(body))
+    });
+    let meter = MeterLayer::new(Ledger::new(PriceBook::builtin())).layer(handler);
+    let server = EnforceLayer::new(limiter.clone(), KeyOf::api_key()).layer(meter);
+    for _ in 0..8 {
+        let two = r#"{"model":"qwen-plus","messages":[],"max_tokens":900,"n":2}"#;
+        let request = crate::support::request(crate::support::CHAT, two);
+        let answer = server.clone().oneshot(request).await.unwrap();
+        answer.into_body().collect().await.unwrap();
+    }
+    assert_eq!(account(&limiter).expected_output, 100);
+}
