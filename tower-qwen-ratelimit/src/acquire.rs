@@ -14,20 +14,22 @@ use tokio::time::Sleep;
 use tower_qwen_tokens::{
     Deadline,
     clock::{self, Instant},
+    ledger::Tenant,
 };
 
 use crate::{
     account::{Account, Ask, Entered, Latest, Turn},
     cost::Cost,
     error::{RejectKind, Rejected},
-    queue::Ticket,
+    queue::{FlowKey, Ticket, Weight},
     reservation::Reservation,
 };
 
 pin_project! {
     /// Waits until the account has room for the call; see [`Limiter::acquire`](crate::Limiter::acquire).
     ///
-    /// Calls go in the order of their arrival. Only the head of the queue holds a timer.
+    /// Calls go in the order of their arrival, or as the limiter's [`Discipline`](crate::Discipline) says. Only the head of
+    /// the queue holds a timer.
     ///
     /// # Errors
     ///
@@ -64,6 +66,7 @@ impl Acquire {
                 cost,
                 label: None,
                 arrived: clock::now(),
+                flow: FlowKey::default(),
                 latest: None,
             },
             ticket: None,
@@ -80,6 +83,18 @@ impl Acquire {
     /// What kind of answer is expected: what answers cost is learned for each kind apart. Default: none.
     pub fn label(mut self, label: Arc<str>) -> Self {
         self.ask.label = Some(label);
+        self
+    }
+
+    /// Whose call it is, which matters under [`Discipline::Fair`](crate::Discipline::Fair). Default: nobody's.
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.ask.flow.tenant = Some(tenant);
+        self
+    }
+
+    /// How large a share its flow gets under [`Discipline::Fair`](crate::Discipline::Fair). Default: 1.
+    pub fn weight(mut self, weight: Weight) -> Self {
+        self.ask.flow.weight = weight;
         self
     }
 

@@ -9,15 +9,17 @@ pub(crate) const FULL: u32 = 1 << 16;
 const LEAST: u32 = FULL / 64;
 /// What a throttle leaves, in percent.
 const CUT: u32 = 85;
+/// What one leaves that follows another without an accepted call in between: the limit is far off.
+const CUT_AGAIN: u32 = 70;
 /// Where the recovery waits, in percent of what was cut.
 const NEAR: u32 = 95;
 /// Recovery goes in so many steps a window.
 const STEPS: u32 = 64;
 /// What each window since the cut gives back; the last stands for all that follow.
 const CLIMB: [u32; 5] = [
-    FULL * 1 / 100,
-    FULL * 1 / 100,
-    FULL * 2 / 100,
+    FULL / 100,
+    FULL / 100,
+    FULL / 50,
     FULL * 12 / 100,
     FULL * 30 / 100,
 ];
@@ -113,10 +115,11 @@ impl Share {
         self.share = self.share.saturating_add(gain).min(FULL);
     }
 
-    /// A throttle.
-    pub(crate) fn cut(&mut self) {
-        self.near = part(self.share, NEAR);
-        self.share = part(self.share, CUT).max(LEAST);
+    /// A throttle, or one that follows another without an accepted call in between.
+    pub(crate) fn cut(&mut self, again: bool) {
+        let left = if again { CUT_AGAIN } else { CUT };
+        self.near = part(self.share, NEAR.min(left + 10));
+        self.share = part(self.share, left).max(LEAST);
         self.steps = 0;
     }
 
@@ -150,6 +153,11 @@ impl Pause {
     /// When the account opens again.
     pub(crate) fn until(&self) -> Nanos {
         self.until
+    }
+
+    /// Whether the latest call that was answered was throttled.
+    pub(crate) fn is_unbroken(&self) -> bool {
+        self.streak > 0
     }
 
     /// Closes until `until`, if that is later than what stands.
@@ -191,7 +199,7 @@ mod tests {
     fn a_cut_recovers_soon_to_near_where_it_was_and_then_ever_faster() {
         let mut share = Share::full(WINDOW, 0);
         assert_eq!((share.of(1_000), share.percent()), (1_000, 100));
-        share.cut();
+        share.cut(false);
         assert_eq!(share.of(1_000), 849);
         let mut after = Vec::new();
         for window in 1..=7 {
@@ -203,9 +211,9 @@ mod tests {
         assert!(after[1] > after[0]);
         assert_eq!(after[6], 1_000, "{after:?}");
 
-        share.cut();
-        share.cut();
-        share.cut();
+        share.cut(false);
+        share.cut(false);
+        share.cut(false);
         let lowest = share.of(1_000);
         assert!((600..620).contains(&lowest), "{lowest}");
         share.advance(12 * WINDOW);
@@ -220,7 +228,7 @@ mod tests {
     fn cuts_leave_something() {
         let mut share = Share::full(WINDOW, 0);
         for _ in 0..100 {
-            share.cut();
+            share.cut(false);
         }
         assert_eq!(share.of(6_400), 100);
         assert_eq!(share.of(1), 1);

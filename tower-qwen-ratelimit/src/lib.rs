@@ -26,6 +26,7 @@ pub use error::{RejectKind, Rejected};
 pub use key::{Key, KeyOf, RequestHead};
 pub use limiter::{InvalidLimiter, Limiter, LimiterBuilder};
 pub use observe::{Event, Observe};
+pub use queue::{Discipline, Weight};
 pub use quota::{Pacing, Quota, QuotaError, Reserve};
 pub use reservation::Reservation;
 pub use snapshot::{AccountSnapshot, GateSnapshot};

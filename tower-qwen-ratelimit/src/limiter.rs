@@ -13,7 +13,7 @@ use std::{
 use tower_qwen_tokens::clock::{self, Instant};
 
 use crate::{
-    account::Account,
+    account::{Account, Manner},
     acquire::Acquire,
     cost::Cost,
     error::Rejected,
@@ -63,7 +63,7 @@ pub struct Limiter {
 #[derive(Debug)]
 struct Inner {
     quotas: RwLock<Quotas>,
-    max_queued: usize,
+    manner: Manner,
     epoch: Instant,
     salt: Salt,
     /// Those that wait for their turn.
@@ -199,7 +199,7 @@ impl Limiter {
         let now = clock::now();
         inner.accounts.get(key, now, |key| {
             let quota = inner.quotas().of(key.model).quota;
-            let account = Account::new(key.to_key(), quota, inner.max_queued, inner.epoch, now);
+            let account = Account::new(key.to_key(), quota, inner.manner.clone(), inner.epoch, now);
             Arc::new(account)
         })
     }
@@ -215,6 +215,7 @@ impl Limiter {
                 key.to_key(),
                 quota,
                 rate.clone(),
+                inner.manner.observers.clone(),
                 inner.epoch,
                 now,
             ))

@@ -87,6 +87,13 @@ impl Quota {
         }
     }
 
+    /// The same settings with other amounts.
+    pub(crate) const fn amounts(mut self, requests: u64, tokens: u64) -> Self {
+        self.requests = requests;
+        self.tokens = tokens;
+        self
+    }
+
     /// The figures of the page "Qwen2 Rate Limit and Token Usage Explained": 800 requests and 800,000 tokens a minute.
     ///
     /// The page prints them under each other's label (800 under tokens, 800,000 under requests); a minute with 800

@@ -2,15 +2,16 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::task::JoinSet;
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 use tower_qwen_ratelimit::{
     AccountSnapshot, Cost, Key, Limiter, Output, Pacing, Quota, RejectKind, Reservation,
 };
-use tower_qwen_tokens::{Deadline, clock};
+use tower_qwen_tokens::{Deadline, Verdict, clock};
 
 fn key() -> Key {
     Key::new("https://host", "qwen-plus")
@@ -214,6 +215,100 @@ async fn a_full_queue_refuses() {
     let mut second = task::spawn(limiter.acquire(&key(), cost(1)));
     let refused = assert_ready!(second.poll()).unwrap_err();
     assert_eq!(refused.kind(), RejectKind::QueueFull);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_says_how_long_the_wait_would_be() {
+    let limiter = Limiter::with_max_queued(Quota::per_minute(60, 60_000).headroom(0), 5);
+    let mut waiting: Vec<_> = (0..5)
+        .map(|_| task::spawn(limiter.acquire(&key(), cost(1))))
+        .collect();
+    for call in &mut waiting {
+        assert_pending!(call.poll());
+    }
+    let refused = limiter.acquire(&key(), cost(1)).await.unwrap_err();
+    assert_eq!(refused.kind(), RejectKind::QueueFull);
+    let wait = refused.predicted_wait().unwrap();
+    assert!((6_000..6_100).contains(&wait.as_millis()), "{wait:?}");
+    waiting.pop();
+    let mut room = task::spawn(limiter.acquire(&key(), cost(1)));
+    assert_pending!(room.poll());
+}
+
+/// Whatever goes ahead, and whatever is short.
+#[tokio::test(start_paused = true)]
+async fn the_predicted_wait_comes_true() {
+    let smooth = Quota::per_minute(600, 60_000).headroom(0);
+    for (quota, tokens) in [
+        (smooth, 1),
+        (smooth, 700),
+        (smooth.pacing(Pacing::Window), 1_000),
+    ] {
+        let limiter = Limiter::new(quota);
+        let mut callers = JoinSet::new();
+        for caller in 0..150 {
+            let limiter = limiter.clone();
+            callers.spawn(async move { drop(sent(&limiter, tokens + caller % 3).await) });
+            tokio::task::yield_now().await;
+        }
+        let ask = || limiter.acquire(&key(), cost(tokens));
+        let refused = ask().max_wait(Duration::ZERO).await.unwrap_err();
+        let predicted = refused.predicted_wait().unwrap();
+        let start = clock::now();
+        ask().await.unwrap().mark_sent();
+        let waited = clock::now() - start;
+        assert!(
+            predicted.abs_diff(waited) <= waited / 50 + Duration::from_millis(500),
+            "{quota:?} {tokens}: {predicted:?} {waited:?}"
+        );
+        callers.join_all().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_head_is_timed() {
+    let limiter = Limiter::new(Quota::per_minute(60, 60_000).headroom(0));
+    let first_arrival = clock::now();
+    tokio::time::advance(Duration::from_millis(100)).await;
+    let mut waiting = task::spawn(limiter.acquire(&key(), cost(1)));
+    assert_pending!(waiting.poll());
+    let mut retried = task::spawn(limiter.acquire(&key(), cost(1)).arrived(first_arrival));
+    assert_pending!(retried.poll());
+    assert!(
+        waiting.is_woken(),
+        "it learns that it is the head no longer"
+    );
+    assert_pending!(waiting.poll());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(retried.is_woken() && !waiting.is_woken());
+    drop(retried);
+    assert!(waiting.is_woken(), "the head by now");
+    drop(assert_ready_ok!(waiting.poll()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_moves_the_heads_timer() {
+    let limiter = Limiter::new(Quota::per_minute(60, 60_000).headroom(0));
+    let throttled = sent(&limiter, 1).await;
+    let mut waiting = task::spawn(limiter.acquire(&key(), cost(1)));
+    assert_pending!(waiting.poll());
+    let verdict = Verdict::of_response(
+        StatusCode::TOO_MANY_REQUESTS,
+        &HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from(30))]),
+        b"",
+        SystemTime::UNIX_EPOCH,
+    );
+    throttled.throttle(&verdict);
+    assert!(waiting.is_woken());
+    assert_pending!(waiting.poll());
+    tokio::time::advance(Duration::from_secs(29)).await;
+    assert!(
+        !waiting.is_woken(),
+        "it does not look before the pause is over"
+    );
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(waiting.is_woken());
+    drop(assert_ready_ok!(waiting.poll()));
 }
 
 #[tokio::test(start_paused = true)]

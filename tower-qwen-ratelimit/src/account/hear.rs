@@ -8,9 +8,10 @@ use tower_qwen_tokens::{
     protocol::{Level, Levels},
 };
 
-use super::{Account, state::Charge, wake};
+use super::{Account, state::Charge};
 use crate::{
     gate::{Left, Nanos},
+    observe::Event,
     quota::Quota,
 };
 
@@ -27,9 +28,17 @@ impl Account {
 
     /// Hears of a throttle; says until when the account is closed.
     pub(crate) fn throttled(&self, charge: Charge, verdict: &Verdict, now: Instant) -> Instant {
-        let mut state = self.advanced(now);
-        let until = state.throttled(charge, verdict.cause(), verdict.retry_after());
-        self.instant(until)
+        let cause = verdict.cause();
+        let until = self.change(now, |state| {
+            state.throttled(charge, cause, verdict.retry_after())
+        });
+        let until = self.instant(until);
+        self.manner.observers.tell(&Event::Throttled {
+            key: &self.key,
+            cause,
+            closed_for: until.saturating_duration_since(now),
+        });
+        until
     }
 
     /// Hears what the provider says is left of its limits.
@@ -44,20 +53,12 @@ impl Account {
 
     /// Hears that a call runs no more.
     pub(crate) fn ended(&self, charge: Charge, now: Instant) {
-        let mut state = self.advanced(now);
-        state.ended(charge.at);
-        let head = state.queue.wake_head();
-        drop(state);
-        wake(head);
+        self.change(now, |state| state.ended(charge.at));
     }
 
     /// Goes on under another quota of the same window.
     pub(crate) fn set_quota(&self, quota: Quota, now: Instant) {
-        let mut state = self.advanced(now);
-        state.set_quota(quota);
-        let head = state.queue.wake_head();
-        drop(state);
-        wake(head);
+        self.change(now, |state| state.set_quota(quota));
     }
 }
 

@@ -62,9 +62,12 @@ mod tests {
 
     use super::*;
     use crate::{
+        account::Manner,
         acquire::Acquire,
         cost::{Cost, Output},
         key::Key,
+        observe::Observers,
+        queue::Discipline,
         quota::{Pacing, Quota},
         reservation::Reservation,
     };
@@ -73,7 +76,12 @@ mod tests {
 
     fn account(quota: Quota) -> Arc<Account> {
         let now = clock::now();
-        Arc::new(Account::new(Key::tenant("a"), quota, 9, now, now))
+        let manner = Manner {
+            max_queued: 9,
+            discipline: Discipline::default(),
+            observers: Observers::default(),
+        };
+        Arc::new(Account::new(Key::tenant("a"), quota, manner, now, now))
     }
 
     fn at_once() -> Arc<Account> {

@@ -20,7 +20,8 @@ use crate::{
     error::{RejectKind, Rejected},
     gate::{NEVER, Nanos},
     key::Key,
-    queue::Ticket,
+    observe::{Event, Observers},
+    queue::{Ahead, Discipline, FlowKey, Queue, Ticket},
     quota::Quota,
     ramp::Ramp,
     snapshot::AccountSnapshot,
@@ -37,8 +38,16 @@ pub(crate) use state::{Charge, Outcome};
 pub(crate) struct Account {
     key: Key,
     epoch: Instant,
-    max_queued: usize,
+    manner: Manner,
     state: Mutex<State>,
+}
+
+/// How an account goes about it: what the accounts of a limiter share.
+#[derive(Debug, Clone)]
+pub(crate) struct Manner {
+    pub(crate) max_queued: usize,
+    pub(crate) discipline: Discipline,
+    pub(crate) observers: Observers,
 }
 
 /// A call that asks for admission.
@@ -48,6 +57,7 @@ pub(crate) struct Ask {
     /// What kind of answer is expected, where the user says.
     pub(crate) label: Option<Arc<str>>,
     pub(crate) arrived: Instant,
+    pub(crate) flow: FlowKey,
     pub(crate) latest: Option<Latest>,
 }
 
@@ -79,16 +89,16 @@ impl Account {
     pub(crate) fn new(
         key: Key,
         quota: Quota,
-        max_queued: usize,
+        manner: Manner,
         epoch: Instant,
         now: Instant,
     ) -> Self {
-        let nanos = nanos_between(epoch, now);
+        let queue = Queue::new(manner.discipline);
         Self {
             key,
             epoch,
-            max_queued,
-            state: Mutex::new(State::new(quota, nanos)),
+            manner,
+            state: Mutex::new(State::new(quota, queue, nanos_between(epoch, now))),
         }
     }
 
@@ -103,38 +113,57 @@ impl Account {
         now: Instant,
         waker: &Waker,
     ) -> Result<Entered, Rejected> {
+        let entered = self.decide(ask, now, waker);
+        match &entered {
+            Ok(Entered::Admitted(charge)) => self.tell_admitted(ask.arrived, *charge, now),
+            Ok(Entered::Queued(..)) => {}
+            Err(rejected) => self.tell_refused(*rejected),
+        }
+        entered
+    }
+
+    fn decide(&self, ask: &Ask, now: Instant, waker: &Waker) -> Result<Entered, Rejected> {
         let mut state = self.advanced(now);
         let estimate = state.estimate(ask.cost, ask.label.as_ref());
         if !state.fits_a_window(estimate) {
             return Err(Rejected::new(RejectKind::TooLarge, None));
         }
-        let arrived = self.nanos(ask.arrived);
-        let ahead = state.queue.ahead(arrived);
-        if ahead.requests == 0 {
-            let at = state.ready_at(estimate);
-            if at <= state.now {
-                return Ok(Entered::Admitted(state.charge(estimate)));
-            }
+        let place = state.queue.place(self.nanos(ask.arrived), &ask.flow);
+        if place.is_first() && state.ready_at(estimate) <= state.now {
+            let mut charge = state.charge(estimate);
+            let cost = price(&state.quota, estimate.total());
+            let (served, wakes) = state.queue.pass(place, &ask.flow, cost);
+            charge.served = served;
+            drop(state);
+            wakes.wake();
+            return Ok(Entered::Admitted(charge));
         }
-        let wait = |at: Nanos| Duration::from_nanos(at.saturating_sub(self.nanos(now)));
-        if state.queue.len() >= self.max_queued {
-            let at = state.predicted(ahead.requests, ahead.tokens, estimate);
-            return Err(Rejected::new(RejectKind::QueueFull, Some(wait(at))));
+        let predicted = || {
+            let Ahead { requests, tokens } = state.queue.ahead(place, &ask.flow);
+            state.predicted(requests, tokens, estimate)
+        };
+        let refused = |kind, at: Nanos| {
+            let wait = Duration::from_nanos(at.saturating_sub(self.nanos(now)));
+            Err(Rejected::new(kind, Some(wait)))
+        };
+        if state.queue.len() >= self.manner.max_queued {
+            return refused(RejectKind::QueueFull, predicted());
         }
         if let Some(latest) = ask.latest {
-            let at = state.predicted(ahead.requests, ahead.tokens, estimate);
+            let at = predicted();
             if at > self.nanos(latest.at) {
-                return Err(Rejected::new(latest.kind, Some(wait(at))));
+                return refused(latest.kind, at);
             }
         }
-        let ticket = state
-            .queue
-            .join(ahead, arrived, estimate.total(), waker.clone());
+        let tokens = estimate.total();
+        let (ticket, wakes) = state.queue.join(place, &ask.flow, tokens, waker.clone());
         let turn = if state.queue.is_head(ticket) {
             Turn::HeadUntil(self.instant(state.ready_at(estimate)))
         } else {
             Turn::Behind
         };
+        drop(state);
+        wakes.wake();
         Ok(Entered::Queued(ticket, turn))
     }
 
@@ -142,26 +171,33 @@ impl Account {
     pub(crate) fn turn(&self, ticket: Ticket, ask: &Ask, now: Instant, waker: &Waker) -> Turn {
         let mut state = self.advanced(now);
         if !state.queue.is_head(ticket) {
-            state.queue.keep(ticket, waker);
+            let replaced = state.queue.keep(ticket, waker);
+            drop(state);
+            drop(replaced);
             return Turn::Behind;
         }
         let estimate = state.estimate(ask.cost, ask.label.as_ref());
         let at = state.ready_at(estimate);
         if at > state.now {
-            state.queue.keep(ticket, waker);
+            let replaced = state.queue.keep(ticket, waker);
+            drop(state);
+            drop(replaced);
             return Turn::HeadUntil(self.instant(at));
         }
-        let charge = state.charge(estimate);
-        let next = state.queue.leave(ticket);
+        let mut charge = state.charge(estimate);
+        let cost = price(&state.quota, estimate.total());
+        let (served, wakes) = state.queue.admit(ticket, cost);
+        charge.served = served;
         drop(state);
-        wake(next);
+        wakes.wake();
+        self.tell_admitted(ask.arrived, charge, now);
         Turn::Admitted(charge)
     }
 
     /// Leaves the queue without having been admitted.
     pub(crate) fn leave(&self, ticket: Ticket) {
-        let next = self.lock().queue.leave(ticket);
-        wake(next);
+        let wakes = self.lock().queue.leave(ticket);
+        wakes.wake();
     }
 
     /// Dates a charge anew: the call goes out now and not, as was thought, earlier.
@@ -172,11 +208,27 @@ impl Account {
 
     /// Books what became of a charge. Called once per charge.
     pub(crate) fn settle(&self, charge: Charge, outcome: Outcome, now: Instant) {
-        let mut state = self.advanced(now);
-        state.settle(charge, outcome);
-        let head = state.queue.wake_head();
-        drop(state);
-        wake(head);
+        let mut used = 0;
+        self.change(now, |state| {
+            let before = state.settled_tokens;
+            state.settle(charge, outcome);
+            let tokens = state.settled_tokens.saturating_sub(before);
+            used = tokens;
+            let charged = price(&state.quota, charge.total());
+            let actual = match outcome {
+                Outcome::NeverSent => 0,
+                _ if tokens == 0 => price(&state.quota, 0).min(charged),
+                _ => tokens,
+            };
+            state.queue.settle(charge.served, actual)
+        })
+        .wake();
+        self.manner.observers.tell(&Event::Settled {
+            key: &self.key,
+            reserved: charge.total(),
+            used,
+            known: matches!(outcome, Outcome::Known { .. }),
+        });
     }
 
     pub(crate) fn snapshot(&self, now: Instant) -> AccountSnapshot {
@@ -198,6 +250,31 @@ impl Account {
             throttled: state.throttled.clone(),
             closed_for: Duration::from_nanos(state.pause.until().saturating_sub(state.now)),
         }
+    }
+
+    fn tell_admitted(&self, arrived: Instant, charge: Charge, now: Instant) {
+        self.manner.observers.tell(&Event::Admitted {
+            key: &self.key,
+            waited: now.saturating_duration_since(arrived),
+            reserved: charge.total(),
+        });
+    }
+
+    fn tell_refused(&self, rejected: Rejected) {
+        let key = &self.key;
+        self.manner
+            .observers
+            .tell(&Event::Refused { key, rejected });
+    }
+
+    /// Changes what decides when the head may go; the head looks again.
+    fn change<R>(&self, now: Instant, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.advanced(now);
+        let result = change(&mut state);
+        let wakes = state.queue.wake_head();
+        drop(state);
+        wakes.wake();
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -227,8 +304,10 @@ fn nanos_between(epoch: Instant, at: Instant) -> Nanos {
     u64::try_from(at.saturating_duration_since(epoch).as_nanos()).unwrap_or(Nanos::MAX - 1)
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+/// What a call of so many tokens counts in a fair queue: one without any, what a request is worth.
+fn price(quota: &Quota, tokens: u64) -> u64 {
+    match tokens {
+        0 => (quota.tokens() / quota.requests().max(1)).max(1),
+        _ => tokens,
     }
 }

@@ -25,6 +25,15 @@ pub(crate) struct Left {
 impl Account {
     /// Admits the call at once or refuses it with the wait that it would take. Overtakes nobody.
     pub(crate) fn try_enter(&self, cost: Cost, now: Instant) -> Result<Charge, Rejected> {
+        let admitted = self.try_decide(cost, now);
+        match &admitted {
+            Ok(charge) => self.tell_admitted(now, *charge, now),
+            Err(rejected) => self.tell_refused(*rejected),
+        }
+        admitted
+    }
+
+    fn try_decide(&self, cost: Cost, now: Instant) -> Result<Charge, Rejected> {
         let mut state = self.advanced(now);
         let estimate = state.estimate(cost, None);
         let wait = state.wait_of(estimate)?;
@@ -84,7 +93,7 @@ impl State {
         let at = if self.queue.len() == 0 {
             self.ready_at(estimate)
         } else {
-            let ahead = self.queue.ahead(self.now);
+            let ahead = self.queue.everybody();
             let at = self.predicted(ahead.requests, ahead.tokens, estimate);
             at.max(self.now.saturating_add(1))
         };

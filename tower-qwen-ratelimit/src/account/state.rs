@@ -11,7 +11,7 @@ use crate::{
     expect::Expect,
     feedback::{Blame, FULL, Pause},
     gate::{Day, DayNumber, Gate, Left, Nanos, Running, Slot, Window},
-    queue::Queue,
+    queue::{Queue, Served},
     quota::Quota,
     ramp::Ramp,
 };
@@ -50,6 +50,8 @@ pub(crate) struct Charge {
     pub(crate) slot: Slot,
     pub(crate) day: DayNumber,
     pub(crate) at: Nanos,
+    /// In the queue's own count.
+    pub(crate) served: Served,
 }
 
 /// What became of a charge.
@@ -68,7 +70,7 @@ pub(crate) enum Outcome {
 }
 
 impl State {
-    pub(super) fn new(quota: Quota, now: Nanos) -> Self {
+    pub(super) fn new(quota: Quota, queue: Queue, now: Nanos) -> Self {
         let window = quota.window_nanos();
         let mut tokens_at_end = Window::new(window);
         tokens_at_end.advance(now);
@@ -80,7 +82,7 @@ impl State {
             running: Running::new(quota.most_running(), window, now),
             ramp: None,
             pause: Pause::default(),
-            queue: Queue::default(),
+            queue,
             expect: Expect::default(),
             now,
             in_flight: 0,
@@ -166,6 +168,7 @@ impl State {
             slot: 0,
             day: 0,
             at: self.now,
+            served: Served::default(),
         }
     }
 
@@ -261,11 +264,12 @@ impl State {
         retry_after: Option<Duration>,
     ) -> Nanos {
         *self.throttled.entry(cause.as_str()).or_default() += 1;
+        let again = self.pause.is_unbroken();
         let news = self
             .pause
             .throttled(charge.at, self.now, self.quota.window_nanos());
         if news {
-            self.blame(Blame::of(cause));
+            self.blame(Blame::of(cause), again);
         }
         if let Some(hint) = retry_after {
             let pause = u64::try_from(hint.min(MAX_PAUSE).as_nanos()).unwrap_or(u64::MAX);
@@ -274,7 +278,7 @@ impl State {
         self.pause.until()
     }
 
-    fn blame(&mut self, blame: Blame) {
+    fn blame(&mut self, blame: Blame, again: bool) {
         match blame {
             Blame::Growth => {
                 if self.ramp.is_none() {
@@ -289,10 +293,10 @@ impl State {
             _ => {}
         }
         if blame.requests() {
-            self.requests.slow();
+            self.requests.slow(again);
         }
         if blame.tokens() {
-            self.tokens.slow();
+            self.tokens.slow(again);
         }
     }
 

@@ -1,13 +1,34 @@
 //! The laws of an account, over random schedules of calls, settles, failures and drops.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Wake, Waker},
+    time::{Duration, SystemTime},
+};
 
+use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
+use tower_qwen_tokens::{
+    Verdict,
+    clock::{self, Instant},
+    ledger::Tenant,
+};
 
-use super::state::{Charge, Outcome, State};
+use super::{
+    Account, Ask, Entered, Turn,
+    state::{Charge, Outcome, State},
+};
 use crate::{
+    account::Manner,
     cost::{Cost, Output},
     gate::{NEVER, Nanos},
+    key::Key,
+    observe::Observers,
+    queue::Queue,
+    queue::{Discipline, FlowKey, Ticket},
     quota::{Pacing, Quota, Reserve},
 };
 
@@ -102,11 +123,11 @@ impl Log {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn the_three_laws_hold(quota in quotas(), steps in steps()) {
-        let mut state = State::new(quota, 0);
+        let mut state = State::new(quota, Queue::default(), 0);
         let mut log = Log::default();
         let mut now: Nanos = 0;
         let mut bucket_was_full = false;
@@ -195,7 +216,11 @@ fn fills_by(state: &State, now: Nanos) -> bool {
 fn a_call_alone_above_the_allowed_share_still_goes() {
     use tower_qwen_tokens::Cause;
 
-    let mut state = State::new(Quota::per_minute(100, 10_000).reserve(Reserve::Ceiling), 0);
+    let mut state = State::new(
+        Quota::per_minute(100, 10_000).reserve(Reserve::Ceiling),
+        Queue::default(),
+        0,
+    );
     let mut now = 0;
     for _ in 0..30 {
         let charge = state.estimate(Cost::request(), None);
@@ -212,4 +237,157 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
     let large = state.estimate(Cost::new(100, Output::AtMost(9_000)), None);
     let at = state.ready_at(large);
     assert!(at != NEVER && at > now);
+}
+
+/// A waiter of the test below: what it last learned, and whether it was woken since.
+#[derive(Debug)]
+struct Waiting {
+    ticket: Ticket,
+    ask: Ask,
+    woken: Arc<AtomicBool>,
+    /// When its timer fires; nothing where it is not the head.
+    timer: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Flag(Arc<AtomicBool>);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Join { flow: u8, earlier: u64, tokens: u64 },
+    Leave { which: usize },
+    Settle { which: usize, outcome: Finish },
+    Throttle { which: usize },
+    Pass { nanos: u64 },
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let join = (0..4u8, 0..WINDOW, 0..900u64).prop_map(|(flow, earlier, tokens)| Event::Join {
+        flow,
+        earlier,
+        tokens,
+    });
+    let settle = (any::<usize>(), 0..1_500u64).prop_map(|(which, input)| Event::Settle {
+        which,
+        outcome: match input % 4 {
+            0 => Finish::NeverSent,
+            1 => Finish::Refused,
+            _ => Finish::Known { input, output: 0 },
+        },
+    });
+    let event = prop_oneof![
+        4 => join,
+        1 => any::<usize>().prop_map(|which| Event::Leave { which }),
+        3 => settle,
+        1 => any::<usize>().prop_map(|which| Event::Throttle { which }),
+        2 => (0..WINDOW / 4).prop_map(|nanos| Event::Pass { nanos }),
+    ];
+    prop::collection::vec(event, 1..80)
+}
+
+/// Lets everybody look who was woken or whose timer has fired, until nobody is left who should.
+fn let_look(
+    account: &Account,
+    waiting: &mut Vec<Waiting>,
+    running: &mut Vec<Charge>,
+    now: Instant,
+) {
+    while let Some(at) = waiting.iter().position(|waiter| {
+        waiter.woken.swap(false, Ordering::Relaxed) || waiter.timer.is_some_and(|at| at <= now)
+    }) {
+        let waiter = &mut waiting[at];
+        let waker = Waker::from(Arc::new(Flag(waiter.woken.clone())));
+        match account.turn(waiter.ticket, &waiter.ask, now, &waker) {
+            Turn::Admitted(charge) => {
+                running.push(charge);
+                waiting.remove(at);
+            }
+            Turn::HeadUntil(at) => waiter.timer = Some(at),
+            Turn::Behind => waiter.timer = None,
+        }
+    }
+}
+
+proptest! {
+    /// However calls come, go, end and fail: as long as anybody waits exactly one is timed, it is the head, and its timer
+    /// fires no later than it may go. So no wakeup is lost.
+    #[test]
+    fn exactly_one_is_timed_and_in_time(quota in quotas(), fair: bool, events in events()) {
+        let discipline = if fair { Discipline::Fair } else { Discipline::FirstCome };
+        let epoch = clock::now();
+        let key = Key::new("http://host", "model");
+        let manner = Manner {
+            max_queued: usize::MAX,
+            discipline,
+            observers: Observers::default(),
+        };
+        let account = Account::new(key, quota, manner, epoch, epoch);
+        let verdict = Verdict::of_response(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), b"", SystemTime::UNIX_EPOCH);
+        let mut now = epoch;
+        let (mut waiting, mut running) = (Vec::new(), Vec::new());
+        for event in events {
+            match event {
+                Event::Join { flow, earlier, tokens } => {
+                    let ask = Ask {
+                        label: None,
+                        cost: Cost::new(tokens, Output::Nothing),
+                        arrived: now.checked_sub(Duration::from_nanos(earlier)).unwrap_or(now),
+                        flow: FlowKey { tenant: Some(Tenant::new(flow.to_string())), ..FlowKey::default() },
+                        latest: None,
+                    };
+                    let woken = Arc::new(AtomicBool::new(false));
+                    let waker = Waker::from(Arc::new(Flag(woken.clone())));
+                    match account.enter(&ask, now, &waker) {
+                        Ok(Entered::Admitted(charge)) => running.push(charge),
+                        Ok(Entered::Queued(ticket, turn)) => {
+                            let timer = match turn {
+                                Turn::HeadUntil(at) => Some(at),
+                                _ => None,
+                            };
+                            waiting.push(Waiting { ticket, ask, woken, timer });
+                        }
+                        Err(_) => {}
+                    }
+                }
+                Event::Leave { which } if !waiting.is_empty() => {
+                    let waiter = waiting.swap_remove(which % waiting.len());
+                    account.leave(waiter.ticket);
+                }
+                Event::Settle { which, outcome } if !running.is_empty() => {
+                    let charge = running.swap_remove(which % running.len());
+                    let outcome = match outcome {
+                        Finish::Known { input, output } => Outcome::Known { input, output },
+                        Finish::Refused => Outcome::Refused,
+                        _ => Outcome::NeverSent,
+                    };
+                    account.settle(charge, outcome, now);
+                }
+                Event::Throttle { which } if !running.is_empty() => {
+                    let charge = running.swap_remove(which % running.len());
+                    account.settle(charge, Outcome::Refused, now);
+                    account.throttled(charge, &verdict, now);
+                }
+                Event::Pass { nanos } => now += Duration::from_nanos(nanos),
+                _ => {}
+            }
+            let_look(&account, &mut waiting, &mut running, now);
+            let timed: Vec<_> = waiting.iter().filter(|waiter| waiter.timer.is_some()).collect();
+            prop_assert_eq!(timed.len(), waiting.len().min(1));
+            prop_assert_eq!(account.snapshot(now).queued, waiting.len());
+            if let Some(head) = timed.first() {
+                prop_assert!(account.lock().queue.is_head(head.ticket));
+                prop_assert!(head.timer > Some(now), "what may go has gone");
+                let state = account.advanced(now);
+                let at = account.instant(state.ready_at(state.estimate(head.ask.cost, None)));
+                // A gate that recovers from a throttle may let it go somewhat earlier than its timer knows.
+                prop_assert!(head.timer <= Some(at) || !state.throttled.is_empty());
+            }
+        }
+    }
 }

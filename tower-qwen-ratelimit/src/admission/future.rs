@@ -15,13 +15,15 @@ use tower_qwen_tokens::{
     call::ReadCall,
     clock::WallClock,
     judge::{Judge, judge},
+    ledger::Tenant,
     protocol::{Levels, header::X_DASHSCOPE_WAIT_TIMEOUT},
 };
 use tower_service::Service;
 
 use super::{AnswerKind, ResponseBody, layer::Options};
 use crate::{
-    BoxError, acquire::Acquire, cost::Cost, key::KeyRef, limiter::Limiter, reservation::Reservation,
+    BoxError, acquire::Acquire, cost::Cost, key::KeyRef, limiter::Limiter, queue::Weight,
+    reservation::Reservation,
 };
 
 pin_project! {
@@ -162,6 +164,12 @@ fn acquire<B>(limiter: &Limiter, options: &Options, request: &Request<B>) -> Acq
     }
     if let Some(AnswerKind(kind)) = request.extensions().get() {
         acquire = acquire.label(Arc::clone(kind));
+    }
+    if let Some(tenant) = request.extensions().get::<Tenant>() {
+        acquire = acquire.tenant(tenant.clone());
+    }
+    if let Some(weight) = request.extensions().get::<Weight>() {
+        acquire = acquire.weight(*weight);
     }
     match options.max_wait {
         Some(max_wait) => acquire.max_wait(max_wait),

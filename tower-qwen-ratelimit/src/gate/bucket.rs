@@ -53,9 +53,10 @@ impl Bucket {
         self.reaches(units(amount, self.window).min(self.capacity))
     }
 
-    /// The first instant at which `amount` has flowed in beyond what is owed, the capacity left aside.
-    pub(crate) fn served_at(&self, amount: u64) -> Nanos {
-        self.reaches(units(amount, self.window))
+    /// The first instant at which `amount` may go behind `ahead`, as long as the bucket is never full in between.
+    pub(crate) fn serves_at(&self, ahead: u64, amount: u64) -> Nanos {
+        let own = units(amount, self.window).min(self.capacity);
+        self.reaches(units(ahead, self.window).saturating_add(own))
     }
 
     /// Changes the rate from now on. Call [`Bucket::advance`] first.
@@ -126,7 +127,7 @@ mod tests {
         bucket.take(50);
         assert_eq!(bucket.level(), -40);
         assert_eq!(bucket.ready_at(1), 51 * SECOND);
-        assert_eq!(bucket.served_at(20), 70 * SECOND);
+        assert_eq!(bucket.serves_at(19, 1), 70 * SECOND);
     }
 
     #[test]
@@ -150,7 +151,7 @@ mod tests {
                     _ => { bucket.set_rate(amount); }
                 }
                 prop_assert!(bucket.ready_at(amount) >= bucket.at);
-                prop_assert!(bucket.served_at(amount) >= bucket.ready_at(amount));
+                prop_assert!(bucket.serves_at(amount, amount) >= bucket.ready_at(amount));
                 prop_assert!(bucket.level <= bucket.capacity);
             }
         }

@@ -66,8 +66,8 @@ impl Gate {
     }
 
     /// A throttle named this dimension.
-    pub(crate) fn slow(&mut self) {
-        self.share.cut();
+    pub(crate) fn slow(&mut self, again: bool) {
+        self.share.cut(again);
         self.set_rate();
     }
 
@@ -114,10 +114,11 @@ impl Gate {
         let quota = self.allowed().max(amount).max(1);
         let all = ahead.saturating_add(amount);
         match &self.bucket {
-            Some(bucket) => bucket
-                .served_at(ahead)
-                .max(bucket.ready_at(amount))
-                .max(self.window.ready_at(now, all.min(quota), quota)),
+            Some(bucket) => bucket.serves_at(ahead, amount).max(self.window.ready_at(
+                now,
+                all.min(quota),
+                quota,
+            )),
             None => {
                 let windows = all.saturating_sub(1) / quota;
                 self.window

@@ -4,11 +4,14 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use tower_qwen_tokens::clock;
+use tower_qwen_tokens::{clock, data::QuotaBook};
 
 use super::{Grant, Inner, Limiter, Quotas, table::Table};
 use crate::{
+    account::Manner,
     key::Salt,
+    observe::{Observe, Observers},
+    queue::Discipline,
     quota::{Quota, QuotaError},
 };
 
@@ -20,6 +23,8 @@ pub struct LimiterBuilder {
     of_model: Vec<(Box<str>, Quota)>,
     max_queued: usize,
     max_keys: usize,
+    discipline: Discipline,
+    observers: Observers,
 }
 
 /// Why a [`LimiterBuilder`] makes no limiter.
@@ -41,6 +46,8 @@ impl LimiterBuilder {
             of_model: Vec::new(),
             max_queued: usize::MAX,
             max_keys: 16_384,
+            discipline: Discipline::default(),
+            observers: Observers::default(),
         }
     }
 
@@ -63,6 +70,38 @@ impl LimiterBuilder {
     /// An account takes about 4 KiB: 64 MiB with the default.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
+        self
+    }
+
+    /// Who goes first of those that wait. Default: [`Discipline::FirstCome`].
+    pub fn discipline(mut self, discipline: Discipline) -> Self {
+        self.discipline = discipline;
+        self
+    }
+
+    /// The quotas of models, as a book has them: [`QuotaBook::from_account`] reads those of an account.
+    ///
+    /// What this builder's own quota says beside amounts and window holds for them too. Closed models are left out.
+    pub fn quotas<'a>(
+        mut self,
+        models: impl IntoIterator<Item = &'a str>,
+        book: &QuotaBook,
+    ) -> Self {
+        for model in models {
+            if let Some(row) = book.quota(model).filter(|row| !row.is_closed()) {
+                let quota = self
+                    .quota
+                    .amounts(row.requests, row.tokens)
+                    .window(row.period);
+                self.of_model.push((model.into(), quota));
+            }
+        }
+        self
+    }
+
+    /// Tells this observer what happens, beside those given before.
+    pub fn observe(mut self, observer: impl Observe + 'static) -> Self {
+        self.observers.add(observer);
         self
     }
 
@@ -109,7 +148,11 @@ impl LimiterBuilder {
                     default: Grant::new(self.quota, epoch),
                     of_model: of_model.collect(),
                 }),
-                max_queued: self.max_queued,
+                manner: Manner {
+                    max_queued: self.max_queued,
+                    discipline: self.discipline,
+                    observers: self.observers,
+                },
                 epoch,
                 salt: Salt::new(),
                 accounts: Table::new(self.max_keys),

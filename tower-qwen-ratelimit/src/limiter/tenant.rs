@@ -7,9 +7,11 @@ use super::{
     table::Entry,
 };
 use crate::{
-    account::{Account, Idle, Left},
+    account::{Account, Idle, Left, Manner},
     cost::Cost,
     key::{Key, KeyRef},
+    observe::Observers,
+    queue::Discipline,
     quota::{Pacing, Quota, Reserve},
     reservation::Reservation,
     snapshot::{AccountSnapshot, GateSnapshot},
@@ -46,10 +48,16 @@ impl Tenant {
         key: Key,
         quota: &Quota,
         rate: Arc<RequestRate>,
+        observers: Observers,
         epoch: Instant,
         now: Instant,
     ) -> Self {
-        let account = Account::new(key, tokens_of(quota), 0, epoch, now);
+        let manner = Manner {
+            max_queued: 0,
+            discipline: Discipline::FirstCome,
+            observers,
+        };
+        let account = Account::new(key, tokens_of(quota), manner, epoch, now);
         Self {
             account: Arc::new(account),
             cell: Cell::default(),

@@ -14,9 +14,9 @@ use http_body_util::BodyExt;
 use mock_qwen::{Config, MockQwen, Stats};
 use tokio::task::JoinSet;
 use tower::{Service, ServiceBuilder, ServiceExt, util::BoxCloneService};
-use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota};
+use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota, Weight};
 use tower_qwen_retry::{RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, clock};
+use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, clock, ledger::Tenant};
 
 /// The provider's window in every study.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -28,6 +28,16 @@ pub(crate) struct Outcome {
     pub(crate) calls: u64,
     pub(crate) failed: u64,
     pub(crate) ledger_tokens: u64,
+    /// Tokens of each tenant.
+    pub(crate) served: Vec<u64>,
+}
+
+/// One of those who share a quota.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tenancy {
+    /// Calls that it makes at one time.
+    pub(crate) callers: usize,
+    pub(crate) weight: Weight,
 }
 
 /// How calls are made.
@@ -62,18 +72,40 @@ impl Load {
 
     /// Runs against this provider, through this limiter.
     pub(crate) async fn run_on(self, provider: &MockQwen, limiter: Limiter) -> Outcome {
+        let all = Tenancy {
+            callers: self.callers,
+            weight: Weight::default(),
+        };
+        self.run_for(provider, limiter, &[all]).await
+    }
+
+    /// The same, for these tenants.
+    pub(crate) async fn run_for(
+        self,
+        provider: &MockQwen,
+        limiter: Limiter,
+        tenants: &[Tenancy],
+    ) -> Outcome {
         let ledger = Ledger::new(PriceBook::builtin());
         let client = client(provider.router(), limiter, &ledger);
         let end = clock::now() + WINDOW * (self.windows + 1);
         let calls = Arc::new(AtomicU64::new(0));
         let mut callers = JoinSet::new();
-        for _ in 0..self.callers {
+        let names: Vec<Tenant> = (0..tenants.len())
+            .map(|number| Tenant::new(number.to_string()))
+            .collect();
+        let each = tenants.iter().zip(&names);
+        for (tenancy, name) in each.flat_map(|each| std::iter::repeat_n(each, each.0.callers)) {
             let (client, calls) = (client.clone(), calls.clone());
+            let (weight, name) = (tenancy.weight, name.clone());
             callers.spawn(async move {
                 let mut failed = 0;
                 while clock::now() < end {
                     let number = calls.fetch_add(1, Ordering::Relaxed);
-                    if !self.call(client.clone(), number).await {
+                    let mut request = self.request(number);
+                    request.extensions_mut().insert(name.clone());
+                    request.extensions_mut().insert(weight);
+                    if !call(client.clone(), request).await {
                         failed += 1;
                     }
                 }
@@ -81,21 +113,19 @@ impl Load {
             });
         }
         let failed = callers.join_all().await.into_iter().sum();
-        let total = ledger.snapshot().total;
+        let snapshot = ledger.snapshot();
+        let total = snapshot.total;
+        let served = names.iter().map(|name| {
+            let totals = snapshot.tenants.get(name.as_str());
+            totals.map_or(0, |totals| totals.input_tokens + totals.output_tokens)
+        });
         Outcome {
             stats: provider.stats(),
             calls: calls.load(Ordering::Relaxed),
             failed,
             ledger_tokens: total.input_tokens + total.output_tokens,
+            served: served.collect(),
         }
-    }
-
-    async fn call(self, client: Client, number: u64) -> bool {
-        let answered = client.oneshot(self.request(number)).await;
-        let Ok(response) = answered else { return false };
-        let ok = response.status().is_success();
-        let body = response.into_body().collect().await;
-        ok && body.is_ok()
     }
 
     fn request(self, number: u64) -> Request<Body> {
@@ -118,6 +148,14 @@ impl Load {
             .body(Body::from(body))
             .unwrap()
     }
+}
+
+async fn call(client: Client, request: Request<Body>) -> bool {
+    let answered = client.oneshot(request).await;
+    let Ok(response) = answered else { return false };
+    let ok = response.status().is_success();
+    let body = response.into_body().collect().await;
+    ok && body.is_ok()
 }
 
 fn client(router: Router, limiter: Limiter, ledger: &Ledger) -> Client {

@@ -3,6 +3,7 @@
 mod change;
 mod load;
 mod rules;
+mod tenants;
 
 use load::{Load, Outcome, provider};
 use mock_qwen::{Charge, Config, Enforce};

@@ -1,0 +1,72 @@
+//! Tenants share one quota, and one of them offers ten times as much as the others.
+
+use mock_qwen::MockQwen;
+use tower_qwen_ratelimit::{Discipline, Limiter, Quota, Weight};
+
+use crate::load::{Load, Tenancy, provider};
+
+/// Jain's index: 1 where all have the same.
+fn jain(shares: &[f64]) -> f64 {
+    let sum: f64 = shares.iter().sum();
+    let squares: f64 = shares.iter().map(|share| share * share).sum();
+    sum * sum / (shares.len() as f64 * squares)
+}
+
+async fn served(discipline: Discipline, tenants: &[Tenancy]) -> Vec<f64> {
+    let mock = MockQwen::new(provider());
+    let quota = Quota::per_minute(provider().rpm, provider().tpm);
+    let limiter = Limiter::builder(quota)
+        .discipline(discipline)
+        .build()
+        .unwrap();
+    let outcome = Load {
+        windows: 10,
+        ..Load::default()
+    }
+    .run_for(&mock, limiter, tenants)
+    .await;
+    assert_eq!((outcome.failed, outcome.stats.throttled.total()), (0, 0));
+    outcome.served.iter().map(|tokens| *tokens as f64).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_offers_ten_times_as_much_gets_no_more_than_its_share() {
+    let tenants: Vec<Tenancy> = [100, 10, 10, 10]
+        .into_iter()
+        .map(|callers| Tenancy {
+            callers,
+            weight: Weight::default(),
+        })
+        .collect();
+    let fair = served(Discipline::Fair, &tenants).await;
+    let first_come = served(Discipline::FirstCome, &tenants).await;
+    println!(
+        "fair {:.4} {fair:?}, first come {:.4} {first_come:?}",
+        jain(&fair),
+        jain(&first_come)
+    );
+    assert!(jain(&fair) >= 0.98, "{fair:?}");
+    assert!(
+        jain(&first_come) < 0.7,
+        "else nothing was shown: {first_come:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn weights_divide_the_quota() {
+    let tenants: Vec<Tenancy> = [1_u32, 2, 4]
+        .into_iter()
+        .map(|weight| Tenancy {
+            callers: 30,
+            weight: Weight::new(weight.try_into().unwrap()),
+        })
+        .collect();
+    let served = served(Discipline::Fair, &tenants).await;
+    let by_weight: Vec<f64> = served
+        .iter()
+        .zip([1.0, 2.0, 4.0])
+        .map(|(tokens, weight)| tokens / weight)
+        .collect();
+    println!("by weight {:.4} {served:?}", jain(&by_weight));
+    assert!(jain(&by_weight) >= 0.98, "{served:?}");
+}

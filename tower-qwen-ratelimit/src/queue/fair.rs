@@ -1,0 +1,399 @@
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher, RandomState},
+};
+
+use hashbrown::HashTable;
+
+use super::{
+    counter::Counter,
+    flow::{Flow, FlowKey, Served},
+    line::{Gap, Line},
+};
+
+/// How many flows with nobody waiting are remembered for being ahead of the others.
+const REMEMBERED: usize = 1_024;
+/// How many flows a prediction looks at.
+const LOOKS: usize = 64;
+
+/// Flows in the order of the tokens they were served, each for its weight: the virtual token counter.
+///
+/// The head is the first waiter of the flow with the lowest counter. The counter of a flow that begins to wait is lifted
+/// to a level among those that wait; that level rises with every admission by what each unit of weight gets of it, so
+/// that a flow is passed by newcomers only until they start where it stands.
+#[derive(Debug, Default)]
+pub(super) struct Fair {
+    flows: Vec<Flow>,
+    free: Vec<usize>,
+    keys: HashTable<usize>,
+    hasher: RandomState,
+    waiting: BTreeSet<Rank>,
+    /// Nobody waits and nothing is under way, but the counter is above the level. All others are forgotten: when they
+    /// come back they start at the level anyway.
+    idle: BTreeSet<(Counter, usize)>,
+    level: Counter,
+    /// Weights of the flows that wait.
+    weights: u64,
+    joined: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    counter: Counter,
+    since: u64,
+    flow: usize,
+}
+
+/// Where a newcomer's flow stands or would stand.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat {
+    flow: Option<usize>,
+    counter: Counter,
+    /// `None` where nobody of the flow waits yet.
+    since: Option<u64>,
+}
+
+impl Fair {
+    /// Where a call of this flow would stand.
+    pub(super) fn seat(&self, key: &FlowKey) -> Seat {
+        let flow = self
+            .keys
+            .find(self.hasher.hash_one(key), |&at| self.flows[at].key == *key);
+        match flow.map(|&at| (at, &self.flows[at])) {
+            Some((at, flow)) => Seat {
+                flow: Some(at),
+                counter: if flow.ranked {
+                    flow.counter
+                } else {
+                    flow.counter.max(self.start())
+                },
+                since: flow.ranked.then_some(flow.since),
+            },
+            None => Seat {
+                flow: None,
+                counter: self.start(),
+                since: None,
+            },
+        }
+    }
+
+    /// Where a flow starts that begins to wait: at the level, but never outside of those that wait.
+    fn start(&self) -> Counter {
+        match (self.waiting.first(), self.waiting.last()) {
+            (Some(least), Some(most)) => self.level.min(most.counter).max(least.counter),
+            _ => self.level,
+        }
+    }
+
+    /// Whether the first call of that flow would be the head.
+    pub(super) fn is_first(&self, seat: Seat) -> bool {
+        self.waiting
+            .first()
+            .is_none_or(|rank| Some(rank.flow) == seat.flow)
+    }
+
+    /// The line of the flow that goes next.
+    pub(super) fn next(&self) -> Option<&Line> {
+        Some(&self.flows[self.waiting.first()?.flow].line)
+    }
+
+    pub(super) fn line(&self, seat: Seat) -> Option<&Line> {
+        Some(&self.flows[seat.flow?].line)
+    }
+
+    pub(super) fn line_mut(&mut self, flow: usize) -> &mut Line {
+        &mut self.flows[flow].line
+    }
+
+    /// The flow at this seat, made where there is none.
+    pub(super) fn open(&mut self, seat: Seat, key: &FlowKey) -> usize {
+        let index = match seat.flow {
+            Some(index) => index,
+            None => self.insert(key),
+        };
+        let flow = &mut self.flows[index];
+        if !flow.ranked {
+            self.idle.remove(&(flow.counter, index));
+            flow.lift(seat.counter);
+        }
+        index
+    }
+
+    /// Ranks the flow, in whose line somebody waits now.
+    pub(super) fn joined(&mut self, index: usize) {
+        let flow = &mut self.flows[index];
+        if !flow.ranked {
+            (flow.ranked, flow.since) = (true, self.joined);
+            self.joined += 1;
+            self.weights += flow.weight();
+            self.waiting.insert(rank(index, flow));
+        }
+    }
+
+    /// Ranks the flow anew, in whose line somebody has left or was served.
+    pub(super) fn left(&mut self, index: usize) {
+        let flow = &mut self.flows[index];
+        if flow.ranked && flow.line.is_empty() {
+            flow.ranked = false;
+            self.weights -= flow.weight();
+            self.waiting.remove(&rank(index, flow));
+        }
+        self.rest(index);
+    }
+
+    /// Charges a call of the flow, which has left the line if it stood there.
+    pub(super) fn serve(&mut self, index: usize, cost: u64) -> Served {
+        let flow = &mut self.flows[index];
+        let weight = flow.weight();
+        let was_ranked = flow.ranked;
+        if was_ranked {
+            self.waiting.remove(&rank(index, flow));
+        }
+        let weights = if was_ranked {
+            self.weights
+        } else {
+            self.weights.saturating_add(weight)
+        };
+        let served = Served {
+            flow: Some(index),
+            cost,
+            lifts: flow.lifts,
+        };
+        flow.charge(cost);
+        let counter = flow.counter;
+        if was_ranked {
+            if flow.line.is_empty() {
+                flow.ranked = false;
+                self.weights -= weight;
+            } else {
+                self.waiting.insert(rank(index, flow));
+            }
+        }
+        let (mut least, mut most) = (counter, counter);
+        if let (Some(first), Some(last)) = (self.waiting.first(), self.waiting.last()) {
+            (least, most) = (least.min(first.counter), most.max(last.counter));
+        }
+        self.level = self
+            .level
+            .plus(Counter::of(cost, weights))
+            .min(most)
+            .max(least);
+        self.forget();
+        if counter.is_high() {
+            self.count_anew();
+        }
+        served
+    }
+
+    /// Puts right what a call was charged.
+    pub(super) fn settle(&mut self, served: Served, actual: u64) {
+        let Some(index) = served.flow else { return };
+        let flow = &mut self.flows[index];
+        if flow.ranked {
+            self.waiting.remove(&rank(index, flow));
+        }
+        flow.correct(served, actual);
+        let counter = flow.counter;
+        if flow.ranked {
+            self.waiting.insert(rank(index, flow));
+        }
+        self.rest(index);
+        if counter.is_high() {
+            self.count_anew();
+        }
+    }
+
+    /// Calls and tokens of other flows that go before a call with `own` ahead of it in its flow, nobody coming or
+    /// leaving.
+    ///
+    /// Exact for up to [`LOOKS`] flows whose calls are of one size each, else within one call per flow; more flows are
+    /// judged by that many of them.
+    pub(super) fn others_ahead(&self, seat: Seat, key: &FlowKey, own: &Gap) -> (u64, u128) {
+        let tokens = u64::try_from(own.tokens).unwrap_or(u64::MAX);
+        let weight = u64::from(key.weight.get().get());
+        let turn = seat.counter.plus(Counter::of(tokens, weight));
+        let step = self.flows.len().div_ceil(LOOKS).max(1);
+        let (mut looks, mut requests, mut tokens) = (0u128, 0u128, 0u128);
+        for (index, flow) in self.flows.iter().enumerate().step_by(step) {
+            looks += 1;
+            if Some(index) != seat.flow {
+                let before = flow.before(turn, seat.since);
+                requests += u128::from(before.0);
+                tokens += before.1;
+            }
+        }
+        let flows = self.flows.len() as u128;
+        let of_all = |seen: u128| seen.saturating_mul(flows) / looks.max(1);
+        let requests = u64::try_from(of_all(requests)).unwrap_or(u64::MAX);
+        (requests, of_all(tokens))
+    }
+
+    fn insert(&mut self, key: &FlowKey) -> usize {
+        let flow = Flow {
+            key: key.clone(),
+            ..Flow::default()
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.flows[index] = flow;
+                index
+            }
+            None => {
+                self.flows.push(flow);
+                self.flows.len() - 1
+            }
+        };
+        let (flows, hasher) = (&self.flows, &self.hasher);
+        self.keys.insert_unique(hasher.hash_one(key), index, |&at| {
+            hasher.hash_one(&flows[at].key)
+        });
+        index
+    }
+
+    fn remove(&mut self, index: usize) {
+        let flow = std::mem::take(&mut self.flows[index]);
+        let hash = self.hasher.hash_one(&flow.key);
+        if let Ok(entry) = self.keys.find_entry(hash, |&at| at == index) {
+            entry.remove();
+        }
+        self.free.push(index);
+        if self.keys.is_empty() {
+            self.flows.clear();
+            self.flows.shrink_to(REMEMBERED);
+            self.free.clear();
+            self.free.shrink_to(REMEMBERED);
+        }
+    }
+
+    /// Remembers or forgets a flow in which nothing goes on any more.
+    fn rest(&mut self, index: usize) {
+        let flow = &self.flows[index];
+        if !flow.ranked && flow.in_flight == 0 {
+            self.idle.insert((flow.counter, index));
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        while let Some(&(counter, index)) = self.idle.first() {
+            if counter > self.level && self.idle.len() <= REMEMBERED {
+                break;
+            }
+            self.idle.pop_first();
+            self.remove(index);
+        }
+    }
+
+    /// Lowers all counters alike, so that none of them comes to its end.
+    fn count_anew(&mut self) {
+        let least = self.waiting.first().map_or(self.level, |rank| rank.counter);
+        let least = least.min(self.level);
+        for &index in &self.keys {
+            let flow = &mut self.flows[index];
+            flow.counter = flow.counter.minus(least);
+        }
+        self.level = self.level.minus(least);
+        let lower = |counter: Counter| counter.minus(least);
+        self.waiting = self
+            .waiting
+            .iter()
+            .map(|&rank| Rank {
+                counter: lower(rank.counter),
+                ..rank
+            })
+            .collect();
+        self.idle = self
+            .idle
+            .iter()
+            .map(|&(counter, index)| (lower(counter), index))
+            .collect();
+    }
+}
+
+fn rank(index: usize, flow: &Flow) -> Rank {
+    Rank {
+        counter: flow.counter,
+        since: flow.since,
+        flow: index,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_qwen_tokens::ledger::Tenant;
+
+    use super::*;
+
+    fn key(tenant: usize) -> FlowKey {
+        FlowKey {
+            tenant: Some(Tenant::new(tenant.to_string())),
+            ..FlowKey::default()
+        }
+    }
+
+    fn pass(fair: &mut Fair, tenant: usize, cost: u64) -> Served {
+        let seat = fair.seat(&key(tenant));
+        let flow = fair.open(seat, &key(tenant));
+        fair.serve(flow, cost)
+    }
+
+    #[test]
+    fn who_is_not_ahead_of_the_others_is_forgotten() {
+        let mut fair = Fair::default();
+        for tenant in 0..10_000 {
+            let served = pass(&mut fair, tenant, 1_000);
+            fair.settle(served, 900);
+        }
+        assert!(fair.keys.len() <= 1, "{}", fair.keys.len());
+        assert!(fair.flows.len() <= 2, "{}", fair.flows.len());
+    }
+
+    #[test]
+    fn no_more_are_remembered_than_there_is_room_for() {
+        let mut fair = Fair::default();
+        let under_way: Vec<_> = (0..10 * REMEMBERED)
+            .map(|tenant| pass(&mut fair, tenant, 10))
+            .collect();
+        assert_eq!(fair.keys.len(), 10 * REMEMBERED, "calls are under way");
+        for served in under_way {
+            fair.settle(served, 1_000_000);
+        }
+        assert_eq!(fair.keys.len(), REMEMBERED);
+        assert_eq!(fair.idle.len(), REMEMBERED);
+        assert!(fair.idle.iter().all(|&(counter, _)| counter > fair.level));
+    }
+
+    #[test]
+    fn a_charge_that_was_forgiven_does_not_come_back() {
+        let mut fair = Fair::default();
+        let early = pass(&mut fair, 1, 1_000);
+        for _ in 0..100 {
+            let served = pass(&mut fair, 2, 1_000);
+            fair.settle(served, 1_000);
+        }
+        let late = pass(&mut fair, 1, 1_000);
+        let level = fair.level;
+        fair.settle(early, 0);
+        let counter = fair.flows[late.flow.unwrap()].counter;
+        assert_eq!(counter, level);
+        fair.settle(late, 400);
+        assert!(fair.keys.is_empty() || fair.seat(&key(1)).counter <= level);
+    }
+
+    #[test]
+    fn counters_begin_anew_before_they_end() {
+        let mut fair = Fair::default();
+        let high = Counter::MAX.minus(Counter::of(3, 1));
+        fair.level = high;
+        let under_way = pass(&mut fair, 1, 1);
+        assert!(fair.level < Counter::of(10, 1), "{:?}", fair.level);
+        assert!(!fair.flows[under_way.flow.unwrap()].counter.is_high());
+        for _ in 0..100 {
+            let served = pass(&mut fair, 2, u64::MAX);
+            fair.settle(served, u64::MAX);
+        }
+        fair.settle(under_way, 1);
+        let one = fair.seat(&key(1)).counter;
+        assert!(one <= fair.seat(&key(2)).counter);
+    }
+}

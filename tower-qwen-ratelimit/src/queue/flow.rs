@@ -1,0 +1,88 @@
+use tower_qwen_tokens::ledger::Tenant;
+
+use super::{Weight, counter::Counter, line::Line};
+
+/// Whose calls share one line and one counter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct FlowKey {
+    pub(crate) tenant: Option<Tenant>,
+    pub(crate) weight: Weight,
+}
+
+/// What an admitted call was charged in its flow, to be put right when its true cost is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// `None` where nothing is counted.
+    pub(super) flow: Option<usize>,
+    pub(super) cost: u64,
+    pub(super) lifts: u64,
+}
+
+/// The calls of one tenant at one weight.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    pub(super) key: FlowKey,
+    pub(super) line: Line,
+    pub(super) counter: Counter,
+    /// Settles between flows that are level: who has waited for longer goes first.
+    pub(super) since: u64,
+    /// Whether it has a rank among those that wait.
+    pub(super) ranked: bool,
+    pub(super) in_flight: u64,
+    /// How often it was lifted to where newcomers start.
+    pub(super) lifts: u64,
+}
+
+impl Flow {
+    pub(super) fn weight(&self) -> u64 {
+        u64::from(self.key.weight.get().get())
+    }
+
+    /// Lifts the counter, unless it is higher: time without waiting calls is not banked.
+    pub(super) fn lift(&mut self, to: Counter) {
+        if self.counter < to {
+            self.counter = to;
+            self.lifts += 1;
+        }
+    }
+
+    pub(super) fn charge(&mut self, cost: u64) {
+        self.counter = self.counter.plus(Counter::of(cost, self.weight()));
+        self.in_flight += 1;
+    }
+
+    /// What was charged turned out to be `actual`.
+    ///
+    /// A flow that was lifted since has been forgiven the charge, so that nothing of it comes back.
+    pub(super) fn correct(&mut self, served: Served, actual: u64) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let charged = Counter::of(served.cost, self.weight());
+        let actual = Counter::of(actual, self.weight());
+        if actual > charged {
+            self.counter = self.counter.plus(actual.minus(charged));
+        } else if served.lifts == self.lifts {
+            self.counter = self.counter.minus(charged.minus(actual));
+        }
+    }
+
+    /// Calls and tokens that go before a call of another flow whose turn comes at `turn`, its calls taken to be of the
+    /// same size each. `since` says how long that flow has waited, nothing if it is new.
+    pub(super) fn before(&self, turn: Counter, since: Option<u64>) -> (u64, u128) {
+        let (len, tokens) = (self.line.len(), self.line.tokens());
+        if len == 0 || self.counter > turn {
+            return (0, 0);
+        }
+        let goes_first = since.is_none_or(|since| self.since < since);
+        let size = u64::try_from(tokens / u128::from(len))
+            .unwrap_or(u64::MAX)
+            .max(1);
+        let (room, part) = turn.minus(self.counter).tokens(self.weight());
+        let begun = goes_first || part || !room.is_multiple_of(size);
+        let calls = (room / size).saturating_add(u64::from(begun));
+        if calls < len {
+            (calls, u128::from(calls) * u128::from(size))
+        } else {
+            (len, tokens)
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Who waits, and who of them is next.
+//!
+//! [`Queue`] is the seam. Its users see places, tickets and wakers; which of the waiters is the head, the
+//! [`Discipline`] says. Pure bookkeeping, no clock: the account's lock guards it, and what it says is to be woken
+//! ([`Wakes`]) is woken once that lock is given up.
+
+mod counter;
+mod discipline;
+mod fair;
+mod flow;
+mod line;
+#[cfg(test)]
+mod tests;
+mod waiters;
+mod waiting;
+mod wakes;
+
+pub use discipline::{Discipline, Weight};
+
+pub(crate) use flow::{FlowKey, Served};
+pub(crate) use waiters::Ticket;
+pub(crate) use waiting::{Ahead, Queue};
+use wakes::Wakes;

@@ -1,0 +1,229 @@
+//! What observers hear.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, StatusCode};
+use tower_qwen_ratelimit::{Cost, Event, Key, Limiter, Output, Pacing, Quota, observe::Observe};
+use tower_qwen_tokens::Verdict;
+
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Observe for Heard {
+    fn observe(&self, event: &Event<'_>) {
+        let text = match event {
+            Event::Admitted {
+                waited, reserved, ..
+            } => format!("admitted {reserved} after {} s", waited.as_secs()),
+            Event::Refused { rejected, .. } => format!("refused {:?}", rejected.kind()),
+            Event::Settled {
+                reserved,
+                used,
+                known,
+                ..
+            } => format!("settled {reserved} as {used}, known: {known}"),
+            Event::Throttled {
+                cause, closed_for, ..
+            } => format!("throttled {cause:?} for {} s", closed_for.as_secs()),
+            _ => "something else".into(),
+        };
+        self.0.lock().unwrap().push(text);
+    }
+}
+
+impl Heard {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+fn key() -> Key {
+    Key::new("https://host", "qwen-plus")
+}
+
+fn throttle() -> Verdict {
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", "7".parse().unwrap());
+    let body = br#"{"code":"Throttling.RateQuota","message":"Requests rate limit exceeded, please try again later."}"#;
+    Verdict::of_response(
+        StatusCode::TOO_MANY_REQUESTS,
+        &headers,
+        body,
+        SystemTime::UNIX_EPOCH,
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_is_heard_once() {
+    let heard = Heard::default();
+    let limiter = Limiter::builder(
+        Quota::per_minute(2, 1_000)
+            .headroom(0)
+            .pacing(Pacing::Window),
+    )
+    .observe(heard.clone())
+    .observe(|_: &Event<'_>| {})
+    .build()
+    .unwrap();
+    let cost = Cost::new(100, Output::AtMost(50));
+    let first = limiter.acquire(&key(), cost).await.unwrap();
+    first.mark_sent();
+    first.settle(90, 20);
+    first.settle(1, 1);
+    drop(first);
+    assert_eq!(
+        heard.take(),
+        ["admitted 150 after 0 s", "settled 150 as 110, known: true"]
+    );
+
+    let second = limiter.acquire(&key(), cost).await.unwrap();
+    second.mark_sent();
+    second.throttle(&throttle());
+    drop(second);
+    assert_eq!(
+        heard.take(),
+        [
+            "admitted 150 after 0 s",
+            "settled 150 as 0, known: false",
+            "throttled RequestRate for 7 s"
+        ]
+    );
+
+    let hasty = limiter
+        .acquire(&key(), cost)
+        .max_wait(Duration::from_secs(1));
+    assert!(hasty.await.is_err());
+    assert!(limiter.try_acquire(&key(), cost).is_err());
+    let huge = limiter.acquire(&key(), Cost::new(1_001, Output::Nothing));
+    assert!(huge.await.is_err());
+    assert_eq!(
+        heard.take(),
+        ["refused MaxWait", "refused MaxWait", "refused TooLarge"]
+    );
+
+    let third = limiter.acquire(&key(), cost).await.unwrap();
+    third.mark_sent();
+    drop(third);
+    let heard = heard.take();
+    assert_eq!(heard.len(), 2);
+    assert!(heard[0].starts_with("admitted 150 after 6"), "{heard:?}");
+    assert_eq!(heard[1], "settled 150 as 150, known: false");
+}
+
+#[cfg(feature = "metrics")]
+mod metrics {
+    use std::sync::{Arc, Mutex};
+
+    use metrics::{
+        Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata,
+        Recorder, SharedString, Unit, with_local_recorder,
+    };
+    use tower_qwen_ratelimit::{Cost, Limiter, Output, Pacing, Quota, observe::MetricsObserver};
+
+    #[derive(Clone, Default)]
+    struct Figures(Arc<Mutex<Vec<String>>>);
+
+    struct Series(String, Figures);
+
+    impl Series {
+        fn add(&self, value: impl std::fmt::Display) {
+            self.1
+                .0
+                .lock()
+                .unwrap()
+                .push(format!("{} = {value}", self.0));
+        }
+    }
+
+    impl CounterFn for Series {
+        fn increment(&self, value: u64) {
+            self.add(value);
+        }
+        fn absolute(&self, _: u64) {}
+    }
+
+    impl GaugeFn for Series {
+        fn increment(&self, _: f64) {}
+        fn decrement(&self, _: f64) {}
+        fn set(&self, value: f64) {
+            self.add(value);
+        }
+    }
+
+    impl HistogramFn for Series {
+        fn record(&self, value: f64) {
+            self.add(value);
+        }
+    }
+
+    impl Figures {
+        fn series(&self, key: &Key) -> Arc<Series> {
+            let labels: Vec<_> = key.labels().map(|label| label.value().to_owned()).collect();
+            Arc::new(Series(
+                format!("{} {}", key.name(), labels.join(" ")),
+                self.clone(),
+            ))
+        }
+    }
+
+    impl Recorder for Figures {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::from_arc(self.series(key))
+        }
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::from_arc(self.series(key))
+        }
+        fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::from_arc(self.series(key))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn figures_of_calls_and_accounts() {
+        let figures = Figures::default();
+        let observer = MetricsObserver::new();
+        let limiter = Limiter::builder(
+            Quota::per_minute(60, 1_000)
+                .headroom(0)
+                .pacing(Pacing::Window),
+        )
+        .observe(observer)
+        .build()
+        .unwrap();
+        let reservation = limiter.acquire(&super::key(), Cost::new(100, Output::AtMost(50)));
+        let reservation = reservation.await.unwrap();
+        reservation.mark_sent();
+        with_local_recorder(&figures, || {
+            reservation.settle(80, 40);
+            assert!(
+                limiter
+                    .try_acquire(&super::key(), Cost::new(2_000, Output::Nothing))
+                    .is_err()
+            );
+            reservation.throttle(&super::throttle());
+            observer.record(&limiter.snapshot());
+        });
+        let figures = figures.0.lock().unwrap().clone();
+        for expected in [
+            "tower_qwen.ratelimit.estimate_error host qwen-plus = 0.25",
+            "tower_qwen.ratelimit.settled_tokens host qwen-plus = 120",
+            "tower_qwen.ratelimit.refused host qwen-plus too_large = 1",
+            "tower_qwen.ratelimit.throttled host qwen-plus request_rate = 1",
+            "tower_qwen.ratelimit.used host qwen-plus tokens = 120",
+            "tower_qwen.ratelimit.quota host qwen-plus requests = 60",
+            "tower_qwen.ratelimit.queued host qwen-plus = 0",
+            "tower_qwen.ratelimit.running host qwen-plus = 1",
+        ] {
+            assert!(
+                figures.iter().any(|line| line == expected),
+                "{expected}: {figures:#?}"
+            );
+        }
+    }
+}
