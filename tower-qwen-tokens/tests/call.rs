@@ -246,12 +246,34 @@ async fn earlier_thinking_counts_where_it_is_preserved() {
     };
     assert_eq!(with(json!(true)) - with(json!(false)), estimate_text(TEXT));
     assert_eq!(with(json!(null)), with(json!(false)));
+    let of_model = |model: &str| {
+        let messages = json!([{"role": "assistant", "content": "", "reasoning_content": TEXT}]);
+        model_call(CHAT, &json!({"messages": messages, "model": model})).input_tokens
+    };
+    assert_eq!(of_model("qwen3.8-max"), with(json!(true)));
+    assert_eq!(of_model("qwen-plus"), with(json!(false)));
 }
 
 #[tokio::test]
 async fn output_ceilings() {
     let rows = [
         (CHAT, json!({"max_tokens": 7}), Some(7)),
+        (CHAT, json!({"model": "qwen3-32b", "max_tokens": 7}), None),
+        (
+            CHAT,
+            json!({"model": "qwen3-32b", "max_tokens": 7, "enable_thinking": false}),
+            Some(7),
+        ),
+        (
+            CHAT,
+            json!({"model": "qwen3.7-plus", "max_tokens": 7, "thinking_budget": 5}),
+            Some(12),
+        ),
+        (
+            CHAT,
+            json!({"model": "qwen3.7-plus", "max_completion_tokens": 9}),
+            Some(9),
+        ),
         (
             CHAT,
             json!({"max_tokens": 7, "enable_thinking": false}),

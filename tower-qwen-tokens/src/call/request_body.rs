@@ -11,7 +11,7 @@ use super::{ModelCall, counting::Counting};
 use crate::{
     Dialect,
     estimate::{Estimate, TOOLS_FRAME, Tally, chat_frame},
-    protocol::header::X_DASHSCOPE_SSE,
+    protocol::{header::X_DASHSCOPE_SSE, preserves_thinking_by_default, thinks_by_default},
 };
 
 /// A body that is no request. Says where, never what.
@@ -53,7 +53,7 @@ struct Draft<'e> {
     prompt: Tally,
     /// Earlier thinking, which only counts where the request preserves it.
     thoughts: Tally,
-    preserve_thinking: bool,
+    preserve_thinking: Option<bool>,
     has_tools: bool,
 }
 
@@ -144,7 +144,11 @@ impl Draft<'_> {
         if self.has_tools {
             self.prompt.add(TOOLS_FRAME);
         }
-        if self.preserve_thinking {
+        let by_default = || {
+            let model = self.model.as_deref();
+            model.is_some_and(preserves_thinking_by_default)
+        };
+        if self.preserve_thinking.unwrap_or_else(by_default) {
             self.prompt.add(self.thoughts.tokens());
         }
     }
@@ -156,9 +160,11 @@ impl Draft<'_> {
         if self.max_completion_tokens.is_some() {
             return self.max_completion_tokens;
         }
+        let by_default = || self.model.as_deref().is_some_and(thinks_by_default);
         match (self.thinking, self.thinking_budget) {
             // Anthropic's ceiling holds the thinking too.
             _ if dialect == Dialect::Anthropic => self.max_tokens,
+            (None, None) if by_default() => None,
             (Some(false), _) | (None, None) => self.max_tokens,
             (_, Some(budget)) => self.max_tokens.map(|answer| answer.saturating_add(budget)),
             (Some(true), None) => None,

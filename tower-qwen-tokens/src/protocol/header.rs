@@ -99,3 +99,7 @@ pub const ANTHROPIC_REMAINING_OUTPUT_TOKENS: HeaderName =
 pub const RATELIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 /// Answer: what is left (early IETF drafts).
 pub const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+/// Answer: the policies that hold (IETF draft).
+pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// Answer: what is left under each policy (IETF draft).
+pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");

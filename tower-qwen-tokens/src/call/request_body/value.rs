@@ -68,7 +68,7 @@ impl Draft<'_> {
                 self.max_completion_tokens = Some(most);
             }
             (Member::EnableThinking, Simple::Flag(on)) => self.thinking = Some(on),
-            (Member::PreserveThinking, Simple::Flag(on)) => self.preserve_thinking = on,
+            (Member::PreserveThinking, Simple::Flag(on)) => self.preserve_thinking = Some(on),
             (Member::ThinkingBudget, Simple::Number(most)) => self.thinking_budget = Some(most),
             (Member::Effort, Simple::Text(effort)) => self.thinking = Some(&*effort != "none"),
             (Member::ThinkingType, Simple::Text(kind)) => {
