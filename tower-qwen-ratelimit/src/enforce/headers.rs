@@ -6,11 +6,6 @@ use tower_qwen_tokens::{clock::Instant, protocol::header};
 use super::refusal::whole_seconds;
 use crate::{key::Salt, limiter::Tenant};
 
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const X_RATELIMIT_LIMIT_REQUESTS: HeaderName =
-    HeaderName::from_static("x-ratelimit-limit-requests");
-const X_RATELIMIT_LIMIT_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-limit-tokens");
 /// The largest integer of a structured field. A limit beyond it is none, and is not told.
 const LARGEST: u64 = 999_999_999_999_999;
 
@@ -91,12 +86,12 @@ impl Families {
         }
         if self.x_ratelimit {
             let requests_names = [
-                X_RATELIMIT_LIMIT_REQUESTS,
+                header::X_RATELIMIT_LIMIT_REQUESTS,
                 header::X_RATELIMIT_REMAINING_REQUESTS,
                 header::X_RATELIMIT_RESET_REQUESTS,
             ];
             let tokens_names = [
-                X_RATELIMIT_LIMIT_TOKENS,
+                header::X_RATELIMIT_LIMIT_TOKENS,
                 header::X_RATELIMIT_REMAINING_TOKENS,
                 header::X_RATELIMIT_RESET_TOKENS,
             ];
@@ -139,8 +134,8 @@ fn ietf(
         }
         limit.push_str(partition);
     }
-    set(headers, RATELIMIT_POLICY, policy);
-    set(headers, RATELIMIT, limit);
+    set(headers, header::RATELIMIT_POLICY, policy);
+    set(headers, header::RATELIMIT, limit);
 }
 
 fn x_ratelimit(
