@@ -36,6 +36,9 @@ pub struct AccountSnapshot {
     pub expected_output: u64,
     /// Throttles heard, by cause.
     pub throttled: BTreeMap<&'static str, u64>,
+    /// Throttles of tokens although our own count left room for a fifth of the quota: a hint to set
+    /// [`Reserve::Ceiling`](crate::Reserve::Ceiling), that others use the same account, or that the quota is set too high.
+    pub unexplained_throttles: u64,
     /// How long the account stays closed; zero when it is open.
     pub closed_for: Duration,
 }

@@ -279,3 +279,38 @@ async fn the_provider_is_asked_to_queue_only_on_request() {
     assert_eq!(seen(asking.clone(), None).await.as_deref(), Some("30"));
     assert_eq!(seen(asking, Some("5")).await.as_deref(), Some("5"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_that_our_count_does_not_explain_is_a_hint() {
+    let tokens = || {
+        throttle(
+            r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota, please check your plan and billing details.","type":"insufficient_quota"}}"#,
+        )
+    };
+    let limiter = at_once();
+    send(&AdmissionLayer::new(limiter.clone()), tokens())
+        .await
+        .unwrap();
+    assert_eq!(account(&limiter).unexplained_throttles, 1);
+
+    let limiter = at_once();
+    let key = tower_qwen_ratelimit::Key::new("https://host", "qwen-plus");
+    let cost = tower_qwen_ratelimit::Cost::new(95_000, tower_qwen_ratelimit::Output::Nothing);
+    let running = limiter.acquire(&key, cost).await.unwrap();
+    running.mark_sent();
+    send(&AdmissionLayer::new(limiter.clone()), tokens())
+        .await
+        .unwrap();
+    assert_eq!(account(&limiter).unexplained_throttles, 0);
+    send(
+        &AdmissionLayer::new(limiter.clone()),
+        throttle(r#"{"code":"Throttling.RateQuota","message":"x"}"#),
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        account(&limiter).unexplained_throttles,
+        0,
+        "requests say nothing of tokens"
+    );
+}

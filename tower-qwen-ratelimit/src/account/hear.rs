@@ -29,14 +29,17 @@ impl Account {
     /// Hears of a throttle; says until when the account is closed.
     pub(crate) fn throttled(&self, charge: Charge, verdict: &Verdict, now: Instant) -> Instant {
         let cause = verdict.cause();
-        let until = self.change(now, |state| {
-            state.throttled(charge, cause, verdict.retry_after())
+        let (until, unexplained) = self.change(now, |state| {
+            let before = state.unexplained;
+            let until = state.throttled(charge, cause, verdict.retry_after());
+            (until, state.unexplained > before)
         });
         let until = self.instant(until);
         self.manner.observers.tell(&Event::Throttled {
             key: &self.key,
             cause,
             closed_for: until.saturating_duration_since(now),
+            unexplained,
         });
         until
     }

@@ -248,6 +248,7 @@ impl Account {
             settled_tokens: state.settled_tokens,
             expected_output: state.expect.output(None, None),
             throttled: state.throttled.clone(),
+            unexplained_throttles: state.unexplained,
             closed_for: Duration::from_nanos(state.pause.until().saturating_sub(state.now)),
         }
     }

@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) settled_tokens: u64,
     pub(super) admitted: u64,
     pub(super) throttled: BTreeMap<&'static str, u64>,
+    /// Throttles of tokens where our own count left room.
+    pub(super) unexplained: u64,
 }
 
 /// What one admitted call has been charged, and where.
@@ -90,6 +92,7 @@ impl State {
             settled_tokens: 0,
             admitted: 0,
             throttled: BTreeMap::new(),
+            unexplained: 0,
             quota,
         };
         if quota.starts_slowly() {
@@ -265,6 +268,7 @@ impl State {
     ) -> Nanos {
         *self.throttled.entry(cause.as_str()).or_default() += 1;
         let again = self.pause.is_unbroken();
+        self.unexplained += u64::from(cause == Cause::TokenRate && self.has_room());
         let news = self
             .pause
             .throttled(charge.at, self.now, self.quota.window_nanos());
@@ -276,6 +280,12 @@ impl State {
             self.pause.extend(self.now.saturating_add(pause));
         }
         self.pause.until()
+    }
+
+    /// Whether a fifth of the tokens that may be used is left, by our own count.
+    fn has_room(&self) -> bool {
+        let used = self.tokens.snapshot().used.max(self.tokens_at_end.sum());
+        used <= self.tokens.allowed() / 5 * 4
     }
 
     fn blame(&mut self, blame: Blame, again: bool) {

@@ -47,5 +47,8 @@ pub enum Event<'a> {
         cause: Cause,
         /// For how long the account is closed now.
         closed_for: Duration,
+        /// Whether our own count of tokens left room for it. Then the provider may hold the ceiling of a call while it runs
+        /// ([`Reserve::Ceiling`](crate::Reserve::Ceiling)), others may use the same account, or the quota is set too high.
+        unexplained: bool,
     },
 }

@@ -63,8 +63,9 @@ impl Observe for TracingObserver {
                 key,
                 cause,
                 closed_for,
+                unexplained,
             } => {
-                warn!(target: "tower_qwen_ratelimit", ?key, cause = cause.as_str(), ?closed_for, "throttled");
+                warn!(target: "tower_qwen_ratelimit", ?key, cause = cause.as_str(), ?closed_for, unexplained, "throttled");
             }
         }
     }
