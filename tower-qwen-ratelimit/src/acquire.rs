@@ -59,13 +59,14 @@ pin_project! {
 }
 
 impl Acquire {
-    pub(crate) fn new(account: Arc<Account>, cost: Cost) -> Self {
+    /// A call that arrives now.
+    pub(crate) fn new(account: Arc<Account>, cost: Cost, now: Instant) -> Self {
         Self {
             account,
             ask: Ask {
                 cost,
                 label: None,
-                arrived: clock::now(),
+                arrived: now,
                 flow: FlowKey::default(),
                 latest: None,
             },

@@ -124,6 +124,7 @@ impl Share {
     }
 
     /// The share of `amount`, at least 1 of anything.
+    #[inline]
     pub(crate) fn of(&self, amount: u64) -> u64 {
         let part = u128::from(amount) * u128::from(self.share) / u128::from(FULL);
         u64::try_from(part).unwrap_or(amount).max(amount.min(1))

@@ -120,7 +120,8 @@ impl Limiter {
     ///
     /// Without further settings the call arrives now and waits as long as it takes; see [`Acquire`].
     pub fn acquire(&self, key: &Key, cost: Cost) -> Acquire {
-        Acquire::new(self.account(key.as_ref()), cost)
+        let now = clock::now();
+        Acquire::new(self.account(key.as_ref(), now), cost, now)
     }
 
     /// Takes the quota that a call of this cost needs if it is there now, and otherwise refuses it. Never waits, and
@@ -130,8 +131,9 @@ impl Limiter {
     ///
     /// [`Rejected`]: the call would have to wait, and for how long; or it costs more than a whole window.
     pub fn try_acquire(&self, key: &Key, cost: Cost) -> Result<Reservation, Rejected> {
-        let account = self.account(key.as_ref());
-        let charge = account.try_enter(cost, clock::now())?;
+        let now = clock::now();
+        let account = self.account(key.as_ref(), now);
+        let charge = account.try_enter(cost, now)?;
         Ok(Reservation::new(account, charge, None))
     }
 
@@ -194,9 +196,8 @@ impl Limiter {
         snapshots
     }
 
-    pub(crate) fn account(&self, key: KeyRef<'_>) -> Arc<Account> {
+    pub(crate) fn account(&self, key: KeyRef<'_>, now: Instant) -> Arc<Account> {
         let inner = &*self.inner;
-        let now = clock::now();
         inner.accounts.get(key, now, |key| {
             let quota = inner.quotas().of(key.model).quota;
             let account = Account::new(key.to_key(), quota, inner.manner.clone(), inner.epoch, now);

@@ -171,11 +171,13 @@ impl Settle for Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let Life { charge, phase } = *self.lock();
-        self.finish(match phase {
-            Phase::Admitted => Outcome::NeverSent,
-            _ => Outcome::EstimateStands,
-        });
-        self.account.ended(charge, clock::now());
+        let life = self.life.get_mut();
+        let Life { charge, phase } = *life.unwrap_or_else(PoisonError::into_inner);
+        let outcome = match phase {
+            Phase::Admitted => Some(Outcome::NeverSent),
+            Phase::Sent => Some(Outcome::EstimateStands),
+            Phase::Settled => None,
+        };
+        self.account.ended(charge, outcome, clock::now());
     }
 }

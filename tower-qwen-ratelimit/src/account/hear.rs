@@ -8,7 +8,10 @@ use tower_qwen_tokens::{
     protocol::{Level, Levels},
 };
 
-use super::{Account, state::Charge};
+use super::{
+    Account,
+    state::{Charge, Outcome},
+};
 use crate::{
     gate::{Left, Nanos},
     observe::Event,
@@ -54,9 +57,19 @@ impl Account {
         );
     }
 
-    /// Hears that a call runs no more.
-    pub(crate) fn ended(&self, charge: Charge, now: Instant) {
-        self.change(now, |state| state.ended(charge.at));
+    /// Hears that a call runs no more; an outcome is booked with it where none was before.
+    pub(crate) fn ended(&self, charge: Charge, outcome: Option<Outcome>, now: Instant) {
+        let Some(outcome) = outcome else {
+            self.change(now, |state| state.ended(charge.at));
+            return;
+        };
+        let (used, wakes) = self.change(now, |state| {
+            let booked = state.book(charge, outcome);
+            state.ended(charge.at);
+            booked
+        });
+        wakes.wake();
+        self.tell_settled(charge, outcome, used);
     }
 
     /// Goes on under another quota of the same window.

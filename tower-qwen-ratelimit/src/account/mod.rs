@@ -131,7 +131,7 @@ impl Account {
         let place = state.queue.place(self.nanos(ask.arrived), &ask.flow);
         if place.is_first() && state.ready_at(estimate) <= state.now {
             let mut charge = state.charge(estimate);
-            let cost = price(&state.quota, estimate.total());
+            let cost = state.price(estimate.total());
             let (served, wakes) = state.queue.pass(place, &ask.flow, cost);
             charge.served = served;
             drop(state);
@@ -185,7 +185,7 @@ impl Account {
             return Turn::HeadUntil(self.instant(at));
         }
         let mut charge = state.charge(estimate);
-        let cost = price(&state.quota, estimate.total());
+        let cost = state.price(estimate.total());
         let (served, wakes) = state.queue.admit(ticket, cost);
         charge.served = served;
         drop(state);
@@ -208,27 +208,9 @@ impl Account {
 
     /// Books what became of a charge. Called once per charge.
     pub(crate) fn settle(&self, charge: Charge, outcome: Outcome, now: Instant) {
-        let mut used = 0;
-        self.change(now, |state| {
-            let before = state.settled_tokens;
-            state.settle(charge, outcome);
-            let tokens = state.settled_tokens.saturating_sub(before);
-            used = tokens;
-            let charged = price(&state.quota, charge.total());
-            let actual = match outcome {
-                Outcome::NeverSent => 0,
-                _ if tokens == 0 => price(&state.quota, 0).min(charged),
-                _ => tokens,
-            };
-            state.queue.settle(charge.served, actual)
-        })
-        .wake();
-        self.manner.observers.tell(&Event::Settled {
-            key: &self.key,
-            reserved: charge.total(),
-            used,
-            known: matches!(outcome, Outcome::Known { .. }),
-        });
+        let (used, wakes) = self.change(now, |state| state.book(charge, outcome));
+        wakes.wake();
+        self.tell_settled(charge, outcome, used);
     }
 
     pub(crate) fn snapshot(&self, now: Instant) -> AccountSnapshot {
@@ -254,10 +236,22 @@ impl Account {
     }
 
     fn tell_admitted(&self, arrived: Instant, charge: Charge, now: Instant) {
+        if self.manner.observers.is_empty() {
+            return;
+        }
         self.manner.observers.tell(&Event::Admitted {
             key: &self.key,
             waited: now.saturating_duration_since(arrived),
             reserved: charge.total(),
+        });
+    }
+
+    fn tell_settled(&self, charge: Charge, outcome: Outcome, used: u64) {
+        self.manner.observers.tell(&Event::Settled {
+            key: &self.key,
+            reserved: charge.total(),
+            used,
+            known: matches!(outcome, Outcome::Known { .. }),
         });
     }
 
@@ -283,8 +277,9 @@ impl Account {
     }
 
     fn advanced(&self, now: Instant) -> MutexGuard<'_, State> {
+        let now = self.nanos(now);
         let mut state = self.lock();
-        state.advance(self.nanos(now));
+        state.advance(now);
         state
     }
 
@@ -301,14 +296,7 @@ impl Account {
     }
 }
 
+#[inline]
 fn nanos_between(epoch: Instant, at: Instant) -> Nanos {
     u64::try_from(at.saturating_duration_since(epoch).as_nanos()).unwrap_or(Nanos::MAX - 1)
-}
-
-/// What a call of so many tokens counts in a fair queue: one without any, what a request is worth.
-fn price(quota: &Quota, tokens: u64) -> u64 {
-    match tokens {
-        0 => (quota.tokens() / quota.requests().max(1)).max(1),
-        _ => tokens,
-    }
 }

@@ -11,7 +11,7 @@ use crate::{
     expect::Expect,
     feedback::{Blame, FULL, Pause},
     gate::{Day, DayNumber, Gate, Left, Nanos, Running, Slot, Window},
-    queue::{Queue, Served},
+    queue::{Queue, Served, Wakes},
     quota::Quota,
     ramp::Ramp,
 };
@@ -228,13 +228,15 @@ impl State {
     }
 
     pub(super) fn redate(&mut self, charge: &mut Charge) {
-        self.requests.redate(charge.slot, 1);
-        let slot = self.tokens.redate(charge.slot, charge.total());
-        self.tokens_at_end.refund(charge.slot, charge.input);
-        self.tokens_at_end.charge(charge.input);
+        if charge.slot != self.tokens.slot() {
+            self.requests.redate(charge.slot, 1);
+            let slot = self.tokens.redate(charge.slot, charge.total());
+            self.tokens_at_end.refund(charge.slot, charge.input);
+            self.tokens_at_end.charge(charge.input);
+            charge.slot = slot;
+        }
         self.tokens_of_day.correct(charge.day, charge.total(), 0);
         charge.day = self.tokens_of_day.charge(charge.total());
-        charge.slot = slot;
         charge.at = self.now;
     }
 
@@ -258,6 +260,27 @@ impl State {
         self.tokens_of_day
             .correct(charge.day, charge.total(), total);
         self.settled_tokens = self.settled_tokens.saturating_add(total);
+    }
+
+    /// Settles with the queue too; says how many tokens the call cost.
+    pub(super) fn book(&mut self, charge: Charge, outcome: Outcome) -> (u64, Wakes) {
+        let before = self.settled_tokens;
+        self.settle(charge, outcome);
+        let tokens = self.settled_tokens.saturating_sub(before);
+        let actual = match outcome {
+            Outcome::NeverSent => 0,
+            _ if tokens == 0 => self.price(0).min(self.price(charge.total())),
+            _ => tokens,
+        };
+        (tokens, self.queue.settle(charge.served, actual))
+    }
+
+    /// What a call of so many tokens counts in a fair queue: one without any, what a request is worth.
+    pub(super) fn price(&self, tokens: u64) -> u64 {
+        match tokens {
+            0 => (self.quota.tokens() / self.quota.requests().max(1)).max(1),
+            _ => tokens,
+        }
     }
 
     pub(super) fn throttled(

@@ -28,6 +28,7 @@ impl Bucket {
     }
 
     /// Refills up to `now`.
+    #[inline]
     pub(crate) fn advance(&mut self, now: Nanos) {
         let gained = units(self.rate, now.saturating_sub(self.at));
         self.level = self.level.saturating_add(gained).min(self.capacity);
@@ -35,11 +36,13 @@ impl Bucket {
     }
 
     /// Takes `amount`; the level may fall below nothing.
+    #[inline]
     pub(crate) fn take(&mut self, amount: u64) {
         self.level = self.level.saturating_sub(units(amount, self.window));
     }
 
     /// Gives `amount` back; what the bucket cannot hold is lost.
+    #[inline]
     pub(crate) fn give(&mut self, amount: u64) {
         self.level = self
             .level
@@ -49,6 +52,7 @@ impl Bucket {
 
     /// The first instant at which `amount` may go. An amount above the capacity goes when the bucket is full, and then
     /// owes the rest.
+    #[inline]
     pub(crate) fn ready_at(&self, amount: u64) -> Nanos {
         self.reaches(units(amount, self.window).min(self.capacity))
     }
@@ -81,6 +85,7 @@ impl Bucket {
         i64::try_from(whole).unwrap_or(if whole < 0 { i64::MIN } else { i64::MAX })
     }
 
+    #[inline]
     fn reaches(&self, level: i128) -> Nanos {
         let missing = level.saturating_sub(self.level);
         if missing <= 0 {
@@ -94,6 +99,7 @@ impl Bucket {
     }
 }
 
+#[inline]
 fn units(amount: u64, nanos: u64) -> i128 {
     i128::try_from(u128::from(amount) * u128::from(nanos)).unwrap_or(i128::MAX)
 }

@@ -29,6 +29,7 @@ impl Day {
         day
     }
 
+    #[inline]
     pub(crate) fn advance(&mut self, now: Nanos) {
         let today = now.saturating_add(self.offset) / DAY;
         if today > self.today {

@@ -45,6 +45,7 @@ impl Gate {
         self.set_ramp(self.ramp);
     }
 
+    #[inline]
     pub(crate) fn advance(&mut self, now: Nanos) {
         if let Some(bucket) = &mut self.bucket {
             bucket.advance(now);
@@ -145,6 +146,11 @@ impl Gate {
             }
         }
         self.window.correct(slot, charged, actual);
+    }
+
+    /// The present slot.
+    pub(crate) fn slot(&self) -> Slot {
+        self.window.newest()
     }
 
     /// Moves a charge to the present slot.

@@ -35,10 +35,14 @@ impl Running {
         }
     }
 
+    #[inline]
     pub(crate) fn advance(&mut self, now: Nanos) {
-        let steps = now.saturating_sub(self.at) / self.step;
-        self.at = self.at.saturating_add(steps.saturating_mul(self.step));
-        self.cap = self.cap.saturating_add(steps);
+        let passed = now.saturating_sub(self.at);
+        if passed >= self.step {
+            let steps = passed / self.step;
+            self.at = self.at.saturating_add(steps.saturating_mul(self.step));
+            self.cap = self.cap.saturating_add(steps);
+        }
         if self.cap > self.peak.saturating_mul(2) {
             self.cap = u64::MAX;
         }

@@ -13,6 +13,8 @@ pub(crate) struct Window {
     slots: Box<[u64; SLOTS]>,
     sum: u128,
     newest: Slot,
+    /// When the newest slot ends.
+    ends: Nanos,
     /// Nanoseconds of one slot: 127 slots are at least one window, and one more is being filled.
     width: u64,
     length: u64,
@@ -21,17 +23,26 @@ pub(crate) struct Window {
 impl Window {
     pub(crate) fn new(length: u64) -> Self {
         let length = length.max(1);
+        let width = length.div_ceil(SLOTS as u64 - 1);
         Self {
             slots: Box::new([0; SLOTS]),
             sum: 0,
             newest: SLOTS as u64,
-            width: length.div_ceil(SLOTS as u64 - 1),
+            ends: width,
+            width,
             length,
         }
     }
 
     /// Lets go what has left the window by `now`.
+    #[inline]
     pub(crate) fn advance(&mut self, now: Nanos) {
+        if now >= self.ends {
+            self.turn(now);
+        }
+    }
+
+    fn turn(&mut self, now: Nanos) {
         let newest = (now / self.width).saturating_add(SLOTS as u64);
         let passed = newest.saturating_sub(self.newest);
         if passed >= SLOTS as u64 {
@@ -44,6 +55,7 @@ impl Window {
             }
         }
         self.newest = self.newest.max(newest);
+        self.ends = (self.newest - SLOTS as u64 + 1).saturating_mul(self.width);
     }
 
     /// The slot that leaves the window at `at`, or the nearest that there is.
@@ -52,13 +64,20 @@ impl Window {
         (at / self.width).clamp(oldest, self.newest)
     }
 
+    /// The slot that is being filled.
+    pub(crate) fn newest(&self) -> Slot {
+        self.newest
+    }
+
     /// Charges `amount` now and says where.
+    #[inline]
     pub(crate) fn charge(&mut self, amount: u64) -> Slot {
         self.add(self.newest, amount);
         self.newest
     }
 
     /// Charges `amount` to an earlier slot; nothing once that slot has left.
+    #[inline]
     pub(crate) fn add(&mut self, slot: Slot, amount: u64) {
         if self.holds(slot) {
             let value = &mut self.slots[index(slot)];
@@ -69,6 +88,7 @@ impl Window {
     }
 
     /// Gives `amount` back to the slot of its charge; nothing once that slot has left.
+    #[inline]
     pub(crate) fn refund(&mut self, slot: Slot, amount: u64) {
         if self.holds(slot) {
             let value = &mut self.slots[index(slot)];

@@ -20,4 +20,4 @@ pub use discipline::{Discipline, Weight};
 pub(crate) use flow::{FlowKey, Served};
 pub(crate) use waiters::Ticket;
 pub(crate) use waiting::{Ahead, Queue};
-use wakes::Wakes;
+pub(crate) use wakes::Wakes;

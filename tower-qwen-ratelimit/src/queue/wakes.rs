@@ -12,6 +12,7 @@ pub(crate) struct Wakes {
 }
 
 impl Wakes {
+    #[inline]
     pub(crate) fn wake(self) {
         let Self {
             displaced,
@@ -19,7 +20,10 @@ impl Wakes {
             left,
         } = self;
         drop(left);
-        for waker in [displaced, head].into_iter().flatten() {
+        if let Some(waker) = displaced {
+            waker.wake();
+        }
+        if let Some(waker) = head {
             waker.wake();
         }
     }

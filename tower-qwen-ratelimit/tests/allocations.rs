@@ -1,0 +1,154 @@
+//! What admission allocates: nothing once an account is known, and a counted few where a layer does it.
+
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use allocation_counter::{AllocationInfo, measure};
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::Full;
+use tower::{Layer, Service};
+use tower_qwen_ratelimit::{
+    AdmissionLayer, Cost, Discipline, Key, Limiter, Output, Pacing, Quota, RejectKind,
+};
+use tower_qwen_tokens::{
+    Call,
+    call::{ReadCall, ReadOptions},
+};
+
+type Body = Full<Bytes>;
+
+const CHAT: &str = "http://host/compatible-mode/v1/chat/completions";
+const PROMPT: &str =
+    r#"{"model":"qwen-plus","messages":[{"role":"user","content":"Hello!"}],"max_tokens":100}"#;
+
+/// What the layer allocates per call: the reservation, shared with the request's usage sink, and the box in which the
+/// request's extensions keep that sink.
+const OF_THE_LAYER: u64 = 2;
+
+fn limiter(requests: u64) -> Limiter {
+    let quota = Quota::per_minute(requests, 1 << 40).pacing(Pacing::Window);
+    Limiter::new(quota.headroom(0))
+}
+
+fn poll_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("ready at once"),
+    }
+}
+
+fn cost() -> Cost {
+    Cost::new(1_000, Output::AtMost(500))
+}
+
+/// What a second run allocates: the first makes the account.
+fn allocated(mut run: impl FnMut()) -> AllocationInfo {
+    run();
+    measure(run)
+}
+
+/// Allocations of 100 rounds of three calls: settled, sent, and never sent.
+fn of_rounds(discipline: Discipline) -> u64 {
+    let quota = Quota::per_minute(1 << 40, 1 << 50).pacing(Pacing::Window);
+    let limiter = Limiter::builder(quota).discipline(discipline).build();
+    let (limiter, key) = (limiter.unwrap(), Key::new("https://host", "qwen-plus"));
+    let all = allocated(|| {
+        for _ in 0..100 {
+            let reservation = poll_once(limiter.acquire(&key, cost())).unwrap();
+            reservation.mark_sent();
+            reservation.settle(980, 212);
+            drop(reservation);
+            let unsettled = limiter.try_acquire(&key, cost()).unwrap();
+            unsettled.mark_sent();
+            drop(unsettled);
+            drop(limiter.try_acquire(&key, cost()).unwrap());
+        }
+    });
+    assert_eq!(limiter.snapshot()[0].admitted, 600);
+    assert_eq!(all.count_current, 0, "nothing is kept: {all:?}");
+    all.count_total
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_need_not_wait_allocates_nothing() {
+    assert_eq!(of_rounds(Discipline::FirstCome), 0);
+    assert_eq!(of_rounds(Discipline::Fair), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_passing_allocates_nothing() {
+    let (limiter, key) = (limiter(1 << 20), Key::tenant("a"));
+    drop(limiter.try_acquire(&key, cost()).unwrap());
+    for _ in 0..100 {
+        let reservation = limiter.try_acquire(&key, cost()).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let all = measure(|| {
+            reservation.mark_sent();
+            reservation.settle(2_000, 1_000);
+        });
+        assert_eq!(all.count_total, 0, "{all:?}");
+        assert_eq!(measure(|| drop(reservation)).count_total, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_allocates_nothing_and_a_new_account_does() {
+    let (limiter, key) = (limiter(1), Key::tenant("a"));
+    let held = limiter.try_acquire(&key, cost()).unwrap();
+    let all = allocated(|| {
+        let refused = limiter.try_acquire(&key, cost()).unwrap_err();
+        assert_eq!(refused.kind(), RejectKind::MaxWait);
+    });
+    assert_eq!(all.count_total, 0, "{all:?}");
+    let other = Key::tenant("b");
+    let made = measure(|| drop(limiter.try_acquire(&other, cost()).unwrap()));
+    assert!(made.count_total > 0, "what is counted is counted here");
+    drop(held);
+}
+
+/// Answers at once.
+#[derive(Debug, Clone)]
+struct Inner;
+
+impl Service<Request<Body>> for Inner {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        drop(request);
+        ready(Ok(Response::new(Body::default())))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_layer_allocates_what_is_stated() {
+    let read = Request::post(CHAT).body(Body::from(PROMPT)).unwrap();
+    let read = poll_once(ReadCall::new(read, &ReadOptions::default())).unwrap();
+    let call = Arc::clone(Call::of(&read).unwrap());
+    let uri = Uri::from_static(CHAT);
+    let request = || {
+        let mut request = Request::new(Body::default());
+        *request.uri_mut() = uri.clone();
+        request.extensions_mut().insert(Arc::clone(&call));
+        request
+    };
+    let alone = allocated(|| drop(poll_once(Inner.call(request())).unwrap()));
+    let limiter = limiter(1 << 20);
+    let mut service = AdmissionLayer::new(limiter.clone()).layer(Inner);
+    let through = allocated(|| drop(poll_once(service.call(request())).unwrap()));
+    assert_eq!(through.count_total - alone.count_total, OF_THE_LAYER);
+    assert_eq!(through.count_current, 0, "nothing is kept: {through:?}");
+    assert_eq!(limiter.snapshot()[0].admitted, 2);
+}
