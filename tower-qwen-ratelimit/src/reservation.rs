@@ -174,10 +174,10 @@ impl Drop for Reservation {
         let life = self.life.get_mut();
         let Life { charge, phase } = *life.unwrap_or_else(PoisonError::into_inner);
         let outcome = match phase {
-            Phase::Admitted => Some(Outcome::NeverSent),
-            Phase::Sent => Some(Outcome::EstimateStands),
-            Phase::Settled => None,
+            Phase::Admitted => Outcome::NeverSent,
+            Phase::Sent => Outcome::EstimateStands,
+            Phase::Settled => return self.account.ended(charge),
         };
-        self.account.ended(charge, outcome, clock::now());
+        self.account.ended_as(charge, outcome, clock::now());
     }
 }

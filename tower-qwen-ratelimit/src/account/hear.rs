@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tower_qwen_tokens::{
     Verdict,
-    clock::Instant,
+    clock::{self, Instant},
     protocol::{Level, Levels},
 };
 
@@ -57,12 +57,24 @@ impl Account {
         );
     }
 
-    /// Hears that a call runs no more; an outcome is booked with it where none was before.
-    pub(crate) fn ended(&self, charge: Charge, outcome: Option<Outcome>, now: Instant) {
-        let Some(outcome) = outcome else {
-            self.change(now, |state| state.ended(charge.at));
-            return;
+    /// Hears that a call runs no more that has settled.
+    pub(crate) fn ended(&self, charge: Charge) {
+        // Where any number may run, nobody waits for this, and when it was does not matter.
+        let is_counted = {
+            let mut state = self.lock();
+            let is_counted = state.running.is_limited();
+            if !is_counted {
+                state.running.forget();
+            }
+            is_counted
         };
+        if is_counted {
+            self.change(clock::now(), |state| state.ended(charge.at));
+        }
+    }
+
+    /// Hears that a call runs no more, and books what became of it.
+    pub(crate) fn ended_as(&self, charge: Charge, outcome: Outcome, now: Instant) {
         let (used, wakes) = self.change(now, |state| {
             let booked = state.book(charge, outcome);
             state.ended(charge.at);

@@ -94,9 +94,19 @@ impl Running {
         self.running = self.running.saturating_add(1);
     }
 
+    /// Whether there is a limit, ours or the provider's.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.allowed() < u64::MAX
+    }
+
+    /// One has ended, after a time that does not matter.
+    pub(crate) fn forget(&mut self) {
+        self.running = self.running.saturating_sub(1);
+    }
+
     /// One that ran for `time` has ended.
     pub(crate) fn end(&mut self, time: u64) {
-        self.running = self.running.saturating_sub(1);
+        self.forget();
         self.mean = match self.mean {
             0 => time,
             mean => mean - mean / SMOOTHING + time / SMOOTHING,
