@@ -13,7 +13,7 @@ use super::{
     state::{Charge, Outcome},
 };
 use crate::{
-    gate::{Left, Nanos},
+    gate::{Nanos, Stated},
     observe::Event,
     quota::Quota,
 };
@@ -52,8 +52,8 @@ impl Account {
         let mut state = self.advanced(now);
         let at = state.now;
         state.told(
-            levels.requests.map(|level| left(level, at)),
-            levels.tokens.map(|level| left(level, at)),
+            levels.requests.map(|level| stated(level, at)),
+            levels.tokens.map(|level| stated(level, at)),
         );
     }
 
@@ -90,9 +90,9 @@ impl Account {
     }
 }
 
-fn left(level: Level, now: Nanos) -> Left {
+fn stated(level: Level, now: Nanos) -> Stated {
     let reset = level.reset.unwrap_or(Duration::ZERO).as_nanos();
-    Left {
+    Stated {
         limit: level.limit,
         remaining: level.remaining,
         level_at: now.saturating_add(u64::try_from(reset).unwrap_or(u64::MAX)),

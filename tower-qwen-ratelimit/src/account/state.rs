@@ -10,7 +10,7 @@ use crate::{
     cost::{Cost, Output},
     expect::Expect,
     feedback::{Blame, FULL, Pause},
-    gate::{Day, DayNumber, Gate, Left, Nanos, Running, Slot, Window},
+    gate::{Day, DayNumber, Gate, Nanos, Running, Slot, Stated, Window},
     queue::{Queue, Served, Wakes},
     quota::Quota,
     ramp::Ramp,
@@ -339,12 +339,12 @@ impl State {
     }
 
     /// The provider says what is left of its limits.
-    pub(super) fn told(&mut self, requests: Option<Left>, tokens: Option<Left>) {
-        if let Some(left) = requests {
-            self.requests.told(left);
+    pub(super) fn told(&mut self, requests: Option<Stated>, tokens: Option<Stated>) {
+        if let Some(stated) = requests {
+            self.requests.told(stated);
         }
-        if let Some(left) = tokens {
-            self.tokens.told(left);
+        if let Some(stated) = tokens {
+            self.tokens.told(stated);
         }
     }
 }

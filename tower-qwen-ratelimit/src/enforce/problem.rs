@@ -1,9 +1,16 @@
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response,
     header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
-use tower_qwen_tokens::{Dialect, meter::Unread, protocol::header::X_REQUEST_ID};
+use tower_qwen_tokens::{
+    Dialect,
+    meter::Unread,
+    protocol::{
+        header::X_REQUEST_ID,
+        refusal::{self, RefusalCodes},
+    },
+};
 
 use super::refusal::{Refusal, RefusalKind, whole_seconds};
 
@@ -13,50 +20,6 @@ pub(super) struct Manner {
     dialect: Option<Dialect>,
     request_id: Option<HeaderValue>,
 }
-
-/// The codes of one problem in every dialect.
-struct Codes {
-    status: StatusCode,
-    /// OpenAI-compatible: `type`, then `code`.
-    compatible: (&'static str, &'static str),
-    native: &'static str,
-    anthropic: &'static str,
-}
-
-const REQUESTS: Codes = Codes {
-    status: StatusCode::TOO_MANY_REQUESTS,
-    compatible: ("limit_requests", "limit_requests"),
-    native: "Throttling.RateQuota",
-    anthropic: "rate_limit_error",
-};
-
-const TOKENS: Codes = Codes {
-    status: StatusCode::TOO_MANY_REQUESTS,
-    compatible: ("insufficient_quota", "insufficient_quota"),
-    native: "Throttling.AllocationQuota",
-    anthropic: "rate_limit_error",
-};
-
-const TOO_LARGE: Codes = Codes {
-    status: StatusCode::PAYLOAD_TOO_LARGE,
-    compatible: ("invalid_request_error", "request_too_large"),
-    native: "RequestTooLarge",
-    anthropic: "request_too_large",
-};
-
-const CLOSED: Codes = Codes {
-    status: StatusCode::FORBIDDEN,
-    compatible: ("access_denied", "access_denied"),
-    native: "AccessDenied",
-    anthropic: "permission_error",
-};
-
-const UNREADABLE: Codes = Codes {
-    status: StatusCode::BAD_REQUEST,
-    compatible: ("invalid_request_error", "invalid_parameter_error"),
-    native: "InvalidParameter",
-    anthropic: "invalid_request_error",
-};
 
 impl Manner {
     pub(super) fn of(path: &str, headers: &HeaderMap) -> Self {
@@ -75,24 +38,27 @@ impl Manner {
         let wait = retry_after.unwrap_or_default();
         let (codes, message) = match refusal.kind() {
             RefusalKind::Requests => (
-                REQUESTS,
+                refusal::REQUESTS,
                 format!(
                     "Requests rate limit exceeded: {limit} requests per {window}s. Please try again in {wait}s."
                 ),
             ),
             RefusalKind::Tokens => (
-                TOKENS,
+                refusal::TOKENS,
                 format!(
                     "Allocated quota exceeded: {limit} tokens per {window}s. Please try again in {wait}s."
                 ),
             ),
             RefusalKind::TooLarge => (
-                TOO_LARGE,
+                refusal::TOO_LARGE,
                 format!(
                     "The request needs more than the {limit} tokens per {window}s that its quota has."
                 ),
             ),
-            RefusalKind::Closed => (CLOSED, "There is no quota for this call.".to_owned()),
+            RefusalKind::Closed => (
+                refusal::CLOSED,
+                "There is no quota for this call.".to_owned(),
+            ),
         };
         let mut response = self.write(codes, &message);
         if let Some(seconds) = retry_after {
@@ -106,10 +72,13 @@ impl Manner {
     pub(super) fn unread(&self, reason: Unread) -> Response<Bytes> {
         let (codes, message) = match &reason {
             Unread::TooLarge { limit } => (
-                TOO_LARGE,
+                refusal::TOO_LARGE,
                 format!("The request body is longer than {limit} bytes."),
             ),
-            _ => (UNREADABLE, "The request body cannot be read.".to_owned()),
+            _ => (
+                refusal::UNREADABLE,
+                "The request body cannot be read.".to_owned(),
+            ),
         };
         let mut response = self.write(codes, &message);
         response.extensions_mut().insert(reason);
@@ -117,7 +86,7 @@ impl Manner {
     }
 
     /// Neither message nor code needs escaping.
-    fn write(&self, codes: Codes, message: &str) -> Response<Bytes> {
+    fn write(&self, codes: RefusalCodes, message: &str) -> Response<Bytes> {
         let id = self.request_id();
         let text = match self.dialect {
             Some(dialect) if dialect.is_native() => format!(

@@ -82,14 +82,14 @@ impl Gate {
     }
 
     /// The provider says how much is left, and when nothing of what was used counts any more. Lowers, never raises.
-    pub(crate) fn told(&mut self, left: Left) {
-        let limit = left.limit.unwrap_or(self.quota).max(left.remaining);
-        let used = limit - left.remaining;
+    pub(crate) fn told(&mut self, stated: Stated) {
+        let limit = stated.limit.unwrap_or(self.quota).max(stated.remaining);
+        let used = limit - stated.remaining;
         let unknown = used.saturating_sub(self.window.sum());
-        let slot = self.window.leaving_at(left.level_at);
+        let slot = self.window.leaving_at(stated.level_at);
         self.window.add(slot, unknown);
         if let Some(bucket) = &mut self.bucket {
-            bucket.lower_to(left.remaining);
+            bucket.lower_to(stated.remaining);
         }
     }
 
@@ -179,7 +179,7 @@ impl Gate {
 
 /// What a provider says of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Left {
+pub(crate) struct Stated {
     pub(crate) limit: Option<u64>,
     pub(crate) remaining: u64,
     /// When the limit is level again.

@@ -10,7 +10,7 @@ mod window;
 
 pub(crate) use bucket::Bucket;
 pub(crate) use day::{Day, DayNumber};
-pub(crate) use dimension::{Gate, Left};
+pub(crate) use dimension::{Gate, Stated};
 pub(crate) use running::Running;
 pub(crate) use window::{Slot, Window};
 

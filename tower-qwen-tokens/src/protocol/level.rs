@@ -82,7 +82,7 @@ impl Levels {
     /// let mut headers = HeaderMap::new();
     /// headers.insert("x-ratelimit-remaining-tokens", "149984".parse().unwrap());
     /// headers.insert("x-ratelimit-reset-tokens", "6m0s".parse().unwrap());
-    /// let tokens = Levels::of(&headers, SystemTime::now()).tokens.unwrap();
+    /// let tokens = Levels::of(&headers, SystemTime::UNIX_EPOCH).tokens.unwrap();
     /// assert_eq!((tokens.remaining, tokens.reset), (149_984, Some(Duration::from_secs(360))));
     /// ```
     #[must_use]

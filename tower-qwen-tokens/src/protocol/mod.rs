@@ -10,6 +10,7 @@ mod error_body;
 pub mod header;
 pub mod hint;
 mod level;
+pub mod refusal;
 mod thinking;
 mod time;
 pub(crate) mod usage_body;

@@ -1,3 +1,5 @@
+mod text;
+
 use std::sync::Arc;
 
 use crate::{Verdict, protocol::usage_body::UsageBody};
@@ -11,6 +13,9 @@ use super::{
     place::{Place, Token, Within},
     sketch::Sketch,
 };
+
+pub(super) use text::Text;
+use text::escaped;
 
 /// The most of a document's beginning that is kept for the verdict. Unit: bytes.
 pub(super) const MAX_HEAD: usize = 8 * 1024;
@@ -36,17 +41,6 @@ pub(super) struct Json {
     /// How much of the document earlier pieces brought. Unit: bytes.
     passed: usize,
     found: Found,
-}
-
-/// Which strings are text of the model, and how documents add up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Text {
-    /// Everything under the usual names; each document brings new text.
-    Parts,
-    /// The same, but a document may repeat the text of those before: the longest counts.
-    Repeated,
-    /// Only pieces called `delta`; other events repeat what these brought.
-    Deltas,
 }
 
 /// What the stream says of a document from outside.
@@ -124,55 +118,6 @@ impl Json {
         self.passed = 0;
     }
 
-    /// Counts a text of a document that is not read in full.
-    pub(super) fn pass_text(&mut self, text: &[u8], is_plain: bool) {
-        if is_plain {
-            self.text_passes(text);
-            return;
-        }
-        self.string(Within::Text, text, 0);
-        self.place.token = Token::Between;
-    }
-
-    /// Forgets the texts of a document that is read in full after all.
-    pub(super) fn forget_text(&mut self) {
-        self.delivered = Delivered::default();
-        if let Some(kept) = &mut self.kept {
-            kept.forget();
-        }
-    }
-
-    /// Keeps the text from here on.
-    pub(super) fn keep_text(&mut self) {
-        self.kept = Some(Box::default());
-    }
-
-    fn text_passes(&mut self, bytes: &[u8]) {
-        self.delivered.add_utf8(bytes);
-        if let Some(kept) = &mut self.kept {
-            kept.push(bytes);
-        }
-    }
-
-    fn unit_passes(&mut self, unit: u16) {
-        self.delivered.add_unit(unit);
-        if let Some(kept) = &mut self.kept {
-            kept.push_unit(unit);
-        }
-    }
-
-    fn end_text(&mut self) {
-        let (before, after) = (self.found.delivered, self.text_so_far());
-        if let Some(kept) = &mut self.kept {
-            match self.text {
-                Text::Repeated if after == before => kept.forget(),
-                text => kept.end_document(text == Text::Repeated),
-            }
-        }
-        self.found.delivered = after;
-        self.delivered = Delivered::default();
-    }
-
     /// A whole document like the one before, with these texts and this usage, passed by.
     pub(super) fn pass_document(&mut self, usage: Option<&[u8]>) {
         self.end_text();
@@ -197,15 +142,6 @@ impl Json {
 
     pub(super) fn is_suspicious(&self) -> bool {
         self.suspicious
-    }
-
-    pub(super) fn text_so_far(&self) -> Delivered {
-        let before = self.found.delivered;
-        match self.text {
-            Text::Parts | Text::Deltas => before.plus(self.delivered),
-            Text::Repeated if self.delivered.tokens() > before.tokens() => self.delivered,
-            Text::Repeated => before,
-        }
     }
 
     /// The memory that its buffers hold.
@@ -457,17 +393,5 @@ impl Json {
             None => self.found.usage = Some(usage),
         }
         true
-    }
-}
-
-/// What a byte behind a backslash stands for.
-fn escaped(byte: u8) -> u8 {
-    match byte {
-        b'b' => 0x08,
-        b'f' => 0x0c,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        other => other,
     }
 }
