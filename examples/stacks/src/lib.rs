@@ -1,5 +1,5 @@
 //! One stack, unchanged, over every client and router (`tests/stacks`), what that costs (`benches/adapters.rs`), and the
-//! programs of the pages in `docs`, which are compiled here.
+//! recipes of the pages in `docs`, which are compiled here. The programs of `docs/stacks.md` are run by `.ci/snippets`.
 
 #[cfg(doctest)]
 mod pages {
@@ -8,7 +8,4 @@ mod pages {
 
     #[doc = include_str!("../../../docs/migration.md")]
     struct Migration;
-
-    #[doc = include_str!("../../../docs/stacks.md")]
-    struct Stacks;
 }
