@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "http")]
+pub mod adapter;
 pub mod data;
 pub mod estimate;
 pub mod ledger;
