@@ -83,6 +83,7 @@
 //! Clones of the layer and of the service, and further services of the same layer, share the budget.
 
 mod body;
+mod course;
 mod future;
 mod layer;
 mod replay;

@@ -39,7 +39,7 @@ pub struct Judging {
 pub(super) struct Judged;
 
 impl JudgeOptions {
-    /// Holds a stream back for its first event.
+    /// Holds a stream back for its first event; for no time: lets it pass.
     pub fn first_event(mut self, first: FirstEvent) -> Self {
         self.first_event = Some(first);
         self
@@ -60,8 +60,14 @@ impl JudgeOptions {
         self.rule.is_some()
     }
 
+    /// Whether streams are held back at all.
+    #[must_use]
+    pub fn holds_streams(&self) -> bool {
+        self.held().is_some()
+    }
+
     pub(super) fn held(&self) -> Option<FirstEvent> {
-        self.first_event
+        self.first_event.filter(|first| !first.wait.is_zero())
     }
 }
 
@@ -111,11 +117,11 @@ impl Judging {
 
     /// Whether it knows more than the answer itself tells.
     pub(super) fn knows_more(&self) -> bool {
-        self.impossible_task || self.options.first_event.is_some() || self.options.has_rule()
+        self.impossible_task || self.options.holds_streams() || self.options.has_rule()
     }
 
     /// Corrects a verdict by what only the request and its sender know.
-    pub(super) fn correct(&self, verdict: Verdict, headers: &HeaderMap) -> Verdict {
+    pub fn correct(&self, verdict: Verdict, headers: &HeaderMap) -> Verdict {
         let verdict = if self.impossible_task {
             verdict.of_async_call()
         } else {
