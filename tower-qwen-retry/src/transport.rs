@@ -12,6 +12,14 @@ enum Told {
     /// It will not.
     Permanent,
     /// So much, unless a link further in knows better.
+    #[cfg_attr(
+        not(any(
+            feature = "h2-0-4",
+            feature = "hyper-util-0-1",
+            feature = "reqwest-0-13"
+        )),
+        expect(dead_code, reason = "only those crates' errors tell so little")
+    )]
     Rather(Cause),
 }
 

@@ -227,7 +227,8 @@ mod tests {
     ) -> (Option<u16>, Vec<Option<String>>, Duration) {
         let script = Mutex::new(script.into_iter());
         let sent = Mutex::new(Vec::new());
-        let inner = service_fn(|request: Request<Body>| {
+        let (script, sent) = (&script, &sent);
+        let inner = service_fn(move |request: Request<Body>| {
             let marker = request.headers().get("x-stainless-retry-count");
             let marker = marker.map(|value| value.to_str().expect("text").to_owned());
             sent.lock().expect("unbroken").push(marker);
@@ -235,7 +236,7 @@ mod tests {
             async { answer.expect("an attempt too many") }
         });
         let start = now();
-        let service = RetryLayer::new(TowerPolicy::new(policy)).layer(&inner);
+        let service = RetryLayer::new(TowerPolicy::new(policy)).layer(inner);
         let answered = service.oneshot(request).await;
         assert_eq!(script.lock().expect("unbroken").len(), 0);
         let status = answered.ok().map(|answer| answer.status().as_u16());

@@ -19,8 +19,13 @@ impl Replay {
         request: Request<B>,
         call: Option<&Arc<Call>>,
     ) -> (Request<B>, Option<Self>) {
+        // One that was read as a model call is a `POST` to the path of one.
+        let was_read = call.is_some_and(|call| call.model_call().is_some());
         let body = call.and_then(|call| call.body());
-        let Some(body) = body.filter(|_| is_repeatable(&request)).cloned() else {
+        let Some(body) = body
+            .filter(|_| was_read || is_repeatable(&request))
+            .cloned()
+        else {
             return (request, None);
         };
         let (parts, first) = request.into_parts();

@@ -54,7 +54,10 @@ mod tests {
                 r#" {"a" : "model", "model" : "qwen-plus" ,"n":1} "#,
                 Some(r#" {"a" : "model", "model" : "b\"c" ,"n":1} "#),
             ),
-            (r#"{"x":{"model":"a"},"model":null}"#, Some(r#"{"x":{"model":"a"},"model":"b\"c"}"#)),
+            (
+                r#"{"x":{"model":"a"},"model":null}"#,
+                Some(r#"{"x":{"model":"a"},"model":"b\"c"}"#),
+            ),
             (r#"{"x":{"model":"a"}}"#, None),
             (r#"{"model":"a","model":"b"}"#, None),
             (r#"{"mod\u0065l":"a"}"#, None),

@@ -22,7 +22,7 @@ use crate::{
 };
 
 use super::{
-    options::{Judged, Judging},
+    options::{FirstEvent, Judged, Judging},
     reading::{Head, Reading, put},
 };
 
@@ -46,19 +46,12 @@ impl Judging {
     /// its time is up or enough has been read; then all of it goes on. Events without content, such as the first one of
     /// many hosts, which only names the role, tell nothing yet.
     pub fn judge<B: Body>(&self, response: Response<B>, clock: &WallClock) -> Judge<B> {
-        let extensions = response.extensions();
-        let judged = extensions.get::<Verdict>().cloned();
-        if extensions.get::<Judged>().is_some() || judged.is_some() && !self.knows_more() {
+        let judged = response.extensions().get::<Verdict>().cloned();
+        let is_done = response.extensions().get::<Judged>().is_some();
+        if is_done || judged.is_some() && !self.knows_more() || self.passes(&response) {
             return Judge::ready(response.map(Peeked::new));
         }
-        let failed = response.status().is_client_error() || response.status().is_server_error();
-        let held = self
-            .options
-            .held()
-            .filter(|_| response.status().is_success() && is_stream(response.headers()));
-        if judged.is_none() && !failed && held.is_none() {
-            return Judge::ready(response.map(Peeked::new));
-        }
+        let (failed, held) = (is_failure(&response), self.holds(&response));
         let (mut parts, body) = response.into_parts();
         if judged.is_some() || is_encoded(&parts.headers) || body.is_end_stream() {
             let verdict = judged.or_else(|| {
@@ -86,6 +79,24 @@ impl Judging {
             },
         }
     }
+
+    /// Whether this answer is a success of which nothing is held back: there is nothing to judge.
+    #[must_use]
+    pub fn passes<B>(&self, response: &Response<B>) -> bool {
+        !is_failure(response)
+            && self.holds(response).is_none()
+            && response.extensions().get::<Verdict>().is_none()
+    }
+
+    /// How long this answer is held back for its first event.
+    fn holds<B>(&self, response: &Response<B>) -> Option<FirstEvent> {
+        let held = self.options.held()?;
+        (response.status().is_success() && is_stream(response.headers())).then_some(held)
+    }
+}
+
+fn is_failure<B>(response: &Response<B>) -> bool {
+    response.status().is_client_error() || response.status().is_server_error()
 }
 
 pin_project! {
