@@ -30,7 +30,7 @@ pub(super) struct Course<S> {
     /// `None` until the request was read, and where it may not be sent again.
     replay: Option<Replay>,
     /// The same for the fallback that the call has gone to.
-    redirected: Option<Replay>,
+    redirected: Option<Box<Replay>>,
     /// Fallbacks that were taken or passed over.
     fallbacks: usize,
     /// When the attempt under way went out; `None` where nobody wants to know.
@@ -96,7 +96,7 @@ impl<S> Course<S> {
         S: Service<Request<B>>,
         B: From<Bytes>,
     {
-        let replay = self.redirected.as_ref().or(self.replay.as_ref());
+        let replay = self.redirected.as_deref().or(self.replay.as_ref());
         let replay = replay.expect("only a call that was kept is sent again");
         let marker = self.shared.policy.marker.as_ref();
         let request = replay.request(marker, self.attempts.number);
@@ -203,7 +203,7 @@ impl<S> Course<S> {
                 cause,
                 to: fallback.name(),
             });
-            self.redirected = Some(redirected);
+            self.redirected = Some(Box::new(redirected));
             self.past = Past::default();
             self.attempts.fallback = u32::try_from(self.fallbacks).unwrap_or(u32::MAX);
             return Next::Send;
