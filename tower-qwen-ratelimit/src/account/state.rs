@@ -226,6 +226,7 @@ impl State {
         if let Some(ramp) = &mut self.ramp {
             ramp.take(estimate.total());
         }
+        self.pause.sent(self.now, self.quota.window_nanos());
         self.in_flight += 1;
         self.admitted += 1;
         self.reserved_tokens = self.reserved_tokens.saturating_add(estimate.total());
@@ -318,7 +319,7 @@ impl State {
         let news = self
             .pause
             .throttled(charge.at, self.now, self.quota.window_nanos());
-        if news {
+        if news && self.pause.slows() {
             self.blame(Blame::of(cause), again);
         }
         if let Some(hint) = retry_after {

@@ -7,6 +7,7 @@ mod ceiling;
 mod counting;
 mod deadline;
 mod include_usage;
+mod other_model;
 mod read;
 mod request_body;
 mod rewrite;
