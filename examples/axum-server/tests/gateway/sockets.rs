@@ -97,10 +97,7 @@ async fn over_sockets_too_the_cut_of_a_stream_goes_through_and_no_key_is_logged(
     }
     let stats = running.harness.mock.stats();
     assert_eq!((stats.aborted, stats.completed), (1, 0));
-    assert!(
-        log.text().contains("sk-secret") == false,
-        "no key in the log"
-    );
+    assert!(!log.text().contains("sk-secret"), "no key in the log");
     assert!(log.text().contains("hyper"), "which is one of everything");
     Ok(())
 }
