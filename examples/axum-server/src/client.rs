@@ -1,7 +1,12 @@
-//! The client's half: Retry > Admission > attempt timeout > Meter > stall timeout > transport.
+//! The client's half: Retry > Admission > attempt > timeout > stall timeout > transport.
 //!
-//! Its Meter tells Admission what each *attempt* cost. The callers' ledger is not here: the server's half books every
-//! *call* once, however many attempts it took.
+//! It has no Meter of its own. The server's half has the one that books every *call* once, however many attempts it took;
+//! what an attempt cost it tells Admission too.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use axum::body::{Body, Bytes};
 use http::{Request, Response};
@@ -13,9 +18,15 @@ use hyper_util::{
 use tower::{Service, ServiceBuilder, timeout::TimeoutLayer, util::BoxCloneSyncService};
 use tower_qwen_ratelimit::{AdmissionLayer, Limiter};
 use tower_qwen_retry::{RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{Ledger, MeterLayer, call::BoxError, stall_timeout::StallTimeoutLayer};
+use tower_qwen_tokens::{
+    UsageSink, call::BoxError, meter::AnswerUsage, stall_timeout::StallTimeoutLayer,
+};
 
 use crate::args::Args;
+
+/// How often the upstream was asked. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Attempts(Arc<AtomicU64>);
 
 /// A client of the upstream, whatever stands in it.
 pub type Client = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
@@ -59,8 +70,8 @@ where
     )
 }
 
-/// The whole stack over a transport. `attempts` sums up what the upstream saw.
-pub fn stack<T, B>(args: &Args, limiter: &Limiter, attempts: &Ledger, transport: T) -> Client
+/// The whole stack over a transport.
+pub fn stack<T, B>(args: &Args, limiter: &Limiter, attempts: &Attempts, transport: T) -> Client
 where
     T: Service<
             Request<Body>,
@@ -73,14 +84,34 @@ where
         + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
+    let attempts = attempts.clone();
     BoxCloneSyncService::new(
         ServiceBuilder::new()
             .map_response(|answer: Response<_>| answer.map(Body::new))
             .layer(RetryLayer::new(RetryPolicy::default()))
             .layer(AdmissionLayer::new(limiter.clone()).max_wait(args.max_wait))
+            .map_request(move |request| attempts.begin(request))
             .layer(TimeoutLayer::new(args.timeout))
-            .layer(MeterLayer::new(attempts.clone()))
             .layer(StallTimeoutLayer::new(args.stall))
             .service(transport),
     )
+}
+
+impl Attempts {
+    /// How many there were so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts an attempt, and hands Admission's wish to know its cost on to the Meter.
+    fn begin(&self, mut request: Request<Body>) -> Request<Body> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        if let Some(sink) = request.extensions_mut().remove::<UsageSink>()
+            && let Some(usage) = AnswerUsage::of(&request)
+        {
+            usage.tell(sink);
+        }
+        request
+    }
 }

@@ -7,7 +7,10 @@ use axum::body::{Body, Bytes};
 use http::{Request, Response};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower::Service;
-use tower_qwen_ratelimit::{Discipline, EnforceLayer, KeyOf, Limiter, observe::MetricsObserver};
+use tower_qwen_ratelimit::{
+    Discipline, EnforceLayer, Event, KeyOf, Limiter,
+    observe::{MetricsObserver, Observe},
+};
 use tower_qwen_tokens::{
     Ledger, PriceBook,
     call::{BoxError, ReadOptions},
@@ -18,7 +21,7 @@ use tracing::info;
 use crate::{
     args::Args,
     callers::Callers,
-    client::{self, Client},
+    client::{self, Attempts, Client},
     forward::Forward,
     target::Target,
 };
@@ -30,8 +33,8 @@ pub struct Gateway {
     pub(crate) callers: Arc<Callers>,
     /// Every call of a caller, once.
     pub(crate) ledger: Ledger,
-    /// Every attempt at the upstream.
-    pub(crate) attempts: Ledger,
+    /// How often the upstream was asked.
+    pub(crate) attempts: Attempts,
     pub(crate) enforce: EnforceLayer,
     /// The upstream's quota.
     pub(crate) upstream: Limiter,
@@ -80,14 +83,19 @@ impl Gateway {
             // Callers share the upstream's quota fairly, whoever is the busiest.
             .discipline(Discipline::Fair)
             .max_keys(1_024)
-            .observe(observer)
+            .observe(move |event: &Event<'_>| {
+                // What happens to every call stands in the ledger's figures.
+                if !matches!(event, Event::Settled { .. }) && !is_at_once(event) {
+                    observer.observe(event);
+                }
+            })
             .build()?;
         let enforce = EnforceLayer::new(
             Limiter::builder(args.callers_quota()).build()?,
             KeyOf::extension::<Tenant>(),
         )
         .read(ReadOptions::default().max_body(args.max_body));
-        let attempts = Ledger::new(PriceBook::default());
+        let attempts = Attempts::default();
         let client: Client = if args.bare {
             client::bare(transport)
         } else {
@@ -122,10 +130,16 @@ impl Gateway {
         &self.ledger
     }
 
-    /// Every attempt at the upstream, summed up.
+    /// How often the upstream was asked.
     #[must_use]
-    pub fn attempts(&self) -> &Ledger {
-        &self.attempts
+    pub fn attempts(&self) -> u64 {
+        self.attempts.count()
+    }
+
+    /// The upstream's quota, and what was used of it.
+    #[must_use]
+    pub fn upstream(&self) -> &Limiter {
+        &self.upstream
     }
 
     /// Forces the ledger's file to the disk, and says what it came to.
@@ -152,6 +166,11 @@ impl Gateway {
             lost => anyhow::bail!("{lost} calls are missing in the ledger's file"),
         }
     }
+}
+
+/// A call that had its turn without waiting.
+fn is_at_once(event: &Event<'_>) -> bool {
+    matches!(event, Event::Admitted { waited, .. } if waited.is_zero())
 }
 
 fn callers(args: &Args) -> anyhow::Result<Callers> {

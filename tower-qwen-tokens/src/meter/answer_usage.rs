@@ -1,12 +1,12 @@
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use http::Request;
 use tokio::sync::Notify;
 
-use crate::{Report, Usage};
+use crate::{Report, Usage, UsageSink};
 
 /// The usage of the answer under way, for the handler below a Meter: it can state it, or learn what the Meter reported.
 ///
@@ -16,6 +16,7 @@ pub struct AnswerUsage(Arc<Shared>);
 
 struct Shared {
     stated: OnceLock<Usage>,
+    further: Mutex<Option<UsageSink>>,
     /// What was reported at the end; `None` where no answer came.
     outcome: OnceLock<Option<Report>>,
     ended: Notify,
@@ -25,6 +26,7 @@ impl AnswerUsage {
     pub(super) fn new() -> Self {
         Self(Arc::new(Shared {
             stated: OnceLock::new(),
+            further: Mutex::new(None),
             outcome: OnceLock::new(),
             ended: Notify::new(),
         }))
@@ -42,6 +44,15 @@ impl AnswerUsage {
     /// The first statement counts. One that comes after the answer's end changes nothing.
     pub fn state(&self, usage: Usage) {
         let _ = self.0.stated.set(usage);
+    }
+
+    /// Has the report go to a further sink. The latest one takes the place of the one before, which is dropped uncalled.
+    ///
+    /// For a gateway, whose one Meter settles both sides: what was set aside for its caller, and what an Admission behind it
+    /// has set aside for the attempt. The Admission puts its sink into the request; whoever stands right below takes it out
+    /// and hands it on here, attempt by attempt, so that the last one hears.
+    pub fn tell(&self, sink: UsageSink) {
+        *self.further() = Some(sink);
     }
 
     /// What the Meter reported; `None` before the answer's end, and where no answer came.
@@ -71,8 +82,19 @@ impl AnswerUsage {
     }
 
     pub(super) fn end(&self, outcome: Option<Report>) {
+        let further = self.further().take();
+        if let (Some(sink), Some(report)) = (further, &outcome) {
+            sink.settle(report);
+        }
         let _ = self.0.outcome.set(outcome);
         self.0.ended.notify_waiters();
+    }
+
+    fn further(&self) -> MutexGuard<'_, Option<UsageSink>> {
+        self.0
+            .further
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
