@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod price;
 pub mod protocol;
 mod usage;
+pub mod wording;
 
 #[cfg(feature = "http")]
 pub mod call;
@@ -15,6 +16,8 @@ pub mod call;
 pub mod clock;
 #[cfg(feature = "http")]
 pub mod context_window;
+#[cfg(feature = "axum-0-8")]
+pub mod extract;
 #[cfg(feature = "http")]
 pub mod judge;
 #[cfg(feature = "http")]

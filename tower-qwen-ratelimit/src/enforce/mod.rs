@@ -55,6 +55,12 @@
 //! where nothing is used. The second is OpenAI's: its reset is the time until there is all. Headers of the handler with
 //! the same names are replaced.
 //!
+//! # Handlers
+//!
+//! The handler below finds what was set aside for its call as [`Reserved`] in the request's extensions; with the feature
+//! `axum-0-8` it is an extractor. The call counts as sent from then on: where nothing was used after all, the handler says
+//! so with `settle(0, 0)`.
+//!
 //! # Shadow mode
 //!
 //! [`EnforceLayer::shadow`] counts and reports what would be refused ([`EnforceLayer::counts`],
@@ -119,6 +125,7 @@ mod headers;
 mod layer;
 mod problem;
 mod refusal;
+mod reserved;
 mod service;
 mod settle;
 
@@ -128,4 +135,5 @@ pub use future::ResponseFuture;
 pub use headers::HeaderFamily;
 pub use layer::EnforceLayer;
 pub use refusal::{Refusal, RefusalKind};
+pub use reserved::Reserved;
 pub use service::Enforce;
