@@ -73,12 +73,13 @@ impl<S> Course<S> {
         let policy = &self.shared.policy;
         self.call = Call::of(&request).cloned();
         let model_call = self.call.as_ref().and_then(|call| call.model_call());
-        let streams = model_call.is_some_and(|call| call.stream);
+        let may_repeat = policy.max_attempts > 1 || !policy.fallbacks.is_empty();
+        let streams = may_repeat && model_call.is_some_and(|call| call.stream);
         if let Some(options) = policy.judging(streams) {
             let extensions = request.extensions_mut();
             self.judging = extensions.get_or_insert_with(|| options.clone()).clone();
         }
-        if policy.max_attempts > 1 || !policy.fallbacks.is_empty() {
+        if may_repeat {
             self.replay = Replay::keep(&request, self.call.as_ref());
         }
         self.goes_out();
