@@ -166,6 +166,8 @@ pub(crate) struct Pause {
 const AWAY: u32 = 2;
 /// How many throttles in a row slow gates: what a single call meets says no more of how many were sent.
 const CUTS: u32 = 3;
+/// The same of throttles that name no quota: the second in a row looks like an outage.
+const UNNAMED_CUTS: u32 = 1;
 /// How often in a row the provider has to be unavailable to count as away.
 const MISSES: u32 = 3;
 
@@ -186,8 +188,12 @@ impl Pause {
     }
 
     /// Whether the latest throttle says something of how many calls were sent.
-    pub(crate) fn slows(&self) -> bool {
-        self.streak <= CUTS
+    pub(crate) fn slows(&self, blame: Blame) -> bool {
+        let cuts = match blame {
+            Blame::Both => UNNAMED_CUTS,
+            _ => CUTS,
+        };
+        self.streak <= cuts
     }
 
     /// Closes until `until`, if that is later than what stands.
@@ -342,6 +348,7 @@ mod tests {
         let refused = 10 * second;
         assert!(pause.throttled(now, refused, WINDOW));
         assert!(pause.is_for_all());
+        assert!(pause.slows(Blame::Tokens) && !pause.slows(Blame::Both));
         let open = pause.until();
         pause.sent(open, WINDOW);
         assert_eq!(pause.until(), open + second, "one again");

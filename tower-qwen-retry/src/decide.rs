@@ -33,6 +33,8 @@ pub(crate) struct Past {
     attempts: u32,
     /// The latest wait.
     wait: Duration,
+    /// Whether an account inside held the attempt before.
+    was_paced: bool,
     /// Since when the call waits for a provider that is away for all.
     away_since: Option<Instant>,
     /// What the retry under way has taken out of the budget.
@@ -65,6 +67,7 @@ impl RetryPolicy {
         rng: &mut Rng,
     ) -> Result<Duration, GiveUp> {
         past.paid = 0;
+        let was_paced = std::mem::replace(&mut past.was_paced, failure.paced.is_some());
         let away = failure.paced.filter(|paced| paced.for_all);
         match away {
             // The provider refuses whatever is sent, so this says nothing of the call.
@@ -78,9 +81,9 @@ impl RetryPolicy {
             return Err(GiveUp::RetryAfter);
         }
         let wait = match failure.paced {
-            // Back after the account has opened, so that another call feels the way, not always the one with the first
-            // place: should the fault be its own, the others go on.
-            Some(paced) if paced.for_all => paced
+            // From the second time on back after the account has opened, so that another call feels the way, not always the
+            // one with the first place: should the fault be its own, the others go on.
+            Some(paced) if paced.for_all || was_paced => paced
                 .until
                 .saturating_duration_since(now)
                 .saturating_add(between(rng, PACED.0, PACED.1)),

@@ -241,3 +241,55 @@ async fn a_provider_that_takes_its_time_to_refuse() {
     };
     no_storm("503 after 2 s", slow).await;
 }
+
+/// A client of a provider that always throttles one call.
+fn picky(mock: MockQwen) -> Client {
+    let transport = tower::service_fn(move |request: Request<Body>| {
+        let mut router = mock.router();
+        async move {
+            if request.headers()["x-call"] == "0" {
+                let refused = Response::builder().status(StatusCode::TOO_MANY_REQUESTS);
+                return Ok::<_, BoxError>(refused.body(Body::empty())?);
+            }
+            Ok(router.call(request).await?)
+        }
+    });
+    let stack = ServiceBuilder::new()
+        .layer(RetryLayer::new(RetryPolicy::default().seed(1)))
+        .layer(AdmissionLayer::new(Limiter::new(Quota::per_minute(
+            RPM, TPM,
+        ))))
+        .service(transport);
+    BoxCloneService::new(stack.map_response(|response| response.map(Body::new)))
+}
+
+/// A call that the provider throttles whenever it comes, among others that it serves.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_always_throttled_does_not_hold_up_the_others() {
+    let mock = MockQwen::new(Config {
+        rpm: RPM,
+        tpm: TPM,
+        ..Config::default()
+    });
+    let stack = picky(mock);
+    let start = clock::now();
+    let mut calls = JoinSet::new();
+    for number in 0..600 {
+        tokio::time::sleep_until(start + Duration::from_millis(100) * number).await;
+        let client = stack.clone();
+        calls.spawn(async move {
+            let begun = clock::now();
+            let answer = client.oneshot(request(number.into())).await;
+            let status = answer.map(|answer| answer.status().as_u16());
+            (number, status.unwrap_or_default(), clock::now() - begun)
+        });
+    }
+    let done = calls.join_all().await;
+    let (bad, good): (Vec<_>, Vec<_>) = done.into_iter().partition(|(number, ..)| *number == 0);
+    assert!(good.iter().all(|(_, status, _)| *status == 200));
+    let longest = good.iter().map(|(.., took)| *took).max().expect("calls");
+    println!("the bad call: {bad:?}; of the others none took longer than {longest:?}");
+    assert!(longest <= Duration::from_secs(6), "{longest:?}");
+    assert_eq!(bad[0].1, 429);
+    assert!(bad[0].2 <= Duration::from_secs(60), "{bad:?}");
+}

@@ -319,8 +319,9 @@ impl State {
         let news = self
             .pause
             .throttled(charge.at, self.now, self.quota.window_nanos());
-        if news && self.pause.slows() {
-            self.blame(Blame::of(cause), again);
+        let blame = Blame::of(cause);
+        if news && self.pause.slows(blame) {
+            self.blame(blame, again);
         }
         if let Some(hint) = retry_after {
             let pause = u64::try_from(hint.min(MAX_PAUSE).as_nanos()).unwrap_or(u64::MAX);

@@ -134,6 +134,15 @@ fn a_paced_retry_stays_away_for_a_moment_and_costs_nothing() {
     assert_eq!(until(Some(now + ms(29_999))), Err(GiveUp::Deadline));
     assert!(until(Some(now + ms(30_000))).is_ok());
     assert_eq!(next(&policy, THROTTLE, 1, 0), Err(GiveUp::Budget));
+
+    let mut past = after(1);
+    let mut again = || policy.next_wait(paced, &mut past, now, None, &mut Rng::with_seed(0));
+    assert!(again().expect("a retry") <= ms(250));
+    let wait = again().expect("a retry");
+    assert!(
+        (ms(30_050)..=ms(30_250)).contains(&wait),
+        "others first: {wait:?}"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use http_body::Body;
 use tower_qwen_tokens::{
     Call, Cause, Paced, Peeked, Verdict,
     clock::{Instant, now},
-    judge::{JudgeOptions, Judging},
+    judge::{Judge, JudgeOptions, Judging},
 };
 use tower_service::Service;
 
@@ -15,14 +15,13 @@ use super::{ResponseBody, layer::Shared, replay::Replay};
 use crate::{
     Attempts, BoxError, Event, Fallback, GiveUp, RetryPolicy,
     decide::{Failure, Past},
-    repeat::is_retry,
 };
 
 /// What lasts from attempt to attempt.
 pub(super) struct Course<S> {
     pub(super) service: S,
     pub(super) shared: Arc<Shared>,
-    pub(super) judging: Judging,
+    judging: JudgeOptions,
     pub(super) attempts: Attempts,
     past: Past,
     rng: Rng,
@@ -53,7 +52,7 @@ impl<S> Course<S> {
         shared.policy.budget.deposit();
         Self {
             service,
-            judging: Judging::default(),
+            judging: JudgeOptions::default(),
             attempts: Attempts::NONE,
             past: Past::default(),
             rng: shared.policy.seeds.rng(),
@@ -74,17 +73,14 @@ impl<S> Course<S> {
         let policy = &self.shared.policy;
         self.call = Call::of(&request).cloned();
         let model_call = self.call.as_ref().and_then(|call| call.model_call());
-        let streams = model_call.is_some_and(|call| call.stream);
-        if let Some(options) = policy.judging(streams)
-            && request.extensions().get::<JudgeOptions>().is_none()
-        {
-            request.extensions_mut().insert(options.clone());
-        }
-        self.judging = Judging::of(&request);
-        let nested = |marker| is_retry(request.headers(), marker);
         let may_repeat = policy.max_attempts > 1 || !policy.fallbacks.is_empty();
-        if may_repeat && !policy.marker.as_ref().is_some_and(nested) {
-            (request, self.replay) = Replay::keep(request, self.call.as_ref());
+        let streams = may_repeat && model_call.is_some_and(|call| call.stream);
+        if let Some(options) = policy.judging(streams) {
+            let extensions = request.extensions_mut();
+            self.judging = extensions.get_or_insert_with(|| options.clone()).clone();
+        }
+        if may_repeat {
+            self.replay = Replay::keep(&request, self.call.as_ref());
         }
         self.goes_out();
         self.service.call(request)
@@ -109,6 +105,20 @@ impl<S> Course<S> {
         self.past.sent();
         let observed = !self.shared.policy.observers.is_empty();
         self.sent = observed.then(now);
+    }
+
+    /// Whether there is nothing to judge in this answer.
+    pub(super) fn passes<RB>(&self, answer: &Response<RB>) -> bool {
+        self.judging.pass(answer)
+    }
+
+    /// Judges an answer, by all that the request says.
+    pub(super) fn judge<RB: Body>(&self, answer: Response<RB>) -> Judge<RB> {
+        let judging = match &self.replay {
+            Some(replay) => replay.judging(),
+            None => Judging::default().by(self.judging.clone()),
+        };
+        judging.judge(answer, &self.shared.clock)
     }
 
     /// What comes after an answer that was judged.
@@ -151,10 +161,10 @@ impl<S> Course<S> {
     }
 
     fn after(&mut self, failure: Failure) -> Next {
-        let Some(replay) = &self.replay else {
+        let policy = &self.shared.policy;
+        let Some(replay) = repeatable(self.replay.as_ref(), policy) else {
             return Next::HandBack;
         };
-        let policy = &self.shared.policy;
         let (now, deadline) = (now(), replay.deadline());
         let wait = policy.next_wait(failure, &mut self.past, now, deadline, &mut self.rng);
         match wait {
@@ -185,11 +195,11 @@ impl<S> Course<S> {
 
     /// Goes on to the next fallback that takes the call, if there is one.
     fn fall_back(&mut self, cause: Cause, takes: impl Fn(&Fallback) -> bool) -> Next {
-        let Some(replay) = &self.replay else {
+        let policy = &self.shared.policy;
+        let Some(replay) = repeatable(self.replay.as_ref(), policy) else {
             return Next::HandBack;
         };
-        let fallbacks = &self.shared.policy.fallbacks;
-        while let Some(fallback) = fallbacks.get(self.fallbacks) {
+        while let Some(fallback) = policy.fallbacks.get(self.fallbacks) {
             self.fallbacks += 1;
             if !takes(fallback) {
                 continue;
@@ -244,4 +254,13 @@ impl<S> Course<S> {
         };
         observers.tell(&event(model, self.attempts.number));
     }
+}
+
+/// What was kept of a call, unless it is the retry of a retrier further out.
+fn repeatable<'a>(replay: Option<&'a Replay>, policy: &RetryPolicy) -> Option<&'a Replay> {
+    let nested = |replay: &Replay| {
+        let marker = policy.marker.as_ref();
+        marker.is_some_and(|marker| replay.is_retry(marker))
+    };
+    replay.filter(|replay| !nested(replay))
 }

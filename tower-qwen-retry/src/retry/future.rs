@@ -111,14 +111,14 @@ where
                     }
                 },
                 StateProj::Calling { call } => match ready!(call.poll(cx)) {
-                    Ok(answer) if course.judging.passes(&answer) => {
+                    Ok(answer) if course.passes(&answer) => {
                         let answer = answer.map(Peeked::new);
                         course.after_answer(&answer);
                         this.state.set(State::Done);
                         return Poll::Ready(Ok(course.hand_back(answer)));
                     }
                     Ok(answer) => State::Judging {
-                        judge: course.judging.judge(answer, &course.shared.clock),
+                        judge: course.judge(answer),
                     },
                     Err(error) => {
                         let error = error.into();

@@ -60,9 +60,9 @@
 //! is quota: sleeping here as well would leave quota unused. There is nothing to set: the mark decides, answer by
 //! answer.
 //!
-//! Where the mark says that the provider refuses whatever is sent, the refusal is no attempt of the call's own. It comes
-//! back once the account has opened, so that calls take turns at feeling the way, and gives up by
-//! [`patience`](crate::RetryPolicy::patience) or deadline.
+//! A call that is throttled twice in a row comes back only once the account has opened, so that others go first: the fault
+//! may be its own. Where the mark says that the provider refuses whatever is sent, the refusal is no attempt of the call's
+//! own; it gives up by [`patience`](crate::RetryPolicy::patience) or deadline.
 //!
 //! # Example
 //!

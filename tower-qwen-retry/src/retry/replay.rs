@@ -2,42 +2,38 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header::CONTENT_LENGTH, request::Parts};
-use tower_qwen_tokens::{Call, Deadline, clock::Instant};
+use tower_qwen_tokens::{Call, Deadline, clock::Instant, judge::Judging};
 
-use crate::{Fallback, repeat::is_repeatable};
+use crate::{
+    Fallback,
+    repeat::{is_repeatable, is_retry},
+};
 
 /// A request as it was before its first attempt: what the layers inside put into its extensions is not in it.
 pub(super) struct Replay {
     parts: Parts,
     body: Bytes,
-    deadline: Option<Instant>,
 }
 
 impl Replay {
     /// Keeps what it takes to send the request again; `None` where it may not be, or its body was not kept.
-    pub(super) fn keep<B>(
-        request: Request<B>,
-        call: Option<&Arc<Call>>,
-    ) -> (Request<B>, Option<Self>) {
+    pub(super) fn keep<B>(request: &Request<B>, call: Option<&Arc<Call>>) -> Option<Self> {
+        let call = call?;
+        let body = call.body()?;
         // One that was read as a model call is a `POST` to the path of one.
-        let was_read = call.is_some_and(|call| call.model_call().is_some());
-        let body = call.and_then(|call| call.body());
-        let Some(body) = body
-            .filter(|_| was_read || is_repeatable(&request))
-            .cloned()
-        else {
-            return (request, None);
-        };
-        let (parts, first) = request.into_parts();
-        let deadline = call
-            .and_then(|call| call.deadline())
-            .or_else(|| parts.extensions.get::<Deadline>().copied());
-        let replay = Self {
-            parts: parts.clone(),
-            body,
-            deadline: deadline.map(Deadline::instant),
-        };
-        (Request::from_parts(parts, first), Some(replay))
+        if call.model_call().is_none() && !is_repeatable(request) {
+            return None;
+        }
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method = request.method().clone();
+        parts.uri = request.uri().clone();
+        parts.version = request.version();
+        parts.headers = request.headers().clone();
+        parts.extensions = request.extensions().clone();
+        Some(Self {
+            parts,
+            body: body.clone(),
+        })
     }
 
     /// The request of a further attempt, after so many of them.
@@ -58,8 +54,7 @@ impl Replay {
     pub(super) fn to(&self, fallback: &Fallback) -> Option<Self> {
         let (mut parts, mut body) = (self.parts.clone(), self.body.clone());
         if let Some(model) = fallback.other_model() {
-            let call = parts.extensions.get::<Arc<Call>>()?;
-            let call = call.for_model(&parts.headers, model)?;
+            let call = self.call()?.for_model(&parts.headers, model)?;
             body = call.body()?.clone();
             parts.extensions.insert(Arc::new(call));
             if parts.headers.contains_key(CONTENT_LENGTH) {
@@ -68,22 +63,34 @@ impl Replay {
             }
         }
         fallback.direct(&mut parts)?;
-        Some(Self {
-            parts,
-            body,
-            deadline: self.deadline,
-        })
+        Some(Self { parts, body })
     }
 
     /// The model asked for; empty where it names none.
     pub(super) fn model(&self) -> &str {
-        let call = self.parts.extensions.get::<Arc<Call>>();
-        call.and_then(|call| call.model_call())
-            .map_or("", |call| &call.model)
+        let call = self.call().and_then(|call| call.model_call());
+        call.map_or("", |call| &call.model)
     }
 
     /// When the caller stops waiting.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.call()
+            .and_then(|call| call.deadline())
+            .or_else(|| self.parts.extensions.get::<Deadline>().copied())
+            .map(Deadline::instant)
+    }
+
+    /// Whether a retrier further out is at work on it.
+    pub(super) fn is_retry(&self, marker: &HeaderName) -> bool {
+        is_retry(&self.parts.headers, marker)
+    }
+
+    /// What the request says of judging its answer.
+    pub(super) fn judging(&self) -> Judging {
+        Judging::of_head(&self.parts.headers, &self.parts.extensions)
+    }
+
+    fn call(&self) -> Option<&Arc<Call>> {
+        self.parts.extensions.get()
     }
 }

@@ -159,6 +159,17 @@ async fn a_call_that_cannot_be_rewritten_skips_the_target() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_retry_of_somebody_further_out_stays_where_it_is() {
+    let mut nested = keyed();
+    let count = "1".parse().expect("a value");
+    nested
+        .headers_mut()
+        .insert("x-stainless-retry-count", count);
+    let run = run(policy(), nested, vec![Ok(free_tier())]).await;
+    assert_eq!((run.attempts().number, run.attempts().fallback), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_attempt_each_still_falls_back() {
     let run = run(
         policy().max_attempts(1),

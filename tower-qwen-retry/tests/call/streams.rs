@@ -154,4 +154,7 @@ async fn a_call_that_asks_for_no_stream_waits_for_none() {
     )
     .await;
     assert_eq!((run.took, run.attempts().number), (ms(0), 1));
+    let once = RetryPolicy::default().max_attempts(1);
+    let run = crate::support::run(once, streaming(), vec![Ok(late(ms(3_000), THROTTLE))]).await;
+    assert_eq!(run.took, ms(0), "nothing would come of it");
 }

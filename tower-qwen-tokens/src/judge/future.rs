@@ -22,7 +22,7 @@ use crate::{
 };
 
 use super::{
-    options::{FirstEvent, Judged, Judging},
+    options::{FirstEvent, JudgeOptions, Judged, Judging},
     reading::{Head, Reading, put},
 };
 
@@ -48,10 +48,10 @@ impl Judging {
     pub fn judge<B: Body>(&self, response: Response<B>, clock: &WallClock) -> Judge<B> {
         let judged = response.extensions().get::<Verdict>().cloned();
         let is_done = response.extensions().get::<Judged>().is_some();
-        if is_done || judged.is_some() && !self.knows_more() || self.passes(&response) {
+        if is_done || judged.is_some() && !self.knows_more() || self.options.pass(&response) {
             return Judge::ready(response.map(Peeked::new));
         }
-        let (failed, held) = (is_failure(&response), self.holds(&response));
+        let (failed, held) = (is_failure(&response), self.options.holds(&response));
         let (mut parts, body) = response.into_parts();
         if judged.is_some() || is_encoded(&parts.headers) || body.is_end_stream() {
             let verdict = judged.or_else(|| {
@@ -79,18 +79,20 @@ impl Judging {
             },
         }
     }
+}
 
-    /// Whether this answer is a success of which nothing is held back: there is nothing to judge.
+impl JudgeOptions {
+    /// Whether an answer is a success of which nothing is held back: there is nothing to judge.
     #[must_use]
-    pub fn passes<B>(&self, response: &Response<B>) -> bool {
+    pub fn pass<B>(&self, response: &Response<B>) -> bool {
         !is_failure(response)
             && self.holds(response).is_none()
             && response.extensions().get::<Verdict>().is_none()
     }
 
-    /// How long this answer is held back for its first event.
+    /// How long an answer is held back for its first event.
     fn holds<B>(&self, response: &Response<B>) -> Option<FirstEvent> {
-        let held = self.options.held()?;
+        let held = self.held()?;
         (response.status().is_success() && is_stream(response.headers())).then_some(held)
     }
 }

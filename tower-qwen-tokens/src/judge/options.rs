@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Request};
+use http::{Extensions, HeaderMap, Request};
 
 use crate::{Call, Dialect, Verdict, protocol::header::X_DASHSCOPE_ASYNC};
 
@@ -100,11 +100,18 @@ impl Judging {
     /// What this request says, to be asked before it is sent.
     #[must_use]
     pub fn of<B>(request: &Request<B>) -> Self {
-        let call = Call::of(request).and_then(|call| call.model_call());
+        Self::of_head(request.headers(), request.extensions())
+    }
+
+    /// The same of a request's head alone.
+    #[must_use]
+    pub fn of_head(headers: &HeaderMap, extensions: &Extensions) -> Self {
+        let call = extensions.get::<Arc<Call>>();
+        let call = call.and_then(|call| call.model_call());
         Self {
-            options: request.extensions().get().cloned().unwrap_or_default(),
+            options: extensions.get().cloned().unwrap_or_default(),
             dialect: call.map(|call| call.dialect),
-            impossible_task: request.headers().contains_key(X_DASHSCOPE_ASYNC)
+            impossible_task: headers.contains_key(X_DASHSCOPE_ASYNC)
                 && call.is_some_and(|call| !exists_as_task(call.dialect)),
         }
     }
