@@ -2,6 +2,9 @@
 //!
 //! Each module, and the feature that brings it, is named after the foreign major, so that a new one is a new module.
 //! hyper-util's client, axum's router and whatever else is a `Service<http::Request<B>>` need none of them.
+//!
+//! Whole programs for each client, and the orders that work among the layers of tower-http, are in `docs/stacks.md` of the
+//! repository.
 
 #[cfg(feature = "reqwest-0-13")]
 pub mod reqwest_0_13;
