@@ -26,6 +26,7 @@ wide=(--rpm 1000000000 --tpm 1000000000000)
 
 # The official client of OpenAI, unchanged.
 openai_python() {
+  need python3
   if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     need_package python3-venv
   fi
@@ -82,24 +83,24 @@ server_memory() {
   check "growth in kB" $((late - early)) "<=" 4096
 }
 
-# The gateway against the same proxy without our layers, in turn; medians of 5.
-server_latency() {
-  need wrk
-  start_mock --rpm 1000000000 --tpm 1000000000000 --enforce bucket --ttft 0ms --tpot 0ms --output-tokens 100
+# race NAME LOADS MOCK_ARGS...: the gateway against the same proxy without our layers, in turn, so many calls at a time;
+# whole answers and streams, five runs each. Prints the medians.
+race() {
+  local name=$1 loads=$2 bare bare_pid full full_pid round kind load which url
+  shift 2
+  start_mock --rpm 1000000000 --tpm 1000000000000 --enforce bucket --output-tokens 100 "$@"
   RUST_LOG=warn,axum_server::start=info start_gateway bare --bare "${wide[@]}"
-  local bare=$gateway bare_pid=$pid
+  bare=$gateway bare_pid=$pid
   RUST_LOG=warn,axum_server::start=info start_gateway full "${wide[@]}"
-  local full=$gateway full_pid=$pid kind load round which url
-  rm -f "$work"/wrk-*
-  for round in 0 1 2 3 4 5; do
+  full=$gateway full_pid=$pid
+  for round in warm 1 2 3 4 5; do
     for kind in whole stream; do
-      for load in 1 32; do
+      for load in $loads; do
         for which in bare full; do
           url=$bare
           [ $which = full ] && url=$full
-          # The first round warms up.
-          KIND=$kind wrk -t1 -c"$load" -d"$([ $round = 0 ] && echo 2s || echo 5s)" -s .ci/accept.d/wrk.lua "$url" |
-            sed -n 's/^figures //p' | { [ $round = 0 ] && cat >/dev/null || cat; } >>"$work/wrk-$kind-$load-$which"
+          KIND=$kind wrk -t1 -c"$load" -d4s -s .ci/accept.d/wrk.lua "$url" | sed -n 's/^figures //p' >"$work/figures"
+          [ $round = warm ] || cat "$work/figures" >>"$work/$name-$kind-$load-$which"
         done
       done
     done
@@ -107,18 +108,33 @@ server_latency() {
   stop_gateway "$bare_pid"
   stop_gateway "$full_pid"
   stop_mock
-  # figure KIND LOAD WHICH FIELD: the median of five runs.
-  figure() { cut -d' ' -f"$4" "$work/wrk-$1-$2-$3" | sort -g | sed -n 3p; }
-  percent() { jq -n "($2 / $1 - 1) * 1000 | round / 10"; }
   for kind in whole stream; do
-    for load in 1 32; do
+    for load in $loads; do
       for which in bare full; do
-        echo "$kind, $load at a time, $which: $(figure $kind $load $which 1) us median, $(figure $kind $load $which 2) us p99, $(figure $kind $load $which 3) calls/s"
+        echo "$name, $kind, $load at a time, $which: median $(figure "$name-$kind-$load-$which" 1) us, p99 $(figure "$name-$kind-$load-$which" 2) us, $(figure "$name-$kind-$load-$which" 3) calls/s"
       done
     done
   done
+}
+
+# figure RUNS FIELD: the median of five runs.
+figure() { cut -d' ' -f"$2" "$work/$1" | sort -g | sed -n 3p; }
+
+# change RUNS FIELD: of ours against bare, in percent.
+change() { jq -n "($(figure "$1-full" "$2") / $(figure "$1-bare" "$2") - 1) * 1000 | round / 10"; }
+
+# What our layers cost: with quick answers (about 15 ms), and flat out, where answers take no time and the processor is all
+# there is. The second has no bound: it says how much of a processor a call takes.
+server_latency() {
+  need wrk
+  race quick "1 16" --ttft 5ms --tpot 100us
+  race "flat out" 32 --ttft 0ms --tpot 0ms
+  local kind
   for kind in whole stream; do
-    check "$kind: median latency in percent" "$(percent "$(figure $kind 1 bare 1)" "$(figure $kind 1 full 1)")" "<=" 10
-    check "$kind: throughput in percent" "$(percent "$(figure $kind 32 bare 3)" "$(figure $kind 32 full 3)")" ">=" -10
+    echo "flat out, $kind: $(change "flat out-$kind-32" 3) % calls/s"
+  done
+  for kind in whole stream; do
+    check "$kind: change of the median latency in percent" "$(change "quick-$kind-1" 1)" "<=" 10
+    check "$kind: change of the throughput in percent" "$(change "quick-$kind-16" 3)" ">=" -10
   done
 }

@@ -7,15 +7,15 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use http::{HeaderValue, Method, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 use tower::ServiceExt;
 use tower_qwen_ratelimit::enforce::Reserved;
 use tower_qwen_tokens::{
     Call, Dialect,
     protocol::refusal::UNREADABLE,
-    wording::{UNSUPPORTED_MEDIA, Wording},
+    wording::{BAD_GATEWAY, UNSUPPORTED_MEDIA, Wording},
 };
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::{client::Client, errors::Failure, headers, target::Target};
 
@@ -47,6 +47,11 @@ pub async fn forward(State(forward): State<Forward>, mut request: Request) -> Re
     headers::to_upstream(request.headers_mut(), forward.key.as_ref());
     let reserved = Reserved::of(&request).cloned();
     match forward.client.oneshot(request).await {
+        Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
+            error!("the upstream refuses the gateway's own key");
+            let message = "The server behind refuses the gateway.";
+            wording.error(BAD_GATEWAY, message).map(Body::from)
+        }
         Ok(mut answer) => {
             headers::to_caller(answer.headers_mut());
             answer

@@ -85,6 +85,22 @@ async fn an_upstream_that_is_away_is_told_in_the_callers_dialect_and_costs_no_to
     Ok(())
 }
 
+/// Its key is the gateway's matter: the caller's own is good.
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_refuses_the_gateways_key_is_no_refusal_of_the_callers() -> TestResult {
+    let config = Config {
+        require_key: true,
+        ..Config::default()
+    };
+    let harness = Harness::new(config.clone(), &[])?;
+    let (status, body) = harness.text(call(CHAT, "Hi", false)).await?;
+    assert_eq!(status, StatusCode::BAD_GATEWAY, "{body}");
+    let harness = Harness::new(config, &["--upstream-key=sk-secret-upstream"])?;
+    let (status, body) = harness.text(call(CHAT, "Hi", false)).await?;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_never_answers_is_timed_out() -> TestResult {
     let silent = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
