@@ -19,8 +19,3 @@ pub mod usage;
 pub use args::Args;
 pub use gateway::Gateway;
 pub use start::start;
-
-/// The snippet of `docs/server.md` compiles.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/server.md")]
-struct Docs;
