@@ -219,12 +219,14 @@ impl Pause {
     ///
     /// Without a hint of the provider the pause starts at a sixtieth of the window and doubles with every throttle that
     /// follows without an accepted call in between, up to a twentieth of it: so soon it is known that the provider is back.
-    pub(crate) fn throttled(&mut self, sent: Nanos, now: Nanos, window: u64) -> bool {
+    /// With one (`hinted`) it is the hint that counts, and a sixtieth of the window at least.
+    pub(crate) fn throttled(&mut self, sent: Nanos, now: Nanos, window: u64, hinted: bool) -> bool {
         if sent < self.heard_at {
             return false;
         }
-        let doubled = (window / 60).max(1) << self.streak.min(5);
-        self.extend(now.saturating_add(doubled.min(window / 20)));
+        let doublings = if hinted { 0 } else { self.streak.min(5) };
+        let pause = (window / 60).max(1) << doublings;
+        self.extend(now.saturating_add(pause.min(window / 20)));
         self.streak = self.streak.saturating_add(1);
         self.heard_at = now.saturating_add(1);
         (self.step, self.left) = (1, 1);
@@ -302,11 +304,11 @@ mod tests {
     #[test]
     fn throttles_of_calls_already_under_way_are_no_news() {
         let mut pause = Pause::default();
-        assert!(pause.throttled(5, 10, WINDOW));
-        assert!(!pause.throttled(7, 11, WINDOW));
+        assert!(pause.throttled(5, 10, WINDOW, false));
+        assert!(!pause.throttled(7, 11, WINDOW, false));
         assert_eq!(pause.until(), 10 + WINDOW / 60);
         let sent = pause.until();
-        assert!(pause.throttled(sent, sent, WINDOW));
+        assert!(pause.throttled(sent, sent, WINDOW, false));
         assert_eq!(pause.until(), sent + WINDOW / 30);
         pause.accepted(sent);
         assert_eq!(pause.streak, 2);
@@ -315,11 +317,22 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_that_the_provider_names_does_not_double() {
+        let mut pause = Pause::default();
+        let mut now = 0;
+        for _ in 0..5 {
+            pause.throttled(now, now, WINDOW, true);
+            assert_eq!(pause.until(), now + WINDOW / 60);
+            now = pause.until();
+        }
+    }
+
+    #[test]
     fn the_pause_is_bounded() {
         let mut pause = Pause::default();
         let mut now = 0;
         for _ in 0..50 {
-            pause.throttled(now, now, WINDOW);
+            pause.throttled(now, now, WINDOW, false);
             assert!(pause.until() <= now + WINDOW / 20);
             now = pause.until();
         }
@@ -330,11 +343,11 @@ mod tests {
         let second = WINDOW / 60;
         let mut pause = Pause::default();
         pause.sent(0, WINDOW);
-        assert!(pause.throttled(0, 0, WINDOW));
+        assert!(pause.throttled(0, 0, WINDOW, false));
         assert!(!pause.is_for_all(), "one throttle is about what was sent");
         pause.sent(second, WINDOW);
         assert_eq!(pause.until(), second, "after the first, calls flow again");
-        assert!(pause.throttled(second, second, WINDOW));
+        assert!(pause.throttled(second, second, WINDOW, false));
         let mut now = pause.until();
         assert_eq!(now, 3 * second);
         // One, then two, then four, as long as none is refused.
@@ -346,7 +359,7 @@ mod tests {
         }
         assert_eq!(sent[..7], [3, 4, 4, 5, 5, 5, 5]);
         let refused = 10 * second;
-        assert!(pause.throttled(now, refused, WINDOW));
+        assert!(pause.throttled(now, refused, WINDOW, false));
         assert!(pause.is_for_all());
         assert!(pause.slows(Blame::Tokens) && !pause.slows(Blame::Both));
         let open = pause.until();
@@ -366,10 +379,10 @@ mod tests {
         assert!(!pause.missed(4));
         assert!(!pause.missed(5));
         assert!(pause.missed(6));
-        pause.throttled(6, 6, WINDOW);
+        pause.throttled(6, 6, WINDOW, false);
         pause.accepted(8);
         assert!(!pause.missed(9), "from the beginning");
-        pause.throttled(10, 10, WINDOW);
+        pause.throttled(10, 10, WINDOW, false);
         assert!(pause.missed(11), "it has just refused");
     }
 

@@ -316,9 +316,8 @@ impl State {
         *self.throttled.entry(cause.as_str()).or_default() += 1;
         let again = self.pause.is_unbroken();
         self.unexplained += u64::from(cause == Cause::TokenRate && self.has_room());
-        let news = self
-            .pause
-            .throttled(charge.at, self.now, self.quota.window_nanos());
+        let (window, hinted) = (self.quota.window_nanos(), retry_after.is_some());
+        let news = self.pause.throttled(charge.at, self.now, window, hinted);
         let blame = Blame::of(cause);
         if news && self.pause.slows(blame) {
             self.blame(blame, again);

@@ -155,8 +155,8 @@ impl Service<Request<RequestBody>> for Anything {
     }
 }
 
-/// One call, left after so many polls at the latest.
-async fn schedule(layer: &RetryLayer, seed: u64, budget: &Budget) -> u32 {
+/// One call, left after so many polls at the latest; how often it was sent, and whether it was left before its answer.
+async fn schedule(layer: &RetryLayer, seed: u64, leaves_after: u32) -> (u32, bool) {
     let mut rng = Rng::with_seed(seed);
     let shared = Arc::new(Shared {
         alive: Arc::new(()),
@@ -170,7 +170,6 @@ async fn schedule(layer: &RetryLayer, seed: u64, budget: &Budget) -> u32 {
     };
     let mut request: Request<Full<Bytes>> = if rng.bool() { request() } else { streaming() };
     request.extensions_mut().insert(Arc::clone(&shared.alive));
-    let leaves_after = rng.u32(..60);
     let mut polls = 0;
     let mut answers = 0;
     let mut call = Box::pin(layer.layer(provider).oneshot(request));
@@ -186,6 +185,7 @@ async fn schedule(layer: &RetryLayer, seed: u64, budget: &Budget) -> u32 {
         tokio::time::advance(Duration::from_millis(rng.u64(1..20_000))).await;
     };
     drop(call);
+    let was_left = answer.is_none();
     let attempts = shared.attempts.load(Ordering::Relaxed);
     if let Some(Ok(answer)) = answer {
         let told = answer.extensions().get::<Attempts>().expect("attempts");
@@ -219,25 +219,51 @@ async fn schedule(layer: &RetryLayer, seed: u64, budget: &Budget) -> u32 {
         1,
         "seed {seed}: something is left"
     );
-    assert!(budget.available() <= 1_000);
-    attempts
+    (attempts, was_left)
 }
 
-#[tokio::test(start_paused = true)]
-async fn ten_thousand_random_schedules() {
+fn layer() -> (RetryLayer, Budget) {
     let budget = Budget::new(100, 1_000);
     let policy = RetryPolicy::default()
         .budget(budget.clone())
         .fallback(Fallback::new("other").model("qwen-flash").after_retries())
         .seed(1);
-    let layer = RetryLayer::new(policy);
-    let mut most = 0;
-    let mut all = 0;
+    (RetryLayer::new(policy), budget)
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_random_schedules() {
+    let (layer, budget) = layer();
+    let mut rng = Rng::with_seed(1);
+    let (mut most, mut all, mut left) = (0, 0, 0);
     for seed in 0..10_000 {
-        let attempts = schedule(&layer, seed, &budget).await;
+        let (attempts, was_left) = schedule(&layer, seed, rng.u32(..60)).await;
+        assert!(budget.available() <= 1_000);
         most = most.max(attempts);
         all += u64::from(attempts);
+        left += u32::from(was_left);
     }
     assert!(most > 5, "fallbacks and paced retries come on top: {most}");
     assert!(all > 15_000, "many are sent again: {all}");
+    assert!(
+        (500..9_500).contains(&left),
+        "some are left, some are not: {left}"
+    );
+}
+
+/// The same calls, left at their first poll, at their second, and so on.
+#[tokio::test(start_paused = true)]
+async fn left_at_every_await() {
+    let (layer, _) = layer();
+    let mut longest = 0;
+    for seed in 0..200 {
+        for polls in 0.. {
+            let (_, was_left) = schedule(&layer, seed, polls).await;
+            if !was_left {
+                longest = longest.max(polls);
+                break;
+            }
+        }
+    }
+    assert!(longest > 12, "every state was left: {longest}");
 }
