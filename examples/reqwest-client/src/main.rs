@@ -37,9 +37,7 @@ async fn main() -> Result<(), BoxError> {
 
 async fn run(provider: &Provider) -> Result<Ledger, BoxError> {
     // reqwest's own retries, which would bypass Admission, are switched off here.
-    let transport = ReqwestTransport::build(
-        reqwest::Client::builder().connect_timeout(Duration::from_secs(5)),
-    )?;
+    let transport = ReqwestTransport::build(reqwest::Client::builder())?;
     let requests = transport.get_ref().clone();
     let chat = |body: Value| -> RequestBuilder {
         requests
