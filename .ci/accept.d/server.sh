@@ -46,11 +46,11 @@ openai_python() {
 # 20,000 streamed calls, one of ten left in the middle: memory, and what was booked of them. Streams are slow, so that the
 # mock does not end one into the buffers of sockets before it hears that its reader has left.
 server_memory() {
-  start_mock --rpm 1000000000 --tpm 1000000000000 --enforce bucket --ttft 1ms --tpot 4ms --output-tokens 400 --chunk-tokens 8
+  start_mock --rpm 1000000000 --tpm 1000000000000 --enforce bucket --ttft 1ms --tpot 8ms --output-tokens 400 --chunk-tokens 8
   start_gateway memory "${wide[@]}" --ledger "$work/calls.ledger"
   (while sleep 0.5; do sed -n 's/VmRSS:\s*\([0-9]*\) kB/\1/p' "/proc/$pid/status"; done >"$work/rss") 2>/dev/null &
   local sampler=$!
-  "$bin"/load --url "$gateway" --key sk-study --calls 20000 --concurrency 300 >"$work/load.json"
+  "$bin"/load --url "$gateway" --key sk-study --calls 20000 --concurrency 400 >"$work/load.json"
   kill "$sampler"
   while [ "$(curl -fsS "$base/stats" | jq .in_flight)" != 0 ]; do sleep 0.1; done
   curl -fsS "$base/stats" >"$work/stats.json"

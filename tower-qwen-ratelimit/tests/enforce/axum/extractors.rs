@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_qwen_ratelimit::{EnforceLayer, KeyOf, enforce::Reserved};
 use tower_qwen_tokens::{
-    Ledger, MeterLayer, Report, Usage, extract::SharedCall, ledger::Tenant, meter::AnswerUsage,
+    Ledger, MeterLayer, Report, Settle, Usage, UsageSink, extract::SharedCall, ledger::Tenant,
+    meter::AnswerUsage,
 };
 
 use super::{WHOLE, booked, call, send};
@@ -215,4 +216,34 @@ async fn in_shadow_mode_nothing_is_set_aside_for_what_would_be_refused() {
         .layer(EnforceLayer::new(limiter(1, 99_999), KeyOf::api_key()).shadow());
     assert_eq!(send(&app, call(CHAT)).await.1, b"true 900");
     assert_eq!(send(&app, call(CHAT)).await.1, b"false 0");
+}
+
+/// As a gateway does it, whose one Meter settles the account of its caller and that of an attempt behind it.
+#[tokio::test(start_paused = true)]
+async fn the_report_goes_to_a_further_sink_too_the_latest_one() {
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Option<u64>>>);
+    impl Settle for Heard {
+        fn settle(&self, report: &Report) {
+            self.0.lock().unwrap().push(report.usage.output_tokens);
+        }
+    }
+    let (first, second) = (Arc::new(Heard::default()), Arc::new(Heard::default()));
+    let sinks = [
+        UsageSink::new(first.clone()),
+        UsageSink::new(second.clone()),
+    ];
+    let handler = async move |usage: AnswerUsage| {
+        sinks.into_iter().for_each(|sink| usage.tell(sink));
+        super::whole().await
+    };
+    let limiter = limiter(9, 100_000);
+    let app = Router::new()
+        .route(CHAT, post(handler))
+        .layer(MeterLayer::new(Ledger::default()))
+        .layer(EnforceLayer::new(limiter.clone(), KeyOf::api_key()));
+    send(&app, call(CHAT)).await;
+    assert_eq!(*first.0.lock().unwrap(), []);
+    assert_eq!(*second.0.lock().unwrap(), [Some(200)]);
+    assert_eq!(account(&limiter).tokens.used, 1_200);
 }
