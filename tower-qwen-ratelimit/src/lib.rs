@@ -17,6 +17,8 @@ mod quota;
 mod ramp;
 mod reservation;
 mod snapshot;
+#[cfg(feature = "redis")]
+pub mod store;
 
 pub use acquire::Acquire;
 pub use admission::AdmissionLayer;

@@ -22,7 +22,7 @@ impl Gate {
     pub(crate) fn new(quota: &Quota, amount: u64, now: Nanos) -> Self {
         let length = quota.window_nanos();
         let usable = quota.usable(amount);
-        let burst = burst(quota, usable);
+        let burst = quota.burst_of(usable);
         let bucket = quota
             .is_smooth()
             .then(|| Bucket::empty(usable, length, burst, now));
@@ -41,7 +41,7 @@ impl Gate {
     /// Goes on under another quota, of the same window and pacing. What was charged stays charged.
     pub(crate) fn set_quota(&mut self, quota: &Quota, amount: u64) {
         self.quota = quota.usable(amount);
-        self.burst = burst(quota, self.quota);
+        self.burst = quota.burst_of(self.quota);
         self.set_ramp(self.ramp);
     }
 
@@ -190,11 +190,4 @@ pub(crate) struct Stated {
 fn part(amount: u64, share: u32) -> u64 {
     let part = u128::from(amount) * u128::from(share) / u128::from(FULL);
     u64::try_from(part).unwrap_or(u64::MAX)
-}
-
-/// The capacity of a bucket of this quota.
-fn burst(quota: &Quota, usable: u64) -> u64 {
-    let burst =
-        u128::from(usable) * u128::from(quota.burst_nanos()) / u128::from(quota.window_nanos());
-    u64::try_from(burst).unwrap_or(usable)
 }
