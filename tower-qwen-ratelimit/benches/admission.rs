@@ -7,13 +7,14 @@
 //! counter) and by the system's, by which ours runs too.
 #![allow(missing_docs)]
 
+mod subjects;
+
 use std::{
     cell::LazyCell,
     convert::Infallible,
-    future::{Future, Ready, ready},
+    future::{Ready, ready},
     hint::black_box,
     num::NonZeroU32,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -27,113 +28,25 @@ use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use governor::{
     RateLimiter,
-    clock::{Clock, DefaultClock, MonotonicClock},
-    middleware::NoOpMiddleware,
-    state::keyed::DashMapStateStore,
+    clock::{DefaultClock, MonotonicClock},
 };
 use http::{Request, Response};
 use http_body_util::Full;
+use subjects::{Governor, KEYS, TOKENS, acquire, keys, limiter, next, poll_once, try_acquire};
 use tokio::runtime::Runtime;
 use tower::{Layer, Service, limit::RateLimit, limit::rate::Rate, service_fn};
-use tower_qwen_ratelimit::{AdmissionLayer, Cost, Discipline, Key, Limiter, Output, Quota};
+use tower_qwen_ratelimit::{AdmissionLayer, Discipline, Key};
 use tower_qwen_tokens::{
     Call,
     call::{ReadCall, ReadOptions},
     clock,
 };
 
-/// Tokens that the other limiters take; governor lets one go per nanosecond at most.
-const TOKENS: NonZeroU32 = NonZeroU32::new(15).expect("not nothing");
-const KEYS: usize = 100_000;
 const WINDOW: Duration = Duration::from_secs(60);
 
 const CHAT: &str = "http://host/compatible-mode/v1/chat/completions";
 const PROMPT: &str =
     r#"{"model":"qwen-plus","messages":[{"role":"user","content":"Hello!"}],"max_tokens":100}"#;
-
-fn keys(count: usize) -> Vec<Key> {
-    // Not in the order of their making, so that neighbours in memory are not used one after the other.
-    (0..count)
-        .map(|n| n * 7_919 % count)
-        .map(|n| Key::new("https://host", &format!("model-{n}")))
-        .collect()
-}
-
-/// Goes round and round.
-fn next(at: &mut usize, len: usize) -> usize {
-    *at = if *at + 1 < len { *at + 1 } else { 0 };
-    *at
-}
-
-type Keyed<C> = RateLimiter<Key, DashMapStateStore<Key>, C, NoOpMiddleware<<C as Clock>::Instant>>;
-
-/// governor's two dimensions of one key.
-struct Governor<C: Clock> {
-    requests: Keyed<C>,
-    tokens: Keyed<C>,
-}
-
-impl<C: Clock + Clone> Governor<C> {
-    fn new(clock: &C, keys: &[Key]) -> Self {
-        let most = governor::Quota::per_second(NonZeroU32::MAX);
-        let limiter = || RateLimiter::new(most, DashMapStateStore::default(), clock.clone());
-        let governor = Self {
-            requests: limiter(),
-            tokens: limiter(),
-        };
-        for key in keys {
-            governor.check(key);
-        }
-        governor
-    }
-
-    fn check(&self, key: &Key) -> bool {
-        let request = self.requests.check_key_n(key, NonZeroU32::MIN);
-        let tokens = self.tokens.check_key_n(key, TOKENS);
-        matches!(request, Ok(Ok(()))) && matches!(tokens, Ok(Ok(())))
-    }
-}
-
-fn limiter(keys: &[Key], discipline: Discipline) -> Limiter {
-    let limiter = Limiter::builder(Quota::per_minute(1 << 40, 1 << 50))
-        .max_keys(2 * KEYS)
-        .discipline(discipline)
-        .build()
-        .expect("a limiter");
-    for key in keys {
-        drop(limiter.try_acquire(key, Cost::request()));
-    }
-    // Buckets begin empty.
-    while limiter.try_acquire(&keys[0], cost()).is_err() {}
-    limiter
-}
-
-fn cost() -> Cost {
-    Cost::new(1_000, Output::AtMost(500))
-}
-
-/// Reserved, sent, settled, dropped.
-fn acquire(limiter: &Limiter, key: &Key) {
-    let acquire = pin!(limiter.acquire(key, cost()));
-    let Poll::Ready(Ok(reservation)) = acquire.poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("there is room");
-    };
-    reservation.mark_sent();
-    reservation.settle(980, 212);
-}
-
-fn try_acquire(limiter: &Limiter, key: &Key) {
-    let reservation = limiter.try_acquire(key, cost()).expect("room");
-    reservation.mark_sent();
-    reservation.settle(980, 212);
-}
-
-fn poll_once<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("ready at once"),
-    }
-}
 
 fn alone(criterion: &mut Criterion) {
     for (name, count) in [("1 key", 1), ("100,000 keys", KEYS)] {

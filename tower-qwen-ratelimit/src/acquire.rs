@@ -43,6 +43,7 @@ pin_project! {
     pub struct Acquire {
         account: Arc<Account>,
         ask: Ask,
+        max_wait: Option<Duration>,
         ticket: Option<Ticket>,
         #[pin]
         timer: Option<Sleep>,
@@ -59,25 +60,26 @@ pin_project! {
 }
 
 impl Acquire {
-    /// A call that arrives now.
-    pub(crate) fn new(account: Arc<Account>, cost: Cost, now: Instant) -> Self {
+    /// A call that arrives when this is first polled.
+    pub(crate) fn new(account: Arc<Account>, cost: Cost) -> Self {
         Self {
             account,
             ask: Ask {
                 cost,
                 label: None,
-                arrived: now,
+                arrived: None,
                 flow: FlowKey::default(),
                 latest: None,
             },
+            max_wait: None,
             ticket: None,
             timer: None,
         }
     }
 
-    /// When the call arrived first: a retried call keeps that place. Default: now.
+    /// When the call arrived first: a retried call keeps that place. Default: at the first poll.
     pub fn arrived(mut self, arrived: Instant) -> Self {
-        self.ask.arrived = arrived;
+        self.ask.arrived = Some(arrived);
         self
     }
 
@@ -99,29 +101,18 @@ impl Acquire {
         self
     }
 
-    /// The longest wait; a call whose predicted wait is longer is refused at once. Default: none.
-    pub fn max_wait(self, max_wait: Duration) -> Self {
-        match clock::now().checked_add(max_wait) {
-            Some(at) => self.latest(Latest {
-                at,
-                kind: RejectKind::MaxWait,
-            }),
-            None => self,
-        }
+    /// The longest wait, from the first poll on; a call whose predicted wait is longer is refused at once. Default: none.
+    pub fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.max_wait = Some(max_wait);
+        self
     }
 
     /// When the caller stops waiting; a call whose turn would come later is refused at once. Default: never.
-    pub fn deadline(self, deadline: Deadline) -> Self {
-        self.latest(Latest {
+    pub fn deadline(mut self, deadline: Deadline) -> Self {
+        self.ask.latest = Some(Latest {
             at: deadline.instant(),
             kind: RejectKind::Deadline,
-        })
-    }
-
-    fn latest(mut self, latest: Latest) -> Self {
-        if self.ask.latest.is_none_or(|other| latest.at < other.at) {
-            self.ask.latest = Some(latest);
-        }
+        });
         self
     }
 }
@@ -134,13 +125,16 @@ impl Future for Acquire {
         let now = clock::now();
         let mut turn = match *this.ticket {
             Some(ticket) => this.account.turn(ticket, this.ask, now, cx.waker()),
-            None => match this.account.enter(this.ask, now, cx.waker())? {
-                Entered::Admitted(charge) => Turn::Admitted(charge),
-                Entered::Queued(ticket, turn) => {
-                    *this.ticket = Some(ticket);
-                    turn
+            None => {
+                this.ask.begin(now, *this.max_wait);
+                match this.account.enter(this.ask, now, cx.waker())? {
+                    Entered::Admitted(charge) => Turn::Admitted(charge),
+                    Entered::Queued(ticket, turn) => {
+                        *this.ticket = Some(ticket);
+                        turn
+                    }
                 }
-            },
+            }
         };
         loop {
             match turn {

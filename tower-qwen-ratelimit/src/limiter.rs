@@ -118,10 +118,9 @@ impl Limiter {
 
     /// Waits for the quota that a call of this cost needs.
     ///
-    /// Without further settings the call arrives now and waits as long as it takes; see [`Acquire`].
+    /// Without further settings the call arrives when this is first polled and waits as long as it takes; see [`Acquire`].
     pub fn acquire(&self, key: &Key, cost: Cost) -> Acquire {
-        let now = clock::now();
-        Acquire::new(self.account(key.as_ref(), now), cost, now)
+        Acquire::new(self.account(key.as_ref()), cost)
     }
 
     /// Takes the quota that a call of this cost needs if it is there now, and otherwise refuses it. Never waits, and
@@ -131,9 +130,8 @@ impl Limiter {
     ///
     /// [`Rejected`]: the call would have to wait, and for how long; or it costs more than a whole window.
     pub fn try_acquire(&self, key: &Key, cost: Cost) -> Result<Reservation, Rejected> {
-        let now = clock::now();
-        let account = self.account(key.as_ref(), now);
-        let charge = account.try_enter(cost, now)?;
+        let account = self.account(key.as_ref());
+        let charge = account.try_enter(cost, clock::now())?;
         Ok(Reservation::new(account, charge, None))
     }
 
@@ -196,9 +194,9 @@ impl Limiter {
         snapshots
     }
 
-    pub(crate) fn account(&self, key: KeyRef<'_>, now: Instant) -> Arc<Account> {
+    pub(crate) fn account(&self, key: KeyRef<'_>) -> Arc<Account> {
         let inner = &*self.inner;
-        inner.accounts.get(key, now, |key| {
+        inner.accounts.get(key, clock::now, |key, now| {
             let quota = inner.quotas().of(key.model).quota;
             let account = Account::new(key.to_key(), quota, inner.manner.clone(), inner.epoch, now);
             Arc::new(account)
@@ -208,8 +206,7 @@ impl Limiter {
     /// The account of a caller at a server.
     pub(crate) fn tenant(&self, key: KeyRef<'_>) -> Arc<Tenant> {
         let inner = &*self.inner;
-        let now = clock::now();
-        inner.tenants.get(key, now, |key| {
+        inner.tenants.get(key, clock::now, |key, now| {
             let quotas = inner.quotas();
             let Grant { quota, rate } = quotas.of(key.model);
             Arc::new(Tenant::new(

@@ -16,7 +16,8 @@ use crate::account::{Account, Charge, Outcome};
 /// stands), settled exactly once (the difference to the true cost comes back or is charged; what was too little becomes
 /// debt). Whatever comes after that changes nothing.
 ///
-/// Until it is dropped the call counts as running ([`Quota::concurrency`](crate::Quota::concurrency)), settled or not.
+/// Where the number of calls that run is limited ([`Quota::concurrency`](crate::Quota::concurrency), or the provider has
+/// refused one for running beside too many), the call counts as running until this is dropped, settled or not.
 #[derive(Debug)]
 #[must_use = "a reservation dropped before the call is sent gives everything back"]
 pub struct Reservation {
@@ -90,8 +91,9 @@ impl Reservation {
     /// The provider throttled the call: its tokens come back, the request counts, and the account closes for a while.
     /// Says until when.
     pub fn throttle(&self, verdict: &Verdict) -> Instant {
+        let until = self.account.throttled(self.charge(), verdict, clock::now());
         self.finish(Outcome::Refused);
-        self.account.throttled(self.charge(), verdict, clock::now())
+        until
     }
 
     /// The provider answered with an error that is no throttle: the tokens of a call it refused come back; of one that

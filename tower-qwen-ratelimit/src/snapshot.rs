@@ -14,7 +14,7 @@ pub struct AccountSnapshot {
     pub requests: GateSnapshot,
     /// The tokens' gate.
     pub tokens: GateSnapshot,
-    /// Calls that run: from the send to the end of the answer's body.
+    /// Calls that run: until the end of the answer's body where their number is limited, else until they have settled.
     pub running: u64,
     /// How many may run at one time, as things stand; `u64::MAX` without a limit.
     pub may_run: u64,

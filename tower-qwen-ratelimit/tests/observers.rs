@@ -87,8 +87,8 @@ async fn everything_is_heard_once() {
         heard.take(),
         [
             "admitted 150 after 0 s",
-            "settled 150 as 0, known: false",
-            "throttled RequestRate for 7 s"
+            "throttled RequestRate for 7 s",
+            "settled 150 as 0, known: false"
         ]
     );
 
@@ -191,6 +191,7 @@ mod metrics {
         let limiter = Limiter::builder(
             Quota::per_minute(60, 1_000)
                 .headroom(0)
+                .concurrency(5)
                 .pacing(Pacing::Window),
         )
         .observe(observer)

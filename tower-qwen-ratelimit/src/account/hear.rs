@@ -59,17 +59,8 @@ impl Account {
 
     /// Hears that a call runs no more that has settled.
     pub(crate) fn ended(&self, charge: Charge) {
-        // Where any number may run, nobody waits for this, and when it was does not matter.
-        let is_counted = {
-            let mut state = self.lock();
-            let is_counted = state.running.is_limited();
-            if !is_counted {
-                state.running.forget();
-            }
-            is_counted
-        };
-        if is_counted {
-            self.change(clock::now(), |state| state.ended(charge.at));
+        if charge.is_timed {
+            self.change(clock::now(), |state| state.ended(charge));
         }
     }
 
@@ -77,7 +68,7 @@ impl Account {
     pub(crate) fn ended_as(&self, charge: Charge, outcome: Outcome, now: Instant) {
         let (used, wakes) = self.change(now, |state| {
             let booked = state.book(charge, outcome);
-            state.ended(charge.at);
+            state.ended(charge);
             booked
         });
         wakes.wake();

@@ -132,7 +132,7 @@ mod tests {
         let account = at_once();
         reserve(&account, 1_000 - 20).mark_sent();
         let cost = Cost::new(500, Output::Nothing);
-        let mut waiting = task::spawn(Acquire::new(account.clone(), cost, clock::now()));
+        let mut waiting = task::spawn(Acquire::new(account.clone(), cost));
         assert_pending!(waiting.poll());
         tokio::time::advance(2 * MINUTE).await;
         assert_eq!(account.idle(clock::now()), Idle::Busy);

@@ -56,7 +56,8 @@ pub(crate) struct Ask {
     pub(crate) cost: Cost,
     /// What kind of answer is expected, where the user says.
     pub(crate) label: Option<Arc<str>>,
-    pub(crate) arrived: Instant,
+    /// When it was first heard of; `None` where that is now.
+    pub(crate) arrived: Option<Instant>,
     pub(crate) flow: FlowKey,
     pub(crate) latest: Option<Latest>,
 }
@@ -83,6 +84,20 @@ pub(crate) enum Turn {
     HeadUntil(Instant),
     /// Others are ahead.
     Behind,
+}
+
+impl Ask {
+    /// It begins to wait, for so long at most.
+    pub(crate) fn begin(&mut self, now: Instant, max_wait: Option<Duration>) {
+        self.arrived.get_or_insert(now);
+        let Some(at) = max_wait.and_then(|longest| now.checked_add(longest)) else {
+            return;
+        };
+        if self.latest.is_none_or(|latest| at < latest.at) {
+            let kind = RejectKind::MaxWait;
+            self.latest = Some(Latest { at, kind });
+        }
+    }
 }
 
 impl Account {
@@ -115,7 +130,7 @@ impl Account {
     ) -> Result<Entered, Rejected> {
         let entered = self.decide(ask, now, waker);
         match &entered {
-            Ok(Entered::Admitted(charge)) => self.tell_admitted(ask.arrived, *charge, now),
+            Ok(Entered::Admitted(charge)) => self.tell_admitted(ask, *charge, now),
             Ok(Entered::Queued(..)) => {}
             Err(rejected) => self.tell_refused(*rejected),
         }
@@ -128,7 +143,9 @@ impl Account {
         if !state.fits_a_window(estimate) {
             return Err(Rejected::new(RejectKind::TooLarge, None));
         }
-        let place = state.queue.place(self.nanos(ask.arrived), &ask.flow);
+        let place = state
+            .queue
+            .place(self.nanos(ask.arrived.unwrap_or(now)), &ask.flow);
         if place.is_first() && state.ready_at(estimate) <= state.now {
             let mut charge = state.charge(estimate);
             let cost = state.price(estimate.total());
@@ -190,7 +207,7 @@ impl Account {
         charge.served = served;
         drop(state);
         wakes.wake();
-        self.tell_admitted(ask.arrived, charge, now);
+        self.tell_admitted(ask, charge, now);
         Turn::Admitted(charge)
     }
 
@@ -202,8 +219,12 @@ impl Account {
 
     /// Dates a charge anew: the call goes out now and not, as was thought, earlier.
     pub(crate) fn send(&self, charge: &mut Charge, now: Instant) {
-        let mut state = self.advanced(now);
-        state.redate(charge);
+        let at = self.nanos(now);
+        if at < charge.dated_until {
+            charge.at = charge.at.max(at);
+        } else {
+            self.advanced(now).redate(charge);
+        }
     }
 
     /// Books what became of a charge. Called once per charge.
@@ -235,13 +256,15 @@ impl Account {
         }
     }
 
-    fn tell_admitted(&self, arrived: Instant, charge: Charge, now: Instant) {
-        if self.manner.observers.is_empty() {
-            return;
-        }
+    fn tell_admitted(&self, ask: &Ask, charge: Charge, now: Instant) {
+        let arrived = ask.arrived.unwrap_or(now);
+        self.tell_admitted_after(now.saturating_duration_since(arrived), charge);
+    }
+
+    fn tell_admitted_after(&self, waited: Duration, charge: Charge) {
         self.manner.observers.tell(&Event::Admitted {
             key: &self.key,
-            waited: now.saturating_duration_since(arrived),
+            waited,
             reserved: charge.total(),
         });
     }

@@ -27,7 +27,7 @@ impl Account {
     pub(crate) fn try_enter(&self, cost: Cost, now: Instant) -> Result<Charge, Rejected> {
         let admitted = self.try_decide(cost, now);
         match &admitted {
-            Ok(charge) => self.tell_admitted(now, *charge, now),
+            Ok(charge) => self.tell_admitted_after(Duration::ZERO, *charge),
             Err(rejected) => self.tell_refused(*rejected),
         }
         admitted

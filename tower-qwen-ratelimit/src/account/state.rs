@@ -52,6 +52,10 @@ pub(crate) struct Charge {
     pub(crate) slot: Slot,
     pub(crate) day: DayNumber,
     pub(crate) at: Nanos,
+    /// From this instant on it would be charged elsewhere.
+    pub(crate) dated_until: Nanos,
+    /// Whether the account wants to hear when the call has ended.
+    pub(crate) is_timed: bool,
     /// In the queue's own count.
     pub(crate) served: Served,
 }
@@ -171,6 +175,8 @@ impl State {
             slot: 0,
             day: 0,
             at: self.now,
+            dated_until: 0,
+            is_timed: false,
             served: Served::default(),
         }
     }
@@ -212,7 +218,7 @@ impl State {
         let slot = self.tokens.take(estimate.total());
         self.tokens_at_end.charge(estimate.input);
         let day = self.tokens_of_day.charge(estimate.total());
-        self.running.start();
+        let is_timed = self.running.start();
         if let Some(ramp) = &mut self.ramp {
             ramp.take(estimate.total());
         }
@@ -223,8 +229,15 @@ impl State {
             slot,
             day,
             at: self.now,
+            dated_until: self.dated_until(),
+            is_timed,
             ..estimate
         }
+    }
+
+    /// When a charge of now would no longer be dated as now.
+    fn dated_until(&self) -> Nanos {
+        self.tokens.slot_ends().min(self.tokens_of_day.ends())
     }
 
     pub(super) fn redate(&mut self, charge: &mut Charge) {
@@ -238,10 +251,14 @@ impl State {
         self.tokens_of_day.correct(charge.day, charge.total(), 0);
         charge.day = self.tokens_of_day.charge(charge.total());
         charge.at = self.now;
+        charge.dated_until = self.dated_until();
     }
 
     pub(super) fn settle(&mut self, charge: Charge, outcome: Outcome) {
         self.in_flight -= 1;
+        if !charge.is_timed {
+            self.running.settle();
+        }
         self.reserved_tokens = self.reserved_tokens.saturating_sub(charge.total());
         let (input, output) = match outcome {
             Outcome::Known { input, output } => (input, output),
@@ -333,9 +350,11 @@ impl State {
         }
     }
 
-    /// A call that was admitted at `at` runs no more.
-    pub(super) fn ended(&mut self, at: Nanos) {
-        self.running.end(self.now.saturating_sub(at));
+    /// A call runs no more.
+    pub(super) fn ended(&mut self, charge: Charge) {
+        if charge.is_timed {
+            self.running.end(self.now.saturating_sub(charge.at));
+        }
     }
 
     /// The provider says what is left of its limits.

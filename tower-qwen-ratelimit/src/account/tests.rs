@@ -337,7 +337,7 @@ proptest! {
                     let ask = Ask {
                         label: None,
                         cost: Cost::new(tokens, Output::Nothing),
-                        arrived: now.checked_sub(Duration::from_nanos(earlier)).unwrap_or(now),
+                        arrived: now.checked_sub(Duration::from_nanos(earlier)),
                         flow: FlowKey { tenant: Some(Tenant::new(flow.to_string())), ..FlowKey::default() },
                         latest: None,
                     };

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tower_qwen_tokens::{
     Call, Paced, UsageSink, Verdict,
     call::ReadCall,
-    clock::{self, WallClock},
+    clock::WallClock,
     judge::{Judge, judge},
     ledger::Tenant,
     protocol::{Levels, header::X_DASHSCOPE_WAIT_TIMEOUT},
@@ -153,10 +153,9 @@ where
 
 fn acquire<B>(limiter: &Limiter, options: &Options, request: &Request<B>) -> Acquire {
     let call = Call::of(request);
-    let now = clock::now();
-    let account = limiter.account(KeyRef::of(request, call.map(Arc::as_ref)), now);
+    let account = limiter.account(KeyRef::of(request, call.map(Arc::as_ref)));
     let cost = call.map_or(Cost::request(), |call| Cost::of(call));
-    let mut acquire = Acquire::new(account, cost, now);
+    let mut acquire = Acquire::new(account, cost);
     if let Some(call) = call {
         acquire = acquire.arrived(call.arrived());
         if let Some(deadline) = call.deadline() {

@@ -80,6 +80,14 @@ impl Day {
         self.today
     }
 
+    /// When the day is over; never where nothing is counted.
+    pub(crate) fn ends(&self) -> Nanos {
+        match self.limit {
+            u64::MAX => NEVER,
+            _ => self.starts_at(self.today.saturating_add(1)),
+        }
+    }
+
     /// What was charged as `charged` turned out to be `actual`; nothing changes once that day is over.
     pub(crate) fn correct(&mut self, day: DayNumber, charged: u64, actual: u64) {
         if day == self.today && self.limit != u64::MAX {

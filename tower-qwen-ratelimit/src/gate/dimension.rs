@@ -153,6 +153,11 @@ impl Gate {
         self.window.newest()
     }
 
+    /// The first instant that belongs to another slot.
+    pub(crate) fn slot_ends(&self) -> Nanos {
+        self.window.newest_ends()
+    }
+
     /// Moves a charge to the present slot.
     pub(crate) fn redate(&mut self, slot: Slot, amount: u64) -> Slot {
         self.window.refund(slot, amount);

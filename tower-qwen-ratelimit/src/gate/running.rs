@@ -7,6 +7,9 @@ const SMOOTHING: u64 = 8;
 ///
 /// The provider may have a lower limit than ours: its throttle lowers the number to seven tenths of what was running, and
 /// every sixtieth of a window gives one back.
+///
+/// Where there is a limit, a call runs until it has ended; where there is none, nobody waits for that, and it runs until
+/// it has settled.
 #[derive(Debug)]
 pub(crate) struct Running {
     limit: u64,
@@ -17,7 +20,10 @@ pub(crate) struct Running {
     /// Recovery is counted up to here.
     at: Nanos,
     step: u64,
-    running: u64,
+    /// Calls that began under a limit.
+    timed: u64,
+    /// The others.
+    untimed: u64,
     /// How long calls run, on the mean; 0 while nothing is known.
     mean: u64,
 }
@@ -30,7 +36,8 @@ impl Running {
             peak: 0,
             at: now,
             step: (window / 60).max(1),
-            running: 0,
+            timed: 0,
+            untimed: 0,
             mean: 0,
         }
     }
@@ -54,7 +61,7 @@ impl Running {
     }
 
     pub(crate) fn running(&self) -> u64 {
-        self.running
+        self.timed.saturating_add(self.untimed)
     }
 
     pub(crate) fn set_limit(&mut self, limit: u64) {
@@ -63,17 +70,18 @@ impl Running {
 
     /// The provider found too many running.
     pub(crate) fn slow(&mut self) {
-        self.peak = self.running;
-        self.cap = (self.running.saturating_mul(7) / 10).max(1);
+        self.peak = self.running();
+        self.cap = (self.peak.saturating_mul(7) / 10).max(1);
     }
 
     /// `now` where one more may run; else the instant at which the cap will have grown so far, since the end of another is
     /// not foreseen.
     pub(crate) fn ready_at(&self, now: Nanos) -> Nanos {
-        if self.running < self.allowed() {
+        let running = self.running();
+        if running < self.allowed() {
             now
-        } else if self.running < self.limit {
-            let missing = (self.running - self.cap).saturating_add(1);
+        } else if running < self.limit {
+            let missing = (running - self.cap).saturating_add(1);
             self.at.saturating_add(missing.saturating_mul(self.step))
         } else {
             NEVER
@@ -83,30 +91,34 @@ impl Running {
     /// The instant at which one more may run behind `ahead` others, by the mean time that calls run.
     pub(crate) fn predicted(&self, now: Nanos, ahead: u64) -> Nanos {
         let rounds = self
-            .running
+            .running()
             .saturating_add(ahead)
             .checked_div(self.allowed())
             .unwrap_or(u64::MAX);
         now.saturating_add(rounds.saturating_mul(self.mean))
     }
 
-    pub(crate) fn start(&mut self) {
-        self.running = self.running.saturating_add(1);
+    /// One more runs; says whether its end will have to be told, which is so where there is a limit, ours or the
+    /// provider's.
+    pub(crate) fn start(&mut self) -> bool {
+        let is_timed = self.allowed() < u64::MAX;
+        let running = if is_timed {
+            &mut self.timed
+        } else {
+            &mut self.untimed
+        };
+        *running = running.saturating_add(1);
+        is_timed
     }
 
-    /// Whether there is a limit, ours or the provider's.
-    pub(crate) fn is_limited(&self) -> bool {
-        self.allowed() < u64::MAX
+    /// One has settled whose end will not be told.
+    pub(crate) fn settle(&mut self) {
+        self.untimed = self.untimed.saturating_sub(1);
     }
 
-    /// One has ended, after a time that does not matter.
-    pub(crate) fn forget(&mut self) {
-        self.running = self.running.saturating_sub(1);
-    }
-
-    /// One that ran for `time` has ended.
+    /// One that ran for `time` has ended, as was to be told.
     pub(crate) fn end(&mut self, time: u64) {
-        self.forget();
+        self.timed = self.timed.saturating_sub(1);
         self.mean = match self.mean {
             0 => time,
             mean => mean - mean / SMOOTHING + time / SMOOTHING,
@@ -163,6 +175,20 @@ mod tests {
         assert_eq!(running.predicted(5, 2), 165);
         running.end(160);
         assert_eq!(running.mean, 90);
+    }
+
+    #[test]
+    fn without_a_limit_a_call_runs_until_it_has_settled() {
+        let mut running = running(u64::MAX);
+        assert!(!running.start());
+        assert!(!running.start());
+        running.set_limit(3);
+        assert!(running.start(), "what ran before counts too");
+        assert_eq!((running.running(), running.ready_at(7)), (3, NEVER));
+        running.settle();
+        assert_eq!((running.running(), running.ready_at(7)), (2, 7));
+        running.end(80);
+        assert_eq!((running.running(), running.mean), (1, 80));
     }
 
     #[test]

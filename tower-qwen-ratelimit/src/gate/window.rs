@@ -69,6 +69,11 @@ impl Window {
         self.newest
     }
 
+    /// The first instant that belongs to another slot.
+    pub(crate) fn newest_ends(&self) -> Nanos {
+        self.ends
+    }
+
     /// Charges `amount` now and says where.
     #[inline]
     pub(crate) fn charge(&mut self, amount: u64) -> Slot {

@@ -75,12 +75,12 @@ impl<V: Entry> Table<V> {
         }
     }
 
-    /// The entry of a key, made where there is none.
+    /// The entry of a key, made where there is none. Who is known costs no look at the clock.
     pub(super) fn get(
         &self,
         key: KeyRef<'_>,
-        now: Instant,
-        make: impl FnOnce(KeyRef<'_>) -> V,
+        now: impl FnOnce() -> Instant,
+        make: impl FnOnce(KeyRef<'_>, Instant) -> V,
     ) -> V {
         let hash = key.hash_with(&self.hasher);
         // The table goes by other bits of the hash than these.
@@ -92,6 +92,7 @@ impl<V: Entry> Table<V> {
             slot.used.store(true, Ordering::Relaxed);
             return slot.entry.clone();
         }
+        let now = now();
         if self.is_full() {
             self.make_room_elsewhere(now);
         }
@@ -101,9 +102,12 @@ impl<V: Entry> Table<V> {
         }
         self.make_room(&mut shard, now);
         if !self.enter() {
-            return self.overflow.get_or_init(|| make(KeyRef::OVERFLOW)).clone();
+            return self
+                .overflow
+                .get_or_init(|| make(KeyRef::OVERFLOW, now))
+                .clone();
         }
-        let entry = make(key);
+        let entry = make(key, now);
         let slot = Slot {
             entry: entry.clone(),
             used: AtomicBool::new(false),

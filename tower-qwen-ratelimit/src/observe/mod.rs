@@ -41,10 +41,6 @@ impl Observers {
         self.0.push(Arc::new(observer));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(crate) fn tell(&self, event: &Event<'_>) {
         for observer in &self.0 {
             observer.observe(event);

@@ -54,7 +54,7 @@ impl Made {
             model: "",
         };
         let asked = self.asked.clone();
-        let make = |key: KeyRef<'_>| {
+        let make = |key: KeyRef<'_>, _| {
             self.made.fetch_add(1, Ordering::Relaxed);
             Told(Arc::new(Inner {
                 key: key.to_key(),
@@ -62,7 +62,7 @@ impl Made {
                 idle,
             }))
         };
-        self.table.get(key, clock::now(), make).0.key.as_ref() == key
+        self.table.get(key, clock::now, make).0.key.as_ref() == key
     }
 
     fn names(&self) -> HashSet<String> {

@@ -1,0 +1,90 @@
+//! Whether an admission costs at most twice two checks of governor's: the two take turns, block by block, so that both
+//! meet the same machine.
+//!
+//! `cargo bench -p tower-qwen-ratelimit --bench ratio`
+#![allow(missing_docs)]
+
+mod subjects;
+
+use std::time::Duration;
+
+use governor::clock::{DefaultClock, MonotonicClock};
+use subjects::{Governor, KEYS, acquire, keys, limiter, next, try_acquire};
+use tower_qwen_ratelimit::{Discipline, Key, Limiter};
+use tower_qwen_tokens::clock;
+
+const ROUNDS: usize = 31;
+const BLOCK: u32 = 100_000;
+
+/// The time of one run in nanoseconds, in each round.
+struct Timed {
+    name: &'static str,
+    nanos: Vec<f64>,
+}
+
+fn time(mut run: impl FnMut()) -> f64 {
+    let begin = clock::now();
+    for _ in 0..BLOCK {
+        run();
+    }
+    nanos(clock::now() - begin) / f64::from(BLOCK)
+}
+
+fn nanos(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e9
+}
+
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn compare(name: &str, keys: &[Key]) {
+    let own_clock = Governor::new(&DefaultClock::default(), keys);
+    let same_clock = Governor::new(&MonotonicClock, keys);
+    let ours: Limiter = limiter(keys, Discipline::FirstCome);
+    let mut timed = [
+        "governor, its own clock",
+        "governor, the system's clock",
+        "ours: try_acquire to drop",
+        "ours: acquire to drop",
+    ]
+    .map(|name| Timed {
+        name,
+        nanos: Vec::with_capacity(ROUNDS),
+    });
+    let mut at = 0;
+    for _ in 0..ROUNDS {
+        let mut key = || &keys[next(&mut at, keys.len())];
+        let round = [
+            time(|| assert!(own_clock.check(key()))),
+            time(|| assert!(same_clock.check(key()))),
+            time(|| try_acquire(&ours, key())),
+            time(|| acquire(&ours, key())),
+        ];
+        for (timed, nanos) in timed.iter_mut().zip(round) {
+            timed.nanos.push(nanos);
+        }
+    }
+    println!("{name}");
+    let [own, same, ..] = &timed;
+    for subject in &timed {
+        let against = |peer: &Timed| {
+            let pairs = subject.nanos.iter().zip(&peer.nanos);
+            median(pairs.map(|(ours, theirs)| ours / theirs))
+        };
+        println!(
+            "  {:30} {:6.0} ns   {:.2} times governor on its own clock, {:.2} on the system's",
+            subject.name,
+            median(subject.nanos.iter().copied()),
+            against(own),
+            against(same),
+        );
+    }
+}
+
+fn main() {
+    compare("1 key", &keys(1));
+    compare("100,000 keys", &keys(KEYS));
+}
