@@ -38,6 +38,7 @@ impl Account {
             (until, state.unexplained > before)
         });
         let until = self.instant(until);
+        self.tell_pause(until);
         self.manner.observers.tell(&Event::Throttled {
             key: &self.key,
             cause,
@@ -72,6 +73,7 @@ impl Account {
             booked
         });
         wakes.wake();
+        self.tell_outcome(charge, outcome);
         self.tell_settled(charge, outcome, used);
     }
 

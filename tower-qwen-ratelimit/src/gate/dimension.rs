@@ -1,6 +1,6 @@
 use crate::{
     feedback::{FULL, Share},
-    gate::{Bucket, Nanos, Slot, Window},
+    gate::{Bucket, Nanos, Part, Slot, Window},
     quota::Quota,
     snapshot::GateSnapshot,
 };
@@ -16,6 +16,9 @@ pub(crate) struct Gate {
     share: Share,
     /// The share of the rate that slow start allows, of [`FULL`].
     ramp: u32,
+    part: Part,
+    /// What the window may hold at present.
+    allowed: u64,
 }
 
 impl Gate {
@@ -35,6 +38,8 @@ impl Gate {
             window,
             share: Share::full(length, now),
             ramp: FULL,
+            part: Part::whole(quota.is_smooth()),
+            allowed: usable,
         }
     }
 
@@ -51,8 +56,8 @@ impl Gate {
             bucket.advance(now);
         }
         self.window.advance(now);
-        if self.share.advance(now) {
-            self.set_rate();
+        if self.share.advance(now) | self.part.advance(now) {
+            self.follow();
         }
     }
 
@@ -61,24 +66,40 @@ impl Gate {
         self.quota
     }
 
-    /// The part of it that may be used at present.
+    /// This process's part of it.
+    pub(crate) fn own(&self) -> u64 {
+        self.part.of(self.quota)
+    }
+
+    /// What of it may be used at present.
     pub(crate) fn allowed(&self) -> u64 {
-        self.share.of(self.quota)
+        self.allowed
+    }
+
+    /// This process has a part of the account, and throttles have left the fleet `cap` of it; both of [`FULL`].
+    pub(crate) fn set_part(&mut self, part: u32, cap: u32, now: Nanos) {
+        self.part.set(part, cap, now, self.window.length());
+        self.set_ramp(self.ramp);
+    }
+
+    /// What throttles have left, of [`FULL`].
+    pub(crate) fn share(&self) -> u32 {
+        self.share.share()
     }
 
     /// A throttle named this dimension.
     pub(crate) fn slow(&mut self, again: bool) {
         self.share.cut(again);
-        self.set_rate();
+        self.follow();
     }
 
     /// Slow start allows this share of rate and burst, of [`FULL`].
     pub(crate) fn set_ramp(&mut self, share: u32) {
         self.ramp = share;
         if let Some(bucket) = &mut self.bucket {
-            bucket.set_capacity(part(self.burst, share));
+            bucket.set_capacity(self.part.of(part(self.burst, share)));
         }
-        self.set_rate();
+        self.follow();
     }
 
     /// The provider says how much is left, and when nothing of what was used counts any more. Lowers, never raises.
@@ -93,9 +114,12 @@ impl Gate {
         }
     }
 
-    fn set_rate(&mut self) {
+    /// Follows what has changed.
+    fn follow(&mut self) {
+        let quota = self.share.of(self.quota).min(self.part.capped(self.quota));
+        self.allowed = self.part.held_of(quota);
         if let Some(bucket) = &mut self.bucket {
-            let rate = part(self.share.of(self.quota), self.ramp);
+            let rate = self.part.of(part(quota, self.ramp));
             bucket.set_rate(rate.max(self.quota.min(1)));
         }
     }
@@ -151,6 +175,11 @@ impl Gate {
     /// The present slot.
     pub(crate) fn slot(&self) -> Slot {
         self.window.newest()
+    }
+
+    /// Nanoseconds of a slot.
+    pub(crate) fn slot_width(&self) -> u64 {
+        self.window.width()
     }
 
     /// The first instant that belongs to another slot.
