@@ -158,6 +158,7 @@ impl State {
         }
     }
 
+    #[inline]
     pub(super) fn advance(&mut self, now: Nanos) {
         self.now = self.now.max(now);
         self.requests.advance(self.now);
@@ -175,6 +176,7 @@ impl State {
     }
 
     /// The charge that a call of this cost would get now.
+    #[inline]
     pub(super) fn estimate(&self, cost: Cost, label: Option<&Arc<str>>) -> Charge {
         let ceiling = match cost.output {
             Output::Nothing => Some(0),
@@ -210,6 +212,7 @@ impl State {
         self.requests.usable() >= 1 && self.most_of_a_call() >= estimate.total()
     }
 
+    #[inline]
     pub(super) fn ready_at(&self, estimate: Charge) -> Nanos {
         let tokens = self.tokens.ready_at(self.now, estimate.total());
         let quota = self.tokens.allowed().max(estimate.input);
@@ -233,6 +236,7 @@ impl State {
             .max(self.pause.until())
     }
 
+    #[inline]
     pub(super) fn charge(&mut self, estimate: Charge) -> Charge {
         self.requests.take(1);
         let slot = self.tokens.take(estimate.total());
@@ -280,6 +284,7 @@ impl State {
         charge.dated_until = self.dated_until();
     }
 
+    #[inline]
     pub(super) fn settle(&mut self, charge: Charge, outcome: Outcome) {
         self.in_flight -= 1;
         if !charge.is_timed {
@@ -306,6 +311,7 @@ impl State {
     }
 
     /// Settles with the queue too; says how many tokens the call cost.
+    #[inline]
     pub(super) fn book(&mut self, charge: Charge, outcome: Outcome) -> (u64, Wakes) {
         let before = self.settled_tokens;
         self.settle(charge, outcome);

@@ -51,6 +51,7 @@ impl Day {
     }
 
     /// The first instant at which `amount` may go.
+    #[inline]
     pub(crate) fn ready_at(&self, now: Nanos, amount: u64) -> Nanos {
         if self.used.saturating_add(amount) <= self.limit {
             now
@@ -73,6 +74,7 @@ impl Day {
         }
     }
 
+    #[inline]
     pub(crate) fn charge(&mut self, amount: u64) -> DayNumber {
         if self.limit != u64::MAX {
             self.used = self.used.saturating_add(amount);
@@ -89,6 +91,7 @@ impl Day {
     }
 
     /// What was charged as `charged` turned out to be `actual`; nothing changes once that day is over.
+    #[inline]
     pub(crate) fn correct(&mut self, day: DayNumber, charged: u64, actual: u64) {
         if day == self.today && self.limit != u64::MAX {
             self.used = self.used.saturating_add(actual).saturating_sub(charged);

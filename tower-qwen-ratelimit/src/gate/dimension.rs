@@ -125,6 +125,7 @@ impl Gate {
     }
 
     /// The first instant at which `amount` may go.
+    #[inline]
     pub(crate) fn ready_at(&self, now: Nanos, amount: u64) -> Nanos {
         let quota = self.allowed().max(amount);
         let bucket = self
@@ -154,6 +155,7 @@ impl Gate {
     }
 
     /// Charges `amount` now and says where.
+    #[inline]
     pub(crate) fn take(&mut self, amount: u64) -> Slot {
         if let Some(bucket) = &mut self.bucket {
             bucket.take(amount);
@@ -162,6 +164,7 @@ impl Gate {
     }
 
     /// What was charged as `charged` turned out to be `actual`.
+    #[inline]
     pub(crate) fn correct(&mut self, slot: Slot, charged: u64, actual: u64) {
         if let Some(bucket) = &mut self.bucket {
             match charged.checked_sub(actual) {

@@ -81,6 +81,7 @@ impl Running {
 
     /// `now` where one more may run; else the instant at which the cap will have grown so far, since the end of another is
     /// not foreseen.
+    #[inline]
     pub(crate) fn ready_at(&self, now: Nanos) -> Nanos {
         let running = self.running();
         if running < self.allowed() {
@@ -105,6 +106,7 @@ impl Running {
 
     /// One more runs; says whether its end will have to be told, which is so where there is a limit, ours or the
     /// provider's.
+    #[inline]
     pub(crate) fn start(&mut self) -> bool {
         let is_timed = self.allowed() < u64::MAX;
         let running = if is_timed {
@@ -117,6 +119,7 @@ impl Running {
     }
 
     /// One has settled whose end will not be told.
+    #[inline]
     pub(crate) fn settle(&mut self) {
         self.untimed = self.untimed.saturating_sub(1);
     }

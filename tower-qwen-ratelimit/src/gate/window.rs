@@ -104,6 +104,7 @@ impl Window {
     }
 
     /// What was charged as `charged` turned out to be `actual`.
+    #[inline]
     pub(crate) fn correct(&mut self, slot: Slot, charged: u64, actual: u64) {
         match charged.checked_sub(actual) {
             Some(refund) => self.refund(slot, refund),
@@ -112,6 +113,7 @@ impl Window {
     }
 
     /// The first instant, not before `now`, at which `amount` more keeps the sum within `quota`.
+    #[inline]
     pub(crate) fn ready_at(&self, now: Nanos, amount: u64, quota: u64) -> Nanos {
         let Some(room) = quota.checked_sub(amount) else {
             return NEVER;

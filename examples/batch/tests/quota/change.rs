@@ -3,18 +3,35 @@
 use mock_qwen::{Config, Enforce, MockQwen};
 use tower_qwen_ratelimit::{Limiter, Quota};
 
-use crate::load::{Load, Outcome, provider};
+use crate::{
+    load::{Load, Outcome},
+    setting::Setting,
+};
 
-/// The share of the present limit that each window used: `before` windows at the whole one, `halved` at half of it that
-/// nobody told the limiter of, the rest at the whole one again.
-async fn shares(enforce: Enforce, before: u32, halved: u32, after: u32) -> (Vec<f64>, Outcome) {
+/// Windows at the whole limit, at half of it, and at the whole one again.
+const WINDOWS: [u32; 3] = [6, 12, 12];
+/// After the fifth window the share is what it is going to be.
+const SETTLED: usize = 5;
+
+/// What was used of a limit that halves and doubles again, unannounced.
+pub(crate) struct Shares {
+    /// Of the present limit, in each window.
+    each: Vec<f64>,
+    /// On the mean, once settled.
+    pub(crate) halved: f64,
+    pub(crate) whole_again: f64,
+    pub(crate) outcome: Outcome,
+}
+
+pub(crate) async fn unannounced(setting: Setting, enforce: Enforce) -> Shares {
     let config = Config {
         enforce,
-        ..provider()
+        ..setting.provider()
     };
+    let [before, halved, after] = WINDOWS;
     let (rpm, tpm, window) = (config.rpm, config.tpm, config.window);
     let mock = MockQwen::new(config);
-    let limiter = Limiter::new(Quota::per_minute(rpm, tpm));
+    let limiter = Limiter::new(Quota::per_minute(rpm, tpm).window(window));
     let change = {
         let mock = mock.clone();
         tokio::spawn(async move {
@@ -26,40 +43,44 @@ async fn shares(enforce: Enforce, before: u32, halved: u32, after: u32) -> (Vec<
     };
     let load = Load {
         windows: before + halved + after,
-        ..Load::default()
+        ..Load::new(&setting)
     };
-    let provided = load.run_on(&mock, limiter).await;
+    let outcome = load.run_on(&mock, limiter).await;
     change.await.unwrap();
-    let of_whole = provided.stats.utilisation.windows.tokens.iter();
+    let of_whole = outcome.stats.utilisation.windows.tokens.iter();
     let shares = of_whole.enumerate().map(|(window, share)| {
         let window = u32::try_from(window).unwrap();
         let is_halved = (before..before + halved).contains(&window);
         if is_halved { share * 2.0 } else { *share }
     });
-    (shares.collect(), provided)
+    let each: Vec<f64> = shares.collect();
+    let settled = |windows: std::ops::Range<u32>| {
+        let settled = &each[windows.start as usize + SETTLED..windows.end as usize];
+        settled.iter().sum::<f64>() / settled.len() as f64
+    };
+    Shares {
+        halved: settled(before..before + halved),
+        whole_again: settled(before + halved..before + halved + after),
+        each,
+        outcome,
+    }
 }
-
-/// After the fifth window the share is what it is going to be.
-const SETTLED: usize = 5;
 
 #[tokio::test(start_paused = true)]
 async fn a_quota_that_halves_and_doubles_unannounced_is_found_within_five_windows() {
     for enforce in [Enforce::Sliding, Enforce::Fixed, Enforce::Bucket] {
-        let (shares, provided) = shares(enforce, 6, 12, 12).await;
-        let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len() as f64;
-        let (halved, whole) = (&shares[6..18], &shares[18..30]);
-        let printed: Vec<String> = shares.iter().map(|share| format!("{share:.2}")).collect();
+        let shares = unannounced(Setting::PAUSED, enforce).await;
         println!(
-            "{enforce:?}: halved {:.3}, whole again {:.3}, {} throttled of {}: {}",
-            mean(&halved[SETTLED..]),
-            mean(&whole[SETTLED..]),
-            provided.stats.throttled.total(),
-            provided.calls,
-            printed.join(" "),
+            "{enforce:?}: halved {:.3}, whole again {:.3}, {} throttled of {}: {:.2?}",
+            shares.halved,
+            shares.whole_again,
+            shares.outcome.stats.throttled.total(),
+            shares.outcome.calls,
+            shares.each,
         );
-        assert_eq!(provided.failed, 0, "{enforce:?}");
-        assert!(mean(&halved[SETTLED..]) >= 0.90, "{enforce:?}: {halved:?}");
-        assert!(mean(&whole[SETTLED..]) >= 0.90, "{enforce:?}: {whole:?}");
+        assert_eq!(shares.outcome.failed, 0, "{enforce:?}");
+        assert!(shares.halved >= 0.90, "{enforce:?}: {:?}", shares.each);
+        assert!(shares.whole_again >= 0.90, "{enforce:?}: {:?}", shares.each);
     }
 }
 
@@ -68,7 +89,7 @@ async fn a_quota_that_is_announced_is_used_from_then_on() {
     for enforce in [Enforce::Sliding, Enforce::Fixed, Enforce::Bucket] {
         let config = Config {
             enforce,
-            ..provider()
+            ..Setting::PAUSED.provider()
         };
         let (rpm, tpm, window) = (config.rpm, config.tpm, config.window);
         let mock = MockQwen::new(config);
@@ -88,7 +109,7 @@ async fn a_quota_that_is_announced_is_used_from_then_on() {
         };
         let load = Load {
             windows: 20,
-            ..Load::default()
+            ..Load::new(&Setting::PAUSED)
         };
         let provided = load.run_on(&mock, limiter).await;
         change.await.unwrap();

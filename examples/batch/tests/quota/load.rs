@@ -1,4 +1,4 @@
-//! A load that always wants more than the quota, through the whole stack, against the provider in-process.
+//! A load that always wants more than the quota, through the whole stack, against the provider.
 
 use std::{
     sync::{
@@ -8,18 +8,19 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use http::{Request, header};
 use http_body_util::BodyExt;
 use mock_qwen::{Config, MockQwen, Stats};
 use tokio::task::JoinSet;
-use tower::{Service, ServiceBuilder, ServiceExt, util::BoxCloneService};
-use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota, Weight};
-use tower_qwen_retry::{RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, clock, ledger::Tenant};
+use tower::ServiceExt;
+use tower_qwen_ratelimit::{Limiter, Quota, Weight};
+use tower_qwen_tokens::{Ledger, PriceBook, clock, ledger::Tenant};
 
-/// The provider's window in every study.
-const WINDOW: Duration = Duration::from_secs(60);
+use crate::{
+    client::{Client, Wire},
+    setting::Setting,
+};
 
 /// What a load did.
 #[derive(Debug)]
@@ -48,22 +49,23 @@ pub(crate) struct Load {
     pub(crate) stream: bool,
     /// `max_tokens` of every call.
     pub(crate) ceiling: u64,
+    /// The provider's window.
+    pub(crate) window: Duration,
+    pub(crate) wire: Wire,
 }
 
-impl Default for Load {
-    fn default() -> Self {
+impl Load {
+    pub(crate) fn new(setting: &Setting) -> Self {
         Self {
             callers: 60,
             windows: 21,
             stream: false,
             ceiling: 400,
+            window: setting.window,
+            wire: setting.wire,
         }
     }
-}
 
-type Client = BoxCloneService<Request<Body>, http::Response<Body>, tower::BoxError>;
-
-impl Load {
     /// Runs against a provider of `config`, through a limiter of `quota`.
     pub(crate) async fn run(self, config: Config, quota: Quota) -> Outcome {
         self.run_on(&MockQwen::new(config), Limiter::new(quota))
@@ -87,8 +89,8 @@ impl Load {
         tenants: &[Tenancy],
     ) -> Outcome {
         let ledger = Ledger::new(PriceBook::builtin());
-        let client = client(provider.router(), limiter, &ledger);
-        let end = clock::now() + WINDOW * (self.windows + 1);
+        let client = self.wire.connect(provider, limiter, &ledger).await;
+        let end = clock::now() + self.window * (self.windows + 1);
         let calls = Arc::new(AtomicU64::new(0));
         let mut callers = JoinSet::new();
         let names: Vec<Tenant> = (0..tenants.len())
@@ -102,10 +104,10 @@ impl Load {
                 let mut failed = 0;
                 while clock::now() < end {
                     let number = calls.fetch_add(1, Ordering::Relaxed);
-                    let mut request = self.request(number);
+                    let mut request = self.request(client.base(), number);
                     request.extensions_mut().insert(name.clone());
                     request.extensions_mut().insert(weight);
-                    if !call(client.clone(), request).await {
+                    if !call(&client, request).await {
                         failed += 1;
                     }
                 }
@@ -128,7 +130,7 @@ impl Load {
         }
     }
 
-    fn request(self, number: u64) -> Request<Body> {
+    fn request(self, base: &str, number: u64) -> Request<Body> {
         let words = 20 + number * 37 % 160;
         let prompt = format!(
             "Question {number}: {}",
@@ -143,44 +145,17 @@ impl Load {
             r#"{{"model":"qwen-plus","messages":[{{"role":"user","content":"{prompt}"}}],"max_tokens":{}{stream}}}"#,
             self.ceiling
         );
-        Request::post("http://mock/compatible-mode/v1/chat/completions")
+        Request::post(format!("{base}/compatible-mode/v1/chat/completions"))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(body))
             .unwrap()
     }
 }
 
-async fn call(client: Client, request: Request<Body>) -> bool {
-    let answered = client.oneshot(request).await;
+async fn call(client: &Client, request: Request<Body>) -> bool {
+    let answered = client.service().oneshot(request).await;
     let Ok(response) = answered else { return false };
     let ok = response.status().is_success();
     let body = response.into_body().collect().await;
     ok && body.is_ok()
-}
-
-fn client(router: Router, limiter: Limiter, ledger: &Ledger) -> Client {
-    let transport = tower::service_fn(move |request: Request<Body>| {
-        let mut router = router.clone();
-        async move { router.call(request).await }
-    });
-    let stack = ServiceBuilder::new()
-        .layer(RetryLayer::new(RetryPolicy::default()))
-        .layer(AdmissionLayer::new(limiter))
-        .layer(MeterLayer::new(ledger.clone()))
-        .service(transport);
-    BoxCloneService::new(stack.map_response(|response| response.map(Body::new)))
-}
-
-/// The provider's quota of every study: tokens bind, at some hundred calls a window.
-pub(crate) fn provider() -> Config {
-    Config {
-        rpm: 3_000,
-        tpm: 100_000,
-        chunk_tokens: 16,
-        window: WINDOW,
-        ttft: Duration::from_millis(200),
-        tpot: Duration::from_millis(5),
-        jitter: 0.2,
-        ..Config::default()
-    }
 }

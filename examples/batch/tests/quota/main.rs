@@ -1,12 +1,17 @@
-//! How much of the provider's quota the stack uses, and how seldom it is throttled: in paused time, twenty windows each.
+//! How much of the provider's quota the stack uses, and how seldom it is throttled: in paused time, twenty windows each,
+//! and where asked for ([`by_the_clock`]) in real time.
 
+mod by_the_clock;
 mod change;
+mod client;
 mod load;
 mod rules;
+mod setting;
 mod tenants;
 
-use load::{Load, Outcome, provider};
+use load::{Load, Outcome};
 use mock_qwen::{Charge, Config, Enforce};
+use setting::Setting;
 use tower_qwen_ratelimit::{Quota, Reserve};
 
 /// The part of the quota that [`Quota`] leaves unused by default.
@@ -36,23 +41,28 @@ fn assert_well_used(name: &str, outcome: &Outcome, at_least: f64) {
     );
 }
 
+/// A load against a provider that charges so.
+async fn use_it(setting: Setting, charge: Charge, enforce: Enforce, stream: bool) -> Outcome {
+    let config = Config {
+        enforce,
+        charge,
+        ..setting.provider()
+    };
+    let mut quota = Quota::per_minute(config.rpm, config.tpm).window(config.window);
+    if charge == Charge::Estimate {
+        quota = quota.reserve(Reserve::Ceiling);
+    }
+    let load = Load {
+        stream,
+        ..Load::new(&setting)
+    };
+    load.run(config, quota).await
+}
+
 async fn study(charge: Charge, at_least: f64) {
     for enforce in [Enforce::Sliding, Enforce::Fixed, Enforce::Bucket] {
         for stream in [false, true] {
-            let config = Config {
-                enforce,
-                charge,
-                ..provider()
-            };
-            let mut quota = Quota::per_minute(config.rpm, config.tpm);
-            if charge == Charge::Estimate {
-                quota = quota.reserve(Reserve::Ceiling);
-            }
-            let load = Load {
-                stream,
-                ..Load::default()
-            };
-            let outcome = load.run(config, quota).await;
+            let outcome = use_it(Setting::PAUSED, charge, enforce, stream).await;
             assert_well_used(
                 &format!("{enforce:?} {charge:?} stream={stream}"),
                 &outcome,
@@ -84,10 +94,10 @@ async fn requests_bind_as_well_as_tokens() {
             enforce,
             rpm: 300,
             tpm: 1_000_000,
-            ..provider()
+            ..Setting::PAUSED.provider()
         };
         let quota = Quota::per_minute(config.rpm, config.tpm);
-        let outcome = Load::default().run(config, quota).await;
+        let outcome = Load::new(&Setting::PAUSED).run(config, quota).await;
         let used = outcome.stats.utilisation.steady.requests;
         println!("{enforce:?}: {used:.4} of the requests used");
         assert!(used >= 0.95 * (1.0 - HEADROOM), "{enforce:?}: used {used}");
@@ -102,10 +112,10 @@ async fn a_quota_given_twice_too_high_finishes_with_few_attempts() {
             let config = Config {
                 enforce,
                 charge,
-                ..provider()
+                ..Setting::PAUSED.provider()
             };
             let quota = Quota::per_minute(2 * config.rpm, 2 * config.tpm);
-            let outcome = Load::default().run(config, quota).await;
+            let outcome = Load::new(&Setting::PAUSED).run(config, quota).await;
             let attempts = outcome.stats.seen as f64 / outcome.calls as f64;
             println!(
                 "{enforce:?} {charge:?}: {attempts:.3} attempts per call, {:.4} used",

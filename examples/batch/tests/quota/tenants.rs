@@ -3,7 +3,10 @@
 use mock_qwen::MockQwen;
 use tower_qwen_ratelimit::{Discipline, Limiter, Quota, Weight};
 
-use crate::load::{Load, Tenancy, provider};
+use crate::{
+    load::{Load, Tenancy},
+    setting::Setting,
+};
 
 /// Jain's index: 1 where all have the same.
 fn jain(shares: &[f64]) -> f64 {
@@ -12,16 +15,17 @@ fn jain(shares: &[f64]) -> f64 {
     sum * sum / (shares.len() as f64 * squares)
 }
 
-async fn served(discipline: Discipline, tenants: &[Tenancy]) -> Vec<f64> {
-    let mock = MockQwen::new(provider());
-    let quota = Quota::per_minute(provider().rpm, provider().tpm);
+async fn served(setting: Setting, discipline: Discipline, tenants: &[Tenancy]) -> Vec<f64> {
+    let config = setting.provider();
+    let quota = Quota::per_minute(config.rpm, config.tpm).window(config.window);
+    let mock = MockQwen::new(config);
     let limiter = Limiter::builder(quota)
         .discipline(discipline)
         .build()
         .unwrap();
     let outcome = Load {
         windows: 10,
-        ..Load::default()
+        ..Load::new(&setting)
     }
     .run_for(&mock, limiter, tenants)
     .await;
@@ -29,27 +33,22 @@ async fn served(discipline: Discipline, tenants: &[Tenancy]) -> Vec<f64> {
     outcome.served.iter().map(|tokens| *tokens as f64).collect()
 }
 
+/// Jain's index of what four tenants were served, one of which offers ten times as much.
+pub(crate) async fn unequal(setting: Setting, discipline: Discipline) -> f64 {
+    let tenants = [100, 10, 10, 10].map(|callers| Tenancy {
+        callers,
+        weight: Weight::default(),
+    });
+    jain(&served(setting, discipline, &tenants).await)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tenant_that_offers_ten_times_as_much_gets_no_more_than_its_share() {
-    let tenants: Vec<Tenancy> = [100, 10, 10, 10]
-        .into_iter()
-        .map(|callers| Tenancy {
-            callers,
-            weight: Weight::default(),
-        })
-        .collect();
-    let fair = served(Discipline::Fair, &tenants).await;
-    let first_come = served(Discipline::FirstCome, &tenants).await;
-    println!(
-        "fair {:.4} {fair:?}, first come {:.4} {first_come:?}",
-        jain(&fair),
-        jain(&first_come)
-    );
-    assert!(jain(&fair) >= 0.98, "{fair:?}");
-    assert!(
-        jain(&first_come) < 0.7,
-        "else nothing was shown: {first_come:?}"
-    );
+    let fair = unequal(Setting::PAUSED, Discipline::Fair).await;
+    let first_come = unequal(Setting::PAUSED, Discipline::FirstCome).await;
+    println!("fair {fair:.4}, first come {first_come:.4}");
+    assert!(fair >= 0.98, "{fair}");
+    assert!(first_come < 0.7, "else nothing was shown: {first_come}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +60,7 @@ async fn weights_divide_the_quota() {
             weight: Weight::new(weight.try_into().unwrap()),
         })
         .collect();
-    let served = served(Discipline::Fair, &tenants).await;
+    let served = served(Setting::PAUSED, Discipline::Fair, &tenants).await;
     let by_weight: Vec<f64> = served
         .iter()
         .zip([1.0, 2.0, 4.0])
