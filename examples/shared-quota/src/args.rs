@@ -1,6 +1,6 @@
 //! What the command line may say.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use batch::args::duration;
 use clap::{Args as Group, Parser, Subcommand};
@@ -58,6 +58,12 @@ pub(crate) struct ShareArgs {
     /// Lease parts of the rate in place of booking each call
     #[arg(long)]
     pub(crate) lease: bool,
+    /// The Redis server is a node of a cluster
+    #[arg(long)]
+    pub(crate) cluster: bool,
+    /// Trust these authorities (PEM) of a server at `rediss://..`, in place of the public ones
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authorities: Option<PathBuf>,
     /// Calls that each worker holds at once, waiting ones included
     #[arg(long, default_value_t = 64)]
     pub(crate) concurrency: usize,
@@ -91,6 +97,10 @@ impl ShareArgs {
             format!("--concurrency={}", self.concurrency),
         ];
         arguments.extend(self.lease.then(|| "--lease".to_owned()));
+        arguments.extend(self.cluster.then(|| "--cluster".to_owned()));
+        if let Some(path) = &self.authorities {
+            arguments.push(format!("--authorities={}", path.display()));
+        }
         arguments
     }
 }

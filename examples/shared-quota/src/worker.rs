@@ -49,7 +49,13 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
     } else {
         Sharing::Booking
     };
-    let options = RedisOptions::new(&args.redis)?.sharing(sharing);
+    let mut options = RedisOptions::new(&args.redis)?.sharing(sharing);
+    if args.share.cluster {
+        options = options.cluster();
+    }
+    if let Some(path) = &args.share.authorities {
+        options = options.authorities(&std::fs::read(path)?)?;
+    }
     let (store, driver) = RedisStore::with_options(options).await?;
     let driver = tokio::spawn(driver);
     let stack = Stack {

@@ -1,6 +1,7 @@
 //! A fleet over a real server. Time is real here, so only counts and orders are asserted.
 
 mod booking;
+mod cluster;
 mod conformance;
 mod lease;
 mod outage;

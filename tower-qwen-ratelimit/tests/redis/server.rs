@@ -21,10 +21,48 @@ impl Server {
     ///
     /// In CI without a `redis-server`, and where none starts.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Two servers that are a cluster, each with half of the slots; `None` as [`Server::start`].
+    ///
+    /// # Panics
+    ///
+    /// Where they do not come together.
+    pub fn start_cluster() -> Option<[Self; 2]> {
+        let start = || Self::start_with(&["--cluster-enabled", "yes"]);
+        let servers = [start()?, start()?];
+        let [one, other] = &servers;
+        one.tell(&["CLUSTER", "ADDSLOTSRANGE", "0", "8191"]);
+        other.tell(&["CLUSTER", "ADDSLOTSRANGE", "8192", "16383"]);
+        one.tell(&["CLUSTER", "MEET", "127.0.0.1", &other.port.to_string()]);
+        for server in &servers {
+            while !server
+                .tell(&["CLUSTER", "INFO"])
+                .contains("cluster_state:ok")
+                || !server
+                    .tell(&["CLUSTER", "INFO"])
+                    .contains("cluster_slots_ok:16384")
+            {
+                std::thread::yield_now();
+            }
+        }
+        Some(servers)
+    }
+
+    fn tell(&self, words: &[&str]) -> String {
+        let client = redis::Client::open(self.url()).expect("an address");
+        let mut connection = client.get_connection().expect("it answers");
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query(&mut connection).expect("it obeys")
+    }
+
+    fn start_with(arguments: &[&str]) -> Option<Self> {
         for _ in 0..10 {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|bound| bound.local_addr());
             let port = free.expect("a free port").port();
-            match Self::start_at(port) {
+            match Self::start_at(port, arguments) {
                 Ok(Some(server)) => return Some(server),
                 Ok(None) => {} // Somebody else took the port.
                 Err(missing) => {
@@ -40,10 +78,14 @@ impl Server {
         panic!("no redis-server starts");
     }
 
-    fn start_at(port: u16) -> Result<Option<Self>, ErrorKind> {
+    fn start_at(port: u16, arguments: &[&str]) -> Result<Option<Self>, ErrorKind> {
         let mut child = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no"])
+            .arg("--dir")
+            .arg(std::env::temp_dir())
+            .args(["--cluster-config-file", &nodes_file(port)])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| error.kind())?;
@@ -73,7 +115,7 @@ impl Server {
     /// Starts it anew at the same port, empty.
     pub fn restart(&mut self) {
         self.kill();
-        *self = Self::start_at(self.port)
+        *self = Self::start_at(self.port, &[])
             .expect("it is there")
             .expect("its port is free again");
     }
@@ -91,5 +133,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = std::fs::remove_file(std::env::temp_dir().join(nodes_file(self.port)));
     }
+}
+
+/// What a node of a cluster writes.
+fn nodes_file(port: u16) -> String {
+    format!("tower-qwen-redis-{port}.conf")
 }

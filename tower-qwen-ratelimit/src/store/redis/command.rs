@@ -6,6 +6,7 @@ use tower_qwen_tokens::clock::Instant;
 use super::{
     names::{Names, quota_arguments},
     script::Script,
+    slots::Slot,
 };
 use crate::{
     account::Account,
@@ -40,6 +41,21 @@ impl Commands {
                 account, standing, ..
             } => self.beat(account, standing),
         }
+    }
+
+    /// The slot of what a job is about.
+    pub(super) fn slot_of(&self, job: &Job) -> Slot {
+        let account = match job {
+            Job::Beat { account, .. } => account,
+            Job::Op(op) => match op {
+                Op::Book { account, .. }
+                | Op::Send { account, .. }
+                | Op::Settle { account, .. }
+                | Op::Pause { account, .. } => account,
+                Op::Beat => return 0,
+            },
+        };
+        self.names(account).slot
     }
 
     pub(super) fn names(&self, account: &Account) -> Names {

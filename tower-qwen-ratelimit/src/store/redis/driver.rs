@@ -50,7 +50,7 @@ impl fmt::Debug for Driver {
 }
 
 pub(super) async fn open(options: &RedisOptions) -> Result<Connection, StoreError> {
-    timeout(options.terms().timeout, Connection::open(&options.server))
+    timeout(options.terms().timeout, Connection::open(options))
         .await
         .unwrap_or_else(|_| Err(StoreError::too_slow()))
 }

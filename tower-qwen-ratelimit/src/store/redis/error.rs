@@ -13,6 +13,8 @@ enum Reason {
     Refused(String),
     TooSlow,
     Unsupported(&'static str),
+    #[cfg(feature = "redis-tls")]
+    Tls(&'static str),
 }
 
 impl StoreError {
@@ -30,6 +32,11 @@ impl StoreError {
 
     pub(super) fn unsupported(what: &'static str) -> Self {
         Self(Reason::Unsupported(what))
+    }
+
+    #[cfg(feature = "redis-tls")]
+    pub(super) fn tls(what: &'static str) -> Self {
+        Self(Reason::Tls(what))
     }
 
     pub(super) fn unreachable(error: io::Error) -> Self {
@@ -50,6 +57,8 @@ impl fmt::Display for StoreError {
             Reason::Unreachable(_) => f.write_str("the store cannot be reached"),
             Reason::Refused(why) => write!(f, "the store refused: {why}"),
             Reason::TooSlow => f.write_str("the store did not answer in time"),
+            #[cfg(feature = "redis-tls")]
+            Reason::Tls(what) => write!(f, "TLS to the store cannot be used: {what}"),
             Reason::Unsupported(what) => write!(f, "not supported: {what}"),
         }
     }

@@ -51,9 +51,12 @@ mod options;
 mod reply;
 mod script;
 mod session;
+mod slots;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "redis-tls")]
+mod tls;
 
 pub use crate::fleet::{Outage, Sharing};
 pub use driver::Driver;

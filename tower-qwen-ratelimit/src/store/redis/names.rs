@@ -1,3 +1,4 @@
+use super::slots::{Slot, slot_of};
 use crate::{key::Key, quota::Quota};
 
 /// What the keys of one account are called, and its quota as scripts read it.
@@ -9,6 +10,8 @@ pub(super) struct Names {
     pub(super) account: String,
     /// Who lives, and what each holds.
     pub(super) members: String,
+    /// The slot of all of them in a cluster.
+    pub(super) slot: Slot,
     stem: String,
 }
 
@@ -18,6 +21,7 @@ impl Names {
         let tag = key.to_string().replace('{', "%7B").replace('}', "%7D");
         let stem = format!("{namespace}:{{{tag}}}");
         Self {
+            slot: slot_of(&tag),
             account: format!("{stem}:gates"),
             members: format!("{stem}:members"),
             stem,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use redis::{Pipeline, RedisError, Value, aio::MultiplexedConnection};
+use redis::{Pipeline, RedisError, Value};
 use tokio::time::{Sleep, sleep, sleep_until, timeout};
 use tower_qwen_tokens::clock::{self, Instant};
 
@@ -35,8 +35,7 @@ pub(super) struct Session<'a> {
     link: &'a Link,
     options: &'a RedisOptions,
     commands: &'a Commands,
-    redis: MultiplexedConnection,
-    pipeline: Pin<Box<dyn Future<Output = ()> + Send>>,
+    connection: Connection,
     flights: FuturesUnordered<Flight>,
     /// What each flight carries.
     under_way: HashMap<u64, Vec<Job>>,
@@ -77,8 +76,7 @@ impl<'a> Session<'a> {
             link,
             options,
             commands,
-            redis: connection.commands,
-            pipeline: connection.pipeline,
+            connection,
             flights: FuturesUnordered::new(),
             under_way: HashMap::new(),
             launched: 0,
@@ -103,6 +101,7 @@ impl<'a> Session<'a> {
         let due = self.due(true);
         self.launch(due, true);
         let first = self.launched;
+        let mut opening = first;
         loop {
             let event = poll_fn(|cx| self.poll_event(cx)).await;
             match event {
@@ -110,8 +109,11 @@ impl<'a> Session<'a> {
                     if let Err(reason) = self.land(flight, landing) {
                         return Ended::Lost(reason);
                     }
-                    if flight == first {
-                        self.link.came_back();
+                    if flight <= first {
+                        opening -= 1;
+                        if opening == 0 {
+                            self.link.came_back();
+                        }
                     }
                 }
                 Event::Work(Work::Ops(ops)) => {
@@ -129,8 +131,10 @@ impl<'a> Session<'a> {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        if self.pipeline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Event::Lost);
+        for node in &mut self.connection.nodes {
+            if node.pipeline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Lost);
+            }
         }
         if let Poll::Ready(Some((flight, landing))) = self.flights.poll_next_unpin(cx) {
             return Poll::Ready(Event::Landed(flight, landing));
@@ -200,7 +204,25 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Sends each job to the node that has its account. Scripts go to all nodes.
     fn launch(&mut self, jobs: Vec<Job>, with_scripts: bool) {
+        if let [_] = self.connection.nodes[..] {
+            return self.launch_to(0, jobs, with_scripts);
+        }
+        let mut of_nodes: Vec<Vec<Job>> = Vec::new();
+        of_nodes.resize_with(self.connection.nodes.len(), Vec::new);
+        for job in jobs {
+            let node = self.connection.node_of(self.commands.slot_of(&job));
+            of_nodes[node].push(job);
+        }
+        for (node, jobs) in of_nodes.into_iter().enumerate() {
+            if with_scripts || !jobs.is_empty() {
+                self.launch_to(node, jobs, with_scripts);
+            }
+        }
+    }
+
+    fn launch_to(&mut self, node: usize, jobs: Vec<Job>, with_scripts: bool) {
         let now = clock::now();
         let mut pipe = Pipeline::with_capacity(jobs.len());
         if with_scripts {
@@ -216,7 +238,7 @@ impl<'a> Session<'a> {
         let skipped = pipe.len() - jobs.len();
         self.link.count_round_trip(jobs.len());
         self.under_way.insert(flight, jobs);
-        let mut redis = self.redis.clone();
+        let mut redis = self.connection.nodes[node].redis.clone();
         let patience = self.options.terms().timeout;
         self.flights.push(Box::pin(async move {
             let count = pipe.len();
@@ -311,22 +333,15 @@ impl<'a> Session<'a> {
 
     /// Gives up what this process holds, so that the others need not wait for it to expire.
     async fn leave(&mut self) {
-        let mut pipe = Pipeline::with_capacity(self.joined.len());
-        for (names, quota) in self.joined.values() {
-            pipe.add_command(self.commands.leave(names, quota));
-        }
-        let count = pipe.len();
-        let (redis, pipeline) = (&mut self.redis, &mut self.pipeline);
         let leaving = async {
-            let mut sent = Box::pin(redis.send_packed_commands(&pipe, 0, count));
-            poll_fn(|cx| {
-                let is_over = pipeline.as_mut().poll(cx).is_ready();
-                if is_over {
-                    return Poll::Ready(());
+            for (names, quota) in self.joined.values() {
+                let node = self.connection.node_of(names.slot);
+                let mut pipe = Pipeline::new();
+                pipe.add_command(self.commands.leave(names, quota));
+                if self.connection.nodes[node].ask(&pipe).await.is_err() {
+                    return;
                 }
-                sent.as_mut().poll(cx).map(drop)
-            })
-            .await;
+            }
         };
         // Nobody waits for it, and what is not given up expires.
         let _ = timeout(self.options.terms().timeout, leaving).await;
