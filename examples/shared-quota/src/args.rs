@@ -21,6 +21,15 @@ pub(crate) enum Role {
     /// One of the processes; started by the program itself.
     #[command(hide = true)]
     Worker(WorkerArgs),
+    /// How many calls a process admits in a second, by each way of sharing
+    Speed(SpeedArgs),
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct SpeedArgs {
+    /// A Redis or Valkey server
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis: String,
 }
 
 #[derive(Debug, Group)]

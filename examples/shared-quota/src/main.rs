@@ -7,6 +7,7 @@ mod args;
 mod fleet;
 mod redis_server;
 mod report;
+mod speed;
 mod worker;
 
 use args::{Args, Role};
@@ -17,6 +18,7 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     match args.role {
         Some(Role::Worker(args)) => worker::run(args).await,
+        Some(Role::Speed(args)) => speed::run(args).await,
         None => fleet::run(&args.fleet).await,
     }
 }

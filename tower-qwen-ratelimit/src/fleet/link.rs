@@ -3,11 +3,15 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use tower_qwen_tokens::clock::{self, Instant};
+use tower_qwen_tokens::{
+    clock::{self, Instant},
+    ledger::Day,
+};
 
-use super::{CallId, Op, Terms};
+use super::{Batch, CallId, Op, Terms, UsageSums, usage::Gathered};
 use crate::{
     account::Account,
     observe::{Event, Observers},
@@ -36,6 +40,9 @@ struct State {
     done: u64,
     flushing: Vec<Waker>,
     counts: Counts,
+    usage: Gathered,
+    /// Since when usage has been gathered.
+    usage_since: Option<Instant>,
 }
 
 /// What has gone through a link so far.
@@ -119,6 +126,35 @@ impl Link {
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
+        }
+    }
+
+    /// Gathers what was used, to go along with something else or by itself after a while.
+    pub(crate) fn add_usage(&self, day: Day, tenant: &str, model: &str, sums: UsageSums) {
+        let mut state = self.lock();
+        let capacity = self.terms.capacity;
+        if !state.has_driver || !state.usage.add(day, tenant, model, sums, capacity) {
+            state.counts.dropped += 1;
+        } else if state.usage_since.is_none() {
+            state.usage_since = Some(clock::now());
+        }
+    }
+
+    /// Queues what was gathered; where it is not urgent, only after a while.
+    pub(crate) fn queue_usage(&self, is_urgent: bool) {
+        let mut state = self.lock();
+        let Some(since) = state.usage_since else {
+            return;
+        };
+        if !is_urgent && clock::now().saturating_duration_since(since) < GATHERED {
+            return;
+        }
+        state.usage_since = None;
+        for (day, sums) in state.usage.take() {
+            state.next_id += 1;
+            state.pushed += 1;
+            let id = state.next_id;
+            state.ops.push_back(Op::AddUsage(Batch { id, day, sums }));
         }
     }
 
@@ -285,6 +321,8 @@ impl Link {
     }
 }
 
+/// Usage is gathered for so long at most.
+const GATHERED: Duration = Duration::from_secs(5);
 /// So many operations are worth a round trip of their own.
 const ENOUGH: usize = 64;
 /// At most so many go in one.

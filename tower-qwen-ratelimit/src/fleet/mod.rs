@@ -9,10 +9,14 @@ mod handle;
 mod link;
 mod op;
 mod terms;
+mod usage;
 
 pub use terms::{Outage, Sharing};
+#[cfg_attr(not(feature = "redis"), allow(unused_imports))]
+pub use usage::{UsageOfDay, UsageSums};
 
 pub(crate) use handle::Handle;
 pub(crate) use link::{Link, Work};
 pub(crate) use op::{Booked, CallId, Heard, Op, Standing};
 pub(crate) use terms::Terms;
+pub(crate) use usage::{Answer, Batch, Question};

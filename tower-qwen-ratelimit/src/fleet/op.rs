@@ -1,14 +1,15 @@
 use std::{sync::Arc, time::Duration};
 
-use tower_qwen_tokens::clock::Instant;
+use tower_qwen_tokens::{clock::Instant, ledger::Day};
 
+use super::{Batch, Question};
 use crate::account::Account;
 
 /// A call's number, once per process.
 pub(crate) type CallId = u64;
 
 /// Something that a store is to be told.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Op {
     /// The head asks for its turn.
     Book {
@@ -33,6 +34,10 @@ pub(crate) enum Op {
     },
     /// Heartbeats are wanted now.
     Beat,
+    /// What calls of a day have used.
+    AddUsage(Batch),
+    /// The usage of a day is wanted.
+    ReadUsage { day: Day, question: Question },
     /// The provider has throttled a call.
     Pause {
         account: Arc<Account>,
@@ -44,7 +49,10 @@ pub(crate) enum Op {
 impl Op {
     /// Whether somebody waits for it.
     pub(crate) fn is_urgent(&self) -> bool {
-        matches!(self, Self::Book { .. } | Self::Pause { .. })
+        matches!(
+            self,
+            Self::Book { .. } | Self::Pause { .. } | Self::ReadUsage { .. }
+        )
     }
 }
 

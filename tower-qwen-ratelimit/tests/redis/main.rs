@@ -7,3 +7,4 @@ mod lease;
 mod outage;
 mod server;
 mod support;
+mod usage;

@@ -4,7 +4,8 @@ use redis::Cmd;
 use tower_qwen_tokens::clock::Instant;
 
 use super::{
-    names::{Names, quota_arguments},
+    ledger,
+    names::{DayNames, Names, quota_arguments},
     script::Script,
     slots::Slot,
 };
@@ -31,6 +32,7 @@ pub(super) struct Commands {
     pub(super) namespace: String,
     /// This process, as the others know it.
     pub(super) member: String,
+    pub(super) days: DayNames,
 }
 
 impl Commands {
@@ -52,7 +54,7 @@ impl Commands {
                 | Op::Send { account, .. }
                 | Op::Settle { account, .. }
                 | Op::Pause { account, .. } => account,
-                Op::Beat => return 0,
+                Op::AddUsage(_) | Op::ReadUsage { .. } | Op::Beat => return self.days.slot,
             },
         };
         self.names(account).slot
@@ -127,6 +129,8 @@ impl Commands {
                     .arg(shares.1);
                 command
             }
+            Op::AddUsage(batch) => ledger::add(&self.days, &self.member, batch),
+            Op::ReadUsage { day, .. } => ledger::read(&self.days, *day),
             Op::Beat => redis::cmd("PING"),
         }
     }

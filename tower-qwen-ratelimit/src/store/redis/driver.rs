@@ -13,6 +13,7 @@ use super::{
     RedisOptions, StoreError,
     command::Commands,
     connection::Connection,
+    names::DayNames,
     session::{Ended, Session},
 };
 use crate::fleet::Link;
@@ -60,6 +61,7 @@ async fn run(link: Arc<Link>, options: RedisOptions, connection: Connection) {
     let commands = Commands {
         namespace: options.namespace.clone(),
         member: format!("{:016x}", fastrand::u64(..)),
+        days: DayNames::new(&options.namespace),
     };
     let mut connection = Some(connection);
     loop {

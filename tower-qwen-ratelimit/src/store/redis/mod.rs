@@ -46,6 +46,7 @@ mod command;
 mod connection;
 mod driver;
 mod error;
+mod ledger;
 mod names;
 mod options;
 mod reply;
@@ -58,8 +59,9 @@ mod tests;
 #[cfg(feature = "redis-tls")]
 mod tls;
 
-pub use crate::fleet::{Outage, Sharing};
+pub use crate::fleet::{Outage, Sharing, UsageOfDay, UsageSums};
 pub use driver::Driver;
 pub use error::StoreError;
+pub use ledger::{FleetLedger, ReadUsage};
 pub use options::RedisOptions;
 pub use store::{Flush, RedisStore, StoreSnapshot};

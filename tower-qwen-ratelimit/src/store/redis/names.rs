@@ -1,3 +1,5 @@
+use tower_qwen_tokens::ledger::Day;
+
 use super::slots::{Slot, slot_of};
 use crate::{key::Key, quota::Quota};
 
@@ -31,6 +33,31 @@ impl Names {
     /// The key of a call that was booked.
     pub(super) fn call(&self, member: &str, id: u64) -> String {
         format!("{}:call:{member}-{id:x}", self.stem)
+    }
+}
+
+/// What the keys of days are called; all in one slot too.
+#[derive(Debug, Clone)]
+pub(super) struct DayNames {
+    pub(super) slot: Slot,
+    stem: String,
+}
+
+impl DayNames {
+    pub(super) fn new(namespace: &str) -> Self {
+        Self {
+            slot: slot_of("usage"),
+            stem: format!("{namespace}:{{usage}}"),
+        }
+    }
+
+    pub(super) fn of(&self, day: Day) -> String {
+        format!("{}:{day}", self.stem)
+    }
+
+    /// The mark of what a member has added.
+    pub(super) fn mark(&self, member: &str, id: u64) -> String {
+        format!("{}:told:{member}-{id:x}", self.stem)
     }
 }
 

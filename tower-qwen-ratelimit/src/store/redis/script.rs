@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-/// One script per operation, over all gates of an account.
+/// One script per operation, over all gates of an account; and one for usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Script {
     Reserve,
@@ -10,6 +10,7 @@ pub(super) enum Script {
     Beat,
     Leave,
     Snapshot,
+    Usage,
 }
 
 macro_rules! source {
@@ -22,7 +23,7 @@ macro_rules! source {
 }
 
 impl Script {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Reserve,
         Self::Settle,
         Self::Send,
@@ -30,6 +31,7 @@ impl Script {
         Self::Beat,
         Self::Leave,
         Self::Snapshot,
+        Self::Usage,
     ];
 
     pub(super) fn source(self) -> &'static str {
@@ -41,12 +43,13 @@ impl Script {
             Self::Beat => source!("beat"),
             Self::Leave => source!("leave"),
             Self::Snapshot => source!("snapshot"),
+            Self::Usage => include_str!("lua/usage.lua"),
         }
     }
 
     /// By which a server that has loaded it knows it.
     pub(super) fn hash(self) -> &'static str {
-        static HASHES: LazyLock<[String; 7]> = LazyLock::new(|| {
+        static HASHES: LazyLock<[String; 8]> = LazyLock::new(|| {
             Script::ALL.map(|script| redis::Script::new(script.source()).get_hash().to_owned())
         });
         &HASHES[self as usize]

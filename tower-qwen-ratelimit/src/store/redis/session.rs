@@ -16,6 +16,7 @@ use super::{
     RedisOptions,
     command::{Commands, Job, interval, load, term},
     connection::Connection,
+    ledger,
     names::Names,
     reply,
     script::Script,
@@ -117,10 +118,14 @@ impl<'a> Session<'a> {
                     }
                 }
                 Event::Work(Work::Ops(ops)) => {
+                    self.link.queue_usage(false);
                     self.launch(ops.into_iter().map(Job::Op).collect(), false);
                 }
                 Event::Work(Work::Accounts) => self.beat(true),
-                Event::Beat => self.beat(false),
+                Event::Beat => {
+                    self.beat(false);
+                    self.link.queue_usage(false);
+                }
                 Event::Work(Work::End) => {
                     self.leave().await;
                     return Ended::Abandoned;
@@ -303,6 +308,7 @@ impl<'a> Session<'a> {
                     account.booked(id, reply);
                 }
             }
+            Job::Op(Op::ReadUsage { question, .. }) => question.answer(ledger::usage(value)),
             Job::Op(_) => {}
             Job::Beat { account, asked, .. } => {
                 if let Some(heard) = reply::heard(value) {
@@ -313,7 +319,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What may not have arrived goes again; for a booking nobody waits any more, and who does asks anew.
+    /// What may not have arrived goes again; but whoever waited for a booking or an answer has given up.
     fn put_back(&self, jobs: Vec<Job>) {
         let ops: Vec<Op> = jobs
             .into_iter()
@@ -325,7 +331,7 @@ impl<'a> Session<'a> {
         let count = ops.len();
         let ops: Vec<Op> = ops
             .into_iter()
-            .filter(|op| !matches!(op, Op::Book { .. }))
+            .filter(|op| !matches!(op, Op::Book { .. } | Op::ReadUsage { .. }))
             .collect();
         self.link.done(count - ops.len());
         self.link.put_back(ops);

@@ -5,7 +5,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Driver, RedisOptions, StoreError, driver};
+use tower_qwen_tokens::ledger::Day;
+
+use super::{Driver, FleetLedger, ReadUsage, RedisOptions, StoreError, driver};
 use crate::fleet::{Handle, Link};
 
 /// The accounts of a fleet, at a Redis or Valkey server; see the [module](super). Clones share the connection.
@@ -59,10 +61,26 @@ impl RedisStore {
     /// Waits until the server has been told everything that has happened so far. For the end of a program: what is not told
     /// stays at its estimate.
     pub fn flush(&self) -> Flush {
+        self.link.queue_usage(true);
         Flush {
             until: self.link.pushed(),
             link: self.link.clone(),
         }
+    }
+
+    /// A sink for this process's ledger, that sums up what the fleet uses.
+    #[must_use]
+    pub fn ledger(&self) -> FleetLedger {
+        FleetLedger::new(self.link.clone())
+    }
+
+    /// What the whole fleet has used on a day (UTC), by tenant and model: as far as the processes have told it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the server is away.
+    pub fn usage(&self, day: Day) -> ReadUsage {
+        ReadUsage::new(&self.link, day)
     }
 
     /// What has become of it so far.
