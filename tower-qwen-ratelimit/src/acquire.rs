@@ -34,7 +34,8 @@ pin_project! {
     /// # Errors
     ///
     /// [`Rejected`], at the first poll and before anything is reserved: the call costs more than a whole window, the
-    /// predicted wait passes [`Acquire::max_wait`] or the deadline, or too many calls are waiting.
+    /// predicted wait passes [`Acquire::max_wait`] or the deadline, or too many calls are waiting. Where a fleet shares the
+    /// account, later too: when its turn, asked for at the store, would come too late, or the store is away.
     ///
     /// # Cancel safety
     ///
@@ -143,6 +144,10 @@ impl Future for Acquire {
                     let reservation =
                         Reservation::new(this.account.clone(), charge, this.ask.label.take());
                     return Poll::Ready(Ok(reservation));
+                }
+                Turn::Refused(rejected) => {
+                    *this.ticket = None;
+                    return Poll::Ready(Err(rejected));
                 }
                 Turn::Behind => {
                     this.timer.set(None);

@@ -14,6 +14,8 @@ pub enum RejectKind {
     Deadline,
     /// Too many calls are waiting already.
     QueueFull,
+    /// The store that a fleet shares is away, and calls are to be refused meanwhile.
+    StoreAway,
 }
 
 /// A call that was refused before anything was sent. Nothing is reserved for it.
@@ -51,6 +53,7 @@ impl fmt::Display for Rejected {
             RejectKind::MaxWait => "the wait for quota would be longer than allowed",
             RejectKind::Deadline => "the wait for quota would pass the deadline",
             RejectKind::QueueFull => "too many calls wait for quota",
+            RejectKind::StoreAway => "the store of the shared quota is away",
         })?;
         match self.predicted_wait {
             Some(wait) => write!(f, " (predicted wait: {wait:?})"),

@@ -130,6 +130,11 @@ impl Share {
         u64::try_from(part).unwrap_or(amount).max(amount.min(1))
     }
 
+    /// The share, of [`FULL`].
+    pub(crate) fn share(&self) -> u32 {
+        self.share
+    }
+
     /// The share in percent, rounded down.
     pub(crate) fn percent(&self) -> u8 {
         u8::try_from(u64::from(self.share) * 100 / u64::from(FULL)).unwrap_or(100)

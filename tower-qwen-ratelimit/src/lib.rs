@@ -10,6 +10,8 @@ mod expect;
 #[cfg(feature = "axum-0-8")]
 pub mod extract;
 mod feedback;
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+mod fleet;
 mod gate;
 mod key;
 mod limiter;
@@ -19,17 +21,20 @@ mod quota;
 mod ramp;
 mod reservation;
 mod snapshot;
+#[cfg(feature = "redis")]
+pub mod store;
 
 pub use acquire::Acquire;
 pub use admission::AdmissionLayer;
 pub use cost::{Cost, Output};
 pub use enforce::EnforceLayer;
 pub use error::{RejectKind, Rejected};
+pub use fleet::{Outage, Sharing};
 pub use key::{Key, KeyOf, RequestHead};
 pub use limiter::{InvalidLimiter, Limiter, LimiterBuilder};
 pub use observe::{Event, Observe};
 pub use queue::{Discipline, Weight};
 pub use quota::{Pacing, Quota, QuotaError, Reserve};
 pub use reservation::Reservation;
-pub use snapshot::{AccountSnapshot, GateSnapshot};
+pub use snapshot::{AccountSnapshot, FleetSnapshot, GateSnapshot};
 pub use tower_qwen_tokens::call::BoxError;

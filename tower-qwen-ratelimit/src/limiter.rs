@@ -128,7 +128,8 @@ impl Limiter {
     ///
     /// # Errors
     ///
-    /// [`Rejected`]: the call would have to wait, and for how long; or it costs more than a whole window.
+    /// [`Rejected`]: the call would have to wait, and for how long; or it costs more than a whole window. Where calls are
+    /// booked at a store ([`Sharing::Booking`](crate::Sharing::Booking)) that takes a round trip, so it is always refused.
     pub fn try_acquire(&self, key: &Key, cost: Cost) -> Result<Reservation, Rejected> {
         let account = self.account(key.as_ref());
         let charge = account.try_enter(cost, clock::now())?;
@@ -198,8 +199,11 @@ impl Limiter {
         let inner = &*self.inner;
         inner.accounts.get(key, clock::now, |key, now| {
             let quota = inner.quotas().of(key.model).quota;
-            let account = Account::new(key.to_key(), quota, inner.manner.clone(), inner.epoch, now);
-            Arc::new(account)
+            let (key, manner, epoch) = (key.to_key(), inner.manner.clone(), inner.epoch);
+            match &inner.manner.fleet {
+                None => Arc::new(Account::new(key, quota, manner, epoch, now)),
+                Some(link) => Account::in_fleet(link, key, quota, manner, epoch, now),
+            }
         })
     }
 

@@ -246,6 +246,13 @@ impl Quota {
             .min(self.window_nanos())
     }
 
+    /// How much of `usable` may go at once.
+    pub(crate) fn burst_of(&self, usable: u64) -> u64 {
+        let burst =
+            u128::from(usable) * u128::from(self.burst_nanos()) / u128::from(self.window_nanos());
+        u64::try_from(burst).unwrap_or(usable)
+    }
+
     /// `amount` less the headroom; something is left of something.
     pub(crate) fn usable(&self, amount: u64) -> u64 {
         let kept = u128::from(amount) * u128::from(100 - self.headroom.min(99)) / 100;

@@ -41,6 +41,23 @@ pub struct AccountSnapshot {
     pub unexplained_throttles: u64,
     /// How long the account stays closed; zero when it is open.
     pub closed_for: Duration,
+    /// What is known of the fleet; `None` where the account is this process's alone.
+    pub fleet: Option<FleetSnapshot>,
+}
+
+/// An account's fleet, as this process sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FleetSnapshot {
+    /// Processes that share the account, as the latest heartbeat counted them.
+    pub members: u64,
+    /// The part of the account that is this process's own, in percent.
+    pub part_percent: u8,
+    /// Whether the store is away.
+    pub is_store_away: bool,
+    /// The most tokens by which the fleet may pass the quota in a window: none where calls are booked; with leases the
+    /// burst, and the largest call so far once for each process.
+    pub may_overshoot_tokens: u64,
 }
 
 /// One dimension of an account at one instant. Unit: requests or tokens.

@@ -12,7 +12,6 @@ use tokio::{
     fs::File,
     io::{AsyncBufRead, BufReader},
 };
-use tower_qwen_ratelimit::Limiter;
 use tower_qwen_retry::RetryPolicy;
 use tower_qwen_tokens::{Ledger, clock};
 
@@ -20,6 +19,7 @@ use crate::{
     args::Args,
     base_url::BaseUrl,
     dry_run::forecast,
+    fleet::Admission,
     input::{Reader, bundled, count_calls},
     output::{self, Existing, OpenError, scan},
     progress::Progress,
@@ -97,8 +97,15 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     };
     say(format_args!("Answers go to {}.", path.display()));
 
+    if args.redis.is_some() && mock.is_some() {
+        let why = "the mock inside this process has nobody to share with: name an address";
+        return Err(usage("--redis", why));
+    }
+    let admission = Admission::of(args)
+        .await
+        .map_err(|why| usage("--redis", why))?;
     let stack = Stack {
-        limiter: Limiter::new(args.quota()),
+        limiter: admission.limiter.clone(),
         ledger: Ledger::new(provider.prices()),
         tally: Tally::default(),
         policy: RetryPolicy::default().max_attempts(args.max_attempts),
@@ -124,6 +131,8 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         .await;
     let makespan = clock::now().duration_since(started);
     progress.finish();
+    drop((progress, stack.limiter));
+    admission.end().await;
     writer.sync().map_err(io_failure("writing the output"))?;
     let counts = outcome.map_err(io_failure("running"))?;
 

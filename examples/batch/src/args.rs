@@ -47,6 +47,18 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = PacingArg::Smooth)]
     pub pacing: PacingArg,
 
+    /// Share the quota with others through this Redis or Valkey server (`redis://host:port`).
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
+
+    /// Lease parts of the rate in place of booking each call at the server.
+    #[arg(long, requires = "redis")]
+    pub lease: bool,
+
+    /// What becomes of calls while the server is away.
+    #[arg(long, value_enum, default_value_t = OutageArg::LocalShare)]
+    pub outage: OutageArg,
+
     /// Calls held at once, waiting ones included. Default: the requests of 15 seconds, at least 16 and at most 256.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,
@@ -79,6 +91,17 @@ pub enum PacingArg {
     Smooth,
     /// As fast as the window allows.
     Window,
+}
+
+/// What becomes of calls while the store is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutageArg {
+    /// Each process goes on with its part of the quota.
+    LocalShare,
+    /// Calls go as they come.
+    Open,
+    /// Calls are refused.
+    Closed,
 }
 
 impl Args {
@@ -121,7 +144,11 @@ impl Args {
 }
 
 /// Reads `1500ms`, `90s`, `2m`, `1h` or a bare number of seconds; fractions are allowed.
-fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+///
+/// What is no such text, or shorter than 1 ms, or too long, in words.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match &text[digits.len()..] {
         "ms" => 0.001,
@@ -217,6 +244,8 @@ mod tests {
             &["--concurrency", "0"],
             &["--max-attempts", "0"],
             &["--window", "0s"],
+            &["--lease"],
+            &["--redis", "redis://h", "--outage", "maybe"],
             &["stray"],
         ] {
             let error = parse(line).expect_err("refused");

@@ -8,6 +8,7 @@ pub mod assemble;
 pub mod base_url;
 pub mod call;
 pub mod dry_run;
+pub mod fleet;
 pub mod flight;
 pub mod ids;
 pub mod input;

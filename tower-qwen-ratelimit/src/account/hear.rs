@@ -44,6 +44,7 @@ impl Account {
             (until, for_all, state.unexplained > before)
         });
         let until = self.instant(until);
+        self.tell_pause(until);
         self.manner.observers.tell(&Event::Throttled {
             key: &self.key,
             cause,
@@ -92,6 +93,7 @@ impl Account {
             booked
         });
         wakes.wake();
+        self.tell_outcome(charge, outcome);
         self.tell_settled(charge, outcome, used);
     }
 

@@ -80,6 +80,7 @@ mod tests {
             max_queued: 9,
             discipline: Discipline::default(),
             observers: Observers::default(),
+            fleet: None,
         };
         Arc::new(Account::new(Key::tenant("a"), quota, manner, now, now))
     }

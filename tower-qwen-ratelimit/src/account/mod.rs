@@ -2,10 +2,12 @@
 
 mod hear;
 mod idle;
+mod member;
 mod refuse;
 mod state;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,6 +20,7 @@ use tower_qwen_tokens::clock::Instant;
 use crate::{
     cost::Cost,
     error::{RejectKind, Rejected},
+    fleet::Handle,
     gate::{NEVER, Nanos},
     key::Key,
     observe::{Event, Observers},
@@ -27,7 +30,9 @@ use crate::{
     snapshot::AccountSnapshot,
 };
 
+use member::Member;
 use state::State;
+use turns::{Look, Turns};
 
 pub(crate) use idle::Idle;
 pub(crate) use refuse::Left;
@@ -39,6 +44,8 @@ pub(crate) struct Account {
     key: Key,
     epoch: Instant,
     manner: Manner,
+    /// `None` where the account is this process's alone.
+    member: Option<Member>,
     state: Mutex<State>,
 }
 
@@ -48,6 +55,8 @@ pub(crate) struct Manner {
     pub(crate) max_queued: usize,
     pub(crate) discipline: Discipline,
     pub(crate) observers: Observers,
+    /// The store that a fleet shares.
+    pub(crate) fleet: Option<Handle>,
 }
 
 /// A call that asks for admission.
@@ -84,6 +93,8 @@ pub(crate) enum Turn {
     HeadUntil(Instant),
     /// Others are ahead.
     Behind,
+    /// It has left the queue without having been admitted.
+    Refused(Rejected),
 }
 
 impl Ask {
@@ -113,6 +124,7 @@ impl Account {
             key,
             epoch,
             manner,
+            member: None,
             state: Mutex::new(State::new(quota, queue, nanos_between(epoch, now))),
         }
     }
@@ -146,8 +158,9 @@ impl Account {
         let place = state
             .queue
             .place(self.nanos(ask.arrived.unwrap_or(now)), &ask.flow);
-        if place.is_first() && state.ready_at(estimate) <= state.now {
+        if place.is_first() && state.turn_at(estimate).is_some_and(|at| at <= state.now) {
             let mut charge = state.charge(estimate);
+            self.number(&mut charge);
             let cost = state.price(estimate.total());
             let (served, wakes) = state.queue.pass(place, &ask.flow, cost);
             charge.served = served;
@@ -157,7 +170,10 @@ impl Account {
         }
         let predicted = || {
             let Ahead { requests, tokens } = state.queue.ahead(place, &ask.flow);
-            state.predicted(requests, tokens, estimate)
+            match state.turns {
+                Turns::Booked(_) => state.predicted_in_fleet(requests, tokens),
+                _ => state.predicted(requests, tokens, estimate),
+            }
         };
         let refused = |kind, at: Nanos| {
             let wait = Duration::from_nanos(at.saturating_sub(self.nanos(now)));
@@ -174,14 +190,26 @@ impl Account {
         }
         let tokens = estimate.total();
         let (ticket, wakes) = state.queue.join(place, &ask.flow, tokens, waker.clone());
-        let turn = if state.queue.is_head(ticket) {
-            Turn::HeadUntil(self.instant(state.ready_at(estimate)))
+        let (turn, ops) = if state.queue.is_head(ticket) {
+            let (look, ops) = self.look(&mut state, ticket, ask, estimate);
+            (look.turn(|at| self.instant(at)), ops)
         } else {
-            Turn::Behind
+            (Turn::Behind, Vec::new())
+        };
+        let refused = match turn {
+            Turn::Refused(_) => Some(state.queue.leave(ticket)),
+            _ => None,
         };
         drop(state);
         wakes.wake();
-        Ok(Entered::Queued(ticket, turn))
+        if let Some(wakes) = refused {
+            wakes.wake();
+        }
+        self.push(ops);
+        match turn {
+            Turn::Refused(rejected) => Err(rejected),
+            turn => Ok(Entered::Queued(ticket, turn)),
+        }
     }
 
     /// Looks again, as a waiter. A waiter that is admitted has left the queue.
@@ -194,27 +222,56 @@ impl Account {
             return Turn::Behind;
         }
         let estimate = state.estimate(ask.cost, ask.label.as_ref());
-        let at = state.ready_at(estimate);
-        if at > state.now {
-            let replaced = state.queue.keep(ticket, waker);
-            drop(state);
-            drop(replaced);
-            return Turn::HeadUntil(self.instant(at));
+        let (look, ops) = self.look(&mut state, ticket, ask, estimate);
+        match look {
+            Look::At(at) if at <= state.now => {}
+            Look::Refused(rejected) => {
+                let wakes = state.queue.leave(ticket);
+                drop(state);
+                wakes.wake();
+                self.push(ops);
+                self.tell_refused(rejected);
+                return Turn::Refused(rejected);
+            }
+            look => {
+                let replaced = state.queue.keep(ticket, waker);
+                drop(state);
+                drop(replaced);
+                self.push(ops);
+                return look.turn(|at| self.instant(at));
+            }
         }
-        let mut charge = state.charge(estimate);
-        let cost = state.price(estimate.total());
+        let due = state.take_booking(estimate);
+        let mut charge = state.charge(due);
+        self.number(&mut charge);
+        let cost = state.price(due.total());
         let (served, wakes) = state.queue.admit(ticket, cost);
         charge.served = served;
+        let is_late = state.is_late_for(due, charge);
         drop(state);
         wakes.wake();
+        self.push(ops);
+        if is_late {
+            self.tell_sent(charge);
+        }
         self.tell_admitted(ask, charge, now);
         Turn::Admitted(charge)
     }
 
     /// Leaves the queue without having been admitted.
     pub(crate) fn leave(&self, ticket: Ticket) {
-        let wakes = self.lock().queue.leave(ticket);
+        let mut state = self.lock();
+        let wakes = state.queue.leave(ticket);
+        state.forget_ticket(ticket);
+        let unused = match state.queue.len() {
+            0 => state.unbook(),
+            _ => None,
+        };
+        drop(state);
         wakes.wake();
+        if let Some(id) = unused {
+            self.give_back(id);
+        }
     }
 
     /// Dates a charge anew: the call goes out now and not, as was thought, earlier.
@@ -224,6 +281,7 @@ impl Account {
             charge.at = charge.at.max(at);
         } else {
             self.advanced(now).redate(charge);
+            self.tell_sent(*charge);
         }
     }
 
@@ -231,6 +289,7 @@ impl Account {
     pub(crate) fn settle(&self, charge: Charge, outcome: Outcome, now: Instant) {
         let (used, wakes) = self.change(now, |state| state.book(charge, outcome));
         wakes.wake();
+        self.tell_outcome(charge, outcome);
         self.tell_settled(charge, outcome, used);
     }
 
@@ -253,6 +312,7 @@ impl Account {
             throttled: state.throttled.clone(),
             unexplained_throttles: state.unexplained,
             closed_for: Duration::from_nanos(state.pause.until().saturating_sub(state.now)),
+            fleet: self.fleet_snapshot(&state),
         }
     }
 

@@ -40,7 +40,9 @@ impl Account {
         if !wait.is_zero() {
             return Err(Rejected::new(RejectKind::MaxWait, Some(wait)));
         }
-        Ok(state.charge(estimate))
+        let mut charge = state.charge(estimate);
+        self.number(&mut charge);
+        Ok(charge)
     }
 
     /// The wait that a call would take; nothing where it would be admitted now.
@@ -90,12 +92,16 @@ impl State {
         if !self.fits_a_window(estimate) {
             return Err(Rejected::new(RejectKind::TooLarge, None));
         }
-        let at = if self.queue.len() == 0 {
-            self.ready_at(estimate)
-        } else {
-            let ahead = self.queue.everybody();
-            let at = self.predicted(ahead.requests, ahead.tokens, estimate);
-            at.max(self.now.saturating_add(1))
+        let ahead = self.queue.everybody();
+        let at = match self.turn_at(estimate) {
+            Some(at) if self.queue.len() == 0 => at,
+            Some(_) => self
+                .predicted(ahead.requests, ahead.tokens, estimate)
+                .max(self.now.saturating_add(1)),
+            // Only the store knows, and it is not asked here.
+            None => self
+                .predicted_in_fleet(ahead.requests, ahead.tokens)
+                .max(self.now.saturating_add(1)),
         };
         Ok(Duration::from_nanos(at.saturating_sub(self.now)))
     }

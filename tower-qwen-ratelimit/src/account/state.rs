@@ -10,11 +10,14 @@ use crate::{
     cost::{Cost, Output},
     expect::Expect,
     feedback::{Blame, FULL, Pause},
+    fleet::CallId,
     gate::{Day, DayNumber, Gate, Nanos, Running, Slot, Stated, Window},
     queue::{Queue, Served, Wakes},
     quota::Quota,
     ramp::Ramp,
 };
+
+use super::turns::{Fleet, Turns};
 
 /// The longest pause that one answer of the provider can impose on an account.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
@@ -42,6 +45,9 @@ pub(super) struct State {
     pub(super) throttled: BTreeMap<&'static str, u64>,
     /// Throttles of tokens where our own count left room.
     pub(super) unexplained: u64,
+    /// Who says when the head may go.
+    pub(super) turns: Turns,
+    pub(super) fleet: Fleet,
 }
 
 /// What one admitted call has been charged, and where.
@@ -56,6 +62,8 @@ pub(crate) struct Charge {
     pub(crate) dated_until: Nanos,
     /// Whether the account wants to hear when the call has ended.
     pub(crate) is_timed: bool,
+    /// Its number, where a store has to hear of it; else 0.
+    pub(crate) id: CallId,
     /// In the queue's own count.
     pub(crate) served: Served,
 }
@@ -97,6 +105,8 @@ impl State {
             admitted: 0,
             throttled: BTreeMap::new(),
             unexplained: 0,
+            turns: Turns::Own,
+            fleet: Fleet::default(),
             quota,
         };
         if quota.starts_slowly() {
@@ -118,10 +128,19 @@ impl State {
         }
     }
 
+    /// A process of a fleet has this part of the account's rate; throttles have left the fleet the shares of it.
+    pub(super) fn set_part(&mut self, part: u32, (requests, tokens): (u32, u32)) {
+        self.requests.set_part(part, requests, self.now);
+        self.tokens.set_part(part, tokens, self.now);
+        if let Some(share) = self.ramp.as_ref().map(Ramp::share) {
+            self.start_slowly(Some(share));
+        }
+    }
+
     fn start_slowly(&mut self, share: Option<u32>) {
         let ramp = Ramp::new(
-            self.requests.usable(),
-            self.tokens.usable(),
+            self.requests.own(),
+            self.tokens.own(),
             self.quota.window_nanos(),
             self.now,
         );
@@ -179,6 +198,7 @@ impl State {
             at: self.now,
             dated_until: 0,
             is_timed: false,
+            id: 0,
             served: Served::default(),
         }
     }
@@ -230,6 +250,7 @@ impl State {
         self.in_flight += 1;
         self.admitted += 1;
         self.reserved_tokens = self.reserved_tokens.saturating_add(estimate.total());
+        self.fleet.largest = self.fleet.largest.max(estimate.total());
         Charge {
             slot,
             day,
@@ -238,6 +259,11 @@ impl State {
             is_timed,
             ..estimate
         }
+    }
+
+    /// Whether a call that was due at an instant has been charged so late that it is dated otherwise.
+    pub(super) fn is_late_for(&self, due: Charge, charge: Charge) -> bool {
+        due.id != 0 && charge.at.saturating_sub(due.at) >= self.tokens.slot_width()
     }
 
     /// When a charge of now would no longer be dated as now.

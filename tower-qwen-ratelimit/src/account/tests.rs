@@ -310,6 +310,7 @@ fn let_look(
             }
             Turn::HeadUntil(at) => waiter.timer = Some(at),
             Turn::Behind => waiter.timer = None,
+            Turn::Refused(rejected) => unreachable!("{rejected}"),
         }
     }
 }
@@ -326,6 +327,7 @@ proptest! {
             max_queued: usize::MAX,
             discipline,
             observers: Observers::default(),
+            fleet: None,
         };
         let account = Account::new(key, quota, manner, epoch, epoch);
         let verdict = Verdict::of_response(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), b"", SystemTime::UNIX_EPOCH);

@@ -1,6 +1,6 @@
 use crate::{
     feedback::{FULL, Share},
-    gate::{Bucket, Nanos, Slot, Window},
+    gate::{Bucket, Nanos, Part, Slot, Window},
     quota::Quota,
     snapshot::GateSnapshot,
 };
@@ -16,13 +16,16 @@ pub(crate) struct Gate {
     share: Share,
     /// The share of the rate that slow start allows, of [`FULL`].
     ramp: u32,
+    part: Part,
+    /// What the window may hold at present.
+    allowed: u64,
 }
 
 impl Gate {
     pub(crate) fn new(quota: &Quota, amount: u64, now: Nanos) -> Self {
         let length = quota.window_nanos();
         let usable = quota.usable(amount);
-        let burst = burst(quota, usable);
+        let burst = quota.burst_of(usable);
         let bucket = quota
             .is_smooth()
             .then(|| Bucket::empty(usable, length, burst, now));
@@ -35,13 +38,15 @@ impl Gate {
             window,
             share: Share::full(length, now),
             ramp: FULL,
+            part: Part::whole(quota.is_smooth()),
+            allowed: usable,
         }
     }
 
     /// Goes on under another quota, of the same window and pacing. What was charged stays charged.
     pub(crate) fn set_quota(&mut self, quota: &Quota, amount: u64) {
         self.quota = quota.usable(amount);
-        self.burst = burst(quota, self.quota);
+        self.burst = quota.burst_of(self.quota);
         self.set_ramp(self.ramp);
     }
 
@@ -51,8 +56,8 @@ impl Gate {
             bucket.advance(now);
         }
         self.window.advance(now);
-        if self.share.advance(now) {
-            self.set_rate();
+        if self.share.advance(now) | self.part.advance(now) {
+            self.follow();
         }
     }
 
@@ -61,24 +66,40 @@ impl Gate {
         self.quota
     }
 
-    /// The part of it that may be used at present.
+    /// This process's part of it.
+    pub(crate) fn own(&self) -> u64 {
+        self.part.of(self.quota)
+    }
+
+    /// What of it may be used at present.
     pub(crate) fn allowed(&self) -> u64 {
-        self.share.of(self.quota)
+        self.allowed
+    }
+
+    /// This process has a part of the account, and throttles have left the fleet `cap` of it; both of [`FULL`].
+    pub(crate) fn set_part(&mut self, part: u32, cap: u32, now: Nanos) {
+        self.part.set(part, cap, now, self.window.length());
+        self.set_ramp(self.ramp);
+    }
+
+    /// What throttles have left, of [`FULL`].
+    pub(crate) fn share(&self) -> u32 {
+        self.share.share()
     }
 
     /// A throttle named this dimension.
     pub(crate) fn slow(&mut self, again: bool) {
         self.share.cut(again);
-        self.set_rate();
+        self.follow();
     }
 
     /// Slow start allows this share of rate and burst, of [`FULL`].
     pub(crate) fn set_ramp(&mut self, share: u32) {
         self.ramp = share;
         if let Some(bucket) = &mut self.bucket {
-            bucket.set_capacity(part(self.burst, share));
+            bucket.set_capacity(self.part.of(part(self.burst, share)));
         }
-        self.set_rate();
+        self.follow();
     }
 
     /// The provider says how much is left, and when nothing of what was used counts any more. Lowers, never raises.
@@ -93,9 +114,12 @@ impl Gate {
         }
     }
 
-    fn set_rate(&mut self) {
+    /// Follows what has changed.
+    fn follow(&mut self) {
+        let quota = self.share.of(self.quota).min(self.part.capped(self.quota));
+        self.allowed = self.part.held_of(quota);
         if let Some(bucket) = &mut self.bucket {
-            let rate = part(self.share.of(self.quota), self.ramp);
+            let rate = self.part.of(part(quota, self.ramp));
             bucket.set_rate(rate.max(self.quota.min(1)));
         }
     }
@@ -156,6 +180,11 @@ impl Gate {
         self.window.newest()
     }
 
+    /// Nanoseconds of a slot.
+    pub(crate) fn slot_width(&self) -> u64 {
+        self.window.width()
+    }
+
     /// The first instant that belongs to another slot.
     pub(crate) fn slot_ends(&self) -> Nanos {
         self.window.newest_ends()
@@ -198,11 +227,4 @@ pub(crate) struct Stated {
 fn part(amount: u64, share: u32) -> u64 {
     let part = u128::from(amount) * u128::from(share) / u128::from(FULL);
     u64::try_from(part).unwrap_or(u64::MAX)
-}
-
-/// The capacity of a bucket of this quota.
-fn burst(quota: &Quota, usable: u64) -> u64 {
-    let burst =
-        u128::from(usable) * u128::from(quota.burst_nanos()) / u128::from(quota.window_nanos());
-    u64::try_from(burst).unwrap_or(usable)
 }

@@ -5,12 +5,14 @@
 mod bucket;
 mod day;
 mod dimension;
+mod part;
 mod running;
 mod window;
 
 pub(crate) use bucket::Bucket;
 pub(crate) use day::{Day, DayNumber};
 pub(crate) use dimension::{Gate, Stated};
+pub(crate) use part::Part;
 pub(crate) use running::Running;
 pub(crate) use window::{Slot, Window};
 

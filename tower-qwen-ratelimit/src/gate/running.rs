@@ -64,6 +64,11 @@ impl Running {
         self.timed.saturating_add(self.untimed)
     }
 
+    /// How many may run at one time by the quota, or this process's part of it.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
     pub(crate) fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
     }

@@ -134,6 +134,11 @@ impl Window {
         at.max(now)
     }
 
+    /// Nanoseconds of a slot.
+    pub(crate) fn width(&self) -> u64 {
+        self.width
+    }
+
     /// Nanoseconds of the window.
     pub(crate) fn length(&self) -> u64 {
         self.length

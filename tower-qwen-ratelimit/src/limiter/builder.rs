@@ -9,6 +9,7 @@ use tower_qwen_tokens::{clock, data::QuotaBook};
 use super::{Grant, Inner, Limiter, Quotas, table::Table};
 use crate::{
     account::Manner,
+    fleet::{Handle, Sharing},
     key::Salt,
     observe::{Observe, Observers},
     queue::Discipline,
@@ -25,6 +26,7 @@ pub struct LimiterBuilder {
     max_keys: usize,
     discipline: Discipline,
     observers: Observers,
+    fleet: Option<Handle>,
 }
 
 /// Why a [`LimiterBuilder`] makes no limiter.
@@ -37,6 +39,7 @@ enum Reason {
     NoModel,
     ModelTwice(Box<str>),
     Quota(Box<str>, QuotaError),
+    LeasedAtOnce(Box<str>),
 }
 
 impl LimiterBuilder {
@@ -48,6 +51,7 @@ impl LimiterBuilder {
             max_keys: 16_384,
             discipline: Discipline::default(),
             observers: Observers::default(),
+            fleet: None,
         }
     }
 
@@ -105,11 +109,20 @@ impl LimiterBuilder {
         self
     }
 
+    /// Shares the accounts of those who call with the other processes of a fleet; see [`store::redis`](crate::store::redis).
+    /// Default: they are this process's own. At a server, callers' accounts stay so.
+    #[cfg(feature = "redis")]
+    pub fn store(mut self, store: &crate::store::redis::RedisStore) -> Self {
+        self.fleet = Some(store.link().clone());
+        self
+    }
+
     /// The limiter.
     ///
     /// # Errors
     ///
-    /// A quota that [`Quota::check`] refuses, no room for a single key, or a model without a name or with two quotas.
+    /// A quota that [`Quota::check`] refuses, no room for a single key, or a model without a name or with two quotas; leases
+    /// ([`Sharing::Lease`]) of a quota that may go at once ([`Pacing::Window`](crate::Pacing::Window)).
     pub fn build(self) -> Result<Limiter, InvalidLimiter> {
         self.check().map_err(InvalidLimiter)?;
         Ok(self.finish())
@@ -124,8 +137,10 @@ impl LimiterBuilder {
             move |error| Reason::Quota(model, error)
         };
         self.quota.check().map_err(unsound(""))?;
+        self.check_sharing("", &self.quota)?;
         for (at, (model, quota)) in self.of_model.iter().enumerate() {
             quota.check().map_err(unsound(model))?;
+            self.check_sharing(model, quota)?;
             if model.is_empty() {
                 return Err(Reason::NoModel);
             }
@@ -136,7 +151,21 @@ impl LimiterBuilder {
         Ok(())
     }
 
+    fn check_sharing(&self, model: &str, quota: &Quota) -> Result<(), Reason> {
+        let is_leased = self
+            .fleet
+            .as_ref()
+            .is_some_and(|link| link.terms().sharing == Sharing::Lease);
+        if is_leased && !quota.is_smooth() {
+            return Err(Reason::LeasedAtOnce(model.into()));
+        }
+        Ok(())
+    }
+
     pub(super) fn finish(self) -> Limiter {
+        if let Some(link) = &self.fleet {
+            link.observe(self.observers.clone());
+        }
         let epoch = clock::now();
         let of_model = self
             .of_model
@@ -152,6 +181,7 @@ impl LimiterBuilder {
                     max_queued: self.max_queued,
                     discipline: self.discipline,
                     observers: self.observers,
+                    fleet: self.fleet,
                 },
                 epoch,
                 salt: Salt::new(),
@@ -168,6 +198,12 @@ impl fmt::Display for InvalidLimiter {
             Reason::NoKeys => f.write_str("a limiter needs room for at least one key"),
             Reason::NoModel => f.write_str("a quota for a model without a name"),
             Reason::ModelTwice(model) => write!(f, "two quotas for the model {model}"),
+            Reason::LeasedAtOnce(model) => {
+                write!(
+                    f,
+                    "a lease needs an even pace: the quota of {model:?} may go at once"
+                )
+            }
             Reason::Quota(model, _) if model.is_empty() => f.write_str("the quota is unsound"),
             Reason::Quota(model, _) => write!(f, "the quota of the model {model} is unsound"),
         }

@@ -56,6 +56,7 @@ impl Tenant {
             max_queued: 0,
             discipline: Discipline::FirstCome,
             observers,
+            fleet: None,
         };
         let account = Account::new(key, tokens_of(quota), manner, epoch, now);
         Self {

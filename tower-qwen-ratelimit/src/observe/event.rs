@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tower_qwen_tokens::Cause;
 
-use crate::{error::Rejected, key::Key};
+use crate::{error::Rejected, fleet::Outage, key::Key};
 
 /// Something that happened at an account.
 #[derive(Debug, Clone, Copy)]
@@ -50,5 +50,19 @@ pub enum Event<'a> {
         /// Whether our own count of tokens left room for it. Then the provider may hold the ceiling of a call while it runs
         /// ([`Reserve::Ceiling`](crate::Reserve::Ceiling)), others may use the same account, or the quota is set too high.
         unexplained: bool,
+    },
+    /// The store that a fleet shares does not answer. Told once, until it is back.
+    #[non_exhaustive]
+    StoreAway {
+        /// What becomes of calls meanwhile.
+        outage: Outage,
+        /// What happened, in words.
+        reason: &'a str,
+    },
+    /// The store is back.
+    #[non_exhaustive]
+    StoreBack {
+        /// How long it was away.
+        away_for: Duration,
     },
 }

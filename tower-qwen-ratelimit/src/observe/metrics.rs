@@ -20,6 +20,11 @@ const QUOTA: &str = "tower_qwen.ratelimit.quota";
 const LEVEL: &str = "tower_qwen.ratelimit.level";
 const QUEUED: &str = "tower_qwen.ratelimit.queued";
 const RUNNING: &str = "tower_qwen.ratelimit.running";
+const OUTAGES: &str = "tower_qwen.ratelimit.store.outages";
+const AWAY: &str = "tower_qwen.ratelimit.store.away";
+const MEMBERS: &str = "tower_qwen.ratelimit.fleet.members";
+const PART: &str = "tower_qwen.ratelimit.fleet.part";
+const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 
 /// Hands figures to the recorder of the [`metrics`] facade.
 ///
@@ -33,6 +38,8 @@ const RUNNING: &str = "tower_qwen.ratelimit.running";
 /// | `tower_qwen.ratelimit.estimate_error` | histogram: (reserved - used) / used, of calls whose cost is known | |
 /// | `tower_qwen.ratelimit.refused` | counter, calls | `reason` |
 /// | `tower_qwen.ratelimit.throttled` | counter, answers | `error.type`: the cause |
+/// | `tower_qwen.ratelimit.store.outages` | counter | none at all |
+/// | `tower_qwen.ratelimit.store.away` | gauge, 1 while the store is away | none at all |
 ///
 /// The state of accounts ([`MetricsObserver::record`]):
 ///
@@ -41,6 +48,9 @@ const RUNNING: &str = "tower_qwen.ratelimit.running";
 /// | `tower_qwen.ratelimit.used`, `.quota` | gauges, of a window | `dimension`: `requests` or `tokens` |
 /// | `tower_qwen.ratelimit.level` | gauge; negative: debt | `dimension` |
 /// | `tower_qwen.ratelimit.queued`, `.running` | gauges, calls | |
+/// | `tower_qwen.ratelimit.fleet.members` | gauge, processes | |
+/// | `tower_qwen.ratelimit.fleet.part` | gauge: this process's own, of 1 | |
+/// | `tower_qwen.ratelimit.fleet.may_overshoot` | gauge, tokens ([`FleetSnapshot::may_overshoot_tokens`](crate::FleetSnapshot)) | |
 ///
 /// All carry `server.address` and `gen_ai.request.model` as the account's key has them. Keys that come from outside (the
 /// server's side) make as many series as there are tenants: observe those with a closure of your own.
@@ -64,6 +74,15 @@ impl MetricsObserver {
         describe_gauge!(LEVEL, Unit::Count, "What may go at once; negative: debt");
         describe_gauge!(QUEUED, Unit::Count, "Calls that wait for their turn");
         describe_gauge!(RUNNING, Unit::Count, "Calls that run");
+        describe_counter!(OUTAGES, Unit::Count, "Outages of the store");
+        describe_gauge!(AWAY, "1 while the store is away");
+        describe_gauge!(MEMBERS, Unit::Count, "Processes that share the account");
+        describe_gauge!(PART, "This process's part of the account");
+        describe_gauge!(
+            OVERSHOOT,
+            Unit::Count,
+            "The most above the quota in a window"
+        );
         Self
     }
 
@@ -76,7 +95,12 @@ impl MetricsObserver {
                 record_gate(&common, dimension, gate);
             }
             gauge!(QUEUED, common.clone()).set(account.queued as f64);
-            gauge!(RUNNING, common).set(account.running as f64);
+            gauge!(RUNNING, common.clone()).set(account.running as f64);
+            if let Some(fleet) = &account.fleet {
+                gauge!(MEMBERS, common.clone()).set(fleet.members as f64);
+                gauge!(PART, common.clone()).set(f64::from(fleet.part_percent) / 100.0);
+                gauge!(OVERSHOOT, common).set(fleet.may_overshoot_tokens as f64);
+            }
         }
     }
 }
@@ -120,6 +144,11 @@ impl Observe for MetricsObserver {
                 let cause = Label::from_static_parts("error.type", cause.as_str());
                 counter!(THROTTLED, with(labels(key), cause)).increment(1);
             }
+            Event::StoreAway { .. } => {
+                counter!(OUTAGES).increment(1);
+                gauge!(AWAY).set(1);
+            }
+            Event::StoreBack { .. } => gauge!(AWAY).set(0),
         }
     }
 }
@@ -154,5 +183,6 @@ fn reason(kind: RejectKind) -> &'static str {
         RejectKind::MaxWait => "max_wait",
         RejectKind::Deadline => "deadline",
         RejectKind::QueueFull => "queue_full",
+        RejectKind::StoreAway => "store_away",
     }
 }

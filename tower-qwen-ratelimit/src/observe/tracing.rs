@@ -67,6 +67,12 @@ impl Observe for TracingObserver {
             } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, cause = cause.as_str(), ?closed_for, unexplained, "throttled");
             }
+            Event::StoreAway { outage, reason } => {
+                warn!(target: "tower_qwen_ratelimit", ?outage, reason, "the store is away");
+            }
+            Event::StoreBack { away_for } => {
+                info!(target: "tower_qwen_ratelimit", ?away_for, "the store is back");
+            }
         }
     }
 }

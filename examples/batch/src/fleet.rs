@@ -1,0 +1,117 @@
+//! A quota that other processes use too.
+
+use std::{io::Write, time::Duration};
+
+use tokio::{task::JoinHandle, time::timeout};
+use tower_qwen_ratelimit::{
+    Event, InvalidLimiter, Limiter, Outage, Sharing,
+    store::redis::{RedisOptions, RedisStore, StoreError},
+};
+
+use crate::args::{Args, OutageArg};
+
+/// How long the end of a run waits for the server to hear of it.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// What admits the calls of a run, alone or with others.
+#[derive(Debug)]
+pub struct Admission {
+    /// Admits the calls.
+    pub limiter: Limiter,
+    shared: Option<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: RedisStore,
+    driver: JoinHandle<()>,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub enum Unshared {
+    /// The server cannot be used.
+    Store(StoreError),
+    /// The quota cannot be shared so.
+    Limiter(InvalidLimiter),
+}
+
+impl Admission {
+    /// As the arguments say.
+    ///
+    /// # Errors
+    ///
+    /// [`Unshared`]: the server cannot be used, or the quota cannot be shared so.
+    pub async fn of(args: &Args) -> Result<Self, Unshared> {
+        let Some(address) = &args.redis else {
+            return Ok(Self {
+                limiter: Limiter::new(args.quota()),
+                shared: None,
+            });
+        };
+        let options = RedisOptions::new(address)
+            .map_err(Unshared::Store)?
+            .sharing(if args.lease {
+                Sharing::Lease
+            } else {
+                Sharing::Booking
+            })
+            .outage(match args.outage {
+                OutageArg::LocalShare => Outage::LocalShare,
+                OutageArg::Open => Outage::Open,
+                OutageArg::Closed => Outage::Closed,
+            });
+        let (store, driver) = RedisStore::with_options(options)
+            .await
+            .map_err(Unshared::Store)?;
+        let limiter = Limiter::builder(args.quota())
+            .store(&store)
+            .observe(tell)
+            .build()
+            .map_err(Unshared::Limiter)?;
+        let driver = tokio::spawn(driver);
+        Ok(Self {
+            limiter,
+            shared: Some(Shared { store, driver }),
+        })
+    }
+
+    /// Tells the others what is not told yet.
+    pub async fn end(self) {
+        let Some(Shared { store, driver }) = self.shared else {
+            return;
+        };
+        if timeout(FLUSH, store.flush()).await.is_err() {
+            say("the store did not hear of all calls: their estimates stand there");
+        }
+        drop((self.limiter, store));
+        // What this process held is given up.
+        timeout(FLUSH, driver).await.ok();
+    }
+}
+
+fn tell(event: &Event<'_>) {
+    match event {
+        Event::StoreAway { outage, reason, .. } => {
+            say(&format!("the store is away ({reason}): {outage:?}"));
+        }
+        Event::StoreBack { away_for, .. } => {
+            say(&format!("the store is back after {away_for:.1?}"));
+        }
+        _ => {}
+    }
+}
+
+fn say(text: &str) {
+    // Nobody may be listening.
+    writeln!(std::io::stderr(), "{text}").ok();
+}
+
+impl std::fmt::Display for Unshared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Limiter(error) => error.fmt(f),
+        }
+    }
+}

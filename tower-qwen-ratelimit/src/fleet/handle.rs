@@ -1,0 +1,44 @@
+use std::{fmt, ops::Deref, sync::Arc};
+
+use super::Link;
+
+/// An end of a link on the side of the calls. Once all are gone, the driver ends.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    // Dropped before the link is looked at.
+    alive: Option<Arc<()>>,
+    link: Arc<Link>,
+}
+
+impl Handle {
+    /// The first of them.
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self {
+            alive: Some(link.alive()),
+            link,
+        }
+    }
+}
+
+impl Deref for Handle {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        &self.link
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.alive = None;
+        if self.link.is_abandoned() {
+            self.link.wake_driver();
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.link.fmt(f)
+    }
+}

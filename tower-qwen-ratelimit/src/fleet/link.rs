@@ -1,0 +1,347 @@
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tower_qwen_tokens::{
+    clock::{self, Instant},
+    ledger::Day,
+};
+
+use super::{Batch, CallId, Op, Terms, UsageSums, usage::Gathered};
+use crate::{
+    account::Account,
+    observe::{Event, Observers},
+};
+
+/// Between the accounts of a process and the driver of their store.
+pub(crate) struct Link {
+    terms: Terms,
+    alive: Mutex<Weak<()>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    ops: VecDeque<Op>,
+    driver: Option<Waker>,
+    next_id: CallId,
+    accounts: Vec<Weak<Account>>,
+    /// Accounts have come of which the driver has not heard.
+    is_new: bool,
+    observers: Vec<Observers>,
+    away_since: Option<Instant>,
+    has_driver: bool,
+    /// Operations pushed so far, and those of them that are done with.
+    pushed: u64,
+    done: u64,
+    flushing: Vec<Waker>,
+    counts: Counts,
+    usage: Gathered,
+    /// Since when usage has been gathered.
+    usage_since: Option<Instant>,
+}
+
+/// What has gone through a link so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) round_trips: u64,
+    pub(crate) operations: u64,
+    pub(crate) dropped: u64,
+    pub(crate) outages: u64,
+    pub(crate) members: u64,
+}
+
+/// What the driver is to do next.
+pub(crate) enum Work {
+    Ops(Vec<Op>),
+    /// Accounts have come.
+    Accounts,
+    /// All handles are gone.
+    End,
+}
+
+impl Link {
+    pub(crate) fn new(terms: Terms) -> Arc<Self> {
+        Arc::new(Self {
+            terms,
+            alive: Mutex::default(),
+            state: Mutex::new(State {
+                has_driver: true,
+                ..State::default()
+            }),
+        })
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Something that lives as long as a handle.
+    pub(super) fn alive(&self) -> Arc<()> {
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        let strong = alive.upgrade().unwrap_or_default();
+        *alive = Arc::downgrade(&strong);
+        strong
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.strong_count() == 0
+    }
+
+    pub(crate) fn wake_driver(&self) {
+        let driver = self.lock().driver.take();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// A number for a call.
+    pub(crate) fn next_id(&self) -> CallId {
+        let mut state = self.lock();
+        state.next_id += 1;
+        state.next_id
+    }
+
+    /// Tells the driver. Where its queue is full, what a call cost is not told: its estimate stands.
+    pub(crate) fn push(&self, op: Op) {
+        if matches!(op, Op::Beat) {
+            self.lock().is_new = true;
+            return self.wake_driver();
+        }
+        let mut state = self.lock();
+        let is_full = state.ops.len() >= self.terms.capacity && !matches!(op, Op::Book { .. });
+        if is_full || !state.has_driver {
+            state.counts.dropped += 1;
+            drop(state);
+            return drop(op);
+        }
+        state.pushed += 1;
+        state.ops.push_back(op);
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// Gathers what was used, to go along with something else or by itself after a while.
+    pub(crate) fn add_usage(&self, day: Day, tenant: &str, model: &str, sums: UsageSums) {
+        let mut state = self.lock();
+        let capacity = self.terms.capacity;
+        if !state.has_driver || !state.usage.add(day, tenant, model, sums, capacity) {
+            state.counts.dropped += 1;
+        } else if state.usage_since.is_none() {
+            state.usage_since = Some(clock::now());
+        }
+    }
+
+    /// Queues what was gathered; where it is not urgent, only after a while.
+    pub(crate) fn queue_usage(&self, is_urgent: bool) {
+        let mut state = self.lock();
+        let Some(since) = state.usage_since else {
+            return;
+        };
+        if !is_urgent && clock::now().saturating_duration_since(since) < GATHERED {
+            return;
+        }
+        state.usage_since = None;
+        for (day, sums) in state.usage.take() {
+            state.next_id += 1;
+            state.pushed += 1;
+            let id = state.next_id;
+            state.ops.push_back(Op::AddUsage(Batch { id, day, sums }));
+        }
+    }
+
+    /// An account joins.
+    pub(crate) fn enter(&self, account: Weak<Account>) {
+        let mut state = self.lock();
+        state.accounts.retain(|account| account.strong_count() > 0);
+        state.accounts.push(account);
+        state.is_new = true;
+        drop(state);
+        self.wake_driver();
+    }
+
+    pub(crate) fn observe(&self, observers: Observers) {
+        self.lock().observers.push(observers);
+    }
+
+    /// Whether the store is away.
+    pub(crate) fn is_away(&self) -> bool {
+        let state = self.lock();
+        state.away_since.is_some() || !state.has_driver
+    }
+
+    pub(crate) fn members(&self) -> u64 {
+        self.lock().counts.members.max(1)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.lock().counts
+    }
+
+    /// Ready once everything pushed before `until` is done with, or nobody does it any more.
+    pub(crate) fn poll_flushed(&self, until: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.done >= until || !state.has_driver {
+            return Poll::Ready(());
+        }
+        state.flushing.push(cx.waker().clone());
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Poll::Pending
+    }
+
+    /// How many operations have been pushed.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.lock().pushed
+    }
+}
+
+/// The driver's side.
+impl Link {
+    /// What is to be done. Operations for which nobody waits come once `linger_over` says so or others come with them.
+    pub(crate) fn poll_work(&self, cx: &mut Context<'_>, is_linger_over: bool) -> Poll<Work> {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.is_new) {
+            return Poll::Ready(Work::Accounts);
+        }
+        let is_due = is_linger_over
+            || !state.flushing.is_empty()
+            || state.ops.len() >= ENOUGH
+            || state.ops.iter().any(Op::is_urgent);
+        if is_due && !state.ops.is_empty() {
+            let count = state.ops.len().min(MOST);
+            return Poll::Ready(Work::Ops(state.ops.drain(..count).collect()));
+        }
+        if state.ops.is_empty() && self.is_abandoned() {
+            return Poll::Ready(Work::End);
+        }
+        state.driver = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(crate) fn has_ops(&self) -> bool {
+        !self.lock().ops.is_empty()
+    }
+
+    /// So many operations are done with.
+    pub(crate) fn done(&self, count: usize) {
+        let mut state = self.lock();
+        state.done += count as u64;
+        let flushing = std::mem::take(&mut state.flushing);
+        drop(state);
+        flushing.into_iter().for_each(Waker::wake);
+    }
+
+    /// These were taken and may not have arrived: they come first next time.
+    pub(crate) fn put_back(&self, ops: Vec<Op>) {
+        let mut state = self.lock();
+        for op in ops.into_iter().rev() {
+            state.ops.push_front(op);
+        }
+    }
+
+    pub(crate) fn count_round_trip(&self, operations: usize) {
+        let mut state = self.lock();
+        state.counts.round_trips += 1;
+        state.counts.operations += operations as u64;
+    }
+
+    pub(crate) fn set_members(&self, members: u64) {
+        self.lock().counts.members = members;
+    }
+
+    pub(crate) fn accounts(&self) -> Vec<Arc<Account>> {
+        let state = self.lock();
+        state.accounts.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The store is away. Told once, until it is back.
+    pub(crate) fn went_away(&self, reason: &str) {
+        let mut state = self.lock();
+        if state.away_since.is_none() {
+            state.away_since = Some(clock::now());
+            state.counts.outages += 1;
+            let observers = state.observers.clone();
+            drop(state);
+            let outage = self.terms.outage;
+            tell(&observers, &Event::StoreAway { outage, reason });
+        } else {
+            drop(state);
+        }
+        for account in self.accounts() {
+            account.store_away();
+        }
+    }
+
+    /// The store is back.
+    pub(crate) fn came_back(&self) {
+        let mut state = self.lock();
+        let Some(since) = state.away_since.take() else {
+            return;
+        };
+        let observers = state.observers.clone();
+        drop(state);
+        let away_for = clock::now().saturating_duration_since(since);
+        tell(&observers, &Event::StoreBack { away_for });
+        for account in self.accounts() {
+            account.store_back();
+        }
+    }
+
+    /// There is no driver any more: the store is away for good.
+    pub(crate) fn end(&self) {
+        let (flushing, ops) = {
+            let mut state = self.lock();
+            state.has_driver = false;
+            (
+                std::mem::take(&mut state.flushing),
+                std::mem::take(&mut state.ops),
+            )
+        };
+        drop(ops);
+        flushing.into_iter().for_each(Waker::wake);
+        if !self.is_abandoned() {
+            self.went_away("its driver has ended");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Usage is gathered for so long at most.
+const GATHERED: Duration = Duration::from_secs(5);
+/// So many operations are worth a round trip of their own.
+const ENOUGH: usize = 64;
+/// At most so many go in one.
+const MOST: usize = 512;
+
+fn tell(observers: &[Observers], event: &Event<'_>) {
+    for observers in observers {
+        observers.tell(event);
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Link")
+            .field("terms", &self.terms)
+            .field("waiting", &state.ops.len())
+            .field("away_since", &state.away_since)
+            .field("counts", &state.counts)
+            .finish_non_exhaustive()
+    }
+}

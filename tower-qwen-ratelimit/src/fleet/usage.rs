@@ -1,0 +1,138 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use tower_qwen_tokens::ledger::Day;
+
+/// Calls and tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UsageSums {
+    /// Attempts.
+    pub calls: u64,
+    /// Tokens of prompts.
+    pub input_tokens: u64,
+    /// Those of them that came from a cache.
+    pub cached_tokens: u64,
+    /// Tokens of answers.
+    pub output_tokens: u64,
+}
+
+/// What one tenant has used of one model on one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UsageOfDay {
+    /// The tenant; empty where none was named.
+    pub tenant: String,
+    /// The model.
+    pub model: String,
+    /// What was used.
+    pub sums: UsageSums,
+}
+
+/// By tenant and model.
+pub(crate) type ByWhom = BTreeMap<(Box<str>, Box<str>), UsageSums>;
+
+/// What is to be added to a day.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// By which the store knows it when it comes twice.
+    pub(crate) id: u64,
+    pub(crate) day: Day,
+    pub(crate) sums: ByWhom,
+}
+
+/// What has not been queued yet.
+#[derive(Debug, Default)]
+pub(super) struct Gathered(BTreeMap<Day, ByWhom>);
+
+impl Gathered {
+    /// Adds to what is gathered; says whether there was room.
+    pub(super) fn add(
+        &mut self,
+        day: Day,
+        tenant: &str,
+        model: &str,
+        sums: UsageSums,
+        capacity: usize,
+    ) -> bool {
+        let of_day = self.0.entry(day).or_default();
+        let is_full = of_day.len() >= capacity;
+        let whom = (tenant.into(), model.into());
+        if is_full && !of_day.contains_key(&whom) {
+            return false;
+        }
+        let all = of_day.entry(whom).or_default();
+        all.calls += sums.calls;
+        all.input_tokens += sums.input_tokens;
+        all.cached_tokens += sums.cached_tokens;
+        all.output_tokens += sums.output_tokens;
+        true
+    }
+
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (Day, ByWhom)> + use<> {
+        std::mem::take(&mut self.0).into_iter()
+    }
+}
+
+/// Where an answer of the store is waited for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answer(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// `None` of the inner kind where there will be none.
+    answer: Option<Option<Vec<UsageOfDay>>>,
+    waker: Option<Waker>,
+}
+
+/// Answers, or says on its end that there is no answer.
+#[derive(Debug)]
+pub(crate) struct Question(Answer);
+
+impl Answer {
+    pub(crate) fn question(&self) -> Question {
+        Question(self.clone())
+    }
+
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Vec<UsageOfDay>>> {
+        let mut waiting = self.lock();
+        match waiting.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                waiting.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn give(&self, answer: Option<Vec<UsageOfDay>>) {
+        let mut waiting = self.lock();
+        if waiting.answer.is_none() {
+            waiting.answer = Some(answer);
+        }
+        let waker = waiting.waker.take();
+        drop(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Question {
+    pub(crate) fn answer(&self, usage: Vec<UsageOfDay>) {
+        self.0.give(Some(usage));
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.0.give(None);
+    }
+}

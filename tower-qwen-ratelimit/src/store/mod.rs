@@ -1,0 +1,3 @@
+//! Where the accounts of a fleet are.
+
+pub mod redis;

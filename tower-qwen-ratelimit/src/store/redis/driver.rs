@@ -1,0 +1,103 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{sleep, timeout};
+
+use super::{
+    RedisOptions, StoreError,
+    command::Commands,
+    connection::Connection,
+    names::DayNames,
+    session::{Ended, Session},
+};
+use crate::fleet::Link;
+
+/// Carries everything between a store's accounts and its server. To be run by the application, spawned or in a `select`.
+///
+/// It reconnects by itself and ends when the store and all limiters over it are gone. Dropped before that, the store counts
+/// as away for good.
+#[must_use = "nothing reaches the server unless the driver is run"]
+pub struct Driver {
+    // Boxed, since a connection's own future has no name.
+    running: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Driver {
+    pub(super) fn new(link: Arc<Link>, options: RedisOptions, connection: Connection) -> Self {
+        Self {
+            running: Box::pin(run(link, options, connection)),
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.running.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+pub(super) async fn open(options: &RedisOptions) -> Result<Connection, StoreError> {
+    timeout(options.terms().timeout, Connection::open(options))
+        .await
+        .unwrap_or_else(|_| Err(StoreError::too_slow()))
+}
+
+async fn run(link: Arc<Link>, options: RedisOptions, connection: Connection) {
+    let _gone = Gone(link.clone());
+    let commands = Commands {
+        namespace: options.namespace.clone(),
+        member: format!("{:016x}", fastrand::u64(..)),
+        days: DayNames::new(&options.namespace),
+    };
+    let mut connection = Some(connection);
+    loop {
+        let open = match connection.take() {
+            Some(connection) => connection,
+            None => match reconnect(&link, &options).await {
+                Some(connection) => connection,
+                None => return,
+            },
+        };
+        match Session::new(&link, &options, &commands, open).run().await {
+            Ended::Abandoned => return,
+            Ended::Lost(reason) => link.went_away(&reason),
+        }
+    }
+}
+
+/// Tries until it succeeds, or nobody needs it any more.
+async fn reconnect(link: &Link, options: &RedisOptions) -> Option<Connection> {
+    const LONGEST: Duration = Duration::from_secs(1);
+    let mut pause = Duration::from_millis(20);
+    while !link.is_abandoned() {
+        sleep(pause).await;
+        if let Ok(connection) = open(options).await {
+            return Some(connection);
+        }
+        pause = (pause * 2).min(LONGEST);
+    }
+    None
+}
+
+/// Tells the accounts when the driver is gone, however that comes.
+struct Gone(Arc<Link>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

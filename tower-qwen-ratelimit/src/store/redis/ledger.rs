@@ -1,0 +1,229 @@
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use redis::{Cmd, Value};
+use tower_qwen_tokens::{
+    clock::WallClock,
+    ledger::{Day, LedgerSink, Record, Tenant},
+};
+
+use super::{StoreError, names::DayNames, script::Script};
+use crate::fleet::{Answer, Batch, Handle, Op, UsageOfDay, UsageSums};
+
+/// Days are kept for so long. Unit: milliseconds.
+const KEPT: i64 = 40 * 86_400_000;
+/// So long may the telling of a sum be repeated. Unit: milliseconds.
+const REPEATED: i64 = 86_400_000;
+
+/// Sums up what the whole fleet uses, by day (UTC), tenant and model: a sink of each process's
+/// [`Ledger`](tower_qwen_tokens::Ledger). Kept for 40 days.
+///
+/// ```no_run
+/// use tower_qwen_ratelimit::store::redis::RedisStore;
+/// use tower_qwen_tokens::{Ledger, PriceBook, clock::WallClock, ledger::Day};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let (store, driver) = RedisStore::connect("redis://127.0.0.1:6379").await?;
+/// tokio::spawn(driver);
+/// let ledger = Ledger::new(PriceBook::builtin()).with_sink(store.ledger());
+/// // ... calls ...
+/// for used in store.usage(Day::of(WallClock::new().now())).await? {
+///     println!("{} {} {}", used.tenant, used.model, used.sums.input_tokens);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Sums go along with what else is told to the server, or after five seconds; [`RedisStore::flush`](super::RedisStore::flush)
+/// waits for them too. What is told twice, because an answer was lost, counts once.
+#[derive(Debug, Clone)]
+pub struct FleetLedger {
+    link: Handle,
+    wall: WallClock,
+}
+
+/// Waits for the usage of a day; see [`RedisStore::usage`](super::RedisStore::usage).
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct ReadUsage {
+    answer: Answer,
+}
+
+impl FleetLedger {
+    pub(super) fn new(link: Handle) -> Self {
+        Self {
+            link,
+            wall: WallClock::new(),
+        }
+    }
+}
+
+impl LedgerSink for FleetLedger {
+    fn record(&self, record: &Record<'_>) {
+        let entry = &record.entry;
+        let day = Day::of(record.at.unwrap_or_else(|| self.wall.now()));
+        let tenant = entry.tenant.as_ref().map_or("", Tenant::as_str);
+        let input_tokens = entry.usage.input_tokens.unwrap_or_default();
+        let all = entry.usage.total().unwrap_or_default();
+        let sums = UsageSums {
+            calls: 1,
+            input_tokens,
+            cached_tokens: entry.usage.cached_tokens.unwrap_or_default(),
+            output_tokens: entry
+                .usage
+                .output_tokens
+                .unwrap_or_else(|| all.saturating_sub(input_tokens)),
+        };
+        self.link.add_usage(day, tenant, &entry.model, sums);
+    }
+}
+
+impl ReadUsage {
+    pub(super) fn new(link: &Handle, day: Day) -> Self {
+        let answer = Answer::default();
+        let question = answer.question();
+        if !link.is_away() {
+            link.push(Op::ReadUsage { day, question });
+        }
+        Self { answer }
+    }
+}
+
+impl Future for ReadUsage {
+    type Output = Result<Vec<UsageOfDay>, StoreError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.answer
+            .poll(cx)
+            .map(|answer| answer.ok_or_else(StoreError::too_slow))
+    }
+}
+
+/// The command that adds a batch.
+pub(super) fn add(names: &DayNames, member: &str, batch: &Batch) -> Cmd {
+    let mut command = redis::cmd("EVALSHA");
+    command
+        .arg(Script::Usage.hash())
+        .arg(2)
+        .arg(names.of(batch.day))
+        .arg(names.mark(member, batch.id))
+        .arg(KEPT)
+        .arg(REPEATED);
+    for ((tenant, model), sums) in &batch.sums {
+        for (kind, amount) in KINDS.iter().zip(parts(sums)) {
+            if amount > 0 {
+                command.arg(field(tenant, model, kind)).arg(amount);
+            }
+        }
+    }
+    command
+}
+
+/// The command that reads a day.
+pub(super) fn read(names: &DayNames, day: Day) -> Cmd {
+    let mut command = redis::cmd("HGETALL");
+    command.arg(names.of(day));
+    command
+}
+
+/// What a day's hash says; fields that make no sense are left out.
+pub(super) fn usage(value: &Value) -> Vec<UsageOfDay> {
+    let (Value::Array(values), mut all) = (value, BTreeMap::<_, UsageSums>::new()) else {
+        return Vec::new();
+    };
+    for pair in values.chunks_exact(2) {
+        let [Value::BulkString(field), Value::BulkString(amount)] = pair else {
+            continue;
+        };
+        let (Ok(field), Ok(amount)) = (str::from_utf8(field), str::from_utf8(amount)) else {
+            continue;
+        };
+        let parts: Vec<&str> = field.split('\n').collect();
+        let ([tenant, model, kind], Ok(amount)) = (&parts[..], amount.parse()) else {
+            continue;
+        };
+        let sums = all
+            .entry((unescaped(tenant), unescaped(model)))
+            .or_default();
+        match *kind {
+            "calls" => sums.calls = amount,
+            "input" => sums.input_tokens = amount,
+            "cached" => sums.cached_tokens = amount,
+            "output" => sums.output_tokens = amount,
+            _ => {}
+        }
+    }
+    all.into_iter()
+        .map(|((tenant, model), sums)| UsageOfDay {
+            tenant,
+            model,
+            sums,
+        })
+        .collect()
+}
+
+const KINDS: [&str; 4] = ["calls", "input", "cached", "output"];
+
+fn parts(sums: &UsageSums) -> [i64; 4] {
+    [
+        sums.calls,
+        sums.input_tokens,
+        sums.cached_tokens,
+        sums.output_tokens,
+    ]
+    .map(|amount| i64::try_from(amount).unwrap_or(i64::MAX))
+}
+
+/// Lines apart, which therefore are in no part.
+fn field(tenant: &str, model: &str, kind: &str) -> String {
+    let escaped = |text: &str| text.replace('%', "%25").replace('\n', "%0A");
+    format!("{}\n{}\n{kind}", escaped(tenant), escaped(model))
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("%0A", "\n").replace("%25", "%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let whom = [
+            ("", "qwen-plus"),
+            ("a\nb%0A", "m%25"),
+            ("acme", "qwen\nmax"),
+        ];
+        let mut values = Vec::new();
+        for (tenant, model) in whom {
+            for (at, kind) in KINDS.iter().enumerate() {
+                values.push(Value::BulkString(field(tenant, model, kind).into()));
+                values.push(Value::BulkString((at + 1).to_string().into()));
+            }
+        }
+        values.push(Value::BulkString(b"nonsense".to_vec()));
+        values.push(Value::BulkString(b"1".to_vec()));
+        let read = usage(&Value::Array(values));
+        let sums = UsageSums {
+            calls: 1,
+            input_tokens: 2,
+            cached_tokens: 3,
+            output_tokens: 4,
+        };
+        let expected: Vec<UsageOfDay> = whom
+            .into_iter()
+            .map(|(tenant, model)| UsageOfDay {
+                tenant: tenant.to_owned(),
+                model: model.to_owned(),
+                sums,
+            })
+            .collect();
+        assert_eq!(read, expected);
+        assert!(usage(&Value::Nil).is_empty());
+    }
+}

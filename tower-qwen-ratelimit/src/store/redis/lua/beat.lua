@@ -1,0 +1,94 @@
+-- A member says that it lives, what it holds and what it wants; and learns what is its own until when.
+--
+-- KEYS[2]  the members: a hash of what each holds.
+-- ARGV[10] the member              ARGV[11] microseconds until it is taken for dead
+-- ARGV[12] the share of the quota that it runs on now, ARGV[13] the share that it wants; of 65536
+-- ARGV[14] ARGV[15] the shares of requests and tokens that throttles have left it, of 65536
+-- ARGV[16] calls that may run at one time in the whole fleet (-1: any)
+-- ARGV[17] slots of these that it holds now, ARGV[18] slots that it wants
+--
+-- What a member holds stays its own until it says that it runs on less, or is dead: so the shares of all never exceed the
+-- whole. Wants are met evenly (max-min). Slots that cannot be divided go round.
+--
+-- Returns { members, those of them that want something, share granted, closed for, share of requests, share of tokens, slots
+-- granted, booked ahead }.
+
+local failed = load()
+if failed then return failed end
+local me, term = ARGV[10], tonumber(ARGV[11])
+local mine = {
+  name = me, till = now + term, held = tonumber(ARGV[12]), granted = 0, want = tonumber(ARGV[13]),
+  sr = tonumber(ARGV[14]), st = tonumber(ARGV[15]), slots = tonumber(ARGV[17]), slots_granted = 0,
+  slots_want = tonumber(ARGV[18]),
+}
+local most_slots = tonumber(ARGV[16])
+
+local PARTS = { 'till', 'held', 'granted', 'want', 'sr', 'st', 'slots', 'slots_granted', 'slots_want' }
+local members = { mine }
+local entries = redis.call('HGETALL', KEYS[2])
+for i = 1, #entries, 2 do
+  local name = entries[i]
+  if name ~= me then
+    local member, at = { name = name }, 0
+    for number in string.gmatch(entries[i + 1], '%S+') do
+      at = at + 1
+      member[PARTS[at]] = tonumber(number)
+    end
+    if member.till > now then members[#members + 1] = member else redis.call('HDEL', KEYS[2], name) end
+  end
+end
+table.sort(members, function(one, other) return one.name < other.name end)
+
+-- The most that any may have of `whole` when wants are met evenly, and how many want more than that.
+local function level(whole, want)
+  local wants = {}
+  for i, member in ipairs(members) do wants[i] = member[want] end
+  table.sort(wants)
+  for i, wanted in ipairs(wants) do
+    local even = whole / (#wants - i + 1)
+    if wanted > even then return floor(even), whole - floor(even) * (#wants - i + 1) end
+    whole = whole - wanted
+  end
+  return nil, 0
+end
+
+local function grant(whole, want, held, granted, turn)
+  local others = 0
+  for _, member in ipairs(members) do
+    if member ~= mine then others = others + max(member[held], member[granted]) end
+  end
+  local most, rest = level(whole, want)
+  local target = mine[want]
+  if most and target > most then
+    target = most
+    -- Those who want more than the even part, in the order of their names, from a start that moves on.
+    local rank, greedy = 0, 0
+    for _, member in ipairs(members) do
+      if member[want] > most then
+        if member == mine then rank = greedy end
+        greedy = greedy + 1
+      end
+    end
+    if (rank + turn) % greedy < rest then target = target + 1 end
+  end
+  return max(min(target, whole - others), 0)
+end
+
+mine.granted = grant(FULL, 'want', 'held', 'granted', 0)
+if most_slots >= 0 then
+  mine.slots_granted = grant(most_slots, 'slots_want', 'slots', 'slots_granted', floor(now / term))
+end
+
+local text = {}
+for i, part in ipairs(PARTS) do text[i] = string.format('%.0f', mine[part]) end
+redis.call('HSET', KEYS[2], me, table.concat(text, ' '))
+redis.call('PEXPIRE', KEYS[2], string.format('%.0f', ceil(term / 1000) + 1000))
+
+local busy = 0
+state.m, state.sr, state.st = #members, FULL, FULL
+for _, member in ipairs(members) do
+  if member.want > 0 then busy = busy + 1 end
+  state.sr, state.st = min(state.sr, member.sr), min(state.st, member.st)
+end
+save()
+return { #members, busy, mine.granted, max(state.p - now, 0), state.sr, state.st, mine.slots_granted, state.v - now }

@@ -1,0 +1,78 @@
+-- Books a call: takes its cost at the first instant at which it fits, which may be ahead, and says how long that is.
+--
+-- KEYS[2]  the reservation: a string.
+-- ARGV[10] tokens of the prompt   ARGV[11] tokens set aside for the answer
+-- ARGV[12] the longest wait in microseconds; -1: any
+-- ARGV[13] milliseconds for which the reservation is remembered
+--
+-- Returns { 1, wait } when it is booked, the same again for a repeat; { 0, wait } when the wait would be longer than
+-- allowed (-1: for ever), nothing taken; { -1, 0 } when it was given back before it arrived.
+
+local failed = load()
+if failed then return failed end
+local input, output = tonumber(ARGV[10]), tonumber(ARGV[11])
+local longest = tonumber(ARGV[12])
+local total = input + output
+
+local known = redis.call('GET', KEYS[2])
+if known then
+  local at = tonumber(string.match(known, '^b (%d+)'))
+  if not at then return { -1, 0 } end
+  return { 1, max(at - now, 0) }
+end
+
+local function bucket_ready(level, rate, burst, amount)
+  local missing = min(amount, burst) * state.w - level
+  if not quota.smooth or missing <= 0 then return state.v end
+  return state.v + ceil(missing / rate)
+end
+
+local function ring_ready(ring, amount, limit)
+  local sum, at = state[ring .. 's'], state.v
+  local room = max(limit, amount) - amount
+  if sum <= room then return at end
+  local fields = {}
+  for i = 1, SLOTS do fields[i] = ring .. ((state.n + i) % SLOTS) end
+  for i, charged in ipairs(redis.call('HMGET', account, unpack(fields))) do
+    charged = tonumber(charged) or 0
+    if charged > 0 then
+      sum = sum - charged
+      at = (state.n - SLOTS + i) * width
+    end
+    if sum <= room then break end
+  end
+  return max(at, state.v)
+end
+
+local at = max(
+  bucket_ready(state.lr, state.qr, quota.burst_requests, 1),
+  bucket_ready(state.lt, state.qt, quota.burst_tokens, total),
+  ring_ready('r', 1, allowed_requests()),
+  ring_ready('t', total, allowed_tokens()),
+  ring_ready('e', input, allowed_tokens()),
+  state.p
+)
+local day = state.d
+if quota.day_tokens >= 0 and state.du + total > quota.day_tokens then
+  if total > quota.day_tokens then
+    save()
+    return { 0, -1 }
+  end
+  at = max(at, (state.d + 1) * 86400000000 + quota.day_begins + state.o)
+end
+
+if longest >= 0 and at - now > longest then
+  save()
+  return { 0, at - now }
+end
+
+advance(at)
+give(-1, -total)
+add('r', state.n, 1)
+add('t', state.n, total)
+add('e', state.n, input)
+if at - state.o < (state.d + 1) * 86400000000 + quota.day_begins then state.du = state.du + total else day = day + 1 end
+count(total)
+redis.call('SET', KEYS[2], string.format('b %.0f %.0f %.0f %.0f %.0f', at, state.n, input, output, day), 'PX', ARGV[13])
+save()
+return { 1, at - now }

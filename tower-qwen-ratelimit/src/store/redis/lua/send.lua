@@ -1,0 +1,23 @@
+-- Dates a booked call anew: it goes out now and not, as was booked, earlier.
+--
+-- KEYS[2]  the reservation: a string.
+-- ARGV[10] milliseconds for which the reservation is remembered
+--
+-- Returns 1, or 0 where there is nothing to date.
+
+local failed = load()
+if failed then return failed end
+local known = redis.call('GET', KEYS[2])
+local booked, input, output, day = string.match(known or '', '^b %d+ (%d+) (%d+) (%d+) (-?%d+)$')
+local slot = slot_at(now)
+if not booked or tonumber(booked) >= slot then return 0 end
+booked, input, output = tonumber(booked), tonumber(input), tonumber(output)
+add('r', booked, -1)
+add('t', booked, -input - output)
+add('e', booked, -input)
+add('r', slot, 1)
+add('t', slot, input + output)
+add('e', slot, input)
+redis.call('SET', KEYS[2], string.format('b %.0f %.0f %.0f %.0f %s', now, slot, input, output, day), 'PX', ARGV[10])
+save()
+return 1

@@ -1,0 +1,39 @@
+-- Settles a call, or gives it back. Whatever comes after the first time changes nothing.
+--
+-- KEYS[2]  the reservation: a string.
+-- ARGV[10] tokens of the prompt   ARGV[11] tokens of the answer, as they turned out
+-- ARGV[12] whether the request counts (1 or 0)
+-- ARGV[13] microseconds since the call was charged
+-- ARGV[14] milliseconds for which the end is remembered
+--
+-- A reservation that is not known was made while this server was away, has been lost with the server's memory, or has yet
+-- to arrive. What it cost is charged where it belongs, and when it arrives after all, it finds its end.
+--
+-- Returns 1, or 0 for a repeat.
+
+local failed = load()
+if failed then return failed end
+local input, output = tonumber(ARGV[10]), tonumber(ARGV[11])
+local counts = tonumber(ARGV[12])
+local total = input + output
+
+local known = redis.call('GET', KEYS[2])
+if known == 's' then return 0 end
+redis.call('SET', KEYS[2], 's', 'PX', ARGV[14])
+local day = floor((wall - tonumber(ARGV[13]) - quota.day_begins) / 86400000000)
+local charged_input, charged, charged_request = 0, 0, 0
+local slot = slot_at(now - tonumber(ARGV[13]))
+if known then
+  local booked, its_input, its_output, its_day = string.match(known, '^b %d+ (%d+) (%d+) (%d+) (-?%d+)$')
+  slot, day = tonumber(booked), tonumber(its_day)
+  charged_input, charged, charged_request = tonumber(its_input), its_input + its_output, 1
+  give(charged_request - counts, charged - total)
+end
+add('r', slot, counts - charged_request)
+add('t', slot, total - charged)
+add('e', slot, input - charged_input)
+add('e', slot_at(now), output)
+if day == state.d then state.du = max(state.du + total - charged, 0) end
+count(total - charged)
+save()
+return 1

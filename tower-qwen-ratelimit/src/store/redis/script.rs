@@ -1,0 +1,70 @@
+use std::sync::LazyLock;
+
+/// One script per operation, over all gates of an account; and one for usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Script {
+    Reserve,
+    Settle,
+    Send,
+    Pause,
+    Beat,
+    Leave,
+    Snapshot,
+    Usage,
+}
+
+macro_rules! source {
+    ($name:literal) => {
+        concat!(
+            include_str!("lua/gates.lua"),
+            include_str!(concat!("lua/", $name, ".lua"))
+        )
+    };
+}
+
+impl Script {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Reserve,
+        Self::Settle,
+        Self::Send,
+        Self::Pause,
+        Self::Beat,
+        Self::Leave,
+        Self::Snapshot,
+        Self::Usage,
+    ];
+
+    pub(super) fn source(self) -> &'static str {
+        match self {
+            Self::Reserve => source!("reserve"),
+            Self::Settle => source!("settle"),
+            Self::Send => source!("send"),
+            Self::Pause => source!("pause"),
+            Self::Beat => source!("beat"),
+            Self::Leave => source!("leave"),
+            Self::Snapshot => source!("snapshot"),
+            Self::Usage => include_str!("lua/usage.lua"),
+        }
+    }
+
+    /// By which a server that has loaded it knows it.
+    pub(super) fn hash(self) -> &'static str {
+        static HASHES: LazyLock<[String; 8]> = LazyLock::new(|| {
+            Script::ALL.map(|script| redis::Script::new(script.source()).get_hash().to_owned())
+        });
+        &HASHES[self as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_place() {
+        for (at, script) in Script::ALL.into_iter().enumerate() {
+            assert_eq!(script as usize, at);
+            assert_eq!(script.hash().len(), 40);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use redis::{Pipeline, RedisError, Value};
+use tokio::time::{Sleep, sleep, sleep_until, timeout};
+use tower_qwen_tokens::clock::{self, Instant};
+
+use super::{
+    RedisOptions,
+    command::{Commands, Job, interval, load, term},
+    connection::Connection,
+    ledger,
+    names::Names,
+    reply,
+    script::Script,
+};
+use crate::{
+    fleet::{Link, Op, Sharing, Work},
+    quota::Quota,
+};
+
+/// Round trips under way at one time.
+const FLIGHTS: usize = 32;
+/// How often accounts are looked at that had nothing to do.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// All that happens over one connection.
+pub(super) struct Session<'a> {
+    link: &'a Link,
+    options: &'a RedisOptions,
+    commands: &'a Commands,
+    connection: Connection,
+    flights: FuturesUnordered<Flight>,
+    /// What each flight carries.
+    under_way: HashMap<u64, Vec<Job>>,
+    launched: u64,
+    /// When each account's next heartbeat is due.
+    beats: HashMap<usize, Instant>,
+    /// Where this process has said that it lives.
+    joined: HashMap<String, (Names, Quota)>,
+    beat_timer: Pin<Box<Sleep>>,
+    linger: Option<Pin<Box<Sleep>>>,
+}
+
+type Flight = Pin<Box<dyn Future<Output = (u64, Landing)> + Send>>;
+type Landing = Result<Vec<Value>, String>;
+
+/// How a session ended.
+pub(super) enum Ended {
+    /// Nobody needs it any more.
+    Abandoned,
+    Lost(String),
+}
+
+enum Event {
+    Landed(u64, Landing),
+    Work(Work),
+    Beat,
+    Lost,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        link: &'a Link,
+        options: &'a RedisOptions,
+        commands: &'a Commands,
+        connection: Connection,
+    ) -> Self {
+        Self {
+            link,
+            options,
+            commands,
+            connection,
+            flights: FuturesUnordered::new(),
+            under_way: HashMap::new(),
+            launched: 0,
+            beats: HashMap::new(),
+            joined: HashMap::new(),
+            beat_timer: Box::pin(sleep(Duration::ZERO)),
+            linger: None,
+        }
+    }
+
+    /// Goes on until the connection is lost or nobody needs it any more. What was under way comes first next time.
+    pub(super) async fn run(mut self) -> Ended {
+        let ended = self.serve().await;
+        for jobs in std::mem::take(&mut self.under_way).into_values() {
+            self.put_back(jobs);
+        }
+        ended
+    }
+
+    async fn serve(&mut self) -> Ended {
+        // Also finds out whether the server answers and takes our scripts.
+        let due = self.due(true);
+        self.launch(due, true);
+        let first = self.launched;
+        let mut opening = first;
+        loop {
+            let event = poll_fn(|cx| self.poll_event(cx)).await;
+            match event {
+                Event::Landed(flight, landing) => {
+                    if let Err(reason) = self.land(flight, landing) {
+                        return Ended::Lost(reason);
+                    }
+                    if flight <= first {
+                        opening -= 1;
+                        if opening == 0 {
+                            self.link.came_back();
+                        }
+                    }
+                }
+                Event::Work(Work::Ops(ops)) => {
+                    self.link.queue_usage(false);
+                    self.launch(ops.into_iter().map(Job::Op).collect(), false);
+                }
+                Event::Work(Work::Accounts) => self.beat(true),
+                Event::Beat => {
+                    self.beat(false);
+                    self.link.queue_usage(false);
+                }
+                Event::Work(Work::End) => {
+                    self.leave().await;
+                    return Ended::Abandoned;
+                }
+                Event::Lost => return Ended::Lost("the connection is closed".to_owned()),
+            }
+        }
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        for node in &mut self.connection.nodes {
+            if node.pipeline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Lost);
+            }
+        }
+        if let Poll::Ready(Some((flight, landing))) = self.flights.poll_next_unpin(cx) {
+            return Poll::Ready(Event::Landed(flight, landing));
+        }
+        if self.beat_timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Event::Beat);
+        }
+        if self.flights.len() >= FLIGHTS {
+            return Poll::Pending;
+        }
+        let is_linger_over = match &mut self.linger {
+            Some(timer) => timer.as_mut().poll(cx).is_ready(),
+            None => false,
+        };
+        if let Poll::Ready(work) = self.link.poll_work(cx, is_linger_over) {
+            self.linger = None;
+            return Poll::Ready(Event::Work(work));
+        }
+        if self.linger.is_none() && self.link.has_ops() {
+            let mut timer = Box::pin(sleep(self.options.linger));
+            if timer.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+            self.linger = Some(timer);
+        }
+        Poll::Pending
+    }
+
+    /// The heartbeats that are due. With newcomers and those without a part of their own, where they are asked for.
+    fn due(&mut self, also_new: bool) -> Vec<Job> {
+        let asked = clock::now();
+        let is_lease = self.link.terms().sharing == Sharing::Lease;
+        let mut jobs = Vec::new();
+        let mut next = asked + IDLE;
+        let mut beats = HashMap::new();
+        for account in self.link.accounts() {
+            let id = Arc::as_ptr(&account) as usize;
+            let known = self.beats.get(&id).copied();
+            let Some(standing) = account.standing() else {
+                continue;
+            };
+            let is_new = also_new && (known.is_none() || is_lease && standing.held == 0);
+            let mut at = known.unwrap_or(asked);
+            if is_new || at <= asked {
+                let quota = account.quota();
+                at = asked + interval(&quota);
+                let names = self.commands.names(&account);
+                self.joined.insert(names.account.clone(), (names, quota));
+                jobs.push(Job::Beat {
+                    account,
+                    standing,
+                    asked,
+                });
+            }
+            next = next.min(at);
+            beats.insert(id, at);
+        }
+        self.beats = beats;
+        self.beat_timer = Box::pin(sleep_until(next));
+        jobs
+    }
+
+    fn beat(&mut self, also_new: bool) {
+        let jobs = self.due(also_new);
+        if !jobs.is_empty() {
+            self.launch(jobs, false);
+        }
+    }
+
+    /// Sends each job to the node that has its account. Scripts go to all nodes.
+    fn launch(&mut self, jobs: Vec<Job>, with_scripts: bool) {
+        if let [_] = self.connection.nodes[..] {
+            return self.launch_to(0, jobs, with_scripts);
+        }
+        let mut of_nodes: Vec<Vec<Job>> = Vec::new();
+        of_nodes.resize_with(self.connection.nodes.len(), Vec::new);
+        for job in jobs {
+            let node = self.connection.node_of(self.commands.slot_of(&job));
+            of_nodes[node].push(job);
+        }
+        for (node, jobs) in of_nodes.into_iter().enumerate() {
+            if with_scripts || !jobs.is_empty() {
+                self.launch_to(node, jobs, with_scripts);
+            }
+        }
+    }
+
+    fn launch_to(&mut self, node: usize, jobs: Vec<Job>, with_scripts: bool) {
+        let now = clock::now();
+        let mut pipe = Pipeline::with_capacity(jobs.len());
+        if with_scripts {
+            for script in Script::ALL {
+                pipe.add_command(load(script));
+            }
+        }
+        for job in &jobs {
+            pipe.add_command(self.commands.of(job, now));
+        }
+        self.launched += 1;
+        let flight = self.launched;
+        let skipped = pipe.len() - jobs.len();
+        self.link.count_round_trip(jobs.len());
+        self.under_way.insert(flight, jobs);
+        let mut redis = self.connection.nodes[node].redis.clone();
+        let patience = self.options.terms().timeout;
+        self.flights.push(Box::pin(async move {
+            let count = pipe.len();
+            let landing = match timeout(patience, redis.send_packed_commands(&pipe, 0, count)).await
+            {
+                Ok(Ok(mut values)) => match first_error(&values[..skipped.min(values.len())]) {
+                    Some(error) => Err(error),
+                    None => Ok(values.split_off(skipped)),
+                },
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("no answer in time".to_owned()),
+            };
+            (flight, landing)
+        }));
+    }
+
+    /// Hands out the replies. What the server did not know a script for goes again, with the scripts.
+    fn land(&mut self, flight: u64, landing: Landing) -> Result<(), String> {
+        let jobs = self.under_way.remove(&flight).unwrap_or_default();
+        let values = match landing {
+            Ok(values) if values.len() == jobs.len() => values,
+            Ok(_) => {
+                self.put_back(jobs);
+                return Err("an answer that makes no sense".to_owned());
+            }
+            Err(reason) => {
+                self.put_back(jobs);
+                return Err(reason);
+            }
+        };
+        let (mut again, mut failed, mut done) = (Vec::new(), None, 0);
+        let mut lost = Vec::new();
+        for (job, value) in jobs.into_iter().zip(values) {
+            match value {
+                Value::ServerError(error) if error.code() == "NOSCRIPT" => again.push(job),
+                Value::ServerError(error) => {
+                    failed = Some(RedisError::from(error).to_string());
+                    lost.push(job);
+                }
+                value => {
+                    done += usize::from(matches!(job, Job::Op(_)));
+                    self.hand_out(job, &value);
+                }
+            }
+        }
+        self.link.done(done);
+        if let Some(reason) = failed {
+            lost.extend(again);
+            self.put_back(lost);
+            return Err(reason);
+        }
+        if !again.is_empty() {
+            self.launch(again, true);
+        }
+        Ok(())
+    }
+
+    fn hand_out(&mut self, job: Job, value: &Value) {
+        match job {
+            Job::Op(Op::Book { account, id, .. }) => {
+                if let Some(reply) = reply::booked(value) {
+                    account.booked(id, reply);
+                }
+            }
+            Job::Op(Op::ReadUsage { question, .. }) => question.answer(ledger::usage(value)),
+            Job::Op(_) => {}
+            Job::Beat { account, asked, .. } => {
+                if let Some(heard) = reply::heard(value) {
+                    self.link.set_members(heard.members);
+                    account.heard(heard, asked, term(&account.quota()));
+                }
+            }
+        }
+    }
+
+    /// What may not have arrived goes again; but whoever waited for a booking or an answer has given up.
+    fn put_back(&self, jobs: Vec<Job>) {
+        let ops: Vec<Op> = jobs
+            .into_iter()
+            .filter_map(|job| match job {
+                Job::Op(op) => Some(op),
+                Job::Beat { .. } => None,
+            })
+            .collect();
+        let count = ops.len();
+        let ops: Vec<Op> = ops
+            .into_iter()
+            .filter(|op| !matches!(op, Op::Book { .. } | Op::ReadUsage { .. }))
+            .collect();
+        self.link.done(count - ops.len());
+        self.link.put_back(ops);
+    }
+
+    /// Gives up what this process holds, so that the others need not wait for it to expire.
+    async fn leave(&mut self) {
+        let leaving = async {
+            for (names, quota) in self.joined.values() {
+                let node = self.connection.node_of(names.slot);
+                let mut pipe = Pipeline::new();
+                pipe.add_command(self.commands.leave(names, quota));
+                if self.connection.nodes[node].ask(&pipe).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // Nobody waits for it, and what is not given up expires.
+        let _ = timeout(self.options.terms().timeout, leaving).await;
+    }
+}
+
+fn first_error(values: &[Value]) -> Option<String> {
+    values.iter().find_map(|value| match value {
+        Value::ServerError(error) => Some(RedisError::from(error.clone()).to_string()),
+        _ => None,
+    })
+}

@@ -1,0 +1,135 @@
+//! The scripts, by a clock of the tests' own.
+
+mod gates;
+mod parts;
+#[path = "../../../tests/redis/server.rs"]
+mod server;
+
+use redis::{Commands, Connection};
+
+use super::{
+    names::{Names, quota_arguments},
+    script::Script,
+};
+use crate::{key::Key, quota::Quota};
+use server::Server;
+
+const WINDOW: u64 = 60_000_000;
+const DAY: u64 = 86_400_000_000;
+const KEEP: i64 = 600_000;
+/// The server's time when a test begins.
+const BEGIN: u64 = 20_000 * DAY;
+
+/// The scripts, at a server.
+struct Scripts {
+    connection: Connection,
+    names: Names,
+    quota: Quota,
+}
+
+impl Scripts {
+    fn new(server: &Server, quota: Quota) -> Self {
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut scripts = Self {
+            connection: client.get_connection().unwrap(),
+            names: Names::new("test", &Key::new("https://h", "m")),
+            quota,
+        };
+        scripts.flush();
+        scripts
+    }
+
+    fn flush(&mut self) {
+        redis::cmd("FLUSHALL").exec(&mut self.connection).unwrap();
+    }
+
+    fn run(&mut self, script: Script, now: u64, key: &str, arguments: &[&str]) -> Vec<i64> {
+        let reply: redis::Value = redis::Script::new(script.source())
+            .key(&self.names.account)
+            .key(key)
+            .arg(BEGIN + now)
+            .arg(&quota_arguments(&self.quota))
+            .arg(arguments)
+            .invoke(&mut self.connection)
+            .unwrap();
+        match reply {
+            redis::Value::Int(number) => vec![number],
+            other => redis::from_redis_value(other).unwrap(),
+        }
+    }
+
+    fn reserve(
+        &mut self,
+        now: u64,
+        id: u64,
+        input: u64,
+        output: u64,
+        longest: Option<u64>,
+    ) -> Vec<i64> {
+        let key = self.names.call("me", id);
+        let longest = longest.map_or("-1".to_owned(), |micros| micros.to_string());
+        let arguments = [
+            input.to_string(),
+            output.to_string(),
+            longest,
+            KEEP.to_string(),
+        ];
+        self.run(
+            Script::Reserve,
+            now,
+            &key,
+            &arguments.each_ref().map(String::as_str),
+        )
+    }
+
+    fn settle(&mut self, now: u64, id: u64, age: u64, input: u64, output: u64, counts: u64) -> i64 {
+        let key = self.names.call("me", id);
+        let arguments = [input, output, counts, age, KEEP as u64].map(|number| number.to_string());
+        self.run(
+            Script::Settle,
+            now,
+            &key,
+            &arguments.each_ref().map(String::as_str),
+        )[0]
+    }
+
+    fn snapshot(&mut self, now: u64) -> Vec<i64> {
+        self.run(Script::Snapshot, now, "", &[])
+    }
+}
+
+#[test]
+fn keys_expire_once_they_say_nothing() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut scripts = Scripts::new(&server, Quota::per_minute(60, 60_000));
+    scripts.reserve(0, 1, 100, 100, None);
+    let account = scripts.names.account.clone();
+    let call = scripts.names.call("me", 1);
+    let mut ttl = |key: &str| -> i64 { scripts.connection.pttl(key).unwrap() };
+    assert!(
+        (120_000..240_000).contains(&ttl(&account)),
+        "{}",
+        ttl(&account)
+    );
+    assert!((1..=KEEP).contains(&ttl(&call)));
+}
+
+#[test]
+fn members_that_disagree_on_the_window_are_told() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let quota = Quota::per_minute(60, 60_000);
+    let mut scripts = Scripts::new(&server, quota);
+    scripts.reserve(0, 1, 1, 1, None);
+    scripts.quota = quota.window(std::time::Duration::from_secs(6));
+    let reply: redis::RedisResult<redis::Value> = redis::Script::new(Script::Snapshot.source())
+        .key(&scripts.names.account)
+        .arg(1)
+        .arg(&quota_arguments(&scripts.quota))
+        .invoke(&mut scripts.connection);
+    let error = reply.unwrap_err();
+    assert_eq!(error.code(), Some("WINDOW"), "{error}");
+}

@@ -1,0 +1,360 @@
+//! What holds for every store: in memory, booked at a server, and leased.
+//!
+//! Time is real, so the laws are one-sided: a call that is late breaks none of them.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use tower_qwen_ratelimit::{Cost, Limiter, Output, Quota, RejectKind, store::redis::Sharing};
+use tower_qwen_tokens::{
+    Deadline,
+    clock::{self, Instant},
+};
+
+use crate::{
+    server::Server,
+    support::{Process, cost, key},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(60);
+
+enum Store {
+    Memory(Limiter),
+    Redis(Server, Quota, Sharing),
+}
+
+/// A process, or what stands for one in memory.
+struct Member {
+    limiter: Limiter,
+    process: Option<Process>,
+}
+
+impl Store {
+    fn memory(quota: Quota) -> Option<Self> {
+        Some(Self::Memory(Limiter::new(quota)))
+    }
+
+    fn booking(quota: Quota) -> Option<Self> {
+        Some(Self::Redis(Server::start()?, quota, Sharing::Booking))
+    }
+
+    fn lease(quota: Quota) -> Option<Self> {
+        Some(Self::Redis(Server::start()?, quota, Sharing::Lease))
+    }
+
+    async fn member(&self) -> Member {
+        match self {
+            Self::Memory(limiter) => Member {
+                limiter: limiter.clone(),
+                process: None,
+            },
+            Self::Redis(server, quota, sharing) => {
+                let process = Process::start(server, *quota, *sharing).await;
+                Member {
+                    limiter: process.limiter.clone(),
+                    process: Some(process),
+                }
+            }
+        }
+    }
+
+    /// How many tokens and requests of a quota of one burst may go above it, members and largest call given.
+    fn may_overshoot(&self, members: u64, largest: u64) -> u64 {
+        match self {
+            Self::Redis(_, _, Sharing::Lease) => members * largest,
+            _ => 0,
+        }
+    }
+}
+
+impl Member {
+    fn die(self) {
+        if let Some(process) = self.process {
+            process.die();
+        }
+    }
+
+    async fn flush(&self) {
+        if let Some(process) = &self.process {
+            process.store.flush().await;
+        }
+    }
+}
+
+/// Tokens that went out, and when.
+#[derive(Debug, Default, Clone)]
+struct Log(Arc<Mutex<Vec<(Duration, u64)>>>);
+
+impl Log {
+    fn add(&self, began: Instant, tokens: u64) {
+        let at = clock::now() - began;
+        self.0.lock().unwrap().push((at, tokens));
+    }
+
+    /// No instant has seen more than what had flowed in by then.
+    fn check(&self, rate: u64, window: Duration, extra: u64) {
+        let mut log = self.0.lock().unwrap().clone();
+        log.sort();
+        let mut sum = 0;
+        for (at, tokens) in log {
+            sum += tokens;
+            let flowed = u128::from(rate) * at.as_nanos() / window.as_nanos();
+            let most = u64::try_from(flowed).unwrap() + extra;
+            assert!(sum <= most, "{sum} of {most} after {at:?}");
+        }
+    }
+
+    fn sum(&self) -> u64 {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, tokens)| tokens)
+            .sum()
+    }
+}
+
+fn even() -> Quota {
+    Quota::per_minute(400, 40_000)
+        .window(2 * SECOND)
+        .headroom(0)
+}
+
+async fn a_fleet_never_sends_more_than_flows_in(store: Store) {
+    let began = clock::now();
+    let log = Log::default();
+    let mut members = Vec::new();
+    for _ in 0..3 {
+        members.push(store.member().await);
+    }
+    let calls = members.iter().flat_map(|member| {
+        (0..100).map(|_| async {
+            let call = member.limiter.acquire(&key(), cost(200)).await.unwrap();
+            log.add(began, 200);
+            call.mark_sent();
+            call.settle(200, 0);
+        })
+    });
+    let all = tokio::time::timeout(LONG, join_all(calls)).await;
+    assert_eq!(all.expect("nobody starves").len(), 300);
+    log.check(40_000, 2 * SECOND, 200 + store.may_overshoot(3, 200));
+}
+
+async fn what_is_given_back_can_be_used(store: Store) {
+    let began = clock::now();
+    let log = Log::default();
+    let member = store.member().await;
+    let other = store.member().await;
+    // Ten times as much is set aside as is used: the whole takes as long as what is used.
+    let calls = [&member, &other].into_iter().flat_map(|member| {
+        (0..100).map(|_| async {
+            let cost = Cost::new(100, Output::AtMost(900));
+            let call = member.limiter.acquire(&key(), cost).await.unwrap();
+            log.add(began, 100);
+            call.mark_sent();
+            call.settle(100, 0);
+            member.flush().await;
+        })
+    });
+    let all = tokio::time::timeout(LONG, join_all(calls)).await;
+    all.expect("nobody starves");
+    assert_eq!(log.sum(), 20_000);
+    log.check(40_000, 2 * SECOND, 1_000 + store.may_overshoot(2, 1_000));
+    let settled: u64 = {
+        let mut limiters = vec![&member.limiter];
+        if other.process.is_some() {
+            limiters.push(&other.limiter);
+        }
+        let snapshots = limiters.into_iter().flat_map(Limiter::snapshot);
+        snapshots
+            .map(|account| {
+                assert_eq!((account.in_flight, account.reserved_tokens), (0, 0));
+                account.settled_tokens
+            })
+            .sum()
+    };
+    assert_eq!(settled, 20_000, "each exactly once");
+}
+
+async fn what_can_never_go_is_refused_at_once(store: Store) {
+    let member = store.member().await;
+    let call = member.limiter.acquire(&key(), cost(40_001));
+    let refused = tokio::time::timeout(LONG, call).await.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), RejectKind::TooLarge);
+}
+
+async fn nobody_waits_beyond_the_deadline(store: Store) {
+    let member = store.member().await;
+    let limiter = &member.limiter;
+    // It owes for nearly a window after this.
+    let first = limiter.acquire(&key(), cost(38_000));
+    let first = tokio::time::timeout(LONG, first).await.unwrap().unwrap();
+    first.mark_sent();
+    for _ in 0..3 {
+        let deadline = Deadline::after(SECOND / 10);
+        let call = limiter.acquire(&key(), cost(10)).deadline(deadline);
+        let refused = tokio::time::timeout(LONG, call).await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), RejectKind::Deadline);
+    }
+    first.settle(38_000, 0);
+    let call = limiter.acquire(&key(), cost(10));
+    tokio::time::timeout(LONG, call)
+        .await
+        .unwrap()
+        .unwrap()
+        .mark_sent();
+}
+
+async fn first_come_first_served_within_a_process(store: Store) {
+    let member = store.member().await;
+    let order = Mutex::new(Vec::new());
+    let calls = (0..30).map(|number| {
+        let order = &order;
+        let limiter = &member.limiter;
+        async move {
+            // Large and small ones: no small one overtakes.
+            let tokens = if number % 5 == 0 { 900 } else { 10 };
+            let call = limiter.acquire(&key(), cost(tokens)).await.unwrap();
+            order.lock().unwrap().push(number);
+            call.mark_sent();
+        }
+    });
+    tokio::time::timeout(LONG, join_all(calls)).await.unwrap();
+    let order = order.into_inner().unwrap();
+    assert_eq!(order, (0..30).collect::<Vec<_>>());
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Settle(u64),
+    Keep,
+    NeverSent,
+}
+
+#[derive(Debug, Clone)]
+struct Plan {
+    input: u64,
+    end: End,
+    runs_for: u64,
+}
+
+fn plans() -> impl Strategy<Value = Vec<Plan>> {
+    let end = prop_oneof![
+        5 => (0..=100u64).prop_map(End::Settle),
+        1 => Just(End::Keep),
+        1 => Just(End::NeverSent),
+    ];
+    let plan = (1..400u64, end, 0..100u64).prop_map(|(input, end, runs_for)| Plan {
+        input,
+        end,
+        runs_for,
+    });
+    prop::collection::vec(plan, 40)
+}
+
+async fn work(limiter: Limiter, plans: Vec<Plan>, began: Instant, log: Log) {
+    let calls = plans.into_iter().map(|plan| {
+        let (limiter, log) = (limiter.clone(), log.clone());
+        async move {
+            let Ok(call) = limiter.acquire(&key(), cost(plan.input)).await else {
+                return;
+            };
+            if matches!(plan.end, End::NeverSent) {
+                return drop(call);
+            }
+            call.mark_sent();
+            let used = match plan.end {
+                End::Settle(percent) => plan.input * percent / 100,
+                _ => plan.input,
+            };
+            log.add(began, used);
+            tokio::time::sleep(Duration::from_millis(plan.runs_for)).await;
+            match plan.end {
+                End::Settle(_) => call.settle(used, 0),
+                _ => drop(call),
+            }
+        }
+    });
+    join_all(calls).await;
+}
+
+/// Random calls in processes of which some die on the way, and others come.
+async fn the_laws_hold_whoever_dies(store: Store) {
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let mut random = |strategy: BoxedStrategy<Vec<Plan>>| {
+        let tree = strategy.new_tree(&mut runner).unwrap();
+        tree.current()
+    };
+    let began = clock::now();
+    let log = Log::default();
+    let mut living = Vec::new();
+    for round in 0..4u64 {
+        for _ in 0..2 {
+            let member = store.member().await;
+            let working = tokio::spawn(work(
+                member.limiter.clone(),
+                random(plans().boxed()),
+                began,
+                log.clone(),
+            ));
+            living.push((member, working));
+        }
+        tokio::time::sleep(Duration::from_millis(150 + 100 * round)).await;
+        if matches!(store, Store::Redis(..)) && living.len() > 2 {
+            // Dead with calls that wait, are booked, run, and have settled unheard.
+            let (member, working) = living.remove(round as usize % 2);
+            member.die();
+            working.abort();
+        }
+    }
+    for (member, working) in living {
+        tokio::time::timeout(LONG, working)
+            .await
+            .expect("nobody starves")
+            .unwrap();
+        tokio::time::timeout(LONG, member.flush()).await.unwrap();
+    }
+    assert!(log.sum() > 10_000);
+    log.check(40_000, 2 * SECOND, 667 + store.may_overshoot(8, 400));
+}
+
+macro_rules! conformance {
+    ($($test:ident),+ $(,)?) => {
+        conformance!(@store memory: $($test),+);
+        conformance!(@store booking: $($test),+);
+        conformance!(@store lease: $($test),+);
+    };
+    (@store $store:ident: $($test:ident),+) => {
+        mod $store {
+            use super::*;
+
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    if let Some(store) = Store::$store(even()) {
+                        super::$test(store).await;
+                    }
+                }
+            )+
+        }
+    };
+}
+
+conformance!(
+    a_fleet_never_sends_more_than_flows_in,
+    what_is_given_back_can_be_used,
+    what_can_never_go_is_refused_at_once,
+    nobody_waits_beyond_the_deadline,
+    first_come_first_served_within_a_process,
+    the_laws_hold_whoever_dies,
+);

@@ -1,0 +1,292 @@
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::time::timeout;
+use tower_qwen_ratelimit::{
+    Event, Limiter, Pacing, Quota, RejectKind,
+    store::redis::{Outage, RedisOptions, RedisStore, Sharing},
+};
+
+use crate::{
+    server::Server,
+    support::{Process, cost, key},
+};
+
+/// Far longer than anything here takes; nobody may hang.
+const LONG: Duration = Duration::from_secs(30);
+
+type Told = Arc<Mutex<Vec<&'static str>>>;
+
+/// A process that finds out soon, and what its observers were told.
+async fn process(server: &Server, quota: Quota, outage: Outage) -> (Process, Told) {
+    let options = RedisOptions::new(&server.url())
+        .unwrap()
+        .outage(outage)
+        .timeout(Duration::from_millis(300));
+    let (store, driver) = RedisStore::with_options(options).await.unwrap();
+    let told = Told::default();
+    let observer = {
+        let told = told.clone();
+        move |event: &Event<'_>| match event {
+            Event::StoreAway { .. } => told.lock().unwrap().push("away"),
+            Event::StoreBack { .. } => told.lock().unwrap().push("back"),
+            _ => {}
+        }
+    };
+    let limiter = Limiter::builder(quota)
+        .observe(observer)
+        .store(&store)
+        .build()
+        .unwrap();
+    let driver = tokio::spawn(driver);
+    (
+        Process {
+            store,
+            limiter,
+            driver,
+        },
+        told,
+    )
+}
+
+fn quota() -> Quota {
+    Quota::per_minute(100, 10_000)
+        .headroom(0)
+        .pacing(Pacing::Window)
+}
+
+async fn until_back(process: &Process) {
+    let back = async {
+        while process.store.snapshot().is_away {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(LONG, back).await.unwrap();
+}
+
+/// Calls that go without a wait of more than two seconds.
+async fn go_at_once(process: &Process, tokens: u64) -> usize {
+    let mut gone = 0;
+    loop {
+        let call = process
+            .limiter
+            .acquire(&key(), cost(tokens))
+            .max_wait(Duration::from_secs(2));
+        match timeout(LONG, call).await.expect("nobody hangs") {
+            Ok(call) => call.mark_sent(),
+            Err(_) => return gone,
+        }
+        gone += 1;
+        if gone == 500 {
+            return gone;
+        }
+    }
+}
+
+#[tokio::test]
+async fn killed_the_n_th_part_goes_on_and_is_told_once() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let (one, told) = process(&server, quota(), Outage::LocalShare).await;
+    let (other, _) = process(&server, quota(), Outage::LocalShare).await;
+    for process in [&one, &other] {
+        let call = process.limiter.acquire(&key(), cost(10)).await.unwrap();
+        call.mark_sent();
+        call.settle(10, 0);
+        process.store.flush().await;
+    }
+    // Until both know of each other.
+    let members = async {
+        while one.limiter.snapshot()[0].fleet.unwrap().members < 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(LONG, members).await.unwrap();
+
+    server.kill();
+    assert_eq!(
+        go_at_once(&one, 100).await,
+        49,
+        "half of 100, less the one before"
+    );
+    assert!(one.store.snapshot().is_away);
+    assert_eq!(*told.lock().unwrap(), ["away"]);
+    assert!(one.limiter.snapshot()[0].fleet.unwrap().is_store_away);
+
+    // Restarted empty: what went out meanwhile is told, each once.
+    server.restart();
+    until_back(&one).await;
+    drop(one.limiter.snapshot());
+    timeout(LONG, one.store.flush()).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), ["away", "back"]);
+    assert_eq!(one.store.snapshot().outages, 1);
+    until_back(&other).await;
+    assert_eq!(
+        go_at_once(&other, 100).await,
+        100 - 49,
+        "what went out during the outage counts, for everybody, once"
+    );
+}
+
+#[tokio::test]
+async fn closed_refuses_and_opens_again() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let (process, told) = process(&server, quota(), Outage::Closed).await;
+    process
+        .limiter
+        .acquire(&key(), cost(10))
+        .await
+        .unwrap()
+        .mark_sent();
+    process.store.flush().await;
+    server.kill();
+    let refused = loop {
+        let call = process.limiter.acquire(&key(), cost(10));
+        match timeout(LONG, call).await.expect("nobody hangs") {
+            Ok(call) => call.mark_sent(),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.kind(), RejectKind::StoreAway);
+    server.restart();
+    until_back(&process).await;
+    let call = process.limiter.acquire(&key(), cost(10));
+    timeout(LONG, call).await.unwrap().unwrap().mark_sent();
+    assert_eq!(*told.lock().unwrap(), ["away", "back"]);
+}
+
+#[tokio::test]
+async fn open_lets_all_go() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let (process, _) = process(&server, quota(), Outage::Open).await;
+    process
+        .limiter
+        .acquire(&key(), cost(10))
+        .await
+        .unwrap()
+        .mark_sent();
+    server.kill();
+    assert_eq!(go_at_once(&process, 1_000).await, 500);
+}
+
+#[tokio::test]
+async fn a_server_that_stands_still_is_away_and_what_it_booked_counts_once() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (process, told) = process(&server, quota(), Outage::LocalShare).await;
+    process
+        .limiter
+        .acquire(&key(), cost(100))
+        .await
+        .unwrap()
+        .mark_sent();
+    process.store.flush().await;
+    server.signal("-STOP");
+    // This one's booking arrives and is carried out later; by then it has been given back.
+    let call = process.limiter.acquire(&key(), cost(100));
+    timeout(LONG, call)
+        .await
+        .expect("nobody hangs")
+        .unwrap()
+        .mark_sent();
+    assert!(process.store.snapshot().is_away);
+    server.signal("-CONT");
+    until_back(&process).await;
+    timeout(LONG, process.store.flush()).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), ["away", "back"]);
+    assert_eq!(go_at_once(&process, 100).await, 98);
+}
+
+#[tokio::test]
+async fn scripts_that_were_flushed_are_loaded_again() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let process = Process::start(&server, quota(), Sharing::Booking).await;
+    process
+        .limiter
+        .acquire(&key(), cost(100))
+        .await
+        .unwrap()
+        .mark_sent();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    redis::cmd("SCRIPT")
+        .arg("FLUSH")
+        .exec(&mut connection)
+        .unwrap();
+    assert_eq!(go_at_once(&process, 100).await, 99);
+    assert_eq!(process.store.snapshot().outages, 0);
+}
+
+#[tokio::test]
+async fn without_a_driver_the_store_is_away() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (process, told) = process(&server, quota(), Outage::LocalShare).await;
+    process
+        .limiter
+        .acquire(&key(), cost(100))
+        .await
+        .unwrap()
+        .mark_sent();
+    process.driver.abort();
+    let _ = process.driver.await;
+    assert!(process.store.snapshot().is_away);
+    assert_eq!(*told.lock().unwrap(), ["away"]);
+    timeout(LONG, process.store.flush())
+        .await
+        .expect("nobody tells");
+    let call = process.limiter.acquire(&key(), cost(100));
+    timeout(LONG, call).await.unwrap().unwrap().mark_sent();
+}
+
+#[tokio::test]
+async fn a_driver_that_is_not_run_holds_nobody_up() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let options = RedisOptions::new(&server.url())
+        .unwrap()
+        .timeout(Duration::from_millis(100));
+    let (store, driver) = RedisStore::with_options(options).await.unwrap();
+    let limiter = Limiter::builder(quota()).store(&store).build().unwrap();
+    let key = key();
+    let call = limiter.acquire(&key, cost(100));
+    timeout(LONG, call)
+        .await
+        .expect("nobody hangs")
+        .unwrap()
+        .mark_sent();
+    drop(driver);
+}
+
+#[tokio::test]
+async fn the_driver_ends_when_nobody_needs_it() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let process = Process::start(&server, quota(), Sharing::Booking).await;
+    process
+        .limiter
+        .acquire(&key(), cost(100))
+        .await
+        .unwrap()
+        .mark_sent();
+    let Process {
+        store,
+        limiter,
+        driver,
+    } = process;
+    drop((store, limiter));
+    timeout(LONG, driver).await.expect("it ends").unwrap();
+}

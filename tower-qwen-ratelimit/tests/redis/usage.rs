@@ -1,0 +1,62 @@
+use tower_qwen_ratelimit::{
+    Quota,
+    store::redis::{Sharing, UsageOfDay},
+};
+use tower_qwen_tokens::{
+    Basis, End, Ledger, PriceBook, Usage,
+    clock::WallClock,
+    ledger::{Day, Entry},
+};
+
+use crate::{server::Server, support::Process};
+
+fn entry(tenant: &str, model: &str, input: u64, output: u64) -> Entry {
+    let usage = Usage::new(input, output);
+    Entry::new(model, usage, Basis::Reported, End::Complete).tenant(tenant)
+}
+
+fn lines(usage: &[UsageOfDay]) -> Vec<String> {
+    let line = |used: &UsageOfDay| {
+        let sums = used.sums;
+        format!(
+            "{} {} {} {} {}",
+            used.tenant, used.model, sums.calls, sums.input_tokens, sums.output_tokens
+        )
+    };
+    usage.iter().map(line).collect()
+}
+
+#[tokio::test]
+async fn the_ledger_of_a_fleet_adds_up() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let quota = Quota::per_minute(10, 1_000);
+    let one = Process::start(&server, quota, Sharing::Booking).await;
+    let other = Process::start(&server, quota, Sharing::Lease).await;
+    let ledgers = [&one, &other].map(|process| {
+        Ledger::new(PriceBook::builtin()).with_sink(std::sync::Arc::new(process.store.ledger()))
+    });
+    for ledger in &ledgers {
+        for _ in 0..100 {
+            ledger.record(&entry("acme", "qwen-plus", 10, 5));
+        }
+        ledger.record(&entry("two\nlines", "qwen-max", 1, 2));
+    }
+    one.store.flush().await;
+    other.store.flush().await;
+    let today = Day::of(WallClock::new().now());
+    let usage = one.store.usage(today).await.unwrap();
+    assert_eq!(
+        lines(&usage),
+        ["acme qwen-plus 200 2000 1000", "two\nlines qwen-max 2 2 4"]
+    );
+    // Two heartbeats at most, and one for each flush.
+    assert!(one.store.snapshot().round_trips < 10);
+
+    server.kill();
+    while !one.store.snapshot().is_away {
+        tokio::task::yield_now().await;
+    }
+    assert!(one.store.usage(today).await.is_err());
+}
