@@ -46,7 +46,7 @@ impl Blame {
             Cause::TokenRate => Self::Tokens,
             Cause::Growth => Self::Growth,
             Cause::Concurrency => Self::Concurrency,
-            Cause::Capacity => Self::Neither,
+            Cause::Capacity | Cause::Unavailable => Self::Neither,
             _ => Self::Both,
         }
     }
@@ -147,18 +147,39 @@ fn part(share: u32, percent: u32) -> u32 {
 }
 
 /// For how long throttles close an account, and which of them say something new.
+///
+/// Throttles that follow each other without an accepted call in between tell that the provider is away, for whatever is
+/// sent. From the second one on the account feels its way: when the pause is over one call goes, and twice as many in each
+/// sixtieth of the window that brings no refusal, until one is accepted. So an outage meets a handful of calls, however
+/// many wait, and a slow answer does not hold up the others.
 #[derive(Debug, Default)]
 pub(crate) struct Pause {
     until: Nanos,
+    /// Where calls go one by one, when the next one may.
+    next: Nanos,
+    /// How many calls go in this sixtieth of the window, and how many of them are left.
+    step: u32,
+    left: u32,
     /// What was sent before this instant has been answered for by the latest cut.
     heard_at: Nanos,
     streak: u32,
+    /// How often in a row the provider was not available.
+    missed: u32,
 }
+
+/// From how many throttles on, without an accepted call in between, the provider is away for all.
+const AWAY: u32 = 2;
+/// How many throttles in a row slow gates: what a single call meets says no more of how many were sent.
+const CUTS: u32 = 3;
+/// The same of throttles that name no quota: the second in a row looks like an outage.
+const UNNAMED_CUTS: u32 = 1;
+/// How often in a row the provider has to be unavailable to count as away.
+const MISSES: u32 = 3;
 
 impl Pause {
     /// When the account opens again.
     pub(crate) fn until(&self) -> Nanos {
-        self.until
+        self.until.max(self.next)
     }
 
     /// Whether the latest call that was answered was throttled.
@@ -166,32 +187,74 @@ impl Pause {
         self.streak > 0
     }
 
+    /// Whether throttles follow each other, which says nothing of any one call.
+    pub(crate) fn is_for_all(&self) -> bool {
+        self.streak > AWAY
+    }
+
+    /// Whether the latest throttle says something of how many calls were sent.
+    pub(crate) fn slows(&self, blame: Blame) -> bool {
+        let cuts = match blame {
+            Blame::Both => UNNAMED_CUTS,
+            _ => CUTS,
+        };
+        self.streak <= cuts
+    }
+
     /// Closes until `until`, if that is later than what stands.
     pub(crate) fn extend(&mut self, until: Nanos) {
         self.until = self.until.max(until);
+    }
+
+    /// Hears that a call goes out.
+    pub(crate) fn sent(&mut self, now: Nanos, window: u64) {
+        if self.streak < AWAY {
+            return;
+        }
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            self.next = now.saturating_add((window / 60).max(1));
+            self.step = self.step.saturating_mul(2);
+            self.left = self.step;
+        }
     }
 
     /// Hears a throttle of a call sent at `sent`. Says whether it is news: calls that were under way when the latest
     /// throttle was heard say nothing new.
     ///
     /// Without a hint of the provider the pause starts at a sixtieth of the window and doubles with every throttle that
-    /// follows without an accepted call in between, up to half a window.
-    pub(crate) fn throttled(&mut self, sent: Nanos, now: Nanos, window: u64) -> bool {
+    /// follows without an accepted call in between, up to a twentieth of it: so soon it is known that the provider is back.
+    /// With one (`hinted`) it is the hint that counts, and a sixtieth of the window at least.
+    pub(crate) fn throttled(&mut self, sent: Nanos, now: Nanos, window: u64, hinted: bool) -> bool {
         if sent < self.heard_at {
             return false;
         }
-        let doubled = (window / 60).max(1) << self.streak.min(5);
-        self.extend(now.saturating_add(doubled.min(window / 2)));
+        let doublings = if hinted { 0 } else { self.streak.min(5) };
+        let pause = (window / 60).max(1) << doublings;
+        self.extend(now.saturating_add(pause.min(window / 20)));
         self.streak = self.streak.saturating_add(1);
         self.heard_at = now.saturating_add(1);
+        (self.step, self.left) = (1, 1);
         true
     }
 
-    /// Hears that a call sent at `sent` was accepted.
-    pub(crate) fn accepted(&mut self, sent: Nanos) {
+    /// Hears that the provider was not available for a call sent at `sent`. Says whether that is to count as a throttle:
+    /// where it happens again and again, and where calls feel their way.
+    pub(crate) fn missed(&mut self, sent: Nanos) -> bool {
         if sent >= self.heard_at {
-            self.streak = 0;
+            self.missed = self.missed.saturating_add(1);
         }
+        self.missed >= MISSES || self.is_unbroken()
+    }
+
+    /// Hears that a call sent at `sent` was accepted. Says whether that lets others go.
+    pub(crate) fn accepted(&mut self, sent: Nanos) -> bool {
+        if sent < self.heard_at {
+            return false;
+        }
+        self.streak = 0;
+        self.missed = 0;
+        std::mem::take(&mut self.next) > self.until
     }
 }
 
@@ -246,11 +309,11 @@ mod tests {
     #[test]
     fn throttles_of_calls_already_under_way_are_no_news() {
         let mut pause = Pause::default();
-        assert!(pause.throttled(5, 10, WINDOW));
-        assert!(!pause.throttled(7, 11, WINDOW));
+        assert!(pause.throttled(5, 10, WINDOW, false));
+        assert!(!pause.throttled(7, 11, WINDOW, false));
         assert_eq!(pause.until(), 10 + WINDOW / 60);
         let sent = pause.until();
-        assert!(pause.throttled(sent, sent, WINDOW));
+        assert!(pause.throttled(sent, sent, WINDOW, false));
         assert_eq!(pause.until(), sent + WINDOW / 30);
         pause.accepted(sent);
         assert_eq!(pause.streak, 2);
@@ -259,14 +322,73 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_that_the_provider_names_does_not_double() {
+        let mut pause = Pause::default();
+        let mut now = 0;
+        for _ in 0..5 {
+            pause.throttled(now, now, WINDOW, true);
+            assert_eq!(pause.until(), now + WINDOW / 60);
+            now = pause.until();
+        }
+    }
+
+    #[test]
     fn the_pause_is_bounded() {
         let mut pause = Pause::default();
         let mut now = 0;
         for _ in 0..50 {
-            pause.throttled(now, now, WINDOW);
-            assert!(pause.until() <= now + WINDOW / 2);
+            pause.throttled(now, now, WINDOW, false);
+            assert!(pause.until() <= now + WINDOW / 20);
             now = pause.until();
         }
+    }
+
+    #[test]
+    fn an_account_whose_provider_is_away_feels_its_way() {
+        let second = WINDOW / 60;
+        let mut pause = Pause::default();
+        pause.sent(0, WINDOW);
+        assert!(pause.throttled(0, 0, WINDOW, false));
+        assert!(!pause.is_for_all(), "one throttle is about what was sent");
+        pause.sent(second, WINDOW);
+        assert_eq!(pause.until(), second, "after the first, calls flow again");
+        assert!(pause.throttled(second, second, WINDOW, false));
+        let mut now = pause.until();
+        assert_eq!(now, 3 * second);
+        // One, then two, then four, as long as none is refused.
+        let mut sent = Vec::new();
+        while now < 10 * second {
+            pause.sent(now, WINDOW);
+            sent.push(now / second);
+            now = now.max(pause.until());
+        }
+        assert_eq!(sent[..7], [3, 4, 4, 5, 5, 5, 5]);
+        let refused = 10 * second;
+        assert!(pause.throttled(now, refused, WINDOW, false));
+        assert!(pause.is_for_all());
+        assert!(pause.slows(Blame::Tokens) && !pause.slows(Blame::Both));
+        let open = pause.until();
+        pause.sent(open, WINDOW);
+        assert_eq!(pause.until(), open + second, "one again");
+        assert!(pause.accepted(open), "and all, once that is accepted");
+        assert!(pause.until() <= open && !pause.is_for_all());
+        assert!(!pause.accepted(open));
+    }
+
+    #[test]
+    fn a_provider_that_is_missed_thrice_is_away() {
+        let mut pause = Pause::default();
+        assert!(!pause.missed(1));
+        assert!(!pause.missed(2));
+        pause.accepted(3);
+        assert!(!pause.missed(4));
+        assert!(!pause.missed(5));
+        assert!(pause.missed(6));
+        pause.throttled(6, 6, WINDOW, false);
+        pause.accepted(8);
+        assert!(!pause.missed(9), "from the beginning");
+        pause.throttled(10, 10, WINDOW, false);
+        assert!(pause.missed(11), "it has just refused");
     }
 
     #[test]

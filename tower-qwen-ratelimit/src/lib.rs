@@ -7,6 +7,8 @@ mod cost;
 pub mod enforce;
 mod error;
 mod expect;
+#[cfg(feature = "axum-0-8")]
+pub mod extract;
 mod feedback;
 #[cfg_attr(not(feature = "redis"), allow(dead_code))]
 mod fleet;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tower_qwen_tokens::{
-    Basis, Call, Report, Settle, Verdict,
+    Basis, Call, Cause, Paced, Report, Settle, Verdict,
     clock::{self, Instant},
     protocol::Levels,
 };
@@ -91,9 +91,23 @@ impl Reservation {
     /// The provider throttled the call: its tokens come back, the request counts, and the account closes for a while.
     /// Says until when.
     pub fn throttle(&self, verdict: &Verdict) -> Instant {
-        let until = self.account.throttled(self.charge(), verdict, clock::now());
+        self.throttled(verdict).until
+    }
+
+    /// The same, and what Retry is to know of it.
+    pub(crate) fn throttled(&self, verdict: &Verdict) -> Paced {
+        let paced = self.account.throttled(self.charge(), verdict, clock::now());
         self.finish(Outcome::Refused);
-        until
+        paced
+    }
+
+    /// The provider is not available: where that goes on, it closes the account as a throttle does.
+    pub(crate) fn unavailable(&self, verdict: &Verdict) -> Option<Paced> {
+        let is_away = verdict.cause() == Cause::Unavailable;
+        is_away.then(|| {
+            self.account
+                .unavailable(self.charge(), verdict, clock::now())
+        })?
     }
 
     /// The provider answered with an error that is no throttle: the tokens of a call it refused come back; of one that

@@ -9,7 +9,10 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_qwen_ratelimit::{
     AccountSnapshot, AdmissionLayer, BoxError, Limiter, Pacing, Quota, admission::AnswerKind,
 };
-use tower_qwen_tokens::{Report, Usage, UsageSink, clock};
+use tower_qwen_tokens::{
+    Paced, Report, Usage, UsageSink, clock,
+    judge::{FirstEvent, JudgeOptions},
+};
 
 type Body = Full<Bytes>;
 type Answer = Response<Body>;
@@ -313,4 +316,98 @@ async fn a_throttle_that_our_count_does_not_explain_is_a_hint() {
         0,
         "requests say nothing of tokens"
     );
+}
+
+/// Sends one call that is answered so, and gives the mark on the answer.
+async fn mark(layer: &AdmissionLayer, request: Request<Body>, answer: Answer) -> Option<Paced> {
+    let service = service_fn(move |_: Request<Body>| {
+        let answer = answer.clone();
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let answered = layer.layer(service).oneshot(request).await.unwrap();
+    answered.extensions().get().copied()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_refuses_whatever_is_sent_does_so_for_all() {
+    let layer = AdmissionLayer::new(at_once());
+    let capacity = || throttle(r#"{"code":"Throttling","message":"x","request_id":"r"}"#);
+    let mut for_all = Vec::new();
+    for _ in 0..4 {
+        let paced = mark(&layer, request(), capacity()).await.unwrap();
+        for_all.push(paced.for_all);
+        assert!(paced.until <= clock::now() + Duration::from_secs(3));
+    }
+    assert_eq!(for_all, [false, false, true, true]);
+    send(&layer, answer(StatusCode::OK, &[], "{}"))
+        .await
+        .unwrap();
+    let paced = mark(&layer, request(), capacity()).await.unwrap();
+    assert!(!paced.for_all, "one was accepted in between");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_missed_again_and_again_closes_the_account() {
+    let limiter = at_once();
+    let layer = AdmissionLayer::new(limiter.clone());
+    let missed = || answer(StatusCode::SERVICE_UNAVAILABLE, &[], "");
+    assert_eq!(mark(&layer, request(), missed()).await, None);
+    assert_eq!(mark(&layer, request(), missed()).await, None);
+    send(&layer, answer(StatusCode::OK, &[], "{}"))
+        .await
+        .unwrap();
+    assert_eq!(mark(&layer, request(), missed()).await, None);
+    assert_eq!(mark(&layer, request(), missed()).await, None);
+    assert!(mark(&layer, request(), missed()).await.is_some());
+    assert_eq!(
+        account(&limiter).requests.share_percent,
+        100,
+        "no quota is to blame"
+    );
+    let until = [("retry-after", "30")];
+    let named = answer(StatusCode::SERVICE_UNAVAILABLE, &until, "");
+    let layer = AdmissionLayer::new(at_once());
+    let paced = mark(&layer, request(), named).await.unwrap();
+    assert_eq!(paced.until, clock::now() + Duration::from_secs(30));
+    let error = answer(StatusCode::INTERNAL_SERVER_ERROR, &[], "");
+    for _ in 0..9 {
+        assert_eq!(
+            mark(&layer, request(), error.clone()).await,
+            None,
+            "of any one call"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_throttle_of_a_task_that_there_is_none_of_closes_nothing() {
+    let limiter = at_once();
+    let mut task = request();
+    let enable = "enable".parse().unwrap();
+    task.headers_mut().insert("x-dashscope-async", enable);
+    let refused = throttle(r#"{"code":"Throttling.RateQuota","message":"x","request_id":"r"}"#);
+    let layer = AdmissionLayer::new(limiter.clone());
+    assert_eq!(mark(&layer, task, refused).await, None);
+    assert_eq!(account(&limiter).closed_for, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_that_begins_a_stream_is_heard_where_it_is_asked_for() {
+    let event = "event:error\n:HTTP_STATUS/429\ndata:{\"code\":\"Throttling.RateQuota\",\"message\":\"x\"}\n\n";
+    let stream = || {
+        answer(
+            StatusCode::OK,
+            &[("content-type", "text/event-stream")],
+            event,
+        )
+    };
+    let limiter = at_once();
+    let layer = AdmissionLayer::new(limiter.clone());
+    assert_eq!(mark(&layer, request(), stream()).await, None);
+    let mut asking = request();
+    let options = JudgeOptions::default().first_event(FirstEvent::default());
+    asking.extensions_mut().insert(options);
+    assert!(mark(&layer, asking, stream()).await.is_some());
+    assert!(account(&limiter).closed_for > Duration::ZERO);
+    assert_eq!(account(&limiter).throttled["request_rate"], 1);
 }

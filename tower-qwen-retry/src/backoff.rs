@@ -4,15 +4,24 @@ use fastrand::Rng;
 
 use crate::jitter::between;
 
-/// How long to wait where the server names no wait: exponential, with full jitter.
+/// How long to wait where the server names no wait: exponential, with jitter.
 ///
-/// The longest wait before the first retry is `first`; it doubles with each retry, up to `max`. The wait itself is
-/// drawn evenly between the least wait (zero, unless set by [`at_least`](Backoff::at_least)) and that longest one.
+/// With full jitter, the default, the longest wait before the first retry is `first`; it doubles with each retry, up to
+/// `max`. The wait itself is drawn evenly between the least wait (zero, unless set by
+/// [`at_least`](Backoff::at_least)) and that longest one. With [decorrelated](Backoff::decorrelated) jitter the longest
+/// wait is three times the wait before, up to `max`: calls that began together drift apart faster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Backoff {
     least: Duration,
     first: Duration,
     max: Duration,
+    jitter: Jitter,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Jitter {
+    Full,
+    Decorrelated,
 }
 
 impl Backoff {
@@ -23,6 +32,7 @@ impl Backoff {
             least: Duration::ZERO,
             first,
             max: max.max(first),
+            jitter: Jitter::Full,
         }
     }
 
@@ -33,15 +43,28 @@ impl Backoff {
         self
     }
 
-    /// The longest wait after this many retries.
-    fn ceiling(&self, retries: u32) -> Duration {
-        let doubled = 2u32.checked_pow(retries).unwrap_or(u32::MAX);
-        self.first.saturating_mul(doubled).min(self.max)
+    /// Draws each wait between the least one and three times the one before.
+    #[must_use]
+    pub fn decorrelated(mut self) -> Self {
+        self.jitter = Jitter::Decorrelated;
+        self
     }
 
-    /// A wait after this many retries.
-    pub(crate) fn wait(&self, retries: u32, rng: &mut Rng) -> Duration {
-        between(rng, self.least, self.ceiling(retries))
+    /// The longest wait after this many retries, the last of which waited so long.
+    fn ceiling(&self, retries: u32, last: Duration) -> Duration {
+        match self.jitter {
+            Jitter::Full => {
+                let doubled = 2u32.checked_pow(retries).unwrap_or(u32::MAX);
+                self.first.saturating_mul(doubled).min(self.max)
+            }
+            Jitter::Decorrelated if retries == 0 => self.first,
+            Jitter::Decorrelated => last.saturating_mul(3).clamp(self.least, self.max),
+        }
+    }
+
+    /// A wait after this many retries, the last of which waited so long.
+    pub(crate) fn wait(&self, retries: u32, last: Duration, rng: &mut Rng) -> Duration {
+        between(rng, self.least, self.ceiling(retries, last))
     }
 }
 
@@ -58,8 +81,15 @@ mod tests {
     #[test]
     fn ceiling_doubles_up_to_the_max() {
         let backoff = Backoff::new(secs(8), secs(60));
-        let ceilings: Vec<_> = (0..5).map(|retries| backoff.ceiling(retries)).collect();
+        let ceilings: Vec<_> = (0..5)
+            .map(|retries| backoff.ceiling(retries, secs(1)))
+            .collect();
         assert_eq!(ceilings, [8, 16, 32, 60, 60].map(secs));
+        let backoff = backoff.at_least(secs(2)).decorrelated();
+        let ceilings: Vec<_> = [(0, 9), (1, 5), (2, 30), (9, 0)]
+            .map(|(retries, last)| backoff.ceiling(retries, secs(last)))
+            .into();
+        assert_eq!(ceilings, [8, 15, 60, 2].map(secs));
     }
 
     #[test]
@@ -77,11 +107,17 @@ mod tests {
     proptest! {
         #[test]
         fn wait_stays_within_its_bounds(
-            least in 0u64..100_000, first in 0u64..100_000, max: u64, retries: u32, seed: u64,
+            least in 0u64..100_000, first in 0u64..100_000, max: u64, retries: u32, last: u64,
+            seed: u64, decorrelated: bool,
         ) {
             let (least, first) = (Duration::from_millis(least), Duration::from_millis(first));
             let max = Duration::from_millis(max);
-            let wait = Backoff::new(first, max).at_least(least).wait(retries, &mut Rng::with_seed(seed));
+            let mut backoff = Backoff::new(first, max).at_least(least);
+            if decorrelated {
+                backoff = backoff.decorrelated();
+            }
+            let last = Duration::from_millis(last);
+            let wait = backoff.wait(retries, last, &mut Rng::with_seed(seed));
             prop_assert!(wait >= least.min(first));
             prop_assert!(wait <= max.max(first));
             prop_assert!(retries > 0 || wait <= first);

@@ -3,13 +3,37 @@ use std::{
     io::{self, ErrorKind},
 };
 
-/// Whether an error of the transport may go away by itself. Looks for types it knows along the chain of sources, the
-/// insides of `io::Error`s included; an error that holds none is permanent.
-pub(crate) fn is_transient(error: &(dyn Error + 'static)) -> bool {
+use tower_qwen_tokens::Cause;
+
+/// What one link of the chain of sources tells.
+enum Told {
+    /// It may go away by itself.
+    Transient(Cause),
+    /// It will not.
+    Permanent,
+    /// So much, unless a link further in knows better.
+    #[cfg_attr(
+        not(any(
+            feature = "h2-0-4",
+            feature = "hyper-util-0-1",
+            feature = "reqwest-0-13"
+        )),
+        expect(dead_code, reason = "only those crates' errors tell so little")
+    )]
+    Rather(Cause),
+}
+
+/// Why an error of the transport may go away by itself; `None` where it may not. Looks for types it knows along the chain
+/// of sources, the insides of `io::Error`s included; an error that holds none is permanent.
+pub(crate) fn cause(error: &(dyn Error + 'static)) -> Option<Cause> {
+    let mut rather = None;
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(transient) = judge(error) {
-            return transient;
+        match judge(error) {
+            Some(Told::Transient(cause)) => return Some(cause),
+            Some(Told::Permanent) => return None,
+            Some(Told::Rather(cause)) => rather = Some(cause),
+            None => {}
         }
         // `source` of an `io::Error` skips the very error that it wraps.
         next = match error.downcast_ref::<io::Error>() {
@@ -17,51 +41,99 @@ pub(crate) fn is_transient(error: &(dyn Error + 'static)) -> bool {
             None => error.source(),
         };
     }
-    false
+    rather
 }
 
-/// The judgement on one link of the chain; `None` where the next one has to tell.
-fn judge(error: &(dyn Error + 'static)) -> Option<bool> {
+fn judge(error: &(dyn Error + 'static)) -> Option<Told> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
-        return is_transient_io(error.kind()).then_some(true);
+        return of_io(error.kind());
     }
     if error.is::<tokio::time::error::Elapsed>() {
-        return Some(true);
+        return Some(Told::Transient(Cause::Timeout));
     }
     #[cfg(feature = "tower-0-5")]
     if error.is::<tower::timeout::error::Elapsed>() {
-        return Some(true);
+        return Some(Told::Transient(Cause::Timeout));
     }
     #[cfg(feature = "hyper-1")]
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        if error.is_user() {
-            return Some(false);
-        }
-        if error.is_canceled()
-            || error.is_closed()
-            || error.is_incomplete_message()
-            || error.is_timeout()
-        {
-            return Some(true);
-        }
+        return of_hyper(error);
+    }
+    #[cfg(feature = "hyper-util-0-1")]
+    if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+        // No address, no route, no handshake: nothing was sent. A certificate that is refused stands further in.
+        return error.is_connect().then_some(Told::Rather(Cause::Transport));
+    }
+    #[cfg(feature = "reqwest-0-13")]
+    if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+        return of_reqwest(error);
+    }
+    #[cfg(feature = "h2-0-4")]
+    if let Some(error) = error.downcast_ref::<h2::Error>() {
+        return of_h2(error);
     }
     None
 }
 
-fn is_transient_io(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
+fn of_io(kind: ErrorKind) -> Option<Told> {
+    match kind {
+        ErrorKind::TimedOut => Some(Told::Transient(Cause::Timeout)),
         ErrorKind::ConnectionRefused
-            | ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::NotConnected
-            | ErrorKind::BrokenPipe
-            | ErrorKind::TimedOut
-            | ErrorKind::UnexpectedEof
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown
-    )
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::NotConnected
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::NetworkDown => Some(Told::Transient(Cause::Transport)),
+        // As TLS says that a certificate is refused.
+        ErrorKind::InvalidData => Some(Told::Permanent),
+        _ => None,
+    }
+}
+
+#[cfg(feature = "hyper-1")]
+fn of_hyper(error: &hyper::Error) -> Option<Told> {
+    if error.is_user() {
+        Some(Told::Permanent)
+    } else if error.is_timeout() {
+        Some(Told::Transient(Cause::Timeout))
+    } else if error.is_canceled() || error.is_closed() || error.is_incomplete_message() {
+        Some(Told::Transient(Cause::Transport))
+    } else {
+        None
+    }
+}
+
+#[cfg(feature = "reqwest-0-13")]
+fn of_reqwest(error: &reqwest::Error) -> Option<Told> {
+    if error.is_builder() || error.is_redirect() || error.is_status() || error.is_decode() {
+        Some(Told::Permanent)
+    } else if error.is_timeout() {
+        Some(Told::Transient(Cause::Timeout))
+    } else if error.is_connect() {
+        Some(Told::Rather(Cause::Transport))
+    } else {
+        None
+    }
+}
+
+/// Streams that a server closes before it has worked on them, and connections that it winds up.
+#[cfg(feature = "h2-0-4")]
+fn of_h2(error: &h2::Error) -> Option<Told> {
+    use h2::Reason;
+    if error.is_io() {
+        return Some(Told::Rather(Cause::Transport));
+    }
+    Some(match error.reason()? {
+        Reason::REFUSED_STREAM | Reason::NO_ERROR | Reason::CANCEL | Reason::INTERNAL_ERROR => {
+            Told::Transient(Cause::Transport)
+        }
+        Reason::SETTINGS_TIMEOUT => Told::Transient(Cause::Timeout),
+        Reason::ENHANCE_YOUR_CALM => Told::Transient(Cause::Throttled),
+        _ => Told::Permanent,
+    })
 }
 
 #[cfg(test)]
@@ -69,6 +141,9 @@ mod tests {
     use std::fmt;
 
     use super::*;
+
+    const TRANSPORT: Option<Cause> = Some(Cause::Transport);
+    const TIMEOUT: Option<Cause> = Some(Cause::Timeout);
 
     #[derive(Debug)]
     struct Wrapper(Option<Box<dyn Error + Send + Sync>>);
@@ -92,39 +167,44 @@ mod tests {
     #[test]
     fn io_errors_are_judged_by_their_kind_wherever_they_stand() {
         let rows = [
-            (ErrorKind::ConnectionRefused, true),
-            (ErrorKind::ConnectionReset, true),
-            (ErrorKind::ConnectionAborted, true),
-            (ErrorKind::NotConnected, true),
-            (ErrorKind::BrokenPipe, true),
-            (ErrorKind::TimedOut, true),
-            (ErrorKind::UnexpectedEof, true),
-            (ErrorKind::HostUnreachable, true),
-            (ErrorKind::NetworkUnreachable, true),
-            (ErrorKind::NetworkDown, true),
-            (ErrorKind::PermissionDenied, false),
-            (ErrorKind::InvalidData, false),
-            (ErrorKind::InvalidInput, false),
-            (ErrorKind::AddrNotAvailable, false),
-            (ErrorKind::Other, false),
+            (ErrorKind::ConnectionRefused, TRANSPORT),
+            (ErrorKind::ConnectionReset, TRANSPORT),
+            (ErrorKind::ConnectionAborted, TRANSPORT),
+            (ErrorKind::NotConnected, TRANSPORT),
+            (ErrorKind::BrokenPipe, TRANSPORT),
+            (ErrorKind::TimedOut, TIMEOUT),
+            (ErrorKind::UnexpectedEof, TRANSPORT),
+            (ErrorKind::HostUnreachable, TRANSPORT),
+            (ErrorKind::NetworkUnreachable, TRANSPORT),
+            (ErrorKind::NetworkDown, TRANSPORT),
+            (ErrorKind::PermissionDenied, None),
+            (ErrorKind::InvalidData, None),
+            (ErrorKind::InvalidInput, None),
+            (ErrorKind::AddrNotAvailable, None),
+            (ErrorKind::Other, None),
         ];
-        for (kind, transient) in rows {
-            assert_eq!(is_transient(&io::Error::from(kind)), transient, "{kind:?}");
+        for (kind, expected) in rows {
+            assert_eq!(cause(&io::Error::from(kind)), expected, "{kind:?}");
             let deep = wrap(io::Error::other(wrap(io::Error::from(kind))));
-            assert_eq!(is_transient(&deep), transient, "{kind:?}, deep inside");
+            assert_eq!(cause(&deep), expected, "{kind:?}, deep inside");
         }
     }
 
     #[test]
     fn the_error_that_an_io_error_wraps_is_looked_at_too() {
         let directly = io::Error::other(io::Error::from(ErrorKind::ConnectionReset));
-        assert!(is_transient(&directly));
+        assert_eq!(cause(&directly), TRANSPORT);
+        let refused = io::Error::new(
+            ErrorKind::ConnectionReset,
+            io::Error::from(ErrorKind::InvalidData),
+        );
+        assert_eq!(cause(&refused), TRANSPORT, "the outermost that tells");
     }
 
     #[test]
     fn unknown_errors_are_permanent() {
-        assert!(!is_transient(&Wrapper(None)));
-        assert!(!is_transient(&wrap(wrap("timed out"))));
+        assert_eq!(cause(&Wrapper(None)), None);
+        assert_eq!(cause(&wrap(wrap("timed out"))), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -134,12 +214,34 @@ mod tests {
             std::future::pending::<()>(),
         );
         let elapsed = timeout.await.expect_err("nothing ever comes");
-        assert!(is_transient(&wrap(elapsed)));
+        assert_eq!(cause(&wrap(elapsed)), TIMEOUT);
     }
 
     #[cfg(feature = "tower-0-5")]
     #[test]
     fn timeout_of_tower_is_transient() {
-        assert!(is_transient(&tower::timeout::error::Elapsed::new()));
+        assert_eq!(cause(&tower::timeout::error::Elapsed::new()), TIMEOUT);
+    }
+
+    #[cfg(feature = "h2-0-4")]
+    #[test]
+    fn streams_that_were_refused_and_connections_that_wind_up_are_transient() {
+        use h2::Reason;
+        let rows = [
+            (Reason::REFUSED_STREAM, TRANSPORT),
+            (Reason::NO_ERROR, TRANSPORT),
+            (Reason::CANCEL, TRANSPORT),
+            (Reason::INTERNAL_ERROR, TRANSPORT),
+            (Reason::SETTINGS_TIMEOUT, TIMEOUT),
+            (Reason::ENHANCE_YOUR_CALM, Some(Cause::Throttled)),
+            (Reason::PROTOCOL_ERROR, None),
+            (Reason::COMPRESSION_ERROR, None),
+            (Reason::HTTP_1_1_REQUIRED, None),
+            (Reason::INADEQUATE_SECURITY, None),
+        ];
+        for (reason, expected) in rows {
+            let error = h2::Error::from(reason);
+            assert_eq!(cause(&wrap(error)), expected, "{reason:?}");
+        }
     }
 }

@@ -63,7 +63,10 @@ async fn every_attempt_sends_the_same_request_byte_for_byte() {
         .await;
         assert_eq!(run.sent.len(), 3);
         let mut calls = Vec::new();
-        for (_, sent) in run.sent {
+        for (number, (_, mut sent)) in run.sent.into_iter().enumerate() {
+            let marker = sent.headers_mut().remove("x-stainless-retry-count");
+            let count = marker.map(|count| count.to_str().expect("text").to_owned());
+            assert_eq!(count, (number > 0).then(|| number.to_string()));
             assert_eq!(sent.method(), Method::POST);
             assert_eq!(
                 sent.uri(),

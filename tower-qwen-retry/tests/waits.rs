@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use support::{answer, broken, ms, ok, request, run, throttled, with_header};
-use tower_qwen_retry::{Budget, RetryPolicy};
+use tower_qwen_retry::{Backoff, Budget, RetryPolicy};
 use tower_qwen_tokens::{
     Deadline, Paced,
     clock::{WallClock, now},
@@ -169,6 +169,45 @@ async fn the_mark_of_an_account_means_nothing_on_a_server_error() {
     let policy = RetryPolicy::default().budget(Budget::new(0, 0));
     let run = run(policy, request(), vec![Ok(marked)]).await;
     assert_eq!(run.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_away_for_all_costs_no_attempts() {
+    let away = || {
+        let mut away = answer(503, "");
+        let mark = Paced::until(now() + ms(30_000)).for_all(true);
+        away.extensions_mut().insert(mark);
+        Ok(away)
+    };
+    let policy = RetryPolicy::default()
+        .budget(Budget::new(0, 0))
+        .max_attempts(2);
+    let script = vec![away(), away(), away(), Ok(ok())];
+    let run_ = run(policy.clone(), request(), script).await;
+    assert_eq!((run_.status(), run_.attempts().number), (StatusCode::OK, 4));
+    assert!((ms(30_050)..=ms(30_251)).contains(&run_.gaps()[0]));
+    let impatient = policy.patience(ms(29_000));
+    let returned = run(impatient, request(), vec![away()]).await;
+    assert_eq!(returned.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn decorrelated_waits_grow_from_the_last_one() {
+    let jitter = Backoff::new(ms(1_000), ms(60_000)).at_least(ms(1_000));
+    let policy = RetryPolicy::default().throttle_backoff(jitter.decorrelated());
+    for seed in 0..50 {
+        let script = vec![Ok(throttled()), Ok(throttled()), Ok(throttled()), Ok(ok())];
+        let gaps = run(policy.clone().seed(seed), request(), script)
+            .await
+            .gaps();
+        assert!((ms(1_000)..=ms(1_001)).contains(&gaps[0]), "{gaps:?}");
+        for pair in gaps.windows(2) {
+            assert!(
+                pair[1] >= ms(1_000) && pair[1] <= 3 * pair[0] + ms(1),
+                "{gaps:?}"
+            );
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

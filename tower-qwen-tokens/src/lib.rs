@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "http")]
+pub mod adapter;
 pub mod data;
 pub mod estimate;
 pub mod ledger;
 pub mod price;
 pub mod protocol;
 mod usage;
+pub mod wording;
 
 #[cfg(feature = "http")]
 pub mod call;
@@ -13,6 +16,8 @@ pub mod call;
 pub mod clock;
 #[cfg(feature = "http")]
 pub mod context_window;
+#[cfg(feature = "axum-0-8")]
+pub mod extract;
 #[cfg(feature = "http")]
 pub mod judge;
 #[cfg(feature = "http")]

@@ -10,12 +10,25 @@ use crate::clock::Instant;
 pub struct Paced {
     /// When the account opens again, as far as is known now.
     pub until: Instant,
+    /// Whether the provider refuses whatever is sent: it has accepted nothing between this refusal and those before. Then
+    /// the refusal says nothing of this call, which need not give up for it.
+    pub for_all: bool,
 }
 
 impl Paced {
-    /// A mark for an account that is closed until `until`.
+    /// A mark for an account that is closed until `until`, for all that is known because of this call.
     #[must_use]
     pub fn until(until: Instant) -> Self {
-        Self { until }
+        Self {
+            until,
+            for_all: false,
+        }
+    }
+
+    /// Whether the provider refuses whatever is sent.
+    #[must_use]
+    pub fn for_all(mut self, for_all: bool) -> Self {
+        self.for_all = for_all;
+        self
     }
 }

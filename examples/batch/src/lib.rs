@@ -29,8 +29,3 @@ pub use args::Args;
 pub use provider::Environment;
 pub use signals::listen;
 pub use stop::stop;
-
-/// The README's snippet compiles.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -1,9 +1,8 @@
 //! Whom the calls go to.
 
-use std::{env, fmt, io, net::Ipv4Addr};
+use std::{env, fmt, io};
 
 use mock_qwen::{Config, MockQwen, Stats};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower_qwen_tokens::{PriceBook, price::Region};
 
 use crate::{
@@ -32,10 +31,8 @@ pub enum Provider {
 /// The mock, while it runs. Stops when dropped.
 #[derive(Debug)]
 pub struct RunningMock {
-    mock: MockQwen,
+    running: mock_qwen::RunningMock,
     base: BaseUrl,
-    _stop: oneshot::Sender<()>,
-    _server: JoinHandle<io::Result<()>>,
 }
 
 impl Environment {
@@ -89,26 +86,15 @@ impl RunningMock {
     ///
     /// When no port can be had.
     pub async fn start(args: &Args) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let base = format!("http://{}/compatible-mode/v1", listener.local_addr()?)
-            .parse()
-            .map_err(io::Error::other)?;
         let mock = MockQwen::new(Config {
             rpm: args.rpm,
             tpm: args.tpm,
             window: args.window,
             ..Config::default()
         });
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(mock_qwen::serve_until(listener, mock.clone(), async move {
-            stopped.await.ok();
-        }));
-        Ok(Self {
-            mock,
-            base,
-            _stop: stop,
-            _server: server,
-        })
+        let running = mock_qwen::RunningMock::start(mock).await?;
+        let base = running.base_url().parse().map_err(io::Error::other)?;
+        Ok(Self { running, base })
     }
 
     /// Where it listens.
@@ -120,7 +106,7 @@ impl RunningMock {
     /// What it has seen.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.mock.stats()
+        self.running.stats()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tower_qwen_tokens::{
-    Verdict,
+    Paced, Verdict,
     clock::{self, Instant},
     protocol::{Level, Levels},
 };
@@ -26,16 +26,22 @@ impl Account {
 
     /// Hears that a call was accepted.
     pub(crate) fn accepted(&self, charge: Charge) {
-        self.lock().pause.accepted(charge.at);
+        let mut state = self.lock();
+        if state.pause.accepted(charge.at) {
+            let wakes = state.queue.wake_head();
+            drop(state);
+            wakes.wake();
+        }
     }
 
-    /// Hears of a throttle; says until when the account is closed.
-    pub(crate) fn throttled(&self, charge: Charge, verdict: &Verdict, now: Instant) -> Instant {
+    /// Hears of a throttle; says until when the account is closed, and whether for all.
+    pub(crate) fn throttled(&self, charge: Charge, verdict: &Verdict, now: Instant) -> Paced {
         let cause = verdict.cause();
-        let (until, unexplained) = self.change(now, |state| {
+        let (until, for_all, unexplained) = self.change(now, |state| {
             let before = state.unexplained;
             let until = state.throttled(charge, cause, verdict.retry_after());
-            (until, state.unexplained > before)
+            let for_all = state.pause.is_for_all();
+            (until, for_all, state.unexplained > before)
         });
         let until = self.instant(until);
         self.tell_pause(until);
@@ -45,7 +51,21 @@ impl Account {
             closed_for: until.saturating_duration_since(now),
             unexplained,
         });
-        until
+        Paced::until(until).for_all(for_all)
+    }
+
+    /// Hears that the provider is not available; says so where that closes the account.
+    pub(crate) fn unavailable(
+        &self,
+        charge: Charge,
+        verdict: &Verdict,
+        now: Instant,
+    ) -> Option<Paced> {
+        let is_closed = verdict.retry_after().is_some() || {
+            let mut state = self.lock();
+            state.pause.missed(charge.at)
+        };
+        is_closed.then(|| self.throttled(charge, verdict, now))
     }
 
     /// Hears what the provider says is left of its limits.

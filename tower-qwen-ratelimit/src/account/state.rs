@@ -237,6 +237,7 @@ impl State {
         if let Some(ramp) = &mut self.ramp {
             ramp.take(estimate.total());
         }
+        self.pause.sent(self.now, self.quota.window_nanos());
         self.in_flight += 1;
         self.admitted += 1;
         self.reserved_tokens = self.reserved_tokens.saturating_add(estimate.total());
@@ -327,11 +328,11 @@ impl State {
         *self.throttled.entry(cause.as_str()).or_default() += 1;
         let again = self.pause.is_unbroken();
         self.unexplained += u64::from(cause == Cause::TokenRate && self.has_room());
-        let news = self
-            .pause
-            .throttled(charge.at, self.now, self.quota.window_nanos());
-        if news {
-            self.blame(Blame::of(cause), again);
+        let (window, hinted) = (self.quota.window_nanos(), retry_after.is_some());
+        let news = self.pause.throttled(charge.at, self.now, window, hinted);
+        let blame = Blame::of(cause);
+        if news && self.pause.slows(blame) {
+            self.blame(blame, again);
         }
         if let Some(hint) = retry_after {
             let pause = u64::try_from(hint.min(MAX_PAUSE).as_nanos()).unwrap_or(u64::MAX);

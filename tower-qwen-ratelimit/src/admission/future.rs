@@ -11,10 +11,10 @@ use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_qwen_tokens::{
-    Call, Paced, UsageSink, Verdict,
+    Call, UsageSink, Verdict,
     call::ReadCall,
     clock::WallClock,
-    judge::{Judge, judge},
+    judge::{Judge, Judging},
     ledger::Tenant,
     protocol::{Levels, header::X_DASHSCOPE_WAIT_TIMEOUT},
 };
@@ -43,6 +43,7 @@ pin_project! {
         options: Options,
         request: Option<Request<B>>,
         reservation: Option<Arc<Reservation>>,
+        judging: Judging,
         #[pin]
         state: State<S::Future, B, RB>,
     }
@@ -75,6 +76,7 @@ where
             limiter,
             request: None,
             reservation: None,
+            judging: Judging::default(),
             state: State::Reading {
                 reading: ReadCall::new(request, &options.read),
             },
@@ -124,6 +126,7 @@ where
                             .entry(X_DASHSCOPE_WAIT_TIMEOUT)
                             .or_insert_with(|| seconds.clone());
                     }
+                    *this.judging = Judging::of(&request);
                     reservation.mark_sent();
                     request
                         .extensions_mut()
@@ -133,7 +136,7 @@ where
                 }
                 StateProj::Calling { calling } => {
                     let response = ready!(calling.poll(cx)).map_err(Into::into)?;
-                    let judging = judge(response, &this.options.wall);
+                    let judging = this.judging.judge(response, &this.options.wall);
                     this.state.set(State::Judging { judging });
                 }
                 StateProj::Judging { judging } => {
@@ -184,11 +187,14 @@ fn hear<B>(reservation: &Reservation, response: &mut Response<B>, wall: &WallClo
         reservation.accepted();
         return;
     };
-    if verdict.is_throttle() {
-        let until = reservation.throttle(verdict);
-        response.extensions_mut().insert(Paced::until(until));
+    let paced = if verdict.is_throttle() {
+        Some(reservation.throttled(verdict))
     } else {
         reservation.fail(verdict);
+        reservation.unavailable(verdict)
+    };
+    if let Some(paced) = paced {
+        response.extensions_mut().insert(paced);
     }
 }
 

@@ -97,6 +97,15 @@ fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
 }
 
+/// An empty body, as tower-http's `Timeout` answers with.
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self {
+            inner: Inner::Refusal { text: None },
+        }
+    }
+}
+
 impl<B> fmt::Debug for ResponseBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").finish_non_exhaustive()

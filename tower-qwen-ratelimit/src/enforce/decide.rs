@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, Response, StatusCode};
 use tower_qwen_tokens::{Call, UsageSink, Verdict, clock};
 
-use super::{Refusal, layer::Settings, refusal::Limits, settle::Settler};
+use super::{Refusal, Reserved, layer::Settings, refusal::Limits, settle::Settler};
 use crate::{
     cost::Cost,
     key::RequestHead,
@@ -44,7 +44,9 @@ impl Settings {
                 });
                 reservation.mark_sent();
                 let sink = UsageSink::new(Arc::new(Settler(reservation.clone())));
-                request.extensions_mut().insert(sink);
+                let extensions = request.extensions_mut();
+                extensions.insert(sink);
+                extensions.insert(Reserved::new(Some(reservation.clone())));
                 self.counters.admitted();
                 Decision::Passes(Passage {
                     tenant,
@@ -52,7 +54,12 @@ impl Settings {
                     shadowed: None,
                 })
             }
-            Err(denied) => self.deny(denied, tenant),
+            Err(denied) => {
+                if self.shadow {
+                    request.extensions_mut().insert(Reserved::new(None));
+                }
+                self.deny(denied, tenant)
+            }
         }
     }
 

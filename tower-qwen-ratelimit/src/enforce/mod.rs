@@ -7,7 +7,17 @@
 //! ```
 //!
 //! Behind auth, so that random keys never reach it and tenants have names; outside `Meter`, from which it learns what a
-//! call really cost. Without a Meter the estimate of every call stands. Compression belongs outside of both.
+//! call really cost. Without a Meter the estimate of every call stands.
+//!
+//! Of tower-http's layers, Trace and Timeout may stand anywhere, and a limit of the body outside. These orders do not work:
+//!
+//! - Compression inside of the Meter: the usage of a compressed answer cannot be read, and the estimate stands.
+//! - Timeout outside of Enforce works, but a call that it cuts off keeps its whole estimate, as one that its caller leaves;
+//!   inside, only its prompt is charged.
+//! - A limit of the body finds out about a body of unknown length only while that is read here, which is answered with 400;
+//!   the limit of [`EnforceLayer::read`] answers 413.
+//! - Inside of a nested router, which takes its prefix off the path, where the rest does not tell the dialect: `/messages` of
+//!   `/v1/messages`. Such a call passes unread. Outside of the nest it is seen whole.
 //!
 //! # What it does
 //!
@@ -54,6 +64,12 @@
 //! The first is that of draft-ietf-httpapi-ratelimit-headers-10: `t` is the time until there is more, in seconds, left out
 //! where nothing is used. The second is OpenAI's: its reset is the time until there is all. Headers of the handler with
 //! the same names are replaced.
+//!
+//! # Handlers
+//!
+//! The handler below finds what was set aside for its call as [`Reserved`] in the request's extensions; with the feature
+//! `axum-0-8` it is an extractor. The call counts as sent from then on: where nothing was used after all, the handler says
+//! so with `settle(0, 0)`.
 //!
 //! # Shadow mode
 //!
@@ -119,6 +135,7 @@ mod headers;
 mod layer;
 mod problem;
 mod refusal;
+mod reserved;
 mod service;
 mod settle;
 
@@ -128,4 +145,5 @@ pub use future::ResponseFuture;
 pub use headers::HeaderFamily;
 pub use layer::EnforceLayer;
 pub use refusal::{Refusal, RefusalKind};
+pub use reserved::Reserved;
 pub use service::Enforce;

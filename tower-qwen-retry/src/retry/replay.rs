@@ -1,60 +1,96 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, request::Parts};
-use tower_qwen_tokens::{
-    Call, Deadline, Dialect, clock::Instant, protocol::header::X_DASHSCOPE_ASYNC,
+use http::{HeaderName, HeaderValue, Request, header::CONTENT_LENGTH, request::Parts};
+use tower_qwen_tokens::{Call, Deadline, clock::Instant, judge::Judging};
+
+use crate::{
+    Fallback,
+    repeat::{is_repeatable, is_retry},
 };
 
 /// A request as it was before its first attempt: what the layers inside put into its extensions is not in it.
 pub(super) struct Replay {
     parts: Parts,
     body: Bytes,
-    deadline: Option<Instant>,
 }
 
 impl Replay {
-    /// Keeps what it takes to send the request again; `None` where its body was not kept.
-    pub(super) fn keep<B>(request: Request<B>) -> (Request<B>, Option<Self>) {
-        let Some(call) = Call::of(&request).cloned() else {
-            return (request, None);
-        };
-        let Some(body) = call.body().cloned() else {
-            return (request, None);
-        };
-        let (parts, first) = request.into_parts();
-        let deadline = call
-            .deadline()
-            .or_else(|| parts.extensions.get::<Deadline>().copied());
-        let replay = Self {
-            parts: parts.clone(),
-            body,
-            deadline: deadline.map(Deadline::instant),
-        };
-        (Request::from_parts(parts, first), Some(replay))
+    /// Keeps what it takes to send the request again; `None` where it may not be, or its body was not kept.
+    pub(super) fn keep<B>(request: &Request<B>, call: Option<&Arc<Call>>) -> Option<Self> {
+        let call = call?;
+        let body = call.body()?;
+        // One that was read as a model call is a `POST` to the path of one.
+        if call.model_call().is_none() && !is_repeatable(request) {
+            return None;
+        }
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method = request.method().clone();
+        parts.uri = request.uri().clone();
+        parts.version = request.version();
+        parts.headers = request.headers().clone();
+        parts.extensions = request.extensions().clone();
+        Some(Self {
+            parts,
+            body: body.clone(),
+        })
     }
 
-    /// The request of a further attempt.
-    pub(super) fn request<B: From<Bytes>>(&self) -> Request<B> {
-        Request::from_parts(self.parts.clone(), B::from(self.body.clone()))
+    /// The request of a further attempt, after so many of them.
+    pub(super) fn request<B: From<Bytes>>(
+        &self,
+        marker: Option<&HeaderName>,
+        attempts: u32,
+    ) -> Request<B> {
+        let mut parts = self.parts.clone();
+        if let Some(marker) = marker {
+            let count = HeaderValue::from(attempts);
+            parts.headers.insert(marker, count);
+        }
+        Request::from_parts(parts, B::from(self.body.clone()))
     }
 
-    /// Whether it asks for a task that runs by itself, of a model that only answers at once. Embeddings are the only
-    /// model calls that exist as tasks too.
-    pub(super) fn asks_for_impossible_task(&self) -> bool {
-        let call = self.parts.extensions.get::<Arc<Call>>();
-        let dialect = call
-            .and_then(|call| call.model_call())
-            .map(|call| call.dialect);
-        self.parts.headers.contains_key(X_DASHSCOPE_ASYNC)
-            && !matches!(
-                dialect,
-                None | Some(Dialect::Embeddings | Dialect::NativeEmbeddings)
-            )
+    /// The same call for another target; `None` where it cannot be rewritten.
+    pub(super) fn to(&self, fallback: &Fallback) -> Option<Self> {
+        let (mut parts, mut body) = (self.parts.clone(), self.body.clone());
+        if let Some(model) = fallback.other_model() {
+            let call = self.call()?.for_model(&parts.headers, model)?;
+            body = call.body()?.clone();
+            parts.extensions.insert(Arc::new(call));
+            if parts.headers.contains_key(CONTENT_LENGTH) {
+                let length = HeaderValue::from(body.len());
+                parts.headers.insert(CONTENT_LENGTH, length);
+            }
+        }
+        fallback.direct(&mut parts)?;
+        Some(Self { parts, body })
+    }
+
+    /// The model asked for; empty where it names none.
+    pub(super) fn model(&self) -> &str {
+        let call = self.call().and_then(|call| call.model_call());
+        call.map_or("", |call| &call.model)
     }
 
     /// When the caller stops waiting.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.call()
+            .and_then(|call| call.deadline())
+            .or_else(|| self.parts.extensions.get::<Deadline>().copied())
+            .map(Deadline::instant)
+    }
+
+    /// Whether a retrier further out is at work on it.
+    pub(super) fn is_retry(&self, marker: &HeaderName) -> bool {
+        is_retry(&self.parts.headers, marker)
+    }
+
+    /// What the request says of judging its answer.
+    pub(super) fn judging(&self) -> Judging {
+        Judging::of_head(&self.parts.headers, &self.parts.extensions)
+    }
+
+    fn call(&self) -> Option<&Arc<Call>> {
+        self.parts.extensions.get()
     }
 }

@@ -6,8 +6,8 @@ use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body::Body;
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use tower::{Layer, Service, ServiceExt};
 use tower_qwen_retry::{Attempts, BoxError, RetryLayer, RetryPolicy, retry::ResponseBody};
 use tower_qwen_tokens::clock::now;
@@ -32,6 +32,25 @@ pub fn request() -> Request<RequestBody> {
         .header("content-type", "application/json")
         .body(Full::from(PROMPT))
         .expect("a valid request")
+}
+
+/// The same, to be answered by a stream.
+pub fn streaming() -> Request<RequestBody> {
+    let body = PROMPT.replacen('{', r#"{"stream":true,"#, 1);
+    request().map(|_| Full::from(body))
+}
+
+/// A stream of these pieces, then an error where one is named.
+pub fn stream(pieces: &[&str], error: Option<&'static str>) -> Answer {
+    let frames = pieces
+        .iter()
+        .map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece.as_bytes()))));
+    let frames: Vec<_> = frames.chain(error.map(|error| Err(error.into()))).collect();
+    let body = BoxBody::new(StreamBody::new(futures::stream::iter(frames)));
+    Response::builder()
+        .header("content-type", "text/event-stream")
+        .body(body)
+        .expect("a valid answer")
 }
 
 pub fn answer(status: u16, body: &'static str) -> Answer {

@@ -10,7 +10,7 @@ use memchr::memchr2;
 /// The body was read before, so it is one JSON object. `None` where what stands there is ambiguous (a member twice, a
 /// name with escapes) or of another kind, and where it asks already.
 pub(super) fn with_usage(body: &[u8]) -> Option<Bytes> {
-    let mut request = Walk { bytes: body, at: 0 };
+    let mut request = Walk::new(body);
     let options = request.member("stream_options")?;
     let edit = match options {
         Member::Absent { end, is_empty } => Edit::insert(
@@ -59,7 +59,7 @@ struct Edit {
 }
 
 /// What an object has under a name.
-enum Member {
+pub(super) enum Member {
     Value(Range<usize>),
     /// Nothing; the object closes there.
     Absent {
@@ -69,7 +69,7 @@ enum Member {
 }
 
 /// Walks over JSON that is known to be valid.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
 }
@@ -90,9 +90,13 @@ impl Edit {
     }
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
     /// Looks through the object that comes next. `None` where that is no object, or its names leave doubts.
-    fn member(&mut self, wanted: &str) -> Option<Member> {
+    pub(super) fn member(&mut self, wanted: &str) -> Option<Member> {
         self.skip_space();
         self.expect(b'{')?;
         let mut found = None;

@@ -7,6 +7,7 @@ mod ceiling;
 mod counting;
 mod deadline;
 mod include_usage;
+mod other_model;
 mod read;
 mod request_body;
 mod rewrite;
@@ -113,15 +114,27 @@ impl Call {
 
     /// The same call with another body, whose ceiling of one answer is this.
     pub(crate) fn rewritten(&self, body: Bytes, output_ceiling: u64) -> Self {
+        self.with_body(body, |call| ModelCall {
+            output_ceiling: Some(output_ceiling),
+            ..call
+        })
+    }
+
+    /// The same call with a body that asks for usage.
+    pub(crate) fn asking(&self, body: Bytes) -> Self {
+        self.with_body(body, |call| ModelCall {
+            include_usage: true,
+            ..call
+        })
+    }
+
+    fn with_body(&self, body: Bytes, change: impl FnOnce(ModelCall) -> ModelCall) -> Self {
         Self {
             arrived: self.arrived,
             deadline: self.deadline,
             body: Some(body),
             asking_body: OnceLock::new(),
-            model_call: self.model_call.clone().map(|call| ModelCall {
-                output_ceiling: Some(output_ceiling),
-                ..call
-            }),
+            model_call: self.model_call.clone().map(change),
             calibration: self.calibration.clone(),
         }
     }

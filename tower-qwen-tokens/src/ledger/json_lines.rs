@@ -84,6 +84,15 @@ impl JsonLines {
         self
     }
 
+    /// Forces what was written so far to the disk, such as before the end of the process.
+    ///
+    /// # Errors
+    ///
+    /// When the disk fails.
+    pub fn sync(&self) -> io::Result<()> {
+        self.lock().file.sync_data()
+    }
+
     /// How much of a torn line was cut off when the file was opened. Unit: bytes.
     #[must_use]
     pub fn repaired(&self) -> u64 {

@@ -80,6 +80,12 @@ impl fmt::Display for Tenant {
     }
 }
 
+impl AsRef<str> for Tenant {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<&str> for Tenant {
     fn from(name: &str) -> Self {
         Self::new(name)

@@ -101,7 +101,8 @@ impl LedgerSink for MetricsSink {
         let entry = &*record.entry;
         let common = self.common(entry);
         let with = |label: Label| {
-            let mut labels = common.clone();
+            let mut labels = Vec::with_capacity(common.len() + 1);
+            labels.extend_from_slice(&common);
             labels.push(label);
             labels
         };

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Request;
 use http_body::Body;
@@ -8,6 +10,7 @@ use crate::{
 };
 
 /// Puts the body that asks for usage into a request of a compatible stream whose caller does not ask; tells whether.
+/// Whoever stands further in finds a call that asks.
 ///
 /// Leaves alone what is encoded or signed, and a body that is no longer the one that was read.
 pub(super) fn ask<B: Body + From<Bytes>>(call: &Call, request: &mut Request<B>) -> bool {
@@ -22,6 +25,9 @@ pub(super) fn ask<B: Body + From<Bytes>>(call: &Call, request: &mut Request<B>) 
     let Some(asking) = call.asking_body() else {
         return false;
     };
-    rewrite(request, asking.clone());
+    let asking = asking.clone();
+    let call = Arc::new(call.asking(asking.clone()));
+    request.extensions_mut().insert(call);
+    rewrite(request, asking);
     true
 }

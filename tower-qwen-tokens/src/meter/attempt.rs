@@ -12,7 +12,7 @@ use crate::{
     scan::{Scanned, Scanner, Unreadable},
 };
 
-use super::{ask::ask, counter::Counter, extra_event::ExtraEvent, service::Settings};
+use super::{AnswerUsage, ask::ask, counter::Counter, extra_event::ExtraEvent, service::Settings};
 
 /// One attempt at a model call, from its send to the end of its answer. Reports exactly once, when dropped at the latest.
 pub(super) struct Attempt {
@@ -32,6 +32,8 @@ pub(super) struct Attempt {
     sent: Instant,
     first_token: Option<Duration>,
     answer: Option<Answer>,
+    /// What the handler knows the attempt by.
+    handle: AnswerUsage,
     reported: bool,
 }
 
@@ -58,6 +60,8 @@ impl Attempt {
             ),
             None => (Arc::from(""), dialect_of_unread(&call, request)?, None),
         };
+        let handle = AnswerUsage::new();
+        request.extensions_mut().insert(handle.clone());
         Some(Self {
             ledger: settings.ledger.clone(),
             sink,
@@ -72,6 +76,7 @@ impl Attempt {
             call,
             first_token: None,
             answer: None,
+            handle,
             reported: false,
         })
     }
@@ -152,18 +157,25 @@ impl Attempt {
         }
         let duration = self.age();
         let Some(answer) = self.answer.take() else {
-            let entry = Entry {
+            let mut entry = Entry {
                 duration: Some(duration),
                 ..Entry::unanswered(Arc::clone(&self.model), end)
             };
+            if let Some(stated) = self.handle.stated() {
+                (entry.usage, entry.basis) = (stated, Basis::Reported);
+            }
             self.book(entry);
+            self.handle.end(None);
             return;
         };
         let (scanned, unread) = match answer.scanner {
             Ok(scanner) => (self.counter.finish(scanner), None),
             Err(reason) => (Scanned::default(), Some(reason)),
         };
-        let (usage, basis) = settle(&scanned, end, self.input_estimate);
+        let (usage, basis) = match self.handle.stated() {
+            Some(stated) => (stated, Basis::Reported),
+            None => settle(&scanned, end, self.input_estimate),
+        };
         let nothing = if end == End::Complete {
             UnknownReason::NotStated
         } else {
@@ -198,6 +210,7 @@ impl Attempt {
         if let Some(sink) = self.sink.take() {
             sink.settle(&report);
         }
+        self.handle.end(Some(report));
     }
 
     fn book(&mut self, entry: Entry) {

@@ -75,6 +75,13 @@ impl<B: Body> ResponseBody<B> {
     }
 }
 
+/// An empty body, as tower-http's `Timeout` answers with.
+impl<B: Body> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl<B: Body> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;

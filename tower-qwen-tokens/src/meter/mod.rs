@@ -36,7 +36,8 @@
 //! event before the end. Where the caller did not ask, the Meter does: it sends a copy of the body with that option (one
 //! copy for all attempts, the `Content-Length` corrected), and takes the event out again. Everything else passes byte for
 //! byte. An event that may be the one is held back until that is clear, up to 8 KiB; others are never held. While it
-//! looks for it, `size_hint` leaves open whether it comes.
+//! looks for it, `size_hint` leaves open whether it comes. The [`Call`](crate::Call) in the extensions is from there on one
+//! that asks, so that a client further in, its retries included, sends what was asked for and leaves the event alone.
 //!
 //! Left alone are requests that are encoded or signed, and answers with a `Content-Length` or a digest. Some hosts put
 //! `"usage":null` into the other events once they are asked; that stays. Switched off by
@@ -63,6 +64,11 @@
 //!     });
 //! }
 //! ```
+//!
+//! # Handlers
+//!
+//! At a server, the handler below finds an [`AnswerUsage`] in the extensions of every request that is metered: by it it can
+//! state what its answer costs, and a task beside it can wait for the report.
 //!
 //! # Requests that cannot be read
 //!
@@ -112,6 +118,7 @@
 //!
 //! Clones, and services of the same layer, share the ledger.
 
+mod answer_usage;
 mod ask;
 mod attempt;
 mod body;
@@ -122,6 +129,7 @@ mod layer;
 mod service;
 mod unread;
 
+pub use answer_usage::AnswerUsage;
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::MeterLayer;

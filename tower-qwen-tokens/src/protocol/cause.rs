@@ -22,6 +22,8 @@ pub enum Cause {
     Timeout,
     /// The service or the model is not available at the moment.
     Unavailable,
+    /// The connection broke, or none came about.
+    Transport,
     /// The free tier of the model is used up.
     FreeTier,
     /// The account: in arrears, its plan used up, the service not opened.
@@ -56,6 +58,7 @@ impl Cause {
         Self::ServerError,
         Self::Timeout,
         Self::Unavailable,
+        Self::Transport,
         Self::FreeTier,
         Self::Account,
         Self::Unauthorized,
@@ -82,6 +85,16 @@ impl Cause {
         )
     }
 
+    /// Whether the same request may succeed later, as a rule: a throttle, or a failure on the server's side or on the way.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        self.is_throttle()
+            || matches!(
+                self,
+                Self::ServerError | Self::Timeout | Self::Unavailable | Self::Transport
+            )
+    }
+
     /// The name in `snake_case`, for metrics. Stable.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -95,6 +108,7 @@ impl Cause {
             Self::ServerError => "server_error",
             Self::Timeout => "timeout",
             Self::Unavailable => "unavailable",
+            Self::Transport => "transport",
             Self::FreeTier => "free_tier",
             Self::Account => "account",
             Self::Unauthorized => "unauthorized",
@@ -137,6 +151,13 @@ mod tests {
     fn throttles_are_the_first_six() {
         for (at, cause) in Cause::ALL.iter().enumerate() {
             assert_eq!(cause.is_throttle(), at < 6, "{cause}");
+        }
+    }
+
+    #[test]
+    fn the_transient_ones_are_the_first_ten() {
+        for (at, cause) in Cause::ALL.iter().enumerate() {
+            assert_eq!(cause.is_transient(), at < 10, "{cause}");
         }
     }
 }

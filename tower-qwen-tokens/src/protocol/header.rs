@@ -16,6 +16,12 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answer, milliseconds: when to try again.
 pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+/// The same, as Azure's gateways spell it.
+pub const X_MS_RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-ms");
+/// Answer, `true` or `false`: whether the server itself thinks that another try may help (OpenAI, Anthropic).
+pub const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// Request, a number: how often the client has retried this call already (OpenAI's and Anthropic's clients).
+pub const X_STAINLESS_RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
 
 /// Answer: when the limit, whichever it is, is level again.
 pub const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");

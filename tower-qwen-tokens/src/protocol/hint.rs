@@ -95,8 +95,8 @@ const PHRASES: &[&str] = &[
 
 /// How long the server asks to wait; `None` where it gives no hint that makes sense.
 ///
-/// In this order: `retry-after-ms`, `retry-after` (seconds, whole or not, or an HTTP date), the reset headers (for
-/// throttles only), the message. Dates are read against the answer's own `Date`, so that a clock that is wrong
+/// In this order: `retry-after-ms` (or `x-ms-retry-after-ms`), `retry-after` (seconds, whole or not, or an HTTP date), the
+/// reset headers and `ratelimit` (for throttles only), the message. Dates are read against the answer's own `Date`, so that a clock that is wrong
 /// here does not matter; `now` stands in where it has none. At most a year.
 #[must_use]
 pub fn retry_after(
@@ -106,16 +106,17 @@ pub fn retry_after(
     now: SystemTime,
 ) -> Option<Duration> {
     let now = server_time(headers, now);
-    first(headers, &names::RETRY_AFTER_MS, |text| {
-        time::decimal(text, MILLIS)
-    })
-    .or_else(|| {
-        first(headers, &header::RETRY_AFTER, |text| {
-            retry_after_value(text, now)
+    let millis = |text: &str| time::decimal(text, MILLIS);
+    first(headers, &names::RETRY_AFTER_MS, millis)
+        .or_else(|| first(headers, &names::X_MS_RETRY_AFTER_MS, millis))
+        .or_else(|| {
+            first(headers, &header::RETRY_AFTER, |text| {
+                retry_after_value(text, now)
+            })
         })
-    })
-    .or_else(|| cause.is_throttle().then(|| resets(headers, cause, now))?)
-    .or_else(|| in_text(message))
+        .or_else(|| cause.is_throttle().then(|| resets(headers, cause, now))?)
+        .or_else(|| cause.is_throttle().then(|| policies(headers))?)
+        .or_else(|| in_text(message))
 }
 
 /// The wait that a message states: `Please try again in 1m2s`.
@@ -191,6 +192,38 @@ fn resets(headers: &HeaderMap, cause: Cause, now: SystemTime) -> Option<Duration
     largest(&|own, remaining| limit.is_none_or(|limit| own == limit) && used_up(remaining))
         .or_else(|| largest(&|own, _| limit == Some(own)))
         .or_else(|| largest(&|_, _| true))
+}
+
+/// The wait of IETF's `RateLimit: "default";r=0;t=30`: of the policies that are used up the longest, else of all the
+/// shortest. The drafts up to 07 spell it `limit=10, remaining=0, reset=30`.
+fn policies(headers: &HeaderMap) -> Option<Duration> {
+    let lines = headers.get_all(&names::RATELIMIT).iter();
+    let texts = lines.filter_map(|value| value.to_str().ok());
+    let stated: Vec<(Duration, bool)> = texts
+        .flat_map(|text| {
+            let is_one = text.contains("reset=");
+            text.split(if is_one { '\n' } else { ',' })
+        })
+        .filter_map(policy)
+        .collect();
+    let used_up = stated.iter().filter(|(_, used_up)| *used_up);
+    used_up
+        .map(|&(wait, _)| wait)
+        .max()
+        .or_else(|| stated.iter().map(|&(wait, _)| wait).min())
+}
+
+/// The wait of one policy, and whether nothing is left of it.
+fn policy(text: &str) -> Option<(Duration, bool)> {
+    let parameter = |names: [&str; 2]| {
+        text.split([';', ',']).find_map(|parameter| {
+            let (name, value) = parameter.trim().split_once('=')?;
+            names.contains(&name.trim()).then(|| value.trim())
+        })
+    };
+    let wait = time::decimal(parameter(["t", "reset"])?, SECONDS)?;
+    let left = parameter(["r", "remaining"]).and_then(|left| time::scaled(left, 1));
+    Some((wait, left.is_none_or(|left| left == 0)))
 }
 
 /// The first value of a header that can be read.

@@ -6,7 +6,12 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 
-use super::{Cause, code, error_body::ErrorBody, hint};
+use super::{
+    Cause, code,
+    error_body::ErrorBody,
+    header::X_SHOULD_RETRY,
+    hint::{self, first},
+};
 
 /// A throttle of tokens that lasts this long is no throttle: the plan is used up.
 const PLAN_USED_UP: Duration = Duration::from_secs(86_400);
@@ -31,6 +36,8 @@ struct Facts {
 impl Verdict {
     /// Judges an error answer by its status, its headers and the head of its body, which may be cut short or empty.
     ///
+    /// Where the server says itself whether another try may help (`x-should-retry`), it is believed.
+    ///
     /// `now` is the present wall time, for hints that are dates.
     pub fn of_response(
         status: StatusCode,
@@ -47,6 +54,9 @@ impl Verdict {
             })
         });
         facts.heed_long_wait();
+        if let Some(transient) = first(headers, &X_SHOULD_RETRY, should_retry) {
+            facts.transient = transient;
+        }
         Self(Arc::new(facts))
     }
 
@@ -74,11 +84,39 @@ impl Verdict {
         if !matches!(self.cause(), Cause::RequestRate | Cause::Throttled) {
             return self;
         }
+        self.with_cause(Cause::AsyncUnsupported)
+    }
+
+    /// A verdict of this cause where there is nothing to read: transient where such causes are.
+    pub fn of_cause(cause: Cause) -> Self {
         Self(Arc::new(Facts {
-            cause: Cause::AsyncUnsupported,
-            transient: false,
-            ..Facts::clone(&self.0)
+            cause,
+            transient: cause.is_transient(),
+            retry_after: None,
+            status: None,
+            code: None,
+            message: None,
         }))
+    }
+
+    /// The same verdict with another cause, transient where such causes are: for rules of one's own.
+    pub fn with_cause(mut self, cause: Cause) -> Self {
+        let facts = Arc::make_mut(&mut self.0);
+        facts.cause = cause;
+        facts.transient = cause.is_transient();
+        self
+    }
+
+    /// The same verdict, transient or not.
+    pub fn with_transient(mut self, transient: bool) -> Self {
+        Arc::make_mut(&mut self.0).transient = transient;
+        self
+    }
+
+    /// The same verdict with another wait; `None`: the server names none.
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        Arc::make_mut(&mut self.0).retry_after = wait;
+        self
     }
 
     /// Why the call failed.
@@ -121,6 +159,14 @@ impl Verdict {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.0.message.as_deref()
+    }
+}
+
+fn should_retry(text: &str) -> Option<bool> {
+    match text {
+        text if text.eq_ignore_ascii_case("true") => Some(true),
+        text if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
     }
 }
 

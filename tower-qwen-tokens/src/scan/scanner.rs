@@ -150,6 +150,14 @@ impl Scanner {
         }
     }
 
+    /// The first error among the events of a stream that have ended.
+    pub(crate) fn failure(&self) -> Option<&Verdict> {
+        match &self.0 {
+            Kind::Json(_) => None,
+            Kind::Sse(sse) => sse.verdict(),
+        }
+    }
+
     /// Keeps the text of the model, at most 1 MiB, to be counted once at the end: [`Scanner::finish_counting`].
     #[must_use]
     pub fn keep_text(mut self) -> Self {

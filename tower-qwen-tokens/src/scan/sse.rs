@@ -179,6 +179,11 @@ impl Sse {
         &self.json
     }
 
+    /// The first error among the events that have ended.
+    pub(super) fn verdict(&self) -> Option<&Verdict> {
+        self.verdict.as_ref()
+    }
+
     /// Has the next event read in full.
     #[cfg(test)]
     pub(super) fn forget_pattern(&mut self) {

@@ -90,6 +90,37 @@ async fn a_silent_caller_is_billed_by_the_event_that_it_does_not_see() {
     );
 }
 
+/// A gateway's Meter above, a client's below, with a retry between them that sends the body of the call it finds.
+#[tokio::test]
+async fn a_meter_further_in_finds_a_call_that_asks_and_leaves_the_event_to_the_outer_one() {
+    let (request, recorder) = request(SILENT);
+    let whole = [CONTENT, LAST, EXTRA, DONE].concat();
+    let transport = service_fn(|_: Request<Script>| {
+        let answer = stream(Script::text(&whole));
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let inner = Ledger::default();
+    let client = MeterLayer::new(inner.clone()).layer(transport);
+    let gateway = service_fn(|mut request: Request<Script>| {
+        let call = Call::of(&request).expect("read").clone();
+        assert!(call.model_call().expect("a model call").include_usage);
+        *request.body_mut() = Script::from(call.body().expect("kept").clone());
+        client.clone().oneshot(request)
+    });
+    let answer = meter().layer(gateway).oneshot(request).await;
+    let body = answer.expect("infallible").into_body().collect().await;
+    assert_eq!(
+        body.expect("no error").to_bytes(),
+        [CONTENT, LAST, DONE].concat()
+    );
+    assert_eq!(recorder.report().basis, Basis::Reported);
+    let inner = inner.snapshot().total;
+    assert_eq!(
+        (inner.calls, inner.estimated, inner.output_tokens),
+        (1, 0, 17)
+    );
+}
+
 #[tokio::test]
 async fn the_length_is_corrected() {
     let (mut request, _) = request(SILENT);

@@ -10,5 +10,6 @@ mod quotas;
 mod rate_limit_headers;
 mod refusals;
 mod retry_after;
+mod running;
 mod stats;
 mod support;

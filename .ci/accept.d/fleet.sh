@@ -1,0 +1,143 @@
+# Processes that share one quota through Redis.
+packages+=(shared-quota)
+studies+=(fleet fleet_outages fleet_speed fleet_cluster_and_tls)
+
+# fleet_runs NAME ARGS...: three runs of shared-quota; leaves the medians in $work/NAME.json.
+fleet_runs() {
+  local name=$1 run figure
+  shift
+  for run in 1 2 3; do
+    "$bin"/shared-quota "$@" >"$work/$name-$run.log" 2>&1 || { tail "$work/$name-$run.log"; exit 1; }
+    tail -n 1 "$work/$name-$run.log" >"$work/$name-$run.json"
+    jq -c '{used, highest, throttled_per_1000, jain, round_trips_per_call, tokens: [.whole[].tokens]}' "$work/$name-$run.json"
+  done
+  for figure in used highest throttled_per_1000 jain round_trips_per_call; do
+    jq ".$figure" "$work/$name"-[123].json | median | jq "{$figure: .}"
+  done | jq -s add >"$work/$name.json"
+}
+
+fleet_check() { # fleet_check NAME FIGURE OP BOUND
+  check "$1: $2" "$(jq ".$2" "$work/$1.json")" "$3" "$4"
+}
+
+# Four processes, all the time, and with one that is killed and one that joins: booked and leased.
+fleet() {
+  need redis-server
+  fleet_runs booked --for 36s
+  fleet_runs booked-kill --for 36s --kill
+  fleet_runs leased --for 36s --lease
+  fleet_runs leased-kill --for 36s --lease --kill
+  local name
+  for name in booked booked-kill leased leased-kill; do
+    fleet_check "$name" used ">=" 0.9
+    fleet_check "$name" throttled_per_1000 "<=" 2
+    fleet_check "$name" jain ">=" 0.95
+  done
+  for name in booked booked-kill; do fleet_check "$name" round_trips_per_call "<=" 2; done
+  for name in leased leased-kill; do fleet_check "$name" round_trips_per_call "<" 0.05; done
+}
+
+# start_redis PORT ARGS...: an empty server, answering.
+start_redis() {
+  redis-server --port "$1" --bind 127.0.0.1 --save "" --appendonly no "${@:2}" >>"$work/redis.log" &
+  redis=$!
+  until redis-cli -p "$1" ping >/dev/null 2>&1; do
+    kill -0 "$redis"
+    sleep 0.05
+  done
+}
+
+# The server stands still for two seconds, is killed and comes back empty, and is flushed: all in one run.
+fleet_outages() {
+  need redis-server
+  local mode port=$((20000 + RANDOM % 20000)) runner
+  for mode in "" --lease; do
+    start_redis "$port"
+    # shellcheck disable=SC2086
+    "$bin"/shared-quota --for 36s --redis "redis://127.0.0.1:$port" $mode >"$work/outages.log" 2>&1 &
+    runner=$!
+    sleep 8
+    kill -STOP "$redis"; sleep 2; kill -CONT "$redis"
+    sleep 6
+    kill -KILL "$redis"; wait "$redis" 2>/dev/null || true
+    sleep 2
+    start_redis "$port"
+    sleep 8
+    redis-cli -p "$port" flushall >/dev/null
+    redis-cli -p "$port" script flush >/dev/null
+    wait "$runner" || { cat "$work/outages.log"; exit 1; }
+    kill "$redis"; wait "$redis" 2>/dev/null || true
+    tail -n 1 "$work/outages.log" >"$work/outages.json"
+    jq -c '{used, highest, throttled_per_1000, failed: ([.whole[].failed] | add), outages: [.whole[].outages]}' "$work/outages.json"
+    # Headroom 2 %, burst a sixtieth, and four calls of at most 500 of 200,000 tokens.
+    check "outages $mode: highest window" "$(jq .highest "$work/outages.json")" "<=" "$(jq -n '0.98 * (1 + 1 / 60) + 4 * 500 / 200000')"
+    check "outages $mode: calls failed" "$(jq '[.whole[].failed] | add' "$work/outages.json")" "==" 0
+    check "outages $mode: seen by all" "$(jq '[.whole[].outages] | min' "$work/outages.json")" ">=" 2
+    check "outages $mode: used" "$(jq .used "$work/outages.json")" ">=" 0.8
+  done
+}
+
+# Calls a process admits in a second, beside redis-benchmark running the same script at the same server, one client and 64.
+fleet_speed() {
+  need redis-server
+  local port=$((20000 + RANDOM % 20000)) line run clients
+  start_redis "$port"
+  # A reservation as the store sends it, to be repeated with other numbers.
+  (timeout 30 redis-cli -p "$port" monitor || true) >"$work/monitor.log" &
+  local monitor=$!
+  "$bin"/shared-quota speed --redis "redis://127.0.0.1:$port" >/dev/null
+  kill "$monitor" 2>/dev/null || true
+  line=$(grep -m1 '"EVALSHA" .*speed-Booking.*:call:.* "-1" "600000"$' "$work/monitor.log" | sed 's/^[^"]*//; s/\(:call:[0-9a-f]*-\)[0-9a-f]*"/\1__rand_int__"/')
+  for run in 1 2 3; do
+    "$bin"/shared-quota speed --redis "redis://127.0.0.1:$port" >"$work/speed-$run.json"
+    jq -c . "$work/speed-$run.json"
+    for clients in 1 64; do
+      eval "redis-benchmark -p $port -c $clients -n 20000 -r 1000000000 -q $line" | tr '\r' '\n' | tail -n 1 |
+        sed "s/.*: \([0-9.]* requests\)/redis-benchmark, $clients clients: \1/"
+    done
+    jq .leased_of_memory "$work/speed-$run.json" >>"$work/leased_of_memory"
+  done
+  kill "$redis"; wait "$redis" 2>/dev/null || true
+  check "leased, of what memory admits" "$(median <"$work/leased_of_memory")" ">=" 0.8
+}
+
+# A cluster of three nodes, and a server that speaks TLS.
+fleet_cluster_and_tls() {
+  need redis-server
+  need openssl
+  local base=$((20000 + RANDOM % 20000)) node mode
+  for node in 0 1 2; do
+    mkdir "$work/node-$node"
+    redis-server --port $((base + node)) --bind 127.0.0.1 --save "" --dir "$work/node-$node" --cluster-enabled yes >>"$work/redis.log" &
+    until redis-cli -p $((base + node)) ping >/dev/null 2>&1; do sleep 0.05; done
+  done
+  redis-cli --cluster create 127.0.0.1:"$base" 127.0.0.1:$((base + 1)) 127.0.0.1:$((base + 2)) --cluster-yes >"$work/cluster.log"
+  until redis-cli -p "$base" cluster info | grep -q cluster_state:ok; do sleep 0.1; done
+
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout "$work/ca.key" -out "$work/ca.pem" 2>/dev/null
+  openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$work/server.key" -out "$work/server.csr" 2>/dev/null
+  printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n' >"$work/names"
+  openssl x509 -req -in "$work/server.csr" -CA "$work/ca.pem" -CAkey "$work/ca.key" -CAcreateserial -days 2 \
+    -extfile "$work/names" -out "$work/server.pem" 2>/dev/null
+  redis-server --port 0 --tls-port $((base + 3)) --bind 127.0.0.1 --save "" --tls-cert-file "$work/server.pem" \
+    --tls-key-file "$work/server.key" --tls-ca-cert-file "$work/ca.pem" --tls-auth-clients no >>"$work/redis.log" &
+  until redis-cli --tls --cacert "$work/ca.pem" -p $((base + 3)) ping >/dev/null 2>&1; do sleep 0.05; done
+
+  for mode in "" --lease; do
+    # shellcheck disable=SC2086
+    {
+      "$bin"/shared-quota --for 15s --redis redis://127.0.0.1:"$base" --cluster $mode | tail -n 1 >"$work/cluster.json"
+      "$bin"/shared-quota --for 15s --redis rediss://localhost:$((base + 3)) --authorities "$work/ca.pem" $mode | tail -n 1 >"$work/tls.json"
+    }
+    for node in cluster tls; do
+      jq -c '{used, highest, throttled_per_1000, jain}' "$work/$node.json"
+      check "$node $mode: used" "$(jq .used "$work/$node.json")" ">=" 0.9
+      check "$node $mode: outages" "$(jq '[.whole[].outages] | add' "$work/$node.json")" "==" 0
+    done
+  done
+  # Whom nobody vouches for is not trusted.
+  if "$bin"/shared-quota --for 5s --redis rediss://localhost:$((base + 3)) >"$work/untrusted.log" 2>&1; then
+    echo "FAILED: an unknown authority is trusted"
+    exit 1
+  fi
+}

@@ -1,0 +1,117 @@
+//! The client's half: Retry > Admission > attempt > timeout > stall timeout > transport.
+//!
+//! It has no Meter of its own. The server's half has the one that books every *call* once, however many attempts it took;
+//! what an attempt cost it tells Admission too.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use axum::body::{Body, Bytes};
+use http::{Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client as HyperClient, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use tower::{Service, ServiceBuilder, timeout::TimeoutLayer, util::BoxCloneSyncService};
+use tower_qwen_ratelimit::{AdmissionLayer, Limiter};
+use tower_qwen_retry::{RetryLayer, RetryPolicy};
+use tower_qwen_tokens::{
+    UsageSink, call::BoxError, meter::AnswerUsage, stall_timeout::StallTimeoutLayer,
+};
+
+use crate::args::Args;
+
+/// How often the upstream was asked. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Attempts(Arc<AtomicU64>);
+
+/// A client of the upstream, whatever stands in it.
+pub type Client = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
+
+/// Connections to a real upstream, HTTP/1.1 throughout: one of HTTP/2 lets only so many calls run at once, and the rest
+/// would queue unseen after they were admitted.
+#[must_use]
+pub fn transport() -> HyperClient<HttpsConnector<HttpConnector>, Body> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new()
+        .with_webpki_roots()
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    HyperClient::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .build(connector)
+}
+
+/// The transport alone.
+pub fn bare<T, B>(transport: T) -> Client
+where
+    T: Service<
+            Request<Body>,
+            Response = Response<B>,
+            Error: Into<BoxError>,
+            Future: Send + 'static,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    BoxCloneSyncService::new(
+        ServiceBuilder::new()
+            .map_err(Into::into)
+            .map_response(|answer: Response<B>| answer.map(Body::new))
+            .service(transport),
+    )
+}
+
+/// The whole stack over a transport.
+pub fn stack<T, B>(args: &Args, limiter: &Limiter, attempts: &Attempts, transport: T) -> Client
+where
+    T: Service<
+            Request<Body>,
+            Response = Response<B>,
+            Error: Into<BoxError>,
+            Future: Send + 'static,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+{
+    let attempts = attempts.clone();
+    BoxCloneSyncService::new(
+        ServiceBuilder::new()
+            .map_response(|answer: Response<_>| answer.map(Body::new))
+            .layer(RetryLayer::new(RetryPolicy::default()))
+            .layer(AdmissionLayer::new(limiter.clone()).max_wait(args.max_wait))
+            .map_request(move |request| attempts.begin(request))
+            .layer(TimeoutLayer::new(args.timeout))
+            .layer(StallTimeoutLayer::new(args.stall))
+            .service(transport),
+    )
+}
+
+impl Attempts {
+    /// How many there were so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts an attempt, and hands Admission's wish to know its cost on to the Meter.
+    fn begin(&self, mut request: Request<Body>) -> Request<Body> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        if let Some(sink) = request.extensions_mut().remove::<UsageSink>()
+            && let Some(usage) = AnswerUsage::of(&request)
+        {
+            usage.tell(sink);
+        }
+        request
+    }
+}

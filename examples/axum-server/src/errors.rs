@@ -1,0 +1,134 @@
+//! What the gateway answers where the upstream does not, in the caller's dialect.
+
+use std::error::Error;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{
+    StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use tower::timeout::error::Elapsed;
+use tower_qwen_ratelimit::{RejectKind, Rejected};
+use tower_qwen_tokens::{
+    protocol::refusal::TOO_LARGE,
+    wording::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, UNAVAILABLE, Wording},
+};
+
+/// A call that brought no answer.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    retry_after: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// More than the upstream grants in a whole window.
+    TooLarge,
+    /// No quota of the upstream in time.
+    NoQuota,
+    /// The upstream cannot be reached.
+    Away,
+    TimedOut,
+    Broken,
+}
+
+impl Failure {
+    /// What became of a call, by the client's error.
+    #[must_use]
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        if let Some(rejected) = find::<Rejected>(error) {
+            let seconds = |wait: std::time::Duration| wait.as_secs().saturating_add(1);
+            return Self {
+                kind: match rejected.kind() {
+                    RejectKind::TooLarge => Kind::TooLarge,
+                    _ => Kind::NoQuota,
+                },
+                retry_after: rejected.predicted_wait().map(seconds),
+            };
+        }
+        let is_connect = |error: &hyper_util::client::legacy::Error| error.is_connect();
+        let kind = if find::<hyper_util::client::legacy::Error>(error).is_some_and(is_connect) {
+            Kind::Away
+        } else if find::<Elapsed>(error).is_some() {
+            Kind::TimedOut
+        } else {
+            Kind::Broken
+        };
+        Self {
+            kind,
+            retry_after: None,
+        }
+    }
+
+    /// Whether the upstream never saw the call.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        matches!(self.kind, Kind::TooLarge | Kind::NoQuota | Kind::Away)
+    }
+
+    /// The answer to the caller.
+    #[must_use]
+    pub fn answer(&self, wording: &Wording) -> Response {
+        let (codes, message) = match self.kind {
+            Kind::TooLarge => (
+                TOO_LARGE,
+                "The request needs more tokens than the server behind grants in a whole window.",
+            ),
+            Kind::NoQuota => (
+                UNAVAILABLE,
+                "The server behind has no quota left for this call in time. Please try again later.",
+            ),
+            Kind::Away => (BAD_GATEWAY, "The server behind cannot be reached."),
+            Kind::TimedOut => (TIMED_OUT, "The server behind took too long to answer."),
+            Kind::Broken => (
+                BAD_GATEWAY,
+                "The server behind broke off before it answered.",
+            ),
+        };
+        let mut answer = wording.error(codes, message);
+        if let Some(seconds) = self.retry_after {
+            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        answer.map(Body::from)
+    }
+}
+
+/// Words what tower-http says in plain text: a body that is too long.
+pub async fn word(request: Request, next: Next) -> Response {
+    let wording = Wording::of(request.uri().path(), request.headers());
+    let answer = next.run(request).await;
+    let is_plain = |answer: &Response| {
+        let kind = answer.headers().get(CONTENT_TYPE);
+        kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"))
+    };
+    if answer.status() == StatusCode::PAYLOAD_TOO_LARGE && is_plain(&answer) {
+        let answer = wording.error(TOO_LARGE, "The request body is too long.");
+        return answer.map(Body::from);
+    }
+    answer
+}
+
+/// Nothing is at this path.
+pub async fn not_found(request: Request) -> impl IntoResponse {
+    let wording = Wording::of(request.uri().path(), request.headers());
+    let answer = wording.error(NOT_FOUND, "There is nothing at this path.");
+    answer.map(Body::from)
+}
+
+/// The first error of a type along the chain of sources.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}

@@ -1,0 +1,86 @@
+//! Sends a call on, and its answer back, frame by frame.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use http::{HeaderValue, Method, StatusCode, Version};
+use tower::ServiceExt;
+use tower_qwen_ratelimit::enforce::Reserved;
+use tower_qwen_tokens::{
+    Call, Dialect,
+    protocol::refusal::UNREADABLE,
+    wording::{BAD_GATEWAY, UNSUPPORTED_MEDIA, Wording},
+};
+use tracing::{error, warn};
+
+use crate::{client::Client, errors::Failure, headers, target::Target};
+
+/// What it takes to send a call on.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// The client's stack.
+    pub client: Client,
+    /// Where to.
+    pub target: Arc<Target>,
+    /// With which key.
+    pub key: Option<HeaderValue>,
+}
+
+/// The handler. Dropping it, or the answer's body, cuts the connection to the upstream.
+pub async fn forward(State(forward): State<Forward>, mut request: Request) -> Response {
+    let wording = Wording::of(request.uri().path(), request.headers());
+    if is_unread_model_call(&request) {
+        let message = "A call of a model must be uncompressed JSON.";
+        return wording.error(UNSUPPORTED_MEDIA, message).map(Body::from);
+    }
+    let Ok(uri) = forward.target.uri(request.uri()) else {
+        return wording
+            .error(UNREADABLE, "The path cannot be read.")
+            .map(Body::from);
+    };
+    *request.uri_mut() = uri;
+    *request.version_mut() = Version::HTTP_11;
+    headers::to_upstream(request.headers_mut(), forward.key.as_ref());
+    let reserved = Reserved::of(&request).cloned();
+    match forward.client.oneshot(request).await {
+        Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
+            error!("the upstream refuses the gateway's own key");
+            let message = "The server behind refuses the gateway.";
+            wording.error(BAD_GATEWAY, message).map(Body::from)
+        }
+        Ok(mut answer) => {
+            headers::to_caller(answer.headers_mut());
+            answer
+        }
+        Err(error) => {
+            let failure = Failure::of(&*error);
+            warn!(error = chain(&*error), "no answer from upstream");
+            if let Some(reserved) = reserved.filter(|_| failure.is_unsent()) {
+                reserved.settle(0, 0);
+            }
+            failure.answer(&wording)
+        }
+    }
+}
+
+/// A call whose cost nobody could see beforehand, for its body was compressed or no JSON.
+fn is_unread_model_call(request: &Request) -> bool {
+    request.method() == Method::POST
+        && Dialect::of_path(request.uri().path()).is_some()
+        && Call::of(request).is_some_and(|call| call.model_call().is_none())
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
+}

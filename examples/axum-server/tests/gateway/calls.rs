@@ -1,0 +1,96 @@
+use http::StatusCode;
+use mock_qwen::Config;
+
+use crate::support::{CHAT, Harness, NATIVE, TestResult, call, call_of};
+
+/// Both dialects, whole and in streams, of two callers, none of whom asks for usage.
+#[tokio::test(start_paused = true)]
+async fn the_ledger_equals_what_the_provider_counted() -> TestResult {
+    let harness = Harness::new(Config::default(), &[])?;
+    let paths = [CHAT, "/compatible-mode/v1/chat/completions", NATIVE];
+    for turn in 0..24 {
+        let key = ["sk-secret-acme", "sk-secret-zed"][turn % 2];
+        let prompt = format!("{turn}: tell me of rivers. {}", "And more. ".repeat(turn));
+        let request = call_of(key, paths[turn % 3], &prompt, turn % 4 < 2);
+        let (status, body) = harness.text(request).await?;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        if turn % 4 < 2 && turn % 3 < 2 {
+            assert!(!body.contains("\"usage\":{"), "nobody asked: {body}");
+            assert!(body.ends_with("data: [DONE]\n\n"));
+        }
+    }
+    let (total, stats) = (harness.total(), harness.mock.stats());
+    assert_eq!((total.calls, stats.completed), (24, 24));
+    assert_eq!((total.failed, total.estimated, total.unknown), (0, 0, 0));
+    assert_eq!(total.input_tokens, stats.tokens.prompt);
+    assert_eq!(total.output_tokens, stats.tokens.output);
+    let snapshot = harness.gateway.ledger().snapshot();
+    assert_eq!(snapshot.tenants["acme"].calls, 12);
+    assert_eq!(snapshot.tenants["zed"].calls, 12);
+    assert_eq!(harness.gateway.attempts(), 24);
+    let accounts = harness.gateway.upstream().snapshot();
+    let settled: u64 = accounts.iter().map(|account| account.settled_tokens).sum();
+    assert_eq!(settled, stats.tokens.total, "Admission hears it too");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_usage_gets_it() -> TestResult {
+    let harness = Harness::new(Config::default(), &[])?;
+    let body = r#"{"model":"qwen-plus","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"Hi"}]}"#;
+    let request = call(CHAT, "", true).map(|_| body.into());
+    let (_, body) = harness.text(request).await?;
+    assert!(body.contains("\"total_tokens\""), "{body}");
+    assert_eq!(
+        harness.total().output_tokens,
+        harness.mock.stats().tokens.output
+    );
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_call_of_a_model_passes_too() -> TestResult {
+    let harness = Harness::new(Config::default(), &[])?;
+    let mut request = call("/api/v1/quotas?model=qwen-plus", "", false);
+    *request.method_mut() = http::Method::GET;
+    let (status, body) = harness.text(request).await?;
+    assert_eq!(status, StatusCode::OK);
+    assert!(body.contains("qwen-plus"), "{body}");
+    assert_eq!(harness.total().calls, 0);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_are_compressed_on_the_way_out_and_streams_are_not() -> TestResult {
+    let harness = Harness::new(Config::default(), &[])?;
+    for (stream, encoding) in [(false, Some("gzip")), (true, None)] {
+        let mut request = call(CHAT, "Tell me of rivers.", stream);
+        let gzip = "gzip".parse()?;
+        request.headers_mut().insert("accept-encoding", gzip);
+        let answer = harness.send(request).await;
+        let found = answer.headers().get("content-encoding");
+        assert_eq!(
+            found.map(|value| value.as_bytes()),
+            encoding.map(str::as_bytes)
+        );
+        crate::support::read(answer).await?;
+    }
+    let total = harness.total();
+    assert_eq!((total.calls, total.unknown), (2, 0));
+    assert_eq!(total.output_tokens, harness.mock.stats().tokens.output);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_our_layers_it_is_the_same_proxy() -> TestResult {
+    let harness = Harness::new(Config::default(), &["--bare"])?;
+    for stream in [false, true] {
+        let (status, _) = harness.text(call(CHAT, "Hi", stream)).await?;
+        assert_eq!(status, StatusCode::OK);
+    }
+    let (status, _) = harness.text(call_of("sk-other", CHAT, "Hi", false)).await?;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(harness.mock.stats().completed, 2);
+    assert_eq!(harness.total().calls, 0);
+    Ok(())
+}

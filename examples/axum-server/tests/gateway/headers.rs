@@ -1,0 +1,67 @@
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use axum::body::Body;
+use http::{Request, Response, Uri, request::Parts};
+use mock_qwen::{Config, MockQwen};
+use tower::service_fn;
+
+use crate::support::{CHAT, Harness, TestResult, call};
+
+#[tokio::test(start_paused = true)]
+async fn a_request_goes_on_as_the_gateways_own() -> TestResult {
+    let sent = Arc::new(Mutex::new(None::<Parts>));
+    let keep = sent.clone();
+    let upstream = service_fn(move |request: Request<Body>| {
+        *keep.lock().expect("no panic while held") = Some(request.into_parts().0);
+        let answer = Response::builder()
+            .header("content-type", "application/json")
+            .header("connection", "close, x-internal")
+            .header("x-internal", "1")
+            .header("x-kept", "1")
+            .body(Body::from("{}"))
+            .expect("an answer");
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let mock = MockQwen::new(Config::default());
+    let flags = ["--upstream-key=sk-secret-upstream"];
+    let harness = Harness::before(upstream, mock, &flags)?;
+
+    let mut request = call(&format!("{CHAT}?x=1"), "Hi", false);
+    let headers = request.headers_mut();
+    for (name, value) in [
+        ("host", "gateway"),
+        ("connection", "x-hop"),
+        ("x-hop", "1"),
+        ("x-api-key", "sk-secret-acme"),
+        ("accept-encoding", "br"),
+        ("x-dashscope-workspace", "w"),
+    ] {
+        headers.insert(name, value.parse()?);
+    }
+    let answer = harness.send(request).await;
+    assert!(!answer.headers().contains_key("x-internal"));
+    assert!(!answer.headers().contains_key("connection"));
+    assert_eq!(answer.headers()["x-kept"], "1");
+
+    let sent = sent.lock().expect("no panic while held").take();
+    let sent = sent.ok_or("nothing was sent")?;
+    let address = "http://upstream/compatible-mode/v1/chat/completions?x=1";
+    assert_eq!(sent.uri, address.parse::<Uri>()?);
+    assert_eq!(sent.headers["authorization"], "Bearer sk-secret-upstream");
+    assert!(sent.headers["authorization"].is_sensitive());
+    assert_eq!(sent.headers["via"], "1.1 axum-server");
+    assert_eq!(sent.headers["x-dashscope-workspace"], "w");
+    for gone in [
+        "host",
+        "connection",
+        "x-hop",
+        "x-api-key",
+        "accept-encoding",
+    ] {
+        assert!(!sent.headers.contains_key(gone), "{gone}");
+    }
+    Ok(())
+}

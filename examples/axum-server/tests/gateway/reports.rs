@@ -1,0 +1,114 @@
+use axum::body::Body;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use mock_qwen::Config;
+use serde_json::Value;
+
+use crate::support::{CHAT, Harness, TestResult, call, call_of};
+
+fn get(path: &str, key: &str) -> Request<Body> {
+    Request::get(path)
+        .header("authorization", format!("Bearer {key}"))
+        .body(Body::empty())
+        .expect("a request")
+}
+
+async fn some_calls(harness: &Harness) -> TestResult {
+    harness
+        .text(call(CHAT, "Tell me of rivers.", false))
+        .await?;
+    harness
+        .text(call_of("sk-secret-zed", CHAT, "Tell me more.", true))
+        .await?;
+    let mut left = harness
+        .send(call(CHAT, "Tell me of seas.", true))
+        .await
+        .into_body();
+    for _ in 0..9 {
+        left.frame().await.ok_or("too short")??;
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_show_what_was_used() -> TestResult {
+    let harness = Harness::new(Config::default(), &["--rpm=2"])?;
+    some_calls(&harness).await?;
+    assert_eq!(harness.send(call(CHAT, "Hi", false)).await.status(), 429);
+    let (status, text) = harness
+        .text(Request::get("/metrics").body(Body::empty())?)
+        .await?;
+    assert_eq!(status, StatusCode::OK);
+    let figure = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+    };
+    let total = harness.total();
+    let of = |kind: &str| {
+        let lines = text.lines().filter(|line| {
+            line.starts_with("gen_ai_client_token_usage_sum{") && line.contains(kind)
+        });
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum::<f64>()
+    };
+    assert_eq!(
+        of("gen_ai_token_type=\"input\""),
+        total.input_tokens as f64,
+        "{text}"
+    );
+    assert_eq!(
+        of("gen_ai_token_type=\"output\""),
+        total.output_tokens as f64
+    );
+    assert_eq!(figure("axum_server_calls "), Some(3.0));
+    assert_eq!(figure("axum_server_calls_cancelled "), Some(1.0));
+    assert_eq!(figure("axum_server_calls_estimated "), Some(1.0));
+    assert_eq!(figure("axum_server_attempts "), Some(3.0));
+    assert_eq!(
+        figure("axum_server_callers{outcome=\"admitted\"}"),
+        Some(3.0)
+    );
+    assert_eq!(
+        figure("axum_server_callers{outcome=\"requests\"}"),
+        Some(1.0)
+    );
+    assert!(text.contains("tower_qwen_ratelimit_used{"), "{text}");
+    assert!(!text.contains("acme") && !text.contains("secret"), "{text}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_is_told_to_whom_it_concerns() -> TestResult {
+    let harness = Harness::new(Config::default(), &["--admin-key=sk-secret-admin"])?;
+    some_calls(&harness).await?;
+    let (_, all) = harness.text(get("/usage", "sk-secret-admin")).await?;
+    let all: Value = serde_json::from_str(&all)?;
+    assert_eq!(all["total"]["calls"], 3);
+    assert_eq!(all["tenants"]["acme"]["estimated"], 1);
+    let (_, own) = harness.text(get("/usage", "sk-secret-zed")).await?;
+    let own: Value = serde_json::from_str(&own)?;
+    assert_eq!(
+        (&own["tenant"], &own["usage"]["calls"]),
+        (&"zed".into(), &1.into())
+    );
+    assert_eq!(own["usage"], all["tenants"]["zed"]);
+
+    for (path, key) in [
+        ("/usage", "sk-other"),
+        ("/metrics", "sk-other"),
+        ("/metrics", "sk-secret-acme"),
+        (CHAT, "sk-secret-admin"),
+    ] {
+        let (status, _) = harness.text(get(path, key)).await?;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path} {key}");
+    }
+    let (status, _) = harness.text(get("/metrics", "sk-secret-admin")).await?;
+    assert_eq!(status, StatusCode::OK);
+    let health = Request::get("/healthz").body(Body::empty())?;
+    assert_eq!(
+        harness.text(health).await?,
+        (StatusCode::OK, "ok".to_owned())
+    );
+    Ok(())
+}

@@ -1,0 +1,119 @@
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use mock_qwen::Config;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{CHAT, Harness, NATIVE, TestResult, call, call_of};
+
+/// All that is logged on this thread.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Listens from here on, at every level.
+    pub(crate) fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("no panic while held")).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .expect("no panic while held")
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_keys_nor_prompts_are_logged_or_booked() -> TestResult {
+    let (log, _guard) = Log::listen();
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("ledger.jsonl");
+    let mut config = Config::default();
+    config.faults.unavailable = 0.3;
+    config.faults.reset = 0.2;
+    let flags = [
+        "--upstream-key=sk-secret-upstream".to_owned(),
+        "--admin-key=sk-secret-admin".to_owned(),
+        format!("--ledger={}", file.display()),
+    ];
+    let harness = Harness::new(config, &flags.each_ref().map(String::as_str))?;
+    let prompt = "a secret prompt";
+    for turn in 0..20 {
+        let request = call([CHAT, NATIVE][turn % 2], prompt, turn % 4 < 2);
+        // Some of them break in the middle.
+        let _ = harness.text(request).await;
+    }
+    for request in [
+        call_of("sk-secret-unknown", CHAT, prompt, false),
+        call(&format!("{CHAT}?api-key=sk-secret-query"), prompt, false),
+        Request::get("/usage")
+            .header("x-api-key", "sk-secret-admin")
+            .body(Body::empty())?,
+    ] {
+        let _ = harness.text(request).await;
+    }
+    harness.gateway.flush()?;
+
+    let (log, ledger) = (log.text(), std::fs::read_to_string(&file)?);
+    assert!(log.contains("tenant=\"acme\""), "{log}");
+    assert_eq!(ledger.lines().count(), 21);
+    for (name, text) in [("log", &log), ("ledger", &ledger)] {
+        let found = text.lines().find(|line| line.contains("secret"));
+        assert_eq!(found, None, "in the {name}");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_nobody_may_call_does_not_start() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "acme=sk-secret-file\nzed sk-secret-zed")?;
+    let flag = format!("--keys={}", keys.display());
+    let Err(error) = Harness::new(Config::default(), &[&flag]) else {
+        return Err("a file of keys that cannot be read was taken".into());
+    };
+    let cause = error.source().ok_or("no cause")?;
+    let text = format!("{error}: {cause}");
+    assert!(
+        text.contains("line 2") && !text.contains("secret"),
+        "{text}"
+    );
+    std::fs::write(&keys, "# nobody\nfile=sk-secret-file\n")?;
+    let harness = Harness::new(Config::default(), &[&flag])?;
+    let (status, _) = harness
+        .text(call_of("sk-secret-file", CHAT, "Hi", false))
+        .await?;
+    assert_eq!(status, StatusCode::OK);
+    Ok(())
+}

@@ -1,0 +1,142 @@
+use std::{
+    convert::Infallible,
+    future::{pending, ready},
+    io,
+    time::Duration,
+};
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode, Uri};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor, rt::TokioIo};
+use mock_qwen::{Config, MockQwen};
+use tokio::net::TcpStream;
+use tower::service_fn;
+
+use crate::support::{ANTHROPIC, CHAT, Harness, NATIVE, TestResult, call, problem};
+
+/// The provider's quota is smaller than the gateway knows.
+#[tokio::test(start_paused = true)]
+async fn throttles_behind_are_retried_and_each_call_is_booked_once() -> TestResult {
+    let config = Config {
+        rpm: 4,
+        window: Duration::from_secs(10),
+        ..Config::default()
+    };
+    let harness = Harness::new(config, &[])?;
+    for turn in 0..12 {
+        let (status, body) = harness
+            .text(call(CHAT, &format!("{turn}"), turn % 2 == 0))
+            .await?;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
+    let (total, stats) = (harness.total(), harness.mock.stats());
+    assert!(stats.throttled.total() > 0);
+    assert_eq!((total.calls, total.failed), (12, 0));
+    assert_eq!(
+        (total.estimated, total.unknown),
+        (0, 0),
+        "retried streams state their usage"
+    );
+    assert_eq!(total.input_tokens, stats.tokens.prompt);
+    assert_eq!(total.output_tokens, stats.tokens.output);
+    assert_eq!(harness.gateway.attempts(), 12 + stats.throttled.total());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_stays_is_the_providers_own() -> TestResult {
+    let mut config = Config::default();
+    config.faults.unavailable = 1.0;
+    let harness = Harness::new(config, &[])?;
+    let (status, body) = harness.text(call(CHAT, "Hi", false)).await?;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.contains("capacity"), "{body}");
+    assert_eq!(harness.mock.stats().seen, 5, "attempts");
+    let total = harness.total();
+    assert_eq!((total.calls, total.failed, total.unknown), (1, 1, 0));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_is_away_is_told_in_the_callers_dialect_and_costs_no_tokens() -> TestResult
+{
+    let nowhere = service_fn(|_: Uri| {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        ready(Err::<TokioIo<TcpStream>, _>(refused))
+    });
+    let transport = Client::builder(TokioExecutor::new()).build(nowhere);
+    for (path, code) in [
+        (CHAT, "bad_gateway"),
+        (NATIVE, "InternalError"),
+        (ANTHROPIC, "api_error"),
+    ] {
+        let mock = MockQwen::new(Config::default());
+        let harness = Harness::before(transport.clone(), mock, &["--tpm=500"])?;
+        for _ in 0..3 {
+            let (status, body) = harness.text(call(path, "Hi", false)).await?;
+            assert_eq!(status, StatusCode::BAD_GATEWAY, "the quota of tokens holds");
+            let (message, found) = problem(&body)?;
+            assert_eq!(found, code);
+            assert!(message.contains("cannot be reached"), "{message}");
+        }
+        let total = harness.total();
+        assert_eq!((total.calls, total.failed), (3, 3));
+    }
+    Ok(())
+}
+
+/// Its key is the gateway's matter: the caller's own is good.
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_refuses_the_gateways_key_is_no_refusal_of_the_callers() -> TestResult {
+    let config = Config {
+        require_key: true,
+        ..Config::default()
+    };
+    let harness = Harness::new(config.clone(), &[])?;
+    let (status, body) = harness.text(call(CHAT, "Hi", false)).await?;
+    assert_eq!(status, StatusCode::BAD_GATEWAY, "{body}");
+    let harness = Harness::new(config, &["--upstream-key=sk-secret-upstream"])?;
+    let (status, body) = harness.text(call(CHAT, "Hi", false)).await?;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_never_answers_is_timed_out() -> TestResult {
+    let silent = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
+    let mock = MockQwen::new(Config::default());
+    let harness = Harness::before(silent, mock, &["--timeout=5"])?;
+    let (status, body) = harness.text(call(NATIVE, "Hi", false)).await?;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(problem(&body)?.1, "RequestTimeOut");
+    assert_eq!(harness.total().calls, 1);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_cannot_have_its_turn_in_time_is_told_when() -> TestResult {
+    let flags = ["--upstream-rpm=1", "--max-wait=20"];
+    let harness = Harness::new(Config::default(), &flags)?;
+    assert_eq!(
+        harness.text(call(CHAT, "Hi", false)).await?.0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    let flags = ["--upstream-rpm=6", "--max-wait=15"];
+    let harness = Harness::new(Config::default(), &flags)?;
+    assert_eq!(
+        harness.text(call(CHAT, "Hi", false)).await?.0,
+        StatusCode::OK
+    );
+    let first = harness.send(call(CHAT, "Hi", false));
+    let second = harness.send(call(CHAT, "Hi", false));
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(first.status(), StatusCode::OK);
+    assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(second.headers().contains_key("retry-after"));
+    let flags = ["--upstream-tpm=100", "--max-wait=20"];
+    let harness = Harness::new(Config::default(), &flags)?;
+    let long = call(CHAT, &"word ".repeat(300), false);
+    let (status, body) = harness.text(long).await?;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{body}");
+    Ok(())
+}

@@ -1,0 +1,317 @@
+use std::sync::Arc;
+
+use fastrand::Rng;
+use http::{HeaderValue, Request, Response, StatusCode};
+use tokio::time::{Sleep, sleep};
+use tower::retry::Policy;
+use tower_qwen_tokens::{
+    Call, Cause, Deadline, Paced, Verdict,
+    clock::{WallClock, now},
+    judge::Judging,
+};
+
+use crate::{
+    BoxError, Event, RetryPolicy,
+    decide::{Failure, Past},
+    repeat::{is_repeatable, is_retry},
+};
+
+/// A [`RetryPolicy`] for tower's own `Retry`, for stacks that have one.
+///
+/// Prefer [`RetryLayer`](crate::RetryLayer) where you can choose: tower's policy decides on an answer without reading its
+/// body. So the cause of a throttle is known here only where a layer inside has put the verdict into the answer's
+/// extensions, as Admission and Meter do; else status and headers decide. There is no first event of a stream, no
+/// fallback and no [`Attempts`](crate::Attempts).
+///
+/// Waits, budget, marker, deadline, rules for errors and observers are the same. Requests are cloned by their own `Clone`,
+/// and only those that may be sent again (see [`retry`](crate::retry#what-is-sent-again)).
+///
+/// ```
+/// use tower::retry::RetryLayer;
+/// use tower_qwen_retry::{RetryPolicy, adapter::TowerPolicy};
+///
+/// let layer = RetryLayer::new(TowerPolicy::new(RetryPolicy::default()));
+/// # let _ = layer;
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct TowerPolicy {
+    policy: Arc<RetryPolicy>,
+    clock: WallClock,
+    past: Past,
+    number: u32,
+    rng: Option<Rng>,
+}
+
+impl TowerPolicy {
+    /// This policy, for tower's `Retry`. Clones share its budget.
+    pub fn new(policy: RetryPolicy) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            clock: WallClock::new(),
+            past: Past::default(),
+            number: 0,
+            rng: None,
+        }
+    }
+
+    /// The verdict on this answer; `None` where it is no failure.
+    fn verdict<B, RB>(&self, request: &Request<B>, answer: &Response<RB>) -> Option<Verdict> {
+        let (status, headers) = (answer.status(), answer.headers());
+        if let Some(known) = answer.extensions().get::<Verdict>() {
+            return Some(known.clone());
+        }
+        let failed = status.is_client_error() || status.is_server_error();
+        failed.then(|| {
+            let verdict = Verdict::of_response(status, headers, &[], self.clock.now());
+            let judging = Judging::of(request).by(self.policy.judging.clone());
+            judging.correct(verdict, headers)
+        })
+    }
+
+    fn after_answer<B, RB>(
+        &mut self,
+        request: &Request<B>,
+        answer: &Response<RB>,
+    ) -> Option<Sleep> {
+        let verdict = self.verdict(request, answer);
+        self.tell_attempt(
+            request,
+            Some(answer.status()),
+            verdict.as_ref().map(Verdict::cause),
+        );
+        let Some(verdict) = verdict else {
+            self.policy.budget.refund(self.past.refund());
+            return None;
+        };
+        if !verdict.is_transient() {
+            return None;
+        }
+        let cause = verdict.cause();
+        let can_pace = verdict.is_throttle() || cause == Cause::Unavailable;
+        let paced = answer.extensions().get::<Paced>().filter(|_| can_pace);
+        let failure = Failure {
+            cause,
+            hint: verdict.retry_after(),
+            paced: paced.copied(),
+        };
+        self.wait(failure, request)
+    }
+
+    fn after_error<B>(&mut self, request: &Request<B>, error: &BoxError) -> Option<Sleep> {
+        let cause = self.policy.cause(error.as_ref());
+        self.tell_attempt(request, None, cause);
+        let failure = Failure {
+            cause: cause?,
+            hint: None,
+            paced: None,
+        };
+        self.wait(failure, request)
+    }
+
+    fn wait<B>(&mut self, failure: Failure, request: &Request<B>) -> Option<Sleep> {
+        let call = Call::of(request);
+        let deadline = call
+            .and_then(|call| call.deadline())
+            .or_else(|| request.extensions().get().copied())
+            .map(Deadline::instant);
+        let rng = self.rng.get_or_insert_with(|| self.policy.seeds.rng());
+        let wait = self
+            .policy
+            .next_wait(failure, &mut self.past, now(), deadline, rng);
+        let (model, number, cause) = (model(request), self.number, failure.cause);
+        self.policy.observers.tell(&match wait {
+            Ok(wait) => Event::Retry {
+                model,
+                number,
+                cause,
+                wait,
+                paced: failure.paced.is_some(),
+            },
+            Err(why) => Event::GaveUp {
+                model,
+                number,
+                cause,
+                why,
+            },
+        });
+        wait.ok().map(sleep)
+    }
+
+    fn tell_attempt<B>(
+        &self,
+        request: &Request<B>,
+        status: Option<StatusCode>,
+        cause: Option<Cause>,
+    ) {
+        self.policy.observers.tell(&Event::Attempt {
+            model: model(request),
+            number: self.number,
+            status,
+            cause,
+            took: None,
+        });
+    }
+}
+
+fn model<B>(request: &Request<B>) -> &str {
+    let call = Call::of(request).and_then(|call| call.model_call());
+    call.map_or("", |call| &call.model)
+}
+
+impl<B, RB> Policy<Request<B>, Response<RB>, BoxError> for TowerPolicy
+where
+    B: Clone,
+{
+    type Future = Sleep;
+
+    fn retry(
+        &mut self,
+        request: &mut Request<B>,
+        result: &mut Result<Response<RB>, BoxError>,
+    ) -> Option<Sleep> {
+        if self.number == 0 {
+            self.policy.budget.deposit();
+        }
+        self.number = self.number.saturating_add(1);
+        self.past.sent();
+        let sleep = match result {
+            Ok(answer) => self.after_answer(request, answer),
+            Err(error) => self.after_error(request, error),
+        }?;
+        if let Some(marker) = &self.policy.marker {
+            let count = HeaderValue::from(self.number);
+            request.headers_mut().insert(marker, count);
+        }
+        Some(sleep)
+    }
+
+    fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
+        let marker = self.policy.marker.as_ref();
+        let nested = |marker| self.number == 0 && is_retry(request.headers(), marker);
+        if !is_repeatable(request) || marker.is_some_and(nested) {
+            return None;
+        }
+        Some(request.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Mutex, time::Duration};
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tower::{Layer, ServiceExt, retry::RetryLayer, service_fn};
+
+    use super::*;
+    use crate::Budget;
+
+    type Body = Full<Bytes>;
+
+    const CHAT: &str = "https://host/compatible-mode/v1/chat/completions";
+
+    fn answer(status: u16, retry_after: Option<&str>) -> Result<Response<Body>, BoxError> {
+        let mut answer = Response::builder().status(status);
+        if let Some(wait) = retry_after {
+            answer = answer.header("retry-after", wait);
+        }
+        Ok(answer.body(Body::default()).expect("an answer"))
+    }
+
+    /// What comes of a call that is answered so: the last status, the markers that were sent, and the time it took.
+    async fn run(
+        policy: RetryPolicy,
+        request: Request<Body>,
+        script: Vec<Result<Response<Body>, BoxError>>,
+    ) -> (Option<u16>, Vec<Option<String>>, Duration) {
+        let script = Mutex::new(script.into_iter());
+        let sent = Mutex::new(Vec::new());
+        let (script, sent) = (&script, &sent);
+        let inner = service_fn(move |request: Request<Body>| {
+            let marker = request.headers().get("x-stainless-retry-count");
+            let marker = marker.map(|value| value.to_str().expect("text").to_owned());
+            sent.lock().expect("unbroken").push(marker);
+            let answer = script.lock().expect("unbroken").next();
+            async { answer.expect("an attempt too many") }
+        });
+        let start = now();
+        let service = RetryLayer::new(TowerPolicy::new(policy)).layer(inner);
+        let answered = service.oneshot(request).await;
+        assert_eq!(script.lock().expect("unbroken").len(), 0);
+        let status = answered.ok().map(|answer| answer.status().as_u16());
+        let sent = sent.lock().expect("unbroken").clone();
+        (status, sent, now() - start)
+    }
+
+    fn request() -> Request<Body> {
+        Request::post(CHAT)
+            .body(Body::from("{}"))
+            .expect("a request")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tower_retries_as_we_do() {
+        let reset = Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
+        let script = vec![answer(429, Some("1")), reset, answer(200, None)];
+        let (status, sent, took) = run(RetryPolicy::default(), request(), script).await;
+        assert_eq!(status, Some(200));
+        assert_eq!(sent, [None, Some("1".to_owned()), Some("2".to_owned())]);
+        assert!((1_050..=2_600).contains(&took.as_millis()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waiting_cannot_mend_and_what_must_not_be_repeated_goes_back() {
+        let refused = || vec![answer(401, None)];
+        let (status, ..) = run(RetryPolicy::default(), request(), refused()).await;
+        assert_eq!(status, Some(401));
+        let (status, ..) = run(
+            RetryPolicy::default(),
+            request(),
+            vec![Err("unknown".into())],
+        )
+        .await;
+        assert_eq!(status, None);
+        let mut batch = request();
+        *batch.uri_mut() = "https://host/v1/batches".parse().expect("a uri");
+        let mut nested = request();
+        let count = HeaderValue::from(1);
+        nested
+            .headers_mut()
+            .insert("x-stainless-retry-count", count);
+        for request in [batch, nested] {
+            let (status, ..) = run(RetryPolicy::default(), request, vec![answer(429, None)]).await;
+            assert_eq!(status, Some(429));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_verdict_from_inside_and_the_policys_own_rule_count() {
+        let mut judged = answer(400, None).expect("an answer");
+        let verdict = Verdict::of_cause(Cause::Capacity);
+        judged.extensions_mut().insert(verdict);
+        let (status, ..) = run(
+            RetryPolicy::default(),
+            request(),
+            vec![Ok(judged), answer(200, None)],
+        )
+        .await;
+        assert_eq!(status, Some(200));
+        let policy =
+            RetryPolicy::default().rule(|verdict, _| Some(verdict.clone().with_transient(false)));
+        let (status, ..) = run(policy, request(), vec![answer(503, None)]).await;
+        assert_eq!(status, Some(503));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_pay_in_retries_pay_out_and_success_gives_back() {
+        let budget = Budget::new(0, 2);
+        let policy = RetryPolicy::default().budget(budget.clone());
+        let script = vec![answer(500, None), answer(200, None)];
+        run(policy.clone(), request(), script).await;
+        assert_eq!(budget.available(), 2);
+        let script = vec![answer(500, None), answer(500, None)];
+        let (status, ..) = run(policy, request(), script).await;
+        assert_eq!((status, budget.available()), (Some(500), 0));
+    }
+}

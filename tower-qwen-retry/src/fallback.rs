@@ -1,0 +1,311 @@
+use std::{error::Error, fmt};
+
+use http::{
+    HeaderName, HeaderValue, Uri,
+    header::{AUTHORIZATION, HOST},
+    request::Parts,
+    uri::PathAndQuery,
+};
+use tower_qwen_tokens::Cause;
+
+/// Where keys of the Anthropic dialect stand.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// What a base URL ends with in every dialect; the operation follows.
+const VERSION: &str = "/v1";
+
+/// Another target for a call: another model, another key, another base URL, or all of them.
+///
+/// What is not set stays as the caller wrote it.
+///
+/// ```
+/// use tower_qwen_retry::{Fallback, InvalidFallback, RetryPolicy};
+///
+/// # fn main() -> Result<(), InvalidFallback> {
+/// let policy = RetryPolicy::default()
+///     .fallback(Fallback::new("second key").key("sk-2")?)
+///     .fallback(
+///         Fallback::new("Singapore, smaller")
+///             .base_url("https://dashscope-intl.aliyuncs.com/compatible-mode/v1")?
+///             .key("sk-3")?
+///             .model("qwen-flash")
+///             .after_retries(),
+///     );
+/// # let _ = policy;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Fallback {
+    name: String,
+    model: Option<String>,
+    key: Option<Key>,
+    base: Option<Uri>,
+    causes: Vec<Cause>,
+    after_retries: bool,
+}
+
+/// A key, bare and as `Authorization` has it.
+#[derive(Clone)]
+struct Key {
+    bare: HeaderValue,
+    bearer: HeaderValue,
+}
+
+/// Why a [`Fallback`] cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidFallback {
+    /// The key has bytes that no header may have.
+    Key,
+    /// The base URL does not begin with a scheme and a host.
+    BaseUrl,
+}
+
+impl Fallback {
+    /// A target of this name, which stands in events and metrics.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            model: None,
+            key: None,
+            base: None,
+            causes: vec![
+                Cause::FreeTier,
+                Cause::Account,
+                Cause::Unauthorized,
+                Cause::Forbidden,
+                Cause::NotFound,
+            ],
+            after_retries: false,
+        }
+    }
+
+    /// Another model. A call whose body was not read, or is signed or encoded, cannot be rewritten and skips this target.
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Another key: in `x-api-key` where the caller's stands there, else as `Authorization: Bearer`.
+    ///
+    /// # Errors
+    ///
+    /// A key with bytes that no header may have.
+    pub fn key(mut self, key: &str) -> Result<Self, InvalidFallback> {
+        let value = |text: &str| {
+            let mut value = HeaderValue::from_str(text).map_err(|_| InvalidFallback::Key)?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        self.key = Some(Key {
+            bare: value(key)?,
+            bearer: value(&format!("Bearer {key}"))?,
+        });
+        Ok(self)
+    }
+
+    /// Another base URL, such as `https://host/compatible-mode/v1`.
+    ///
+    /// What follows the last `/v1` of the caller's path goes on behind it. Without a path, or where the caller's path has
+    /// no `/v1`, only scheme and host are replaced.
+    ///
+    /// # Errors
+    ///
+    /// A URL without scheme or host.
+    pub fn base_url(mut self, url: &str) -> Result<Self, InvalidFallback> {
+        let base: Uri = url.parse().map_err(|_| InvalidFallback::BaseUrl)?;
+        if base.scheme().is_none() || base.authority().is_none() {
+            return Err(InvalidFallback::BaseUrl);
+        }
+        self.base = Some(base);
+        Ok(self)
+    }
+
+    /// After which causes a call goes on to this target. Default: those that waiting cannot mend and another target may:
+    /// a used-up free tier, the account, a bad key, a key that may not, a model that is not there.
+    ///
+    /// A throttle for longer than [`max_retry_after`](crate::RetryPolicy::max_retry_after) counts as such a cause too.
+    pub fn after(mut self, causes: impl IntoIterator<Item = Cause>) -> Self {
+        self.causes = causes.into_iter().collect();
+        self
+    }
+
+    /// A call goes on to this target also when its retries are used up: attempts, budget, patience, or a wait that would
+    /// pass its deadline. Default: not.
+    pub fn after_retries(mut self) -> Self {
+        self.after_retries = true;
+        self
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn other_model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    pub(crate) fn mends(&self, cause: Cause) -> bool {
+        self.causes.contains(&cause)
+    }
+
+    pub(crate) fn takes_over(&self) -> bool {
+        self.after_retries
+    }
+
+    /// Directs a request's head to this target; `None` where that makes no valid address.
+    pub(crate) fn direct(&self, parts: &mut Parts) -> Option<()> {
+        if let Some(key) = &self.key {
+            if parts.headers.contains_key(X_API_KEY) {
+                parts.headers.insert(X_API_KEY, key.bare.clone());
+            } else {
+                parts.headers.insert(AUTHORIZATION, key.bearer.clone());
+            }
+        }
+        if let Some(base) = &self.base {
+            parts.uri = behind(base, &parts.uri)?;
+            if let Some(host) = parts.headers.get_mut(HOST) {
+                *host = HeaderValue::from_str(parts.uri.authority()?.as_str()).ok()?;
+            }
+        }
+        Some(())
+    }
+}
+
+/// The operation of `uri` behind another base.
+fn behind(base: &Uri, uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    let operation = path
+        .rmatch_indices(VERSION)
+        .map(|(at, _)| &path[at + VERSION.len()..])
+        .find(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path = match (base.path().trim_end_matches('/'), operation) {
+        ("", _) | (_, None) => path.to_owned(),
+        (base, Some(operation)) => format!("{base}{operation}"),
+    };
+    let path = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+impl fmt::Debug for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fallback")
+            .field("name", &self.name)
+            .field("model", &self.model)
+            .field("has_key", &self.key.is_some())
+            .field("causes", &self.causes)
+            .field("after_retries", &self.after_retries)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for InvalidFallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Key => "the key has bytes that no header may have",
+            Self::BaseUrl => "the base URL has no scheme or no host",
+        })
+    }
+}
+
+impl Error for InvalidFallback {}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn directed(fallback: &Fallback, uri: &str, headers: &[(&'static str, &str)]) -> Parts {
+        let mut request = Request::post(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (mut parts, ()) = request.body(()).expect("a request").into_parts();
+        fallback.direct(&mut parts).expect("a valid address");
+        parts
+    }
+
+    #[test]
+    fn the_operation_goes_on_behind_another_base() {
+        let rows = [
+            (
+                "https://a/compatible-mode/v1",
+                "http://h/v1/chat/completions",
+                "https://a/compatible-mode/v1/chat/completions",
+            ),
+            (
+                "https://a/v1/",
+                "http://h/api/v2/apps/protocols/compatible-mode/v1/responses?x=1",
+                "https://a/v1/responses?x=1",
+            ),
+            (
+                "https://a:8443/api/v1",
+                "http://h/api/v1/services/aigc/text-generation/generation",
+                "https://a:8443/api/v1/services/aigc/text-generation/generation",
+            ),
+            (
+                "https://a",
+                "http://h/compatible-mode/v1/embeddings",
+                "https://a/compatible-mode/v1/embeddings",
+            ),
+            ("https://a/v1", "http://h/generate", "https://a/generate"),
+            (
+                "https://a/v1",
+                "http://h/v10/v1x/chat",
+                "https://a/v10/v1x/chat",
+            ),
+        ];
+        for (base, uri, expected) in rows {
+            let fallback = Fallback::new("x").base_url(base).expect("a base");
+            let parts = directed(&fallback, uri, &[("host", "h")]);
+            assert_eq!(parts.uri, expected, "{base} {uri}");
+            assert_eq!(
+                parts.headers["host"],
+                parts.uri.authority().expect("a host").as_str()
+            );
+        }
+        for url in ["/v1", "host/v1", "", "https://"] {
+            let refused = Fallback::new("x").base_url(url).expect_err(url);
+            assert_eq!(refused, InvalidFallback::BaseUrl);
+        }
+    }
+
+    #[test]
+    fn a_key_goes_where_the_callers_stands_and_is_not_shown() {
+        let fallback = Fallback::new("x").key("sk-2").expect("a key");
+        let chat = "http://h/v1/chat/completions";
+        let parts = directed(&fallback, chat, &[("authorization", "Bearer sk-1")]);
+        assert_eq!(parts.headers["authorization"], "Bearer sk-2");
+        let parts = directed(&fallback, chat, &[("x-api-key", "sk-1")]);
+        assert_eq!(parts.headers["x-api-key"], "sk-2");
+        assert!(!parts.headers.contains_key("authorization"));
+        assert!(!format!("{fallback:?}{:?}", parts.headers).contains("sk-2"));
+        let refused = Fallback::new("x").key("a\nb").expect_err("no header");
+        assert_eq!(refused, InvalidFallback::Key);
+    }
+
+    #[test]
+    fn defaults_are_as_documented() {
+        let fallback = Fallback::new("x");
+        for &cause in Cause::ALL {
+            let expected = matches!(
+                cause,
+                Cause::FreeTier
+                    | Cause::Account
+                    | Cause::Unauthorized
+                    | Cause::Forbidden
+                    | Cause::NotFound
+            );
+            assert_eq!(fallback.mends(cause), expected, "{cause}");
+        }
+        assert!(!fallback.takes_over() && fallback.clone().after_retries().takes_over());
+        assert!(fallback.after([Cause::Timeout]).mends(Cause::Timeout));
+    }
+}

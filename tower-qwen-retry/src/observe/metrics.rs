@@ -1,0 +1,109 @@
+use metrics::{Label, Unit, counter, describe_counter, describe_histogram, histogram};
+
+use super::{Event, Observe};
+
+const ATTEMPTS: &str = "tower_qwen.retry.attempts";
+const DURATION: &str = "tower_qwen.retry.attempt_duration";
+const RETRIES: &str = "tower_qwen.retry.retries";
+const WAIT: &str = "tower_qwen.retry.wait";
+const GIVEN_UP: &str = "tower_qwen.retry.given_up";
+const FALLBACKS: &str = "tower_qwen.retry.fallbacks";
+
+/// Hands figures to the recorder of the [`metrics`] facade.
+///
+/// There is no convention for retries; names are ours, those of labels OpenTelemetry's.
+///
+/// | metric | kind, unit | labels beside `gen_ai.request.model` |
+/// |---|---|---|
+/// | `tower_qwen.retry.attempts` | counter, attempts | `error.type`: the cause, `none` or `unknown` |
+/// | `tower_qwen.retry.attempt_duration` | histogram, seconds | |
+/// | `tower_qwen.retry.retries` | counter, retries | `error.type`, `paced` |
+/// | `tower_qwen.retry.wait` | histogram, seconds | |
+/// | `tower_qwen.retry.given_up` | counter, calls | `error.type`, `reason` |
+/// | `tower_qwen.retry.fallbacks` | counter, calls | `error.type`, `to` |
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct MetricsObserver;
+
+impl MetricsObserver {
+    /// An observer for the recorder that is installed whenever something happens. Describes its metrics to the one that is
+    /// installed now.
+    #[must_use]
+    pub fn new() -> Self {
+        describe_counter!(
+            ATTEMPTS,
+            Unit::Count,
+            "Attempts that were answered or failed"
+        );
+        describe_histogram!(
+            DURATION,
+            Unit::Seconds,
+            "From an attempt's send to its judgement"
+        );
+        describe_counter!(RETRIES, Unit::Count, "Attempts that are made again");
+        describe_histogram!(WAIT, Unit::Seconds, "Waits before retries");
+        describe_counter!(GIVEN_UP, Unit::Count, "Retries that are not made");
+        describe_counter!(FALLBACKS, Unit::Count, "Calls that go to another target");
+        Self
+    }
+}
+
+impl Default for MetricsObserver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observe for MetricsObserver {
+    fn observe(&self, event: &Event<'_>) {
+        match *event {
+            Event::Attempt {
+                model,
+                status,
+                cause,
+                took,
+                ..
+            } => {
+                let cause = match (cause, status) {
+                    (Some(cause), _) => cause.as_str(),
+                    (None, Some(_)) => "none",
+                    (None, None) => "unknown",
+                };
+                counter!(ATTEMPTS, labels(model, [error(cause)])).increment(1);
+                if let Some(took) = took {
+                    histogram!(DURATION, labels(model, [])).record(took);
+                }
+            }
+            Event::Retry {
+                model,
+                cause,
+                wait,
+                paced,
+                ..
+            } => {
+                let paced = Label::from_static_parts("paced", if paced { "true" } else { "false" });
+                counter!(RETRIES, labels(model, [error(cause.as_str()), paced])).increment(1);
+                histogram!(WAIT, labels(model, [])).record(wait);
+            }
+            Event::GaveUp {
+                model, cause, why, ..
+            } => {
+                let reason = Label::from_static_parts("reason", why.as_str());
+                counter!(GIVEN_UP, labels(model, [error(cause.as_str()), reason])).increment(1);
+            }
+            Event::Fallback { model, cause, to } => {
+                let to = Label::new("to", to.to_owned());
+                counter!(FALLBACKS, labels(model, [error(cause.as_str()), to])).increment(1);
+            }
+        }
+    }
+}
+
+fn error(cause: &'static str) -> Label {
+    Label::from_static_parts("error.type", cause)
+}
+
+fn labels<const N: usize>(model: &str, more: [Label; N]) -> Vec<Label> {
+    let model = Label::new("gen_ai.request.model", model.to_owned());
+    std::iter::once(model).chain(more).collect()
+}

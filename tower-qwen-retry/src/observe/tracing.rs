@@ -1,0 +1,57 @@
+use tracing::{debug, info, warn};
+
+use super::{Event, Observe};
+
+/// Emits an event for what happens: retries that are not made at the level warn, fallbacks and retries at info, attempts
+/// at debug.
+///
+/// Events are of the target `tower_qwen_retry` and hold figures and names, never content, addresses or headers.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct TracingObserver;
+
+impl TracingObserver {
+    /// An observer for the subscriber that is there whenever something happens.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Observe for TracingObserver {
+    fn observe(&self, event: &Event<'_>) {
+        match *event {
+            Event::Attempt {
+                model,
+                number,
+                status,
+                cause,
+                took,
+            } => {
+                let status = status.map(|status| status.as_u16());
+                let cause = cause.map(|cause| cause.as_str());
+                debug!(target: "tower_qwen_retry", model, number, status, cause, ?took, "attempt");
+            }
+            Event::Retry {
+                model,
+                number,
+                cause,
+                wait,
+                paced,
+            } => {
+                info!(target: "tower_qwen_retry", model, number, cause = cause.as_str(), ?wait, paced, "retry");
+            }
+            Event::GaveUp {
+                model,
+                number,
+                cause,
+                why,
+            } => {
+                warn!(target: "tower_qwen_retry", model, number, cause = cause.as_str(), why = why.as_str(), "gave up");
+            }
+            Event::Fallback { model, cause, to } => {
+                info!(target: "tower_qwen_retry", model, cause = cause.as_str(), to, "fallback");
+            }
+        }
+    }
+}

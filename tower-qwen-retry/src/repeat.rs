@@ -1,0 +1,99 @@
+use http::{HeaderMap, HeaderName, Method, Request};
+use tower_qwen_tokens::{Dialect, call::Unrepeatable};
+
+/// A header by which a client asks that a request takes effect once, however often it is sent.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Declares that a request may be sent more than once, whatever its method and path.
+///
+/// Put into the request's extensions by the caller. Its body still has to be one that was kept: empty, or a model call's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Repeatable;
+
+/// Whether a request may be sent more than once. See the [module page](crate::retry#what-is-sent-again).
+pub(crate) fn is_repeatable<B>(request: &Request<B>) -> bool {
+    let extensions = request.extensions();
+    if extensions.get::<Unrepeatable>().is_some() {
+        return false;
+    }
+    is_idempotent(request.method())
+        || *request.method() == Method::POST && Dialect::of_path(request.uri().path()).is_some()
+        || request.headers().contains_key(IDEMPOTENCY_KEY)
+        || extensions.get::<Repeatable>().is_some()
+}
+
+/// By RFC 9110, section 9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
+    )
+}
+
+/// Whether a retrier further out is at work on this call already, as its marker tells.
+pub(crate) fn is_retry(headers: &HeaderMap, marker: &HeaderName) -> bool {
+    let count = |value: &http::HeaderValue| value.to_str().ok()?.trim().parse::<u64>().ok();
+    headers
+        .get_all(marker)
+        .iter()
+        .filter_map(count)
+        .any(|count| count > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAT: &str = "https://host/compatible-mode/v1/chat/completions";
+    const BATCH: &str = "https://host/compatible-mode/v1/batches/b/cancel";
+
+    fn request(method: Method, uri: &str) -> Request<()> {
+        let request = Request::builder().method(method).uri(uri);
+        request.body(()).expect("a request")
+    }
+
+    #[test]
+    fn by_method_path_and_declaration() {
+        let rows = [
+            (Method::POST, CHAT, true),
+            (Method::POST, BATCH, false),
+            (Method::PATCH, CHAT, false),
+            (Method::GET, BATCH, true),
+            (Method::HEAD, BATCH, true),
+            (Method::PUT, BATCH, true),
+            (Method::DELETE, BATCH, true),
+            (Method::OPTIONS, BATCH, true),
+            (Method::CONNECT, BATCH, false),
+        ];
+        for (method, uri, expected) in rows {
+            let request = request(method, uri);
+            assert_eq!(is_repeatable(&request), expected, "{request:?}");
+        }
+        let mut declared = request(Method::POST, BATCH);
+        declared.extensions_mut().insert(Repeatable);
+        assert!(is_repeatable(&declared));
+        declared.extensions_mut().insert(Unrepeatable);
+        assert!(!is_repeatable(&declared), "of two the careful one");
+        let mut keyed = request(Method::POST, BATCH);
+        let key = "7".parse().expect("a header value");
+        keyed.headers_mut().insert("idempotency-key", key);
+        assert!(is_repeatable(&keyed));
+    }
+
+    #[test]
+    fn a_marker_counts_from_one_on() {
+        let marker = HeaderName::from_static("x-retry");
+        for (value, expected) in [
+            ("0", false),
+            ("1", true),
+            (" 2 ", true),
+            ("x", false),
+            ("-1", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(marker.clone(), value.parse().expect("a value"))]);
+            assert_eq!(is_retry(&headers, &marker), expected, "{value}");
+        }
+        assert!(!is_retry(&HeaderMap::new(), &marker));
+    }
+}

@@ -1,0 +1,208 @@
+//! Other targets, in the order the user gives.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use http::{Request, StatusCode};
+use tower_qwen_retry::{Event, Fallback, RetryPolicy};
+use tower_qwen_tokens::{Call, Cause};
+
+use crate::support::{
+    Answer, PROMPT, RequestBody, Run, answer, broken, bytes, ms, ok, request, run, throttled,
+    with_header,
+};
+
+fn free_tier() -> Answer {
+    answer(
+        403,
+        r#"{"code":"AllocationQuota.FreeTierOnly","message":"The free tier of the model has been exhausted.","request_id":"1"}"#,
+    )
+}
+
+fn bad_key() -> Answer {
+    answer(
+        401,
+        r#"{"error":{"code":"invalid_api_key","message":"Incorrect API key provided."}}"#,
+    )
+}
+
+fn policy() -> RetryPolicy {
+    RetryPolicy::default()
+        .fallback(Fallback::new("smaller").model("qwen-flash"))
+        .fallback(
+            Fallback::new("Singapore")
+                .base_url("https://dashscope-intl.aliyuncs.com/compatible-mode/v1")
+                .and_then(|fallback| fallback.key("sk-2"))
+                .expect("a valid target"),
+        )
+}
+
+fn keyed() -> Request<RequestBody> {
+    let mut request = request();
+    let headers = request.headers_mut();
+    headers.insert("authorization", "Bearer sk-1".parse().expect("a value"));
+    headers.insert("content-length", PROMPT.len().into());
+    request
+}
+
+/// Where the attempts went, by host, key, model of the call and body.
+async fn targets(run: Run) -> Vec<(String, String, String, String)> {
+    let mut targets = Vec::new();
+    for (_, sent) in run.sent {
+        let host = sent.uri().to_string();
+        let key = sent.headers()["authorization"]
+            .to_str()
+            .expect("text")
+            .to_owned();
+        let call = Call::of(&sent).expect("a call");
+        let model = call.model_call().expect("a model's").model.to_string();
+        let length = sent.headers()["content-length"]
+            .to_str()
+            .expect("text")
+            .to_owned();
+        let body = bytes(sent.into_body()).await;
+        assert_eq!(length, body.len().to_string());
+        targets.push((
+            host,
+            key,
+            model,
+            String::from_utf8(body.to_vec()).expect("text"),
+        ));
+    }
+    targets
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cause_that_waiting_cannot_mend_goes_on_to_the_next_target() {
+    let script = vec![Ok(free_tier()), Ok(bad_key()), Ok(ok())];
+    let run = run(policy(), keyed(), script).await;
+    assert_eq!(run.status(), StatusCode::OK);
+    assert_eq!((run.attempts().number, run.attempts().fallback), (3, 2));
+    assert_eq!((run.attempts().waited, run.took), (ms(0), ms(0)));
+    let own = "https://dashscope.aliyuncs.com/compatible-mode/v1/chat/completions";
+    let far = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1/chat/completions";
+    let other = PROMPT.replace("qwen-plus", "qwen-flash");
+    let expected = [
+        (own, "Bearer sk-1", "qwen-plus", PROMPT),
+        (own, "Bearer sk-1", "qwen-flash", &other),
+        (far, "Bearer sk-2", "qwen-plus", PROMPT),
+    ];
+    let expected = expected.map(|(uri, key, model, body)| {
+        (
+            uri.to_owned(),
+            key.to_owned(),
+            model.to_owned(),
+            body.to_owned(),
+        )
+    });
+    assert_eq!(targets(run).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_target_would_refuse_too_goes_back() {
+    let invalid = answer(
+        400,
+        r#"{"error":{"code":"invalid_parameter_error","message":"x"}}"#,
+    );
+    let run = run(policy(), keyed(), vec![Ok(invalid)]).await;
+    assert_eq!((run.status().as_u16(), run.attempts().fallback), (400, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_target_the_last_answer_comes_back() {
+    let script = vec![Ok(free_tier()), Ok(free_tier()), Ok(bad_key())];
+    let run = run(policy(), keyed(), script).await;
+    assert_eq!((run.status().as_u16(), run.attempts().fallback), (401, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_too_long_is_one_that_waiting_cannot_mend() {
+    let script = vec![
+        Ok(with_header(throttled(), "retry-after", "3600")),
+        Ok(ok()),
+    ];
+    let run = run(policy(), keyed(), script).await;
+    assert_eq!((run.attempts().number, run.attempts().fallback), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn used_up_retries_go_on_only_where_the_user_says_so() {
+    let reset = || Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
+    let twice = RetryPolicy::default().max_attempts(2);
+    let plain = twice
+        .clone()
+        .fallback(Fallback::new("smaller").model("qwen-flash"));
+    let returned = run(plain, keyed(), vec![reset(), reset()]).await;
+    assert!(returned.result.is_err());
+
+    let willing = twice.fallback(Fallback::new("smaller").model("qwen-flash").after_retries());
+    let script = vec![Ok(broken()), reset(), Ok(broken()), Ok(ok())];
+    let run = run(willing, keyed(), script).await;
+    let attempts = run.attempts();
+    assert_eq!(
+        (attempts.number, attempts.fallback),
+        (4, 1),
+        "each target has attempts of its own"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_cannot_be_rewritten_skips_the_target() {
+    let mut signed = keyed();
+    signed
+        .headers_mut()
+        .insert("content-digest", "sha-256=:x:".parse().expect("a value"));
+    let run = run(policy(), signed, vec![Ok(free_tier()), Ok(ok())]).await;
+    assert_eq!((run.attempts().number, run.attempts().fallback), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_retry_of_somebody_further_out_stays_where_it_is() {
+    let mut nested = keyed();
+    let count = "1".parse().expect("a value");
+    nested
+        .headers_mut()
+        .insert("x-stainless-retry-count", count);
+    let run = run(policy(), nested, vec![Ok(free_tier())]).await;
+    assert_eq!((run.attempts().number, run.attempts().fallback), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_attempt_each_still_falls_back() {
+    let run = run(
+        policy().max_attempts(1),
+        keyed(),
+        vec![Ok(bad_key()), Ok(ok())],
+    )
+    .await;
+    assert_eq!((run.attempts().number, run.attempts().fallback), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let observer = Arc::clone(&heard);
+    let policy = policy().observe(move |event: &Event<'_>| {
+        if let Event::Fallback {
+            model, cause, to, ..
+        } = *event
+        {
+            let mut heard = observer.lock().expect("unbroken");
+            heard.push((model.to_owned(), cause, to.to_owned()));
+        }
+    });
+    run(
+        policy,
+        keyed(),
+        vec![Ok(free_tier()), Ok(bad_key()), Ok(ok())],
+    )
+    .await;
+    let expected = [
+        ("qwen-plus", Cause::FreeTier, "smaller"),
+        ("qwen-flash", Cause::Unauthorized, "Singapore"),
+    ];
+    let expected = expected.map(|(model, cause, to)| (model.to_owned(), cause, to.to_owned()));
+    assert_eq!(*heard.lock().expect("unbroken"), expected);
+}

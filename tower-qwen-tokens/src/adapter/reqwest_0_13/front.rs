@@ -1,0 +1,136 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use reqwest::Url;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::into_reqwest;
+use crate::call::BoxError;
+
+/// Layer of [`ReqwestFront`]; see the [module docs](super). Outermost.
+#[derive(Debug, Clone, Copy, Default)]
+#[must_use]
+pub struct ReqwestFrontLayer;
+
+/// A stack that is called with reqwest's requests and gives reqwest's answers; see the [module docs](super).
+#[derive(Debug, Clone)]
+pub struct ReqwestFront<S> {
+    inner: S,
+}
+
+impl<S> ReqwestFront<S> {
+    /// The front of this stack.
+    #[must_use]
+    pub const fn new(inner: S) -> Self {
+        Self { inner }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Gives the inner service back.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S> Layer<S> for ReqwestFrontLayer {
+    type Service = ReqwestFront<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ReqwestFront::new(inner)
+    }
+}
+
+impl<S, RB> Service<reqwest::Request> for ReqwestFront<S>
+where
+    S: Service<Request<reqwest::Body>, Response = Response<RB>>,
+    S::Error: From<reqwest::Error>,
+    RB: Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + Sync + 'static,
+{
+    type Response = reqwest::Response;
+    type Error = S::Error;
+    type Future = FrontFuture<S::Future, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: reqwest::Request) -> Self::Future {
+        let url = request.url().clone();
+        let state = match Request::try_from(request) {
+            Ok(request) => State::Calling {
+                future: self.inner.call(request),
+                url: Some(url),
+            },
+            Err(error) => State::Refused {
+                error: Some(error.into()),
+            },
+        };
+        FrontFuture { state }
+    }
+}
+
+pin_project! {
+    /// Response future of [`ReqwestFront`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct FrontFuture<F, E> {
+        #[pin]
+        state: State<F, E>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, E> {
+        Calling {
+            #[pin]
+            future: F,
+            url: Option<Url>,
+        },
+        Refused {
+            error: Option<E>,
+        },
+    }
+}
+
+impl<F, RB, E> Future for FrontFuture<F, E>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+    RB: Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + Sync + 'static,
+{
+    type Output = Result<reqwest::Response, E>;
+
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match self.project().state.project() {
+            StateProj::Calling { future, url } => {
+                let answer = ready!(future.poll(cx));
+                let url = url.take().expect("not polled after it was ready");
+                answer.map(|answer| into_reqwest(answer, url))
+            }
+            StateProj::Refused { error } => {
+                Err(error.take().expect("not polled after it was ready"))
+            }
+        })
+    }
+}
+
+impl<F, E> fmt::Debug for FrontFuture<F, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrontFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use reqwest::{Body, Client, ClientBuilder};
+use tower_service::Service;
+
+use super::answer::into_http;
+
+/// reqwest as the transport of a stack; see the [module docs](super).
+///
+/// `S` is a [`Client`], or any other service of reqwest's types.
+#[derive(Debug, Clone)]
+pub struct ReqwestTransport<S = Client> {
+    inner: S,
+}
+
+impl ReqwestTransport {
+    /// Builds the client with its own retries switched off.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ClientBuilder::build`].
+    pub fn build(builder: ClientBuilder) -> reqwest::Result<Self> {
+        builder
+            .retry(reqwest::retry::never())
+            .build()
+            .map(Self::new)
+    }
+}
+
+impl<S> ReqwestTransport<S> {
+    /// The transport over this service. A client of one's own had better have its retries switched off.
+    #[must_use]
+    pub const fn new(inner: S) -> Self {
+        Self { inner }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Gives the inner service back.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S> Service<Request<Body>> for ReqwestTransport<S>
+where
+    S: Service<reqwest::Request, Response = reqwest::Response>,
+    S::Error: From<reqwest::Error>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = TransportFuture<S::Future, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let state = match reqwest::Request::try_from(request) {
+            Ok(request) => State::Calling {
+                future: self.inner.call(request),
+            },
+            Err(error) => State::Refused {
+                error: Some(error.into()),
+            },
+        };
+        TransportFuture { state }
+    }
+}
+
+pin_project! {
+    /// Response future of [`ReqwestTransport`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct TransportFuture<F, E> {
+        #[pin]
+        state: State<F, E>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, E> {
+        Calling {
+            #[pin]
+            future: F,
+        },
+        Refused {
+            error: Option<E>,
+        },
+    }
+}
+
+impl<F, E> Future for TransportFuture<F, E>
+where
+    F: Future<Output = Result<reqwest::Response, E>>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match self.project().state.project() {
+            StateProj::Calling { future } => ready!(future.poll(cx)).map(into_http),
+            StateProj::Refused { error } => {
+                Err(error.take().expect("not polled after it was ready"))
+            }
+        })
+    }
+}
+
+impl<F, E> fmt::Debug for TransportFuture<F, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportFuture").finish_non_exhaustive()
+    }
+}

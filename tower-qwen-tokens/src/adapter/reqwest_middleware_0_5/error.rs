@@ -1,0 +1,45 @@
+use std::{error::Error, fmt};
+
+use crate::call::BoxError;
+
+/// An error that a layer of the stack gave, none of reqwest and none of a middleware below.
+#[derive(Debug)]
+pub struct LayerError(BoxError);
+
+impl LayerError {
+    /// The layer's error, if it is of this type.
+    #[must_use]
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+
+    /// The layer's error.
+    #[must_use]
+    pub fn into_inner(self) -> BoxError {
+        self.0
+    }
+}
+
+impl fmt::Display for LayerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call failed in a layer")
+    }
+}
+
+impl Error for LayerError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// What came from below as it was, everything else as a [`LayerError`].
+pub(super) fn into_middleware_error(error: BoxError) -> reqwest_middleware::Error {
+    let error = match error.downcast::<reqwest_middleware::Error>() {
+        Ok(error) => return *error,
+        Err(error) => error,
+    };
+    match error.downcast::<reqwest::Error>() {
+        Ok(error) => (*error).into(),
+        Err(error) => reqwest_middleware::Error::middleware(LayerError(error)),
+    }
+}

@@ -1,0 +1,74 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use http::Extensions;
+use reqwest::{Request, Response};
+use reqwest_middleware::{Error, Next};
+use tower_service::Service;
+
+/// The middlewares below and the client, as a service for the attempts of one call.
+#[derive(Clone)]
+pub struct NextService<'a> {
+    next: Next<'a>,
+    extensions: Shared,
+}
+
+/// The middlewares' extensions of one call.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Extensions>>);
+
+impl<'a> NextService<'a> {
+    pub(super) fn new(next: Next<'a>, extensions: Shared) -> Self {
+        Self { next, extensions }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(extensions: Extensions) -> Self {
+        Self(Arc::new(Mutex::new(extensions)))
+    }
+
+    pub(super) fn get(&self) -> Extensions {
+        self.lock().clone()
+    }
+
+    fn set(&self, extensions: Extensions) {
+        *self.lock() = extensions;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Extensions> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Service<Request> for NextService<'a> {
+    type Response = Response;
+    type Error = Error;
+    // `Next::run` borrows the extensions, which have to live beside the future it gives.
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send + 'a>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let Self { next, extensions } = self.clone();
+        Box::pin(async move {
+            let mut own = extensions.get();
+            let answer = next.run(request, &mut own).await;
+            extensions.set(own);
+            answer
+        })
+    }
+}
+
+impl fmt::Debug for NextService<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NextService").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,70 @@
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use http::{HeaderMap, header::CONTENT_ENCODING};
+
+use super::{
+    Call, ModelCall,
+    include_usage::{Member, Walk},
+    is_signed,
+};
+
+impl Call {
+    /// The same call of another model: one arrival, one deadline, the body the same but for the model's name.
+    ///
+    /// `None` where the body was not read, is encoded or signed (which `headers` tell), or names its model in a way that
+    /// leaves doubts.
+    #[must_use]
+    pub fn for_model(&self, headers: &HeaderMap, model: &str) -> Option<Self> {
+        if headers.contains_key(CONTENT_ENCODING) || is_signed(headers) {
+            return None;
+        }
+        let model_call = self.model_call.clone()?;
+        Some(Self {
+            arrived: self.arrived,
+            deadline: self.deadline,
+            body: Some(with_model(self.body.as_ref()?, model)?),
+            asking_body: OnceLock::new(),
+            model_call: Some(ModelCall {
+                model: model.into(),
+                ..model_call
+            }),
+            calibration: self.calibration.clone(),
+        })
+    }
+}
+
+/// A copy of a request's body that asks another model.
+fn with_model(body: &[u8], model: &str) -> Option<Bytes> {
+    let Member::Value(at) = Walk::new(body).member("model")? else {
+        return None;
+    };
+    let model = serde_json::to_vec(model).ok()?;
+    Some([&body[..at.start], &model, &body[at.end..]].concat().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_name_changes() {
+        for (body, expected) in [
+            (
+                r#" {"a" : "model", "model" : "qwen-plus" ,"n":1} "#,
+                Some(r#" {"a" : "model", "model" : "b\"c" ,"n":1} "#),
+            ),
+            (
+                r#"{"x":{"model":"a"},"model":null}"#,
+                Some(r#"{"x":{"model":"a"},"model":"b\"c"}"#),
+            ),
+            (r#"{"x":{"model":"a"}}"#, None),
+            (r#"{"model":"a","model":"b"}"#, None),
+            (r#"{"mod\u0065l":"a"}"#, None),
+            ("[]", None),
+        ] {
+            let rewritten = with_model(body.as_bytes(), "b\"c");
+            assert_eq!(rewritten.as_deref(), expected.map(str::as_bytes), "{body}");
+        }
+    }
+}

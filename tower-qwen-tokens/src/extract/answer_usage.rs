@@ -1,0 +1,32 @@
+use std::sync::Arc;
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::request::Parts;
+
+use crate::{Call, meter::AnswerUsage};
+
+use super::Missing;
+
+impl<S: Sync> FromRequestParts<S> for AnswerUsage {
+    type Rejection = Missing;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Missing> {
+        parts.extensions.get().cloned().ok_or_else(|| {
+            let what = match parts.extensions.get::<Arc<Call>>() {
+                Some(call) if call.model_call().is_none() => {
+                    "This is no model call, or one that could not be read: its usage is not metered."
+                }
+                _ => "MeterLayer is missing before this handler.",
+            };
+            Missing::new(what, parts)
+        })
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for AnswerUsage {
+    type Rejection = Missing;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Missing> {
+        Ok(parts.extensions.get().cloned())
+    }
+}

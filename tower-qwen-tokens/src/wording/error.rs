@@ -1,0 +1,138 @@
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Response,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+use serde_json::Value;
+
+use crate::{
+    Dialect,
+    protocol::{header::X_REQUEST_ID, refusal::RefusalCodes},
+};
+
+/// Words error answers in the dialect of one request, with its id.
+#[derive(Debug, Clone, Default)]
+pub struct Wording {
+    dialect: Option<Dialect>,
+    request_id: Option<HeaderValue>,
+}
+
+impl Wording {
+    /// The wording for a request to this path. Paths of no dialect are answered in the compatible one.
+    #[must_use]
+    pub fn of(path: &str, headers: &HeaderMap) -> Self {
+        Self {
+            dialect: Dialect::of_path(path),
+            request_id: headers.get(X_REQUEST_ID).cloned(),
+        }
+    }
+
+    /// An error answer: the status and codes of a problem, and a message for people, as JSON.
+    #[must_use]
+    pub fn error(&self, codes: RefusalCodes, message: &str) -> Response<Bytes> {
+        let id = self.request_id();
+        let message = Value::from(message);
+        let text = match self.dialect {
+            Some(dialect) if dialect.is_native() => format!(
+                r#"{{"code":"{}","message":{message},"request_id":"{id}"}}"#,
+                codes.native
+            ),
+            Some(Dialect::Anthropic) => format!(
+                r#"{{"type":"error","error":{{"type":"{}","message":{message}}},"request_id":"{id}"}}"#,
+                codes.anthropic
+            ),
+            _ => {
+                let (kind, code) = codes.compatible;
+                format!(
+                    r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":"{code}"}},"request_id":"{id}"}}"#
+                )
+            }
+        };
+        let mut response = Response::new(Bytes::from(text));
+        *response.status_mut() = codes.status;
+        let length = response.body().len();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, length.into());
+        response
+    }
+
+    /// The id that an outer layer gave the request; empty where it gave none, or one that JSON would have to escape.
+    fn request_id(&self) -> &str {
+        self.request_id
+            .as_ref()
+            .and_then(|id| id.to_str().ok())
+            .filter(|id| id.len() <= 128 && !id.contains(['"', '\\', '\t']))
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::{
+        Cause, Verdict,
+        wording::{
+            BAD_GATEWAY, MISCONFIGURED, NOT_FOUND, TIMED_OUT, UNAUTHENTICATED, UNAVAILABLE,
+            UNSUPPORTED_MEDIA,
+        },
+    };
+
+    const PATHS: [&str; 4] = [
+        "/v1/chat/completions",
+        "/api/v1/services/aigc/text-generation/generation",
+        "/apps/anthropic/v1/messages",
+        "/anything",
+    ];
+
+    #[test]
+    fn our_own_judge_understands_them_in_every_dialect() {
+        let rows = [
+            (UNAUTHENTICATED, Cause::Unauthorized, false),
+            (NOT_FOUND, Cause::NotFound, false),
+            (UNSUPPORTED_MEDIA, Cause::InvalidRequest, false),
+            (MISCONFIGURED, Cause::ServerError, true),
+            (BAD_GATEWAY, Cause::ServerError, true),
+            (TIMED_OUT, Cause::Timeout, true),
+        ];
+        for path in PATHS {
+            for (codes, cause, transient) in rows {
+                let answer = Wording::of(path, &HeaderMap::new()).error(codes, "");
+                let verdict = judged(&answer);
+                // Where the code says nothing of its own, the status has the word.
+                if codes.status != UNSUPPORTED_MEDIA.status {
+                    assert_eq!(verdict.cause(), cause, "{path} {codes:?}");
+                }
+                assert_eq!(verdict.is_transient(), transient, "{path} {codes:?}");
+            }
+            let answer = Wording::of(path, &HeaderMap::new()).error(UNAVAILABLE, "");
+            assert!(judged(&answer).is_transient(), "{path}");
+        }
+    }
+
+    #[test]
+    fn messages_are_escaped_and_ids_that_need_it_left_out() {
+        for path in PATHS {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_REQUEST_ID, HeaderValue::from_static("a\"b"));
+            let answer = Wording::of(path, &headers).error(NOT_FOUND, "no \"such\"\npath");
+            let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
+            let message = body.pointer("/error/message").or(body.get("message"));
+            assert_eq!(message, Some(&Value::from("no \"such\"\npath")), "{path}");
+            assert_eq!(body["request_id"], "", "{path}");
+            let length = answer.headers()[CONTENT_LENGTH].to_str().expect("a number");
+            assert_eq!(length, answer.body().len().to_string());
+        }
+    }
+
+    fn judged(answer: &Response<Bytes>) -> Verdict {
+        Verdict::of_response(
+            answer.status(),
+            answer.headers(),
+            answer.body(),
+            SystemTime::UNIX_EPOCH,
+        )
+    }
+}
