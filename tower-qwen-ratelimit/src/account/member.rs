@@ -118,7 +118,10 @@ impl Account {
                             .map(|(account, id)| never_sent(account, id)),
                     );
                 }
-                _ => return (look, ops),
+                _ => {
+                    let look = state.in_time(look, ask.latest, latest_at);
+                    return (look, ops);
+                }
             }
         }
     }
@@ -294,7 +297,7 @@ fn never_sent(account: Arc<Account>, id: CallId) -> Op {
 impl Look {
     pub(super) fn turn(self, instant: impl Fn(Nanos) -> Instant) -> Turn {
         match self {
-            Self::At(at) => Turn::HeadUntil(instant(at)),
+            Self::At(at) | Self::Await(at) => Turn::HeadUntil(instant(at)),
             Self::Refused(rejected) => Turn::Refused(rejected),
             Self::Ask(_) | Self::Lease | Self::Away => Turn::Behind,
         }

@@ -128,16 +128,7 @@ impl State {
         }
     }
 
-    /// A process of a fleet has this part of the account's rate; throttles have left the fleet the shares of it.
-    pub(super) fn set_part(&mut self, part: u32, (requests, tokens): (u32, u32)) {
-        self.requests.set_part(part, requests, self.now);
-        self.tokens.set_part(part, tokens, self.now);
-        if let Some(share) = self.ramp.as_ref().map(Ramp::share) {
-            self.start_slowly(Some(share));
-        }
-    }
-
-    fn start_slowly(&mut self, share: Option<u32>) {
+    pub(super) fn start_slowly(&mut self, share: Option<u32>) {
         let ramp = Ramp::new(
             self.requests.own(),
             self.tokens.own(),
@@ -259,11 +250,6 @@ impl State {
             is_timed,
             ..estimate
         }
-    }
-
-    /// Whether a call that was due at an instant has been charged so late that it is dated otherwise.
-    pub(super) fn is_late_for(&self, due: Charge, charge: Charge) -> bool {
-        due.id != 0 && charge.at.saturating_sub(due.at) >= self.tokens.slot_width()
     }
 
     /// When a charge of now would no longer be dated as now.

@@ -10,6 +10,7 @@ use crate::{
     fleet::{Booked, CallId, Heard, Outage, Standing},
     gate::{NEVER, Nanos},
     queue::Ticket,
+    ramp::Ramp,
 };
 
 /// Who says when the head may go.
@@ -57,6 +58,8 @@ pub(super) struct Place {
 pub(super) enum Look {
     /// To look again at this instant, or to go when it has come.
     At(Nanos),
+    /// To wait for the store's answer, though not after this instant.
+    Await(Nanos),
     /// To ask the store for a turn, having given this up.
     Ask(Option<CallId>),
     /// To ask the store for a part.
@@ -133,7 +136,7 @@ impl State {
                     Look::Ask(Some(place.id))
                 }
                 Booking::Asked(_, until) if self.now >= until => Look::Away,
-                Booking::Asked(_, until) => Look::At(until),
+                Booking::Asked(_, until) => Look::Await(until),
                 Booking::At(_, at) => Look::At(at.max(self.unbooked_at())),
                 Booking::TooLate(None) => Look::Refused(Rejected::new(RejectKind::TooLarge, None)),
                 Booking::TooLate(Some(at)) => match latest {
@@ -145,11 +148,33 @@ impl State {
                 },
             },
             Turns::Unleased(until) if self.now >= until => Look::Away,
-            Turns::Unleased(until) => Look::At(until),
+            Turns::Unleased(until) => Look::Await(until),
             Turns::Leased(_) => Look::Lease,
             Turns::Closed => Look::Refused(Rejected::new(RejectKind::StoreAway, None)),
             Turns::Own | Turns::Open => Look::At(self.now),
         }
+    }
+
+    /// The same, for a call that does not go after `latest`.
+    pub(super) fn in_time(&self, look: Look, latest: Option<Latest>, latest_at: Nanos) -> Look {
+        let Some(latest) = latest else {
+            return look;
+        };
+        let refused = |at: Nanos| {
+            let wait = Duration::from_nanos(at.saturating_sub(self.now));
+            Look::Refused(Rejected::new(latest.kind, Some(wait)))
+        };
+        match look {
+            Look::At(at) if at > self.now && at > latest_at => refused(at),
+            Look::Await(until) if latest_at <= self.now => refused(until),
+            Look::Await(until) => Look::Await(until.min(latest_at)),
+            look => look,
+        }
+    }
+
+    /// Whether a call that was due at an instant has been charged so late that it is dated otherwise.
+    pub(super) fn is_late_for(&self, due: Charge, charge: Charge) -> bool {
+        due.id != 0 && charge.at.saturating_sub(due.at) >= self.tokens.slot_width()
     }
 
     /// The head asks the store for this turn.
@@ -280,7 +305,12 @@ impl State {
         if part != self.fleet.part || self.fleet.cap != self.fleet.cap_in_force {
             self.fleet.part = part;
             self.fleet.cap_in_force = self.fleet.cap;
-            self.set_part(part, self.fleet.cap);
+            let (requests, tokens) = self.fleet.cap;
+            self.requests.set_part(part, requests, self.now);
+            self.tokens.set_part(part, tokens, self.now);
+            if let Some(share) = self.ramp.as_ref().map(Ramp::share) {
+                self.start_slowly(Some(share));
+            }
         }
     }
 

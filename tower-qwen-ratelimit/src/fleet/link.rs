@@ -30,6 +30,8 @@ struct State {
     driver: Option<Waker>,
     next_id: CallId,
     accounts: Vec<Weak<Account>>,
+    /// So many are worth a look for those that have gone.
+    crowded_at: usize,
     /// Accounts have come of which the driver has not heard.
     is_new: bool,
     observers: Vec<Observers>,
@@ -161,7 +163,10 @@ impl Link {
     /// An account joins.
     pub(crate) fn enter(&self, account: Weak<Account>) {
         let mut state = self.lock();
-        state.accounts.retain(|account| account.strong_count() > 0);
+        if state.accounts.len() >= state.crowded_at {
+            state.accounts.retain(|account| account.strong_count() > 0);
+            state.crowded_at = (state.accounts.len() * 2).max(FEW);
+        }
         state.accounts.push(account);
         state.is_new = true;
         drop(state);
@@ -321,6 +326,8 @@ impl Link {
     }
 }
 
+/// So few accounts are never looked through for those that have gone.
+const FEW: usize = 64;
 /// Usage is gathered for so long at most.
 const GATHERED: Duration = Duration::from_secs(5);
 /// So many operations are worth a round trip of their own.

@@ -8,9 +8,40 @@ use crate::{
     support::{Process, cost},
 };
 
+/// Two servers that are a cluster, each with half of the slots; `None` where there is no `redis-server`.
+fn cluster() -> Option<[Server; 2]> {
+    let start = || Server::start_with(&["--cluster-enabled", "yes"]);
+    let servers = [start()?, start()?];
+    let [one, other] = &servers;
+    for (server, slots) in [(one, 0..8_192), (other, 8_192..16_384)] {
+        let mut words = vec!["ADDSLOTS".to_owned()];
+        words.extend(slots.map(|slot: u16| slot.to_string()));
+        tell(server, &words);
+    }
+    let meet = ["MEET", "127.0.0.1", &other.port().to_string()].map(str::to_owned);
+    tell(one, &meet);
+    for server in &servers {
+        let whole = ["cluster_state:ok", "cluster_slots_ok:16384"];
+        while !whole
+            .iter()
+            .all(|part| tell(server, &["INFO".to_owned()]).contains(part))
+        {
+            std::thread::yield_now();
+        }
+    }
+    Some(servers)
+}
+
+fn tell(server: &Server, words: &[String]) -> String {
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let mut command = redis::cmd("CLUSTER");
+    command.arg(words).query(&mut connection).unwrap()
+}
+
 #[tokio::test]
 async fn accounts_stand_at_all_nodes_of_a_cluster() {
-    let Some(servers) = Server::start_cluster() else {
+    let Some(servers) = cluster() else {
         return;
     };
     let quota = Quota::per_minute(10, 10_000)

@@ -9,6 +9,8 @@ use tower_qwen_ratelimit::{
     store::redis::{Outage, RedisOptions, RedisStore, Sharing},
 };
 
+use tower_qwen_tokens::Deadline;
+
 use crate::{
     server::Server,
     support::{Process, cost, key},
@@ -203,6 +205,32 @@ async fn a_server_that_stands_still_is_away_and_what_it_booked_counts_once() {
     timeout(LONG, process.store.flush()).await.unwrap();
     assert_eq!(*told.lock().unwrap(), ["away", "back"]);
     assert_eq!(go_at_once(&process, 100).await, 98);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_answer_beyond_the_deadline() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    for sharing in [Sharing::Booking, Sharing::Lease] {
+        let even = Quota::per_minute(6_000, 600_000);
+        // Long after the deadline it would be found out.
+        let process = Process::start(&server, even, sharing).await;
+        server.signal("-STOP");
+        let deadline = Deadline::after(Duration::from_millis(100));
+        let key = key();
+        let call = process.limiter.acquire(&key, cost(100)).deadline(deadline);
+        let refused = timeout(LONG, call)
+            .await
+            .expect("nobody hangs")
+            .unwrap_err();
+        assert_eq!(refused.kind(), RejectKind::Deadline);
+        assert!(!process.store.snapshot().is_away);
+        server.signal("-CONT");
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+    }
 }
 
 #[tokio::test]

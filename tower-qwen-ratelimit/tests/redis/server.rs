@@ -24,41 +24,12 @@ impl Server {
         Self::start_with(&[])
     }
 
-    /// Two servers that are a cluster, each with half of the slots; `None` as [`Server::start`].
+    /// The same, told more.
     ///
     /// # Panics
     ///
-    /// Where they do not come together.
-    pub fn start_cluster() -> Option<[Self; 2]> {
-        let start = || Self::start_with(&["--cluster-enabled", "yes"]);
-        let servers = [start()?, start()?];
-        let [one, other] = &servers;
-        one.tell(&["CLUSTER", "ADDSLOTSRANGE", "0", "8191"]);
-        other.tell(&["CLUSTER", "ADDSLOTSRANGE", "8192", "16383"]);
-        one.tell(&["CLUSTER", "MEET", "127.0.0.1", &other.port.to_string()]);
-        for server in &servers {
-            while !server
-                .tell(&["CLUSTER", "INFO"])
-                .contains("cluster_state:ok")
-                || !server
-                    .tell(&["CLUSTER", "INFO"])
-                    .contains("cluster_slots_ok:16384")
-            {
-                std::thread::yield_now();
-            }
-        }
-        Some(servers)
-    }
-
-    fn tell(&self, words: &[&str]) -> String {
-        let client = redis::Client::open(self.url()).expect("an address");
-        let mut connection = client.get_connection().expect("it answers");
-        let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]);
-        command.query(&mut connection).expect("it obeys")
-    }
-
-    fn start_with(arguments: &[&str]) -> Option<Self> {
+    /// As [`Server::start`].
+    pub fn start_with(arguments: &[&str]) -> Option<Self> {
         for _ in 0..10 {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|bound| bound.local_addr());
             let port = free.expect("a free port").port();
@@ -100,6 +71,10 @@ impl Server {
         }
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Some(Self { child, port }))
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn url(&self) -> String {
