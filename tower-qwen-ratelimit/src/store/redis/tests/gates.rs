@@ -20,6 +20,8 @@ struct Model {
     day: (u64, u64),
     charged: u64,
     given_back: u64,
+    /// By how much the server's clock has been set back.
+    set_back: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +50,7 @@ impl Model {
             day: (BEGIN / DAY, 0),
             charged: 0,
             given_back: 0,
+            set_back: 0,
         }
     }
 
@@ -60,8 +63,13 @@ impl Model {
         self.at_end.advance(self.at);
     }
 
+    /// What the server's clock says.
+    fn wall(&self, now: u64) -> u64 {
+        BEGIN + now - self.set_back
+    }
+
     fn today(&mut self, now: u64) {
-        let today = (BEGIN + now) / DAY;
+        let today = self.wall(now) / DAY;
         if today != self.day.0 {
             self.day = (today, 0);
         }
@@ -96,7 +104,7 @@ impl Model {
             if total > limit {
                 return Err(None);
             }
-            at = at.max((self.day.0 + 1) * DAY - BEGIN);
+            at = at.max((self.day.0 + 1) * DAY - BEGIN + self.set_back);
         }
         assert_ne!(at, NEVER);
         if longest.is_some_and(|longest| at - now > longest) {
@@ -109,7 +117,7 @@ impl Model {
         self.tokens.1.charge(total);
         self.at_end.charge(input);
         let mut day = self.day.0;
-        if BEGIN + at < (day + 1) * DAY {
+        if self.wall(at) < (day + 1) * DAY {
             self.day.1 += total;
         } else {
             day += 1;
@@ -174,7 +182,7 @@ impl Model {
             slot,
             input: 0,
             output: 0,
-            day: (BEGIN + now - age) / DAY,
+            day: (self.wall(now) - age) / DAY,
         };
         self.correct(now, booked, 0, input + output, input, output);
     }
@@ -291,10 +299,11 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
         .run(&(quotas(), steps()), |(quota, steps)| {
             let mut scripts = Scripts::new(&server, quota);
             let mut model = Model::new(quota);
-            let (mut now, mut set_back, mut next) = (0, 0, 0);
+            let (mut now, mut next) = (0, 0);
             let mut outstanding: Vec<(u64, Booked)> = Vec::new();
             prop_assert_eq!(scripts.snapshot(0), model.snapshot(0));
             for step in steps {
+                let set_back = model.set_back;
                 let wall = |now: u64| now - set_back;
                 match step {
                     Step::Pass(micros) => now += micros,
@@ -376,11 +385,11 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                     Step::ClockBack(micros)
                         if quota.most_of_a_day() == u64::MAX && now - set_back > micros =>
                     {
-                        set_back += micros;
+                        model.set_back += micros;
                     }
                     Step::ClockBack(_) => {}
                 }
-                prop_assert_eq!(scripts.snapshot(now - set_back), model.snapshot(now));
+                prop_assert_eq!(scripts.snapshot(now - model.set_back), model.snapshot(now));
             }
             Ok(())
         })
