@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderValue, header::WWW_AUTHENTICATE};
-use tower_qwen_tokens::wording::{UNAUTHENTICATED, Wording};
+use tower_qwen_tokens::{protocol::refusal::UNAUTHENTICATED, wording::Wording};
 use tracing::Span;
 
 use crate::callers::{ApiKey, Callers};

@@ -16,7 +16,8 @@ use tower::timeout::error::Elapsed;
 use tower_qwen_ratelimit::{RejectKind, Rejected};
 use tower_qwen_tokens::{
     protocol::refusal::TOO_LARGE,
-    wording::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, UNAVAILABLE, Wording},
+    protocol::refusal::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, UNAVAILABLE},
+    wording::Wording,
 };
 
 /// A call that brought no answer.

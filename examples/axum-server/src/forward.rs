@@ -13,7 +13,8 @@ use tower_qwen_ratelimit::enforce::Reserved;
 use tower_qwen_tokens::{
     Call, Dialect,
     protocol::refusal::UNREADABLE,
-    wording::{BAD_GATEWAY, UNSUPPORTED_MEDIA, Wording},
+    protocol::refusal::{BAD_GATEWAY, UNSUPPORTED_MEDIA},
+    wording::Wording,
 };
 use tracing::{error, warn};
 

@@ -6,7 +6,7 @@ use axum_core::{
 };
 use http::request::Parts;
 
-use crate::wording::{MISCONFIGURED, Wording};
+use crate::{protocol::refusal::MISCONFIGURED, wording::Wording};
 
 /// A handler asks for what no layer has put into the request: answered with 500 in the caller's dialect.
 #[derive(Debug, Clone)]

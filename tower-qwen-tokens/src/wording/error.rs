@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::{
         Cause, Verdict,
-        wording::{
+        protocol::refusal::{
             BAD_GATEWAY, MISCONFIGURED, NOT_FOUND, TIMED_OUT, UNAUTHENTICATED, UNAVAILABLE,
             UNSUPPORTED_MEDIA,
         },

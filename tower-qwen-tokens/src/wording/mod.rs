@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use http::HeaderMap;
-//! use tower_qwen_tokens::wording::{UNAUTHENTICATED, Wording};
+//! use tower_qwen_tokens::{protocol::refusal::UNAUTHENTICATED, wording::Wording};
 //!
 //! let wording = Wording::of("/v1/chat/completions", &HeaderMap::new());
 //! let answer = wording.error(UNAUTHENTICATED, "This key is not known here.");
@@ -13,11 +13,6 @@
 //! );
 //! ```
 
-mod codes;
 mod error;
 
-pub use codes::{
-    BAD_GATEWAY, MISCONFIGURED, NOT_FOUND, TIMED_OUT, UNAUTHENTICATED, UNAVAILABLE,
-    UNSUPPORTED_MEDIA,
-};
 pub use error::Wording;
