@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body_util::Full;
 use tower::{Layer, Service, retry};
 use tower_qwen_retry::{BoxError, Event, RetryLayer, RetryPolicy};
@@ -43,6 +43,30 @@ impl Service<Request<Body>> for Inner {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         drop(black_box(request));
         ready(Ok(Response::new(Body::default())))
+    }
+}
+
+/// Answers at once, by a stream of which one event is there.
+#[derive(Debug, Clone)]
+struct Streams;
+
+const EVENT: &str = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1795392000,\"model\":\"qwen-plus\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hello\"},\"finish_reason\":null}],\"usage\":null}\n\n";
+
+impl Service<Request<Body>> for Streams {
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = Ready<Result<Answer, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        drop(black_box(request));
+        let mut answer = Response::new(Body::from(EVENT));
+        let events = HeaderValue::from_static("text/event-stream");
+        answer.headers_mut().insert(CONTENT_TYPE, events);
+        ready(Ok(answer))
     }
 }
 
@@ -149,7 +173,7 @@ fn turns(_: &mut Criterion) {
         &'a Request<Body>,
         &'a dyn Fn(Request<Body>) -> bool,
     );
-    let turns: [Turn<'_>; 4] = [
+    let turns: [Turn<'_>; 6] = [
         ("bare", &whole, &|request| one_call(Inner, request).is_ok()),
         ("tower", &whole, &|request| {
             one_call(tower.layer(Inner), request).is_ok()
@@ -159,6 +183,12 @@ fn turns(_: &mut Criterion) {
         }),
         ("ours, a stream is asked for", &stream, &|request| {
             one_call(ours.layer(Inner), request).is_ok()
+        }),
+        ("tower, a stream comes", &stream, &|request| {
+            one_call(tower.layer(Streams), request).is_ok()
+        }),
+        ("ours, a stream comes", &stream, &|request| {
+            one_call(ours.layer(Streams), request).is_ok()
         }),
     ];
     let mut rounds = turns.map(|_| Vec::with_capacity(ROUNDS));

@@ -48,13 +48,9 @@ async fn run(provider: &Provider) -> Result<Ledger, BoxError> {
 
     let ledger = Ledger::new(PriceBook::builtin());
     let limiter = Limiter::new(Quota::per_minute(600, 60_000)); // requests, tokens
-    let policy = RetryPolicy::default().retry_error(|error| {
-        let error = error.downcast_ref::<reqwest::Error>()?;
-        error.is_timeout().then_some(true)
-    });
     let mut client = ServiceBuilder::new()
         .layer(ReqwestFrontLayer)
-        .layer(RetryLayer::new(policy))
+        .layer(RetryLayer::new(RetryPolicy::default()))
         .layer(AdmissionLayer::new(limiter))
         .layer(MeterLayer::new(ledger.clone()))
         .service(transport);

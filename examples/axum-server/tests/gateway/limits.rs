@@ -70,6 +70,7 @@ async fn what_cannot_be_let_in_is_told_why() -> TestResult {
         request
     };
     let at = |path: &str| call(path, "Hi", false);
+    let garbage = call(CHAT, "Hi", false).map(|_| Body::from("{"));
     let no_key = Request::post(CHAT).body(Body::empty())?;
     for (request, status, code) in [
         (declared(), 413, "request_too_large"),
@@ -90,6 +91,7 @@ async fn what_cannot_be_let_in_is_told_why() -> TestResult {
         ),
         (with("authorization", "Basic c2s="), 401, "invalid_api_key"),
         (no_key, 401, "invalid_api_key"),
+        (garbage, 400, "invalid_parameter_error"),
         (at("/anything"), 404, "not_found_error"),
         (at("/healthz"), 404, "not_found_error"),
     ] {

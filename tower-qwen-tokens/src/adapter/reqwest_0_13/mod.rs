@@ -41,8 +41,8 @@
 //! [`ReqwestTransport::build`] switches that off (`reqwest::retry::never`); for a client that exists already,
 //! [`ReqwestTransport::new`], whoever built it has to.
 //!
-//! A timeout of reqwest is a type that Retry does not know, and so is not retried unless its policy says so
-//! (`RetryPolicy::retry_error`, by `reqwest::Error::is_timeout`).
+//! tower-qwen-retry tells reqwest's timeouts and broken connections from its permanent errors with its feature
+//! `reqwest-0-13`.
 //!
 //! # Why not `tower-reqwest`
 //!
