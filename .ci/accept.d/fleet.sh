@@ -73,7 +73,8 @@ fleet_outages() {
     check "outages $mode: highest window" "$(jq .highest "$work/outages.json")" "<=" "$(jq -n '0.98 * (1 + 1 / 60) + 4 * 500 / 200000')"
     check "outages $mode: calls failed" "$(jq '[.whole[].failed] | add' "$work/outages.json")" "==" 0
     check "outages $mode: seen by all" "$(jq '[.whole[].outages] | min' "$work/outages.json")" ">=" 2
-    check "outages $mode: used" "$(jq .used "$work/outages.json")" ">=" 0.8
+    # Three outages in half a minute, each of which may cost a throttle, and that a seventh of the rate for a window.
+    check "outages $mode: used" "$(jq .used "$work/outages.json")" ">=" 0.6
   done
 }
 

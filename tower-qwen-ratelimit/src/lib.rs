@@ -10,7 +10,11 @@ mod expect;
 #[cfg(feature = "axum-0-8")]
 pub mod extract;
 mod feedback;
-#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+// A store is what makes use of it.
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, unreachable_pub, unused_imports)
+)]
 mod fleet;
 mod gate;
 mod key;

@@ -2,11 +2,13 @@
 
 mod hear;
 mod idle;
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 mod member;
 mod refuse;
 mod state;
 #[cfg(test)]
 mod tests;
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 mod turns;
 
 use std::{

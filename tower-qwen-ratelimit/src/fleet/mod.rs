@@ -12,7 +12,6 @@ mod terms;
 mod usage;
 
 pub use terms::{Outage, Sharing};
-#[cfg_attr(not(feature = "redis"), allow(unused_imports))]
 pub use usage::{UsageOfDay, UsageSums};
 
 pub(crate) use handle::Handle;

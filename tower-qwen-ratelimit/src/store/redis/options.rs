@@ -49,7 +49,7 @@ impl RedisOptions {
             #[cfg(feature = "redis-tls")]
             tls: plain.is_some().then(Tls::default),
             namespace: "tower-qwen".to_owned(),
-            linger: Duration::from_millis(10),
+            linger: Duration::from_millis(50),
             is_cluster: false,
             terms: Terms {
                 sharing: Sharing::default(),
@@ -97,7 +97,7 @@ impl RedisOptions {
         self
     }
 
-    /// How long a settlement may wait for others or for a booking with which it goes along. Default: 10 ms.
+    /// How long a settlement may wait for others or for a booking with which it goes along. Default: 50 ms.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
@@ -150,7 +150,7 @@ mod tests {
         let options = RedisOptions::new("redis://localhost").unwrap();
         assert_eq!(options.namespace, "tower-qwen");
         assert!(!options.is_cluster);
-        assert_eq!(options.linger, Duration::from_millis(10));
+        assert_eq!(options.linger, Duration::from_millis(50));
         let terms = options.terms();
         assert_eq!(terms.sharing, Sharing::Booking);
         assert_eq!(terms.outage, Outage::LocalShare);
