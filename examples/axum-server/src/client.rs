@@ -17,7 +17,10 @@ use hyper_util::{
 };
 use tower::{Service, ServiceBuilder, timeout::TimeoutLayer, util::BoxCloneSyncService};
 use tower_qwen_ratelimit::{AdmissionLayer, Limiter};
-use tower_qwen_retry::{RetryLayer, RetryPolicy};
+use tower_qwen_retry::{
+    RetryLayer, RetryPolicy,
+    observe::{MetricsObserver, TracingObserver},
+};
 use tower_qwen_tokens::{
     UsageSink, call::BoxError, meter::AnswerUsage, stall_timeout::StallTimeoutLayer,
 };
@@ -85,10 +88,13 @@ where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
     let attempts = attempts.clone();
+    let policy = RetryPolicy::default()
+        .observe(MetricsObserver::new())
+        .observe(TracingObserver::new());
     BoxCloneSyncService::new(
         ServiceBuilder::new()
             .map_response(|answer: Response<_>| answer.map(Body::new))
-            .layer(RetryLayer::new(RetryPolicy::default()))
+            .layer(RetryLayer::new(policy))
             .layer(AdmissionLayer::new(limiter.clone()).max_wait(args.max_wait))
             .map_request(move |request| attempts.begin(request))
             .layer(TimeoutLayer::new(args.timeout))

@@ -16,7 +16,9 @@ async fn a_stream_that_is_left_is_booked_once_as_far_as_it_came() -> TestResult 
                 body.frame().await.ok_or("too short")??;
             }
             drop(body);
-            tokio::task::yield_now().await;
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
 
             let stats = harness.mock.stats();
             assert_eq!((stats.aborted, stats.in_flight), (1, 0), "the cut went on");
@@ -24,8 +26,8 @@ async fn a_stream_that_is_left_is_booked_once_as_far_as_it_came() -> TestResult 
             assert_eq!((total.calls, total.cancelled, total.failed), (1, 1, 0));
             assert_eq!(harness.gateway.attempts(), 1);
             let delivered = stats.unfinished.output;
-            if delivered == 0 {
-                // The opening event, without a word of the model.
+            if path == CHAT && frames == 1 {
+                // The opening event, without a word of the model. Retry has read the next one, the caller has not.
                 assert_eq!(
                     (total.unknown, total.output_tokens),
                     (1, 0),

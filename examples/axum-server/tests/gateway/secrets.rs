@@ -1,43 +1,50 @@
 use std::{
+    cell::RefCell,
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::Once,
 };
 
 use axum::body::Body;
 use http::{Request, StatusCode};
 use mock_qwen::Config;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{CHAT, Harness, NATIVE, TestResult, call, call_of};
 
-/// All that is logged on this thread.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+static SUBSCRIBER: Once = Once::new();
+
+/// All that is logged on this thread, at every level.
+///
+/// One subscriber for all threads: where each has its own, what the one wants to hear is decided while another comes.
+pub(crate) struct Log;
 
 impl Log {
-    /// Listens from here on, at every level.
-    pub(crate) fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(log.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
+    /// Listens from here on.
+    pub(crate) fn listen() -> Self {
+        SUBSCRIBER.call_once(|| {
+            tracing_subscriber::fmt()
+                .with_max_level(tracing::Level::TRACE)
+                .with_ansi(false)
+                .with_writer(|| ThisThread)
+                .init();
+        });
+        LOGGED.take();
+        Self
     }
 
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().expect("no panic while held")).into_owned()
+        LOGGED.with_borrow(|logged| String::from_utf8_lossy(logged).into_owned())
     }
 }
 
-impl Write for Log {
+struct ThisThread;
+
+impl Write for ThisThread {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .expect("no panic while held")
-            .extend_from_slice(bytes);
-        Ok(bytes.len())
+        LOGGED.with_borrow_mut(|logged| logged.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -45,17 +52,9 @@ impl Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn neither_keys_nor_prompts_are_logged_or_booked() -> TestResult {
-    let (log, _guard) = Log::listen();
+    let log = Log::listen();
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("ledger.jsonl");
     let mut config = Config::default();

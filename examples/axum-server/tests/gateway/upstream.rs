@@ -51,7 +51,9 @@ async fn an_error_that_stays_is_the_providers_own() -> TestResult {
     let (status, body) = harness.text(call(CHAT, "Hi", false)).await?;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(body.contains("capacity"), "{body}");
-    assert_eq!(harness.mock.stats().seen, 5, "attempts");
+    // One call alone feels its way every three seconds, until Retry's patience of two minutes is over.
+    let seen = harness.mock.stats().seen;
+    assert!((5..=60).contains(&seen), "{seen} attempts");
     let total = harness.total();
     assert_eq!((total.calls, total.failed, total.unknown), (1, 1, 0));
     Ok(())
