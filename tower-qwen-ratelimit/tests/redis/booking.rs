@@ -114,3 +114,58 @@ async fn the_booking_of_one_who_leaves_serves_the_next() {
     // One booking, one settlement, and heartbeats.
     assert!(operations < 20, "{operations}");
 }
+
+/// Dropped at every point of its life a call leaves what it cost, to the token.
+#[tokio::test]
+async fn what_is_dropped_at_any_time_comes_back_or_stands() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let quota = Quota::per_minute(20_000, 2_000_000)
+        .window(2 * SECOND)
+        .headroom(0);
+    let one = Process::start(&server, quota, Sharing::Booking).await;
+    let other = Process::start(&server, quota, Sharing::Booking).await;
+    let stood = std::cell::Cell::new(0);
+    let calls = (0..600_u64).map(|number| {
+        let process = if number % 2 == 0 { &one } else { &other };
+        let stood = &stood;
+        async move {
+            // From not at all to longer than anybody waits.
+            let patience = Duration::from_micros(number * number * 2 % 300_007);
+            let acquired = process.limiter.acquire(&key(), cost(100 + number));
+            let Ok(call) = tokio::time::timeout(patience, acquired).await else {
+                return;
+            };
+            let call = call.unwrap();
+            let used = match number % 4 {
+                0 => 0,
+                1 => {
+                    call.mark_sent();
+                    100 + number
+                }
+                of_all => {
+                    call.mark_sent();
+                    tokio::task::yield_now().await;
+                    call.settle(number / of_all, number);
+                    number / of_all + number
+                }
+            };
+            stood.set(stood.get() + used);
+        }
+    });
+    futures_util::future::join_all(calls).await;
+    for process in [&one, &other] {
+        process.store.flush().await;
+        assert_eq!(process.store.snapshot().outages, 0);
+    }
+    assert!(stood.get() > 10_000, "{}", stood.get());
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let gates = "tower-qwen:{https://provider qwen-plus}:gates";
+    let (charged, given_back): (u64, u64) = redis::cmd("HMGET")
+        .arg(&[gates, "c", "g"])
+        .query(&mut connection)
+        .unwrap();
+    assert_eq!(charged - given_back, stood.get());
+}

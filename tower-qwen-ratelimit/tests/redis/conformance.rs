@@ -3,6 +3,7 @@
 //! Time is real, so the laws are one-sided: a call that is late breaks none of them.
 
 use std::{
+    future::Future,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,6 +14,7 @@ use proptest::{
     strategy::ValueTree,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
+use tokio::task::LocalSet;
 use tower_qwen_ratelimit::{Cost, Limiter, Output, Quota, RejectKind, store::redis::Sharing};
 use tower_qwen_tokens::{
     Deadline,
@@ -328,22 +330,34 @@ async fn the_laws_hold_whoever_dies(store: Store) {
     log.check(40_000, 2 * SECOND, 667 + store.may_overshoot(8, 400));
 }
 
-macro_rules! conformance {
-    ($($test:ident),+ $(,)?) => {
-        conformance!(@store memory: $($test),+);
-        conformance!(@store booking: $($test),+);
-        conformance!(@store lease: $($test),+);
-    };
-    (@store $store:ident: $($test:ident),+) => {
-        mod $store {
-            use super::*;
+/// All stores at the same time, since each mostly waits.
+async fn for_every_store<F: Future<Output = ()> + 'static>(law: fn(Store) -> F) {
+    let stores = [
+        ("memory", Store::memory(even())),
+        ("booking", Store::booking(even())),
+        ("lease", Store::lease(even())),
+    ];
+    let together = LocalSet::new();
+    let laws = stores.map(|(name, store)| {
+        let checking = store.map(|store| together.spawn_local(law(store)));
+        (name, checking)
+    });
+    together.await;
+    for (name, checking) in laws {
+        if let Some(checking) = checking {
+            let checked = checking.await;
+            checked.unwrap_or_else(|broken| panic!("{name}: {broken}"));
+        }
+    }
+}
 
+macro_rules! conformance {
+    ($($law:ident),+ $(,)?) => {
+        mod every_store {
             $(
                 #[tokio::test]
-                async fn $test() {
-                    if let Some(store) = Store::$store(even()) {
-                        super::$test(store).await;
-                    }
+                async fn $law() {
+                    super::for_every_store(super::$law).await;
                 }
             )+
         }

@@ -107,7 +107,9 @@ impl Node {
             .set_connection_timeout(None)
             .set_response_timeout(None);
         let (redis, pipeline) =
-            MultiplexedConnection::new_with_config(server.redis_settings(), stream, config).await?;
+            MultiplexedConnection::new_with_config(server.redis_settings(), stream, config)
+                .await
+                .map_err(StoreError::refused)?;
         Ok(Self {
             redis,
             pipeline: Box::pin(pipeline),
@@ -124,7 +126,7 @@ impl Node {
             asking.as_mut().poll(cx)
         })
         .await;
-        Ok(answer?)
+        answer.map_err(StoreError::refused)
     }
 }
 

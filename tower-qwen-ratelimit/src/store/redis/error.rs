@@ -26,6 +26,11 @@ impl StoreError {
         }))
     }
 
+    // No `From`: the client library is no part of the public face.
+    pub(super) fn refused(error: RedisError) -> Self {
+        Self(Reason::Refused(error.to_string()))
+    }
+
     pub(super) fn too_slow() -> Self {
         Self(Reason::TooSlow)
     }
@@ -41,12 +46,6 @@ impl StoreError {
 
     pub(super) fn unreachable(error: io::Error) -> Self {
         Self(Reason::Unreachable(error))
-    }
-}
-
-impl From<RedisError> for StoreError {
-    fn from(error: RedisError) -> Self {
-        Self(Reason::Refused(error.to_string()))
     }
 }
 

@@ -23,13 +23,15 @@ const REPEATED: i64 = 86_400_000;
 /// [`Ledger`](tower_qwen_tokens::Ledger). Kept for 40 days.
 ///
 /// ```no_run
+/// use std::sync::Arc;
+///
 /// use tower_qwen_ratelimit::store::redis::RedisStore;
 /// use tower_qwen_tokens::{Ledger, PriceBook, clock::WallClock, ledger::Day};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let (store, driver) = RedisStore::connect("redis://127.0.0.1:6379").await?;
 /// tokio::spawn(driver);
-/// let ledger = Ledger::new(PriceBook::builtin()).with_sink(store.ledger());
+/// let ledger = Ledger::new(PriceBook::builtin()).with_sink(Arc::new(store.ledger()));
 /// // ... calls ...
 /// for used in store.usage(Day::of(WallClock::new().now())).await? {
 ///     println!("{} {} {}", used.tenant, used.model, used.sums.input_tokens);
