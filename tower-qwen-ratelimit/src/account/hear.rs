@@ -10,7 +10,7 @@ use tower_qwen_tokens::{
 
 use super::{
     Account,
-    state::{Charge, Outcome},
+    charge::{Charge, Outcome},
 };
 use crate::{
     gate::{Nanos, Stated},

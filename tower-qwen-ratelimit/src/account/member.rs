@@ -9,7 +9,8 @@ use tower_qwen_tokens::clock::{self, Instant};
 
 use super::{
     Account, Ask, Manner, Turn,
-    state::{Charge, Outcome, State},
+    charge::{Charge, Outcome},
+    state::State,
     turns::{Booking, Fleet, Look, Place, Turns, nanos},
 };
 use crate::{

@@ -1,5 +1,6 @@
 //! The gates of one key, all or nothing, and the queue before them.
 
+mod charge;
 mod hear;
 mod idle;
 #[cfg_attr(not(feature = "redis"), allow(dead_code))]
@@ -36,9 +37,9 @@ use member::Member;
 use state::State;
 use turns::{Look, Turns};
 
+pub(crate) use charge::{Charge, Outcome};
 pub(crate) use idle::Idle;
 pub(crate) use refuse::Left;
-pub(crate) use state::{Charge, Outcome};
 
 /// One account: its gates, its queue, and what it has learned.
 #[derive(Debug)]

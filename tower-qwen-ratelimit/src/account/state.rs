@@ -10,14 +10,16 @@ use crate::{
     cost::{Cost, Output},
     expect::Expect,
     feedback::{Blame, FULL, Pause},
-    fleet::CallId,
-    gate::{Day, DayNumber, Gate, Nanos, Running, Slot, Stated, Window},
+    gate::{Day, Gate, Nanos, Running, Stated, Window},
     queue::{Queue, Served, Wakes},
     quota::Quota,
     ramp::Ramp,
 };
 
-use super::turns::{Fleet, Turns};
+use super::{
+    charge::{Charge, Outcome},
+    turns::{Fleet, Turns},
+};
 
 /// The longest pause that one answer of the provider can impose on an account.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
@@ -48,39 +50,6 @@ pub(super) struct State {
     /// Who says when the head may go.
     pub(super) turns: Turns,
     pub(super) fleet: Fleet,
-}
-
-/// What one admitted call has been charged, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Charge {
-    pub(crate) input: u64,
-    pub(crate) output: u64,
-    pub(crate) slot: Slot,
-    pub(crate) day: DayNumber,
-    pub(crate) at: Nanos,
-    /// From this instant on it would be charged elsewhere.
-    pub(crate) dated_until: Nanos,
-    /// Whether the account wants to hear when the call has ended.
-    pub(crate) is_timed: bool,
-    /// Its number, where a store has to hear of it; else 0.
-    pub(crate) id: CallId,
-    /// In the queue's own count.
-    pub(crate) served: Served,
-}
-
-/// What became of a charge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The true cost is known.
-    Known { input: u64, output: u64 },
-    /// Nothing more will be known: the estimate stands.
-    EstimateStands,
-    /// The provider refused the call: its tokens come back, the request counts.
-    Refused,
-    /// The call failed after the provider took it: the prompt counts, the answer comes back.
-    PromptOnly,
-    /// The call was never sent.
-    NeverSent,
 }
 
 impl State {
@@ -400,10 +369,4 @@ fn passed_of_the_day(quota: &Quota, now: Nanos) -> u64 {
         .as_nanos();
     let before = (u128::from(now) + quota.day_begins_after().as_nanos()) % DAY;
     u64::try_from((passed % DAY + DAY - before) % DAY).unwrap_or_default()
-}
-
-impl Charge {
-    pub(crate) fn total(&self) -> u64 {
-        self.input.saturating_add(self.output)
-    }
 }

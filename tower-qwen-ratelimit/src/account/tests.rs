@@ -19,7 +19,8 @@ use tower_qwen_tokens::{
 
 use super::{
     Account, Ask, Entered, Turn,
-    state::{Charge, Outcome, State},
+    charge::{Charge, Outcome},
+    state::State,
 };
 use crate::{
     account::Manner,

@@ -1,9 +1,6 @@
 use std::time::Duration;
 
-use super::{
-    Latest,
-    state::{Charge, State},
-};
+use super::{Latest, charge::Charge, state::State};
 use crate::{
     error::{RejectKind, Rejected},
     feedback::FULL,
@@ -167,6 +164,7 @@ impl State {
         match look {
             Look::At(at) if at > self.now && at > latest_at => refused(at),
             Look::Await(until) if latest_at <= self.now => refused(until),
+            Look::Away if latest_at <= self.now => refused(self.now),
             Look::Await(until) => Look::Await(until.min(latest_at)),
             look => look,
         }
