@@ -299,6 +299,34 @@ async fn who_has_another_window_is_on_its_own_and_told_why() {
 }
 
 #[tokio::test]
+async fn who_shares_otherwise_is_on_its_own() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let even = Quota::per_minute(6_000, 600_000);
+    for (first, second) in [
+        (Sharing::Booking, Sharing::Lease),
+        (Sharing::Lease, Sharing::Booking),
+    ] {
+        let one = Process::start(&server, even, first).await;
+        let other = Process::start(&server, even, second).await;
+        for process in [&one, &other] {
+            let key = key();
+            let call = process.limiter.acquire(&key, cost(100));
+            let call = timeout(LONG, call).await.expect("nobody hangs").unwrap();
+            call.mark_sent();
+            call.settle(100, 0);
+            timeout(LONG, one.store.flush()).await.unwrap();
+        }
+        assert!(!one.store.snapshot().is_away, "{first:?}");
+        assert!(other.store.snapshot().is_away, "{second:?}");
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn without_a_driver_the_store_is_away() {
     let Some(server) = Server::start() else {
         return;
