@@ -114,75 +114,15 @@ async fn everything_is_heard_once() {
 }
 
 #[cfg(feature = "metrics")]
-mod metrics {
-    use std::sync::{Arc, Mutex};
+#[path = "support/figures.rs"]
+mod figures;
 
-    use metrics::{
-        Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata,
-        Recorder, SharedString, Unit, with_local_recorder,
-    };
+#[cfg(feature = "metrics")]
+mod metrics {
+    use metrics::with_local_recorder;
     use tower_qwen_ratelimit::{Cost, Limiter, Output, Pacing, Quota, observe::MetricsObserver};
 
-    #[derive(Clone, Default)]
-    struct Figures(Arc<Mutex<Vec<String>>>);
-
-    struct Series(String, Figures);
-
-    impl Series {
-        fn add(&self, value: impl std::fmt::Display) {
-            self.1
-                .0
-                .lock()
-                .unwrap()
-                .push(format!("{} = {value}", self.0));
-        }
-    }
-
-    impl CounterFn for Series {
-        fn increment(&self, value: u64) {
-            self.add(value);
-        }
-        fn absolute(&self, _: u64) {}
-    }
-
-    impl GaugeFn for Series {
-        fn increment(&self, _: f64) {}
-        fn decrement(&self, _: f64) {}
-        fn set(&self, value: f64) {
-            self.add(value);
-        }
-    }
-
-    impl HistogramFn for Series {
-        fn record(&self, value: f64) {
-            self.add(value);
-        }
-    }
-
-    impl Figures {
-        fn series(&self, key: &Key) -> Arc<Series> {
-            let labels: Vec<_> = key.labels().map(|label| label.value().to_owned()).collect();
-            Arc::new(Series(
-                format!("{} {}", key.name(), labels.join(" ")),
-                self.clone(),
-            ))
-        }
-    }
-
-    impl Recorder for Figures {
-        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-            Counter::from_arc(self.series(key))
-        }
-        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-            Gauge::from_arc(self.series(key))
-        }
-        fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-            Histogram::from_arc(self.series(key))
-        }
-    }
+    use super::figures::Figures;
 
     #[tokio::test(start_paused = true)]
     async fn figures_of_calls_and_accounts() {
@@ -210,7 +150,7 @@ mod metrics {
             reservation.throttle(&super::throttle());
             observer.record(&limiter.snapshot());
         });
-        let figures = figures.0.lock().unwrap().clone();
+        let figures = figures.lines();
         for expected in [
             "tower_qwen.ratelimit.estimate_error host qwen-plus = 0.25",
             "tower_qwen.ratelimit.settled_tokens host qwen-plus = 120",

@@ -3,6 +3,11 @@
 mod booking;
 mod cluster;
 mod conformance;
+#[cfg(feature = "metrics")]
+#[path = "../support/figures.rs"]
+mod figures;
+#[cfg(feature = "metrics")]
+mod figures_of_a_fleet;
 mod lease;
 mod outage;
 mod server;

@@ -256,6 +256,77 @@ async fn scripts_that_were_flushed_are_loaded_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_forgot_everything_learns_what_still_settles() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let process = Process::start(&server, quota(), Sharing::Booking).await;
+    let lost = process.limiter.acquire(&key(), cost(4_000)).await.unwrap();
+    lost.mark_sent();
+    let settled = process.limiter.acquire(&key(), cost(5_000)).await.unwrap();
+    settled.mark_sent();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+    settled.settle(2_000, 1_000);
+    process.store.flush().await;
+    assert_eq!(go_at_once(&process, 1_000).await, 7, "10,000 less 3,000");
+    assert_eq!(process.store.snapshot().outages, 0);
+    drop(lost);
+}
+
+#[tokio::test]
+async fn who_has_another_window_is_on_its_own_and_told_why() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (one, _) = process(&server, quota(), Outage::LocalShare).await;
+    one.limiter
+        .acquire(&key(), cost(100))
+        .await
+        .unwrap()
+        .mark_sent();
+    let shorter = quota().window(Duration::from_secs(30));
+    let (other, told) = process(&server, shorter, Outage::LocalShare).await;
+    let call = other.limiter.acquire(&key(), cost(100));
+    timeout(LONG, call).await.unwrap().unwrap().mark_sent();
+    assert!(other.store.snapshot().is_away);
+    // It goes on trying, and says no more.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(*told.lock().unwrap(), ["away"]);
+    assert_eq!(go_at_once(&one, 1_000).await, 9);
+    assert_eq!(one.store.snapshot().outages, 0);
+}
+
+#[tokio::test]
+async fn who_shares_otherwise_is_on_its_own() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let even = Quota::per_minute(6_000, 600_000);
+    for (first, second) in [
+        (Sharing::Booking, Sharing::Lease),
+        (Sharing::Lease, Sharing::Booking),
+    ] {
+        let one = Process::start(&server, even, first).await;
+        let other = Process::start(&server, even, second).await;
+        for process in [&one, &other] {
+            let key = key();
+            let call = process.limiter.acquire(&key, cost(100));
+            let call = timeout(LONG, call).await.expect("nobody hangs").unwrap();
+            call.mark_sent();
+            call.settle(100, 0);
+            timeout(LONG, one.store.flush()).await.unwrap();
+        }
+        assert!(!one.store.snapshot().is_away, "{first:?}");
+        assert!(other.store.snapshot().is_away, "{second:?}");
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn without_a_driver_the_store_is_away() {
     let Some(server) = Server::start() else {
         return;

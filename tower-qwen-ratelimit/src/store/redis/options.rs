@@ -9,7 +9,8 @@ use crate::fleet::{Outage, Sharing, Terms};
 
 /// How to reach a server, and how a fleet shares what stands there.
 ///
-/// The processes of a fleet agree on the namespace and the way of sharing, and give their accounts the same quotas.
+/// The processes of a fleet agree on the namespace and the way of sharing, and give their accounts the same quotas. To
+/// one that comes with another window than an account has, or shares it in another way, the store counts as away.
 #[derive(Clone)]
 #[must_use]
 pub struct RedisOptions {

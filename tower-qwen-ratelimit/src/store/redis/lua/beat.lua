@@ -10,6 +10,8 @@
 -- What a member holds stays its own until it says that it runs on less, or is dead: so the shares of all never exceed the
 -- whole. Wants are met evenly (max-min). Slots that cannot be divided go round.
 --
+-- One that only books wants 1 while it has something to book, else 0; that is no share, and nothing of it is granted.
+--
 -- Returns { members, those of them that want something, share granted, closed for, share of requests, share of tokens, slots
 -- granted, booked ahead }.
 
@@ -74,7 +76,12 @@ local function grant(whole, want, held, granted, turn)
   return max(min(target, whole - others), 0)
 end
 
-mine.granted = grant(FULL, 'want', 'held', 'granted', 0)
+local is_lease = mine.want > 1 or mine.held > 0
+if is_lease and state.c > 0 then return redis.error_reply('SHARING calls of the account are booked, so nothing can be leased') end
+if is_lease then
+  mine.granted = grant(FULL, 'want', 'held', 'granted', 0)
+  if mine.granted > 0 then state.k = max(state.k, mine.till) end
+end
 if most_slots >= 0 then
   mine.slots_granted = grant(most_slots, 'slots_want', 'slots', 'slots_granted', floor(now / term))
 end

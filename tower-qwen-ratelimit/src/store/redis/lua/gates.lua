@@ -16,6 +16,7 @@
 -- p   closed until then                        r0-r127   slots of the rings; so t0-, e0-
 -- d, du  number of the day, its tokens         sr, st    shares of the quota in use, of 65536: below after a throttle
 -- c, g   tokens ever charged, given back       m         members, as the latest heartbeat counted them
+-- k      until then a part is leased
 
 local SLOTS, FULL = 128, 65536
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
@@ -34,7 +35,7 @@ local quota = {
 }
 local width = ceil(quota.window / (SLOTS - 1))
 
-local FIELDS = { 'o', 't', 'v', 'n', 'w', 'qr', 'qt', 'lr', 'lt', 'rs', 'ts', 'es', 'p', 'd', 'du', 'sr', 'st', 'c', 'g', 'm' }
+local FIELDS = { 'o', 't', 'v', 'n', 'w', 'qr', 'qt', 'lr', 'lt', 'rs', 'ts', 'es', 'p', 'd', 'du', 'sr', 'st', 'c', 'g', 'm', 'k' }
 local state, now, wall = {}, 0, 0
 
 local function share_of(amount, share)
@@ -89,7 +90,7 @@ local function load()
   if not state.v then
     state = {
       o = -wall, t = 0, v = 0, n = SLOTS, w = quota.window, qr = quota.requests, qt = quota.tokens, lr = 0, lt = 0,
-      rs = 0, ts = 0, es = 0, p = 0, d = 0, du = 0, sr = FULL, st = FULL, c = 0, g = 0, m = 1,
+      rs = 0, ts = 0, es = 0, p = 0, d = 0, du = 0, sr = FULL, st = FULL, c = 0, g = 0, m = 1, k = 0,
     }
   end
   if state.w ~= quota.window then

@@ -10,6 +10,7 @@
 
 local failed = load()
 if failed then return failed end
+if state.k > now then return redis.error_reply('SHARING parts of the account are leased, so nothing can be booked') end
 local input, output = tonumber(ARGV[10]), tonumber(ARGV[11])
 local longest = tonumber(ARGV[12])
 local total = input + output
