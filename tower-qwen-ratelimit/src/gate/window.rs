@@ -60,8 +60,7 @@ impl Window {
 
     /// The slot that leaves the window at `at`, or the nearest that there is.
     pub(crate) fn leaving_at(&self, at: Nanos) -> Slot {
-        let oldest = self.newest.saturating_sub(SLOTS as u64 - 1);
-        (at / self.width).clamp(oldest, self.newest)
+        (at / self.width).clamp(self.oldest(), self.newest)
     }
 
     /// The slot that is being filled.
@@ -118,20 +117,42 @@ impl Window {
         let Some(room) = quota.checked_sub(amount) else {
             return NEVER;
         };
-        let mut sum = self.sum;
-        let mut at = now;
-        let oldest = self.newest.saturating_sub(SLOTS as u64 - 1);
-        for slot in oldest..=self.newest {
-            if sum <= u128::from(room) {
-                break;
-            }
-            let charged = self.slots[index(slot)];
-            if charged > 0 {
-                sum -= u128::from(charged);
-                at = self.leaves_at(slot);
-            }
+        let room = u128::from(room);
+        if self.sum <= room {
+            return now;
         }
-        at.max(now)
+        let last = if room < self.sum / 2 {
+            self.last_to_leave_from_the_newest(room)
+        } else {
+            self.last_to_leave_from_the_oldest(room)
+        };
+        self.leaves_at(last).max(now)
+    }
+
+    /// The slot with which the sum falls to `room`, which it is above. Quick where little stays.
+    fn last_to_leave_from_the_newest(&self, room: u128) -> Slot {
+        let mut stays = 0;
+        let mut slot = self.newest;
+        loop {
+            stays += u128::from(self.slots[index(slot)]);
+            if stays > room || slot == self.oldest() {
+                return slot;
+            }
+            slot -= 1;
+        }
+    }
+
+    /// The same. Quick where much stays.
+    fn last_to_leave_from_the_oldest(&self, room: u128) -> Slot {
+        let mut sum = self.sum;
+        let mut slot = self.oldest();
+        loop {
+            sum -= u128::from(self.slots[index(slot)]);
+            if sum <= room || slot == self.newest {
+                return slot;
+            }
+            slot += 1;
+        }
     }
 
     /// Nanoseconds of a slot.
@@ -147,6 +168,11 @@ impl Window {
     /// What the window holds.
     pub(crate) fn sum(&self) -> u64 {
         u64::try_from(self.sum).unwrap_or(u64::MAX)
+    }
+
+    /// The slot that leaves next.
+    fn oldest(&self) -> Slot {
+        self.newest.saturating_sub(SLOTS as u64 - 1)
     }
 
     fn holds(&self, slot: Slot) -> bool {
