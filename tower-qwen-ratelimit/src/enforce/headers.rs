@@ -1,4 +1,4 @@
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_qwen_tokens::{clock::Instant, protocol::header};
@@ -107,6 +107,28 @@ impl Standing {
     }
 }
 
+/// A header's value as it grows. Every answer has some, so they are written without the machinery of formatting.
+struct Text(String);
+
+impl Text {
+    fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.0.push_str(text);
+        self
+    }
+
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.text(itoa::Buffer::new().format(number))
+    }
+
+    fn take(&mut self) -> String {
+        std::mem::take(&mut self.0)
+    }
+}
+
 fn ietf(
     headers: &mut HeaderMap,
     requests: Option<Standing>,
@@ -115,27 +137,29 @@ fn ietf(
     partition: &str,
 ) {
     let window = whole_seconds(window).clamp(1, LARGEST);
-    let (mut policy, mut limit) = (String::new(), String::new());
+    let mut policy = Text::with_capacity(96 + 2 * partition.len());
+    let mut limit = Text::with_capacity(64 + 2 * partition.len());
     let rows = [
-        ("requests", "", requests),
-        ("tokens", ";qu=\"tokens\"", tokens),
+        ("\"requests\"", "", requests),
+        ("\"tokens\"", ";qu=\"tokens\"", tokens),
     ];
     for (name, unit, standing) in rows {
         let Some(standing) = standing else { continue };
-        let comma = if policy.is_empty() { "" } else { ", " };
-        let _ = write!(
-            policy,
-            "{comma}\"{name}\";q={};w={window}{unit}{partition}",
-            standing.limit
-        );
-        let _ = write!(limit, "{comma}\"{name}\";r={}", standing.left);
+        let comma = if policy.0.is_empty() { "" } else { ", " };
+        policy.text(comma).text(name);
+        policy.text(";q=").number(standing.limit);
+        policy.text(";w=").number(window).text(unit).text(partition);
+        limit.text(comma).text(name);
+        limit.text(";r=").number(standing.left);
         if !standing.more_in.is_zero() {
-            let _ = write!(limit, ";t={}", whole_seconds(standing.more_in).min(LARGEST));
+            limit
+                .text(";t=")
+                .number(whole_seconds(standing.more_in).min(LARGEST));
         }
-        limit.push_str(partition);
+        limit.text(partition);
     }
-    set(headers, header::RATELIMIT_POLICY, policy);
-    set(headers, header::RATELIMIT, limit);
+    set(headers, header::RATELIMIT_POLICY, policy.0);
+    set(headers, header::RATELIMIT, limit.0);
 }
 
 fn x_ratelimit(
@@ -174,23 +198,27 @@ fn partition(key: u64) -> String {
 
 /// A duration as OpenAI writes it: `120ms`, `7.66s`, `6m0s`, `1h0m0s`. Rounded up to milliseconds.
 fn in_units(duration: Duration) -> String {
-    let millis = duration.as_nanos().div_ceil(1_000_000);
-    if millis > 0 && millis < 1_000 {
-        return format!("{millis}ms");
+    let millis = u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    let mut text = Text::with_capacity(16);
+    if (1..1_000).contains(&millis) {
+        return text.number(millis).text("ms").take();
     }
     let (seconds, fraction) = (millis / 1_000, millis % 1_000);
-    let mut text = match (seconds / 3_600, seconds / 60 % 60) {
-        (0, 0) => String::new(),
-        (0, minutes) => format!("{minutes}m"),
-        (hours, minutes) => format!("{hours}h{minutes}m"),
-    };
-    let _ = write!(text, "{}", seconds % 60);
-    if fraction > 0 {
-        let digits = format!("{fraction:03}");
-        let _ = write!(text, ".{}", digits.trim_end_matches('0'));
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    if hours > 0 {
+        text.number(hours).text("h");
     }
-    text.push('s');
-    text
+    if hours > 0 || minutes > 0 {
+        text.number(minutes).text("m");
+    }
+    text.number(seconds % 60);
+    if fraction > 0 {
+        let mut digits = itoa::Buffer::new();
+        // Behind a 1, so that the zeros in front are there.
+        let digits = &digits.format(1_000 + fraction)[1..];
+        text.text(".").text(digits.trim_end_matches('0'));
+    }
+    text.text("s").take()
 }
 
 #[cfg(test)]
