@@ -253,6 +253,6 @@ pub(super) fn is_failure(code: &str) -> bool {
 }
 
 /// Whether a `finish_reason` says that the provider broke the answer off.
-pub(super) fn is_broken_off(finish_reason: &str) -> bool {
-    matches!(finish_reason, "error_finish" | "error")
+pub(crate) fn is_broken_off(finish_reason: &[u8]) -> bool {
+    matches!(finish_reason, b"error_finish" | b"error")
 }

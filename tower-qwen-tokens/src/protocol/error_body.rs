@@ -219,7 +219,8 @@ impl<'de> Visitor<'de> for Value<'_> {
                 Member::Content => body.delivered = map.next_value_seed(Text { limit })?,
                 Member::FinishReason => {
                     let reason = map.next_value_seed(Text { limit })?;
-                    body.broken_off |= reason.as_deref().is_some_and(code::is_broken_off);
+                    body.broken_off |=
+                        reason.is_some_and(|reason| code::is_broken_off(reason.as_bytes()));
                 }
             }
         }

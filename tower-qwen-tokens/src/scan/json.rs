@@ -37,6 +37,8 @@ pub(super) struct Json {
     kept: Option<Box<Kept>>,
     /// Whether the document has a member that errors have.
     suspicious: bool,
+    /// Whether the document says why the model stopped.
+    finishes: bool,
     sketch: Sketch,
     /// How much of the document earlier pieces brought. Unit: bytes.
     passed: usize,
@@ -77,6 +79,7 @@ impl Json {
             delivered: Delivered::default(),
             kept: None,
             suspicious: false,
+            finishes: false,
             sketch: Sketch::default(),
             passed: 0,
             found: Found::default(),
@@ -114,6 +117,7 @@ impl Json {
         self.head.clear();
         self.capture.give_up();
         self.suspicious = false;
+        self.finishes = false;
         self.sketch.clear();
         self.passed = 0;
     }
@@ -135,13 +139,14 @@ impl Json {
         &self.sketch
     }
 
-    /// Whether the document is a whole object and no error.
+    /// Whether the document is a whole object, and neither an error nor the end of the text.
     pub(super) fn is_sound(&self) -> bool {
-        !self.suspicious && self.place.depth == 0 && self.place.token == Token::Between
+        !self.is_special() && self.place.depth == 0 && self.place.token == Token::Between
     }
 
-    pub(super) fn is_suspicious(&self) -> bool {
-        self.suspicious
+    /// Whether it may be an error, or ends the text.
+    pub(super) fn is_special(&self) -> bool {
+        self.suspicious || self.finishes
     }
 
     /// The memory that its buffers hold.
@@ -302,7 +307,8 @@ impl Json {
                 self.place.name.ends(inside);
                 if self.place.member == Some(Key::Finish) && !self.place.name.is_null {
                     self.found.finished = true;
-                    self.suspicious = true;
+                    self.finishes = true;
+                    self.suspicious |= self.place.name.is_broken_off;
                 }
             }
             Within::Text => {

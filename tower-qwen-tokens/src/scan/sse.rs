@@ -158,7 +158,7 @@ impl Sse {
         if self.length == 0 && !self.likeness.seen().is_empty() {
             return self.likeness.may_be_extra();
         }
-        self.json.sketch().may_be_extra() && !self.json.is_suspicious() && !self.event.is_error
+        self.json.sketch().may_be_extra() && !self.json.is_special() && !self.event.is_error
     }
 
     /// Ends the stream; an event that no blank line has closed counts as well.
