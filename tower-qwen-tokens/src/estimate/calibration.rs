@@ -20,7 +20,7 @@ const NAME: usize = 128;
 /// One in ten calls with a wrong count does not bend it: a count that is missing (0) or more than 8 times off is ignored
 /// and counted, any other that stands apart is left out of the sums.
 ///
-/// Memory: at most 64 models (names of up to 128 bytes) and one set for all others, of 5 scripts and 64 samples each: 370 KB.
+/// Memory: at most 64 models (names of up to 128 bytes) and one set for all others, of 5 scripts and 64 samples each: 530 KB.
 ///
 /// # Clone
 ///

@@ -21,6 +21,7 @@ pub(super) struct Samples {
 struct Sample {
     estimated: u64,
     actual: u64,
+    ratio: Ratio,
 }
 
 impl Default for Samples {
@@ -45,7 +46,11 @@ impl Samples {
             self.ignored = self.ignored.saturating_add(1);
             return;
         }
-        let sample = Sample { estimated, actual };
+        let sample = Sample {
+            estimated,
+            actual,
+            ratio: Ratio::of(actual, estimated),
+        };
         match self.window.get_mut(self.next) {
             Some(oldest) => *oldest = sample,
             None => self.window.push(sample),
@@ -57,13 +62,17 @@ impl Samples {
 
     /// The sum of the actual by the sum of the estimated: what a quota feels. Samples far from the middle one are left out.
     fn trimmed(&self) -> Ratio {
-        let mut ratios: Vec<Ratio> = self.window.iter().map(Sample::ratio).collect();
+        let mut ratios = [Ratio::ONE; WINDOW];
+        let ratios = &mut ratios[..self.window.len()];
+        for (ratio, sample) in ratios.iter_mut().zip(&self.window) {
+            *ratio = sample.ratio;
+        }
         let half = ratios.len() / 2;
         let (_, &mut middle, _) = ratios.select_nth_unstable(half);
         let near = self
             .window
             .iter()
-            .filter(|sample| sample.ratio().is_near(middle));
+            .filter(|sample| sample.ratio.is_near(middle));
         let (actual, estimated) = near.fold((0_u64, 0_u64), |(actual, estimated), sample| {
             (
                 actual.saturating_add(sample.actual),
@@ -96,12 +105,6 @@ impl Samples {
 
     pub(super) fn ignored(&self) -> u64 {
         self.ignored
-    }
-}
-
-impl Sample {
-    fn ratio(&self) -> Ratio {
-        Ratio::of(self.actual, self.estimated)
     }
 }
 
