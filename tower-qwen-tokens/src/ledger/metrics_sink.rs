@@ -1,23 +1,24 @@
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use metrics::{Label, SharedString, Unit, describe_histogram, histogram};
+use metrics::{SharedString, Unit, describe_histogram};
 
 use crate::Dialect;
 
-use super::{Entry, LedgerSink, Record};
+use super::{
+    Entry, LedgerSink, Record,
+    series::{COST, DURATION, FIRST, Series, TOKENS},
+};
 
-/// Models that get a series of their own. On a server the name comes from outside.
-const MAX_MODELS: usize = 1_024;
+/// Models and operations that get series of their own. On a server a model's name comes from outside.
+const MAX_SERIES: usize = 1_024;
 const OTHER: &str = "(other)";
 
-const TOKENS: &str = "gen_ai.client.token.usage";
-const DURATION: &str = "gen_ai.client.operation.duration";
-const FIRST: &str = "gen_ai.client.operation.time_to_first_chunk";
-const COST: &str = "tower_qwen.client.cost";
+/// A model, and what it is asked to do.
+type Of = (Arc<str>, Option<&'static str>);
 
 /// Hands figures to the recorder of the [`metrics`] facade, under the names of OpenTelemetry's conventions for
 /// generative AI.
@@ -30,10 +31,10 @@ const COST: &str = "tower_qwen.client.cost";
 /// | `tower_qwen.client.cost` (ours: there is no convention) | of `tower_qwen.currency` | `tower_qwen.currency` |
 ///
 /// All carry `gen_ai.provider.name`, `gen_ai.request.model` and, where it is known, `gen_ai.operation.name`. Beyond 1,024
-/// models the rest is `(other)`. Tenants and labels are not exported: the ledger's sums have them.
+/// models (those with two operations counted twice) the rest is `(other)`. Tenants and labels are not exported: the ledger's sums have them.
 pub struct MetricsSink {
     provider: SharedString,
-    models: Mutex<HashSet<Arc<str>>>,
+    series: Mutex<HashMap<Of, Arc<Series>>>,
 }
 
 impl MetricsSink {
@@ -51,7 +52,7 @@ impl MetricsSink {
         describe_histogram!(COST, "Money that one attempt cost");
         Self {
             provider: SharedString::const_str("dashscope"),
-            models: Mutex::default(),
+            series: Mutex::default(),
         }
     }
 
@@ -62,27 +63,20 @@ impl MetricsSink {
         self
     }
 
-    fn model(&self, model: &Arc<str>) -> SharedString {
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        if !models.contains(model) {
-            if models.len() >= MAX_MODELS {
-                return SharedString::const_str(OTHER);
-            }
-            models.insert(Arc::clone(model));
+    fn series(&self, entry: &Entry) -> Arc<Series> {
+        let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = (Arc::clone(&entry.model), entry.dialect.map(operation));
+        if let Some(series) = all.get(&of) {
+            return Arc::clone(series);
         }
-        SharedString::from_shared(Arc::clone(model))
-    }
-
-    fn common(&self, entry: &Entry) -> Vec<Label> {
-        let mut labels = vec![
-            Label::new("gen_ai.provider.name", self.provider.clone()),
-            Label::new("gen_ai.request.model", self.model(&entry.model)),
-        ];
-        if let Some(dialect) = entry.dialect {
-            let operation = operation(dialect);
-            labels.push(Label::from_static_parts("gen_ai.operation.name", operation));
-        }
-        labels
+        let of = match all.len() < MAX_SERIES {
+            true => of,
+            false => (Arc::from(OTHER), of.1),
+        };
+        let series = all.entry(of).or_insert_with_key(|(model, operation)| {
+            Arc::new(Series::new(self.provider.clone(), model, *operation))
+        });
+        Arc::clone(series)
     }
 }
 
@@ -99,33 +93,18 @@ fn operation(dialect: Dialect) -> &'static str {
 impl LedgerSink for MetricsSink {
     fn record(&self, record: &Record<'_>) {
         let entry = &*record.entry;
-        let common = self.common(entry);
-        let with = |label: Label| {
-            let mut labels = Vec::with_capacity(common.len() + 1);
-            labels.extend_from_slice(&common);
-            labels.push(label);
-            labels
-        };
+        let series = self.series(entry);
         if let Some((input, output)) = entry.usage.input_and_output() {
-            for (kind, tokens) in [("input", input), ("output", output)] {
-                let kind = Label::from_static_parts("gen_ai.token.type", kind);
-                histogram!(TOKENS, with(kind)).record(tokens as f64);
-            }
+            series.tokens(input, output);
         }
         if let Some(duration) = entry.duration {
-            let labels = match entry.error_type() {
-                Some(error) => with(Label::new("error.type", error.to_owned())),
-                None => common.clone(),
-            };
-            histogram!(DURATION, labels).record(duration);
+            series.duration(duration, entry.error_type());
         }
         if let Some(first) = entry.first_token {
-            histogram!(FIRST, common.clone()).record(first);
+            series.first(first);
         }
         if let Some(cost) = record.cost {
-            let currency = cost.currency().as_str().to_owned();
-            let labels = with(Label::new("tower_qwen.currency", currency));
-            histogram!(COST, labels).record(cost.pico() as f64 / 1e12);
+            series.cost(cost);
         }
     }
 }

@@ -35,6 +35,8 @@ mod memory;
 mod metrics_sink;
 mod record;
 mod repair;
+#[cfg(feature = "metrics")]
+mod series;
 mod sink;
 mod snapshot;
 #[cfg(feature = "http")]
