@@ -113,6 +113,32 @@ fn recorded_shapes() {
 }
 
 #[test]
+fn reasons_that_say_an_answer_is_broken_off() {
+    #[rustfmt::skip]
+    let rows = [
+        ("stop", None),
+        ("length", None),
+        ("content_filter", None),
+        ("an error, as one of its tools says", None),
+        ("error", Some(Cause::TokenRate)),
+        ("error_finish", Some(Cause::TokenRate)),
+    ];
+    for (reason, cause) in rows {
+        let body = format!(
+            r#"{{"choices":[{{"finish_reason":"{reason}","message":{{"content":"Throttling: TPM(9/8)"}}}}],"usage":{{}}}}"#
+        );
+        for cut in 0..body.len() {
+            let mut scanner = Scanner::json();
+            scanner.push(&body.as_bytes()[..cut]);
+            scanner.push(&body.as_bytes()[cut..]);
+            let verdict = scanner.finish().verdict;
+            let found = verdict.as_ref().map(Verdict::cause);
+            assert_eq!(found, cause, "{reason}, cut at {cut}");
+        }
+    }
+}
+
+#[test]
 fn every_cut_gives_the_same() {
     for case in CASES {
         let body = case.body.as_bytes();

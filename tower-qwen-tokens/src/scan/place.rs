@@ -51,12 +51,9 @@ pub(super) struct Name {
     /// The member that it names, once it is whole.
     pub(super) key: Option<Key>,
     pub(super) is_null: bool,
-    /// Whether it may say, as a reason to stop, that the answer is broken off.
+    /// Whether it says, as a reason to stop, that the answer is broken off.
     pub(super) is_broken_off: bool,
 }
-
-/// The length of a name that holds an escape.
-const SPOILT: usize = usize::MAX;
 
 impl Place {
     pub(super) fn is_usage(&self) -> bool {
@@ -138,7 +135,7 @@ impl Name {
 
     /// Makes it equal to no name, as it holds an escape.
     pub(super) fn spoil(&mut self) {
-        self.len = SPOILT;
+        self.len = usize::MAX;
     }
 
     /// It ends with this.
@@ -151,6 +148,6 @@ impl Name {
         };
         self.key = Key::of(name);
         self.is_null = name == b"null";
-        self.is_broken_off = self.len == SPOILT || is_broken_off(name);
+        self.is_broken_off = is_broken_off(name);
     }
 }
