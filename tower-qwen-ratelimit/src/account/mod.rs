@@ -199,18 +199,14 @@ impl Account {
         } else {
             (Turn::Behind, Vec::new())
         };
-        let refused = match turn {
-            Turn::Refused(_) => Some(state.queue.leave(ticket)),
-            _ => None,
-        };
         drop(state);
         wakes.wake();
-        if let Some(wakes) = refused {
-            wakes.wake();
-        }
         self.push(ops);
         match turn {
-            Turn::Refused(rejected) => Err(rejected),
+            Turn::Refused(rejected) => {
+                self.leave(ticket);
+                Err(rejected)
+            }
             turn => Ok(Entered::Queued(ticket, turn)),
         }
     }
@@ -229,10 +225,9 @@ impl Account {
         match look {
             Look::At(at) if at <= state.now => {}
             Look::Refused(rejected) => {
-                let wakes = state.queue.leave(ticket);
                 drop(state);
-                wakes.wake();
                 self.push(ops);
+                self.leave(ticket);
                 self.tell_refused(rejected);
                 return Turn::Refused(rejected);
             }

@@ -1,5 +1,7 @@
 //! The laws of an account, over random schedules of calls, settles, failures and drops.
 
+mod fleet;
+
 use std::{
     sync::{
         Arc,

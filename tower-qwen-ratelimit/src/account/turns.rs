@@ -37,7 +37,7 @@ pub(super) enum Booking {
     /// The turn comes at this instant.
     At(Place, Nanos),
     /// It would come at this instant (at none: never), which was too late for whoever asked.
-    TooLate(Option<Nanos>),
+    TooLate(Place, Option<Nanos>),
 }
 
 /// What is booked.
@@ -135,8 +135,11 @@ impl State {
                 Booking::Asked(_, until) if self.now >= until => Look::Away,
                 Booking::Asked(_, until) => Look::Await(until),
                 Booking::At(_, at) => Look::At(at.max(self.unbooked_at())),
-                Booking::TooLate(None) => Look::Refused(Rejected::new(RejectKind::TooLarge, None)),
-                Booking::TooLate(Some(at)) => match latest {
+                Booking::TooLate(place, _) if place.ticket != Some(ticket) => Look::Ask(None),
+                Booking::TooLate(_, None) => {
+                    Look::Refused(Rejected::new(RejectKind::TooLarge, None))
+                }
+                Booking::TooLate(_, Some(at)) => match latest {
                     Some(latest) if latest_at < at => {
                         let wait = Duration::from_nanos(at.saturating_sub(self.now));
                         Look::Refused(Rejected::new(latest.kind, Some(wait)))
@@ -205,13 +208,15 @@ impl State {
         self.turns = Turns::Booked(Booking::Nothing);
         match booking {
             Booking::Asked(place, _) | Booking::At(place, _) => Some(place.id),
-            Booking::Nothing | Booking::TooLate(_) => None,
+            Booking::Nothing | Booking::TooLate(..) => None,
         }
     }
 
     /// Its waiter has gone; others may want what is booked.
     pub(super) fn forget_ticket(&mut self, left: Ticket) {
-        if let Turns::Booked(Booking::Asked(place, _) | Booking::At(place, _)) = &mut self.turns
+        if let Turns::Booked(
+            Booking::Asked(place, _) | Booking::At(place, _) | Booking::TooLate(place, _),
+        ) = &mut self.turns
             && place.ticket == Some(left)
         {
             place.ticket = None;
@@ -232,8 +237,8 @@ impl State {
                 self.fleet.tail = later(wait);
                 Booking::At(place, later(wait))
             }
-            Booked::TooLate(wait) => Booking::TooLate(Some(later(wait))),
-            Booked::Never => Booking::TooLate(None),
+            Booked::TooLate(wait) => Booking::TooLate(place, Some(later(wait))),
+            Booked::Never => Booking::TooLate(place, None),
         };
         self.turns = Turns::Booked(booking);
     }

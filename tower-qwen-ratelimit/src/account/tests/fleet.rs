@@ -1,0 +1,147 @@
+//! An account that a fleet shares, and a store in the hands of the test.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::time::advance;
+use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
+use tower_qwen_tokens::clock;
+
+use crate::{
+    account::{Account, Manner},
+    acquire::Acquire,
+    cost::{Cost, Output},
+    fleet::{Booked, CallId, Handle, Link, Op, Outage, Sharing, Terms, Work},
+    key::Key,
+    observe::Observers,
+    queue::Discipline,
+    quota::Quota,
+};
+
+const TICK: Duration = Duration::from_millis(1);
+
+/// An account and a store in the test's hands.
+struct Fleet {
+    link: Arc<Link>,
+    account: Arc<Account>,
+    /// What the head has asked for last.
+    asked: Option<CallId>,
+    /// Booked so far and not given back.
+    booked: BTreeSet<CallId>,
+    _handle: Handle,
+}
+
+impl Fleet {
+    fn new(quota: Quota, sharing: Sharing, outage: Outage, discipline: Discipline) -> Self {
+        let link = Link::new(Terms {
+            sharing,
+            outage,
+            timeout: Duration::from_secs(10),
+            capacity: 1_000,
+        });
+        let handle = Handle::new(link.clone());
+        let manner = Manner {
+            max_queued: 100,
+            discipline,
+            observers: Observers::default(),
+            fleet: Some(handle.clone()),
+        };
+        let now = clock::now();
+        let key = Key::new("http://host", "model");
+        Self {
+            account: Account::in_fleet(&handle, key, quota, manner, now, now),
+            link,
+            asked: None,
+            booked: BTreeSet::new(),
+            _handle: handle,
+        }
+    }
+
+    fn acquire(&self, tokens: u64) -> Acquire {
+        Acquire::new(self.account.clone(), Cost::new(tokens, Output::Nothing))
+    }
+
+    /// Takes what the account has told the store.
+    fn listen(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(work) = self.link.poll_work(&mut cx, true) {
+            let Work::Ops(ops) = work else {
+                continue;
+            };
+            for op in ops {
+                match op {
+                    Op::Book { id, .. } => {
+                        self.asked = Some(id);
+                        self.booked.insert(id);
+                    }
+                    Op::Settle { id, counts, .. } if !counts => {
+                        self.booked.remove(&id);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// The store answers what was asked last, if anything was.
+    fn answer(&mut self, reply: Booked) {
+        self.listen();
+        if let Some(id) = self.asked.take() {
+            if !matches!(reply, Booked::In(_)) {
+                self.booked.remove(&id);
+            }
+            self.account.booked(id, reply);
+        }
+    }
+}
+
+/// Ten calls in a second.
+fn quota() -> Quota {
+    Quota::per_minute(600, 600_000)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_refused_gives_its_booking_up() {
+    let mut fleet = Fleet::new(
+        quota(),
+        Sharing::Booking,
+        Outage::Open,
+        Discipline::FirstCome,
+    );
+    let mut alone = task::spawn(fleet.acquire(10).max_wait(50 * TICK));
+    assert_pending!(alone.poll());
+    advance(51 * TICK).await;
+    assert_ready_err!(alone.poll());
+    fleet.listen();
+    assert!(fleet.booked.is_empty(), "{:?}", fleet.booked);
+
+    let mut at_once = task::spawn(fleet.acquire(10).max_wait(Duration::ZERO));
+    assert_ready_err!(at_once.poll());
+    fleet.listen();
+    assert!(fleet.booked.is_empty(), "{:?}", fleet.booked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_late_for_one_may_be_in_time_for_the_next() {
+    let mut fleet = Fleet::new(
+        quota(),
+        Sharing::Booking,
+        Outage::Open,
+        Discipline::FirstCome,
+    );
+    for too_late in [Booked::TooLate(Duration::from_secs(30)), Booked::Never] {
+        let mut large = task::spawn(fleet.acquire(30_000).max_wait(Duration::from_secs(9)));
+        let mut small = task::spawn(fleet.acquire(10).max_wait(Duration::from_secs(9)));
+        assert_pending!(large.poll());
+        assert_pending!(small.poll());
+        fleet.answer(too_late);
+        assert_ready_err!(large.poll());
+        assert_pending!(small.poll());
+        fleet.answer(Booked::In(Duration::ZERO));
+        drop(assert_ready_ok!(small.poll()));
+    }
+}
