@@ -165,9 +165,13 @@ impl State {
             Look::Refused(Rejected::new(latest.kind, Some(wait)))
         };
         match look {
+            // The end of another call is not foreseen.
+            Look::At(NEVER) if latest_at <= self.now => {
+                refused(self.running.predicted(self.now, 0))
+            }
+            Look::At(NEVER) => Look::Await(latest_at),
             Look::At(at) if at > self.now && at > latest_at => refused(at),
             Look::Await(until) if latest_at <= self.now => refused(until),
-            Look::Away if latest_at <= self.now => refused(self.now),
             Look::Await(until) => Look::Await(until.min(latest_at)),
             look => look,
         }

@@ -15,7 +15,8 @@ use crate::{
     account::{Account, Manner},
     acquire::Acquire,
     cost::{Cost, Output},
-    fleet::{Booked, CallId, Handle, Link, Op, Outage, Sharing, Terms, Work},
+    feedback::FULL,
+    fleet::{Booked, CallId, Handle, Heard, Link, Op, Outage, Sharing, Terms, Work},
     key::Key,
     observe::Observers,
     queue::Discipline,
@@ -23,6 +24,7 @@ use crate::{
 };
 
 const TICK: Duration = Duration::from_millis(1);
+const SHARINGS: [Sharing; 2] = [Sharing::Booking, Sharing::Lease];
 
 /// An account and a store in the test's hands.
 struct Fleet {
@@ -97,6 +99,20 @@ impl Fleet {
             self.account.booked(id, reply);
         }
     }
+
+    fn hear(&self, members: u64, granted: u32, slots: u64) {
+        let heard = Heard {
+            members,
+            busy: members,
+            granted,
+            closed_for: Duration::ZERO,
+            shares: (FULL, FULL),
+            slots,
+            booked_ahead: Duration::ZERO,
+        };
+        self.account
+            .heard(heard, clock::now(), Duration::from_secs(3));
+    }
 }
 
 /// Ten calls in a second.
@@ -143,5 +159,26 @@ async fn what_is_too_late_for_one_may_be_in_time_for_the_next() {
         assert_pending!(small.poll());
         fleet.answer(Booked::In(Duration::ZERO));
         drop(assert_ready_ok!(small.poll()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_another_to_end_does_so_until_its_deadline() {
+    for sharing in SHARINGS {
+        let quota = quota().concurrency(1);
+        let mut fleet = Fleet::new(quota, sharing, Outage::Open, Discipline::FirstCome);
+        advance(Duration::from_secs(2)).await;
+        fleet.hear(1, FULL, 1);
+        let mut first = task::spawn(fleet.acquire(10));
+        let _ = first.poll();
+        fleet.answer(Booked::In(Duration::ZERO));
+        let first = assert_ready_ok!(first.poll());
+        let mut second = task::spawn(fleet.acquire(10).max_wait(Duration::from_secs(5)));
+        assert_pending!(second.poll());
+        fleet.answer(Booked::In(Duration::ZERO));
+        assert_pending!(second.poll(), "{sharing:?}");
+        advance(Duration::from_secs(1) + TICK).await;
+        drop(first);
+        drop(assert_ready_ok!(second.poll()));
     }
 }
