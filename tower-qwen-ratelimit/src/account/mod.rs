@@ -92,9 +92,9 @@ pub(crate) enum Entered {
 #[derive(Debug)]
 pub(crate) enum Turn {
     Admitted(Charge),
-    /// It is the head and may go at this instant, as things stand.
-    HeadUntil(Instant),
-    /// Others are ahead.
+    /// It is to look again at this instant, if it is not woken before: when the head may go, as things stand.
+    Until(Instant),
+    /// It is to look again when it is woken: others are ahead.
     Behind,
     /// It has left the queue without having been admitted.
     Refused(Rejected),
@@ -193,16 +193,11 @@ impl Account {
         }
         let tokens = estimate.total();
         let (ticket, wakes) = state.queue.join(place, &ask.flow, tokens, waker.clone());
-        let (turn, ops) = if state.queue.is_head(ticket) {
-            let (look, ops) = self.look(&mut state, ticket, ask, estimate);
-            (look.turn(|at| self.instant(at)), ops)
-        } else {
-            (Turn::Behind, Vec::new())
-        };
+        let (look, ops) = self.look(&mut state, ticket, ask, estimate);
         drop(state);
         wakes.wake();
         self.push(ops);
-        match turn {
+        match look.turn(|at| self.instant(at)) {
             Turn::Refused(rejected) => {
                 self.leave(ticket);
                 Err(rejected)
@@ -214,12 +209,6 @@ impl Account {
     /// Looks again, as a waiter. A waiter that is admitted has left the queue.
     pub(crate) fn turn(&self, ticket: Ticket, ask: &Ask, now: Instant, waker: &Waker) -> Turn {
         let mut state = self.advanced(now);
-        if !state.queue.is_head(ticket) {
-            let replaced = state.queue.keep(ticket, waker);
-            drop(state);
-            drop(replaced);
-            return Turn::Behind;
-        }
         let estimate = state.estimate(ask.cost, ask.label.as_ref());
         let (look, ops) = self.look(&mut state, ticket, ask, estimate);
         match look {

@@ -50,13 +50,15 @@ pub(super) struct Place {
     pub(super) output: u64,
 }
 
-/// What the head is to do.
+/// What a waiter is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
     /// To look again at this instant, or to go when it has come.
     At(Nanos),
-    /// To wait for the store's answer, though not after this instant.
+    /// To wait for the store's answer, or behind others, though not after this instant.
     Await(Nanos),
+    /// To wait behind others.
+    Behind,
     /// To ask the store for a turn, having given this up.
     Ask(Option<CallId>),
     /// To ask the store for a part.
@@ -155,7 +157,23 @@ impl State {
         }
     }
 
-    /// The same, for a call that does not go after `latest`.
+    /// What a waiter is to do behind the head, which may have to wait for the store, and so longer than was predicted.
+    pub(super) fn look_from_behind(
+        &self,
+        estimate: Charge,
+        latest: Option<Latest>,
+        latest_at: Nanos,
+    ) -> Look {
+        match latest {
+            Some(latest) if latest_at <= self.now => {
+                Look::Refused(Rejected::new(latest.kind, self.wait_of(estimate).ok()))
+            }
+            Some(_) => Look::Await(latest_at),
+            None => Look::Behind,
+        }
+    }
+
+    /// What the head is to do, for a call that does not go after `latest`.
     pub(super) fn in_time(&self, look: Look, latest: Option<Latest>, latest_at: Nanos) -> Look {
         let Some(latest) = latest else {
             return look;

@@ -1,5 +1,7 @@
 //! An account that a fleet shares, and a store in the hands of the test.
 
+mod law;
+
 use std::{
     collections::BTreeSet,
     sync::Arc,
@@ -9,12 +11,13 @@ use std::{
 
 use tokio::time::advance;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
-use tower_qwen_tokens::clock;
+use tower_qwen_tokens::{Deadline, clock};
 
 use crate::{
     account::{Account, Manner},
     acquire::Acquire,
     cost::{Cost, Output},
+    error::RejectKind,
     feedback::FULL,
     fleet::{Booked, CallId, Handle, Heard, Link, Op, Outage, Sharing, Terms, Work},
     key::Key,
@@ -25,8 +28,8 @@ use crate::{
 
 const TICK: Duration = Duration::from_millis(1);
 const SHARINGS: [Sharing; 2] = [Sharing::Booking, Sharing::Lease];
+const OUTAGES: [Outage; 3] = [Outage::LocalShare, Outage::Open, Outage::Closed];
 
-/// An account and a store in the test's hands.
 struct Fleet {
     link: Arc<Link>,
     account: Arc<Account>,
@@ -121,6 +124,43 @@ fn quota() -> Quota {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_silent_store_holds_nobody_beyond_its_deadline() {
+    for sharing in SHARINGS {
+        for outage in OUTAGES {
+            let mut fleet = Fleet::new(quota(), sharing, outage, Discipline::FirstCome);
+            let soon = Deadline::after(600 * TICK);
+            let mut head = task::spawn(fleet.acquire(10));
+            let mut late = task::spawn(fleet.acquire(10).max_wait(900 * TICK));
+            let mut early = task::spawn(fleet.acquire(10).deadline(soon));
+            let mut patient = task::spawn(fleet.acquire(10));
+            assert_pending!(head.poll());
+            assert_pending!(late.poll());
+            assert_pending!(early.poll());
+            assert_pending!(patient.poll());
+            advance(599 * TICK).await;
+            assert!(!early.is_woken() && !late.is_woken(), "{sharing:?}");
+            advance(2 * TICK).await;
+            assert!(early.is_woken(), "{sharing:?} {outage:?}");
+            let refused = assert_ready_err!(early.poll());
+            assert_eq!(refused.kind(), RejectKind::Deadline);
+            advance(300 * TICK).await;
+            assert!(late.is_woken(), "{sharing:?} {outage:?}");
+            let refused = assert_ready_err!(late.poll());
+            assert_eq!(refused.kind(), RejectKind::MaxWait);
+            assert!(!head.is_woken() && !patient.is_woken());
+            assert_eq!(fleet.account.snapshot(clock::now()).queued, 2);
+
+            drop(head);
+            assert!(patient.is_woken(), "who is next looks");
+            assert_pending!(patient.poll());
+            drop(patient);
+            fleet.listen();
+            assert!(fleet.booked.is_empty(), "{:?}", fleet.booked);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_that_is_refused_gives_its_booking_up() {
     let mut fleet = Fleet::new(
         quota(),
@@ -174,10 +214,13 @@ async fn who_waits_for_another_to_end_does_so_until_its_deadline() {
         fleet.answer(Booked::In(Duration::ZERO));
         let first = assert_ready_ok!(first.poll());
         let mut second = task::spawn(fleet.acquire(10).max_wait(Duration::from_secs(5)));
+        let mut third = task::spawn(fleet.acquire(10).max_wait(Duration::from_secs(1)));
         assert_pending!(second.poll());
+        assert_pending!(third.poll());
         fleet.answer(Booked::In(Duration::ZERO));
         assert_pending!(second.poll(), "{sharing:?}");
         advance(Duration::from_secs(1) + TICK).await;
+        assert_ready_err!(third.poll());
         drop(first);
         drop(assert_ready_ok!(second.poll()));
     }
