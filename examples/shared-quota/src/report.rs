@@ -70,7 +70,12 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{:>11}{:>11}{:>11}{:>11}{:>11}{:>11}",
-                got.worker, got.calls, got.tokens, got.throttled, got.round_trips, got.outages
+                got.worker,
+                got.outcomes.calls,
+                got.tokens,
+                got.throttled,
+                got.round_trips,
+                got.outages
             )?;
         }
         writeln!(f, "used of the quota      {:.3}", self.used)?;
