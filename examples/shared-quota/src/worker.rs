@@ -39,6 +39,7 @@ pub(crate) struct Got {
     pub(crate) attempts: u64,
     pub(crate) throttled: u64,
     pub(crate) tokens: u64,
+    pub(crate) cost: String,
     pub(crate) admitted: u64,
     pub(crate) round_trips: u64,
     pub(crate) outages: u64,
@@ -118,12 +119,14 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
     let admitted = stack.limiter.snapshot().iter().map(|a| a.admitted).sum();
     let snapshot = store.snapshot();
     let total = stack.ledger.snapshot().total;
+    let cost: Vec<String> = total.cost.iter().map(ToString::to_string).collect();
     let got = Got {
         worker: args.number,
         outcomes: watch.outcomes(),
         attempts: attempts.sent,
         throttled: attempts.throttled(),
         tokens: total.input_tokens + total.output_tokens,
+        cost: cost.join(" + "),
         admitted,
         round_trips: snapshot.round_trips,
         outages: snapshot.outages,
