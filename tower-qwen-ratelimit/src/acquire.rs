@@ -29,13 +29,14 @@ pin_project! {
     /// Waits until the account has room for the call; see [`Limiter::acquire`](crate::Limiter::acquire).
     ///
     /// Calls go in the order of their arrival, or as the limiter's [`Discipline`](crate::Discipline) says. Only the head of
-    /// the queue holds a timer.
+    /// the queue holds a timer; at an account that a fleet shares, whoever has a deadline or a longest wait does too.
     ///
     /// # Errors
     ///
     /// [`Rejected`], at the first poll and before anything is reserved: the call costs more than a whole window, the
     /// predicted wait passes [`Acquire::max_wait`] or the deadline, or too many calls are waiting. Where a fleet shares the
-    /// account, later too: when its turn, asked for at the store, would come too late, or the store is away.
+    /// account, later too: when its turn, asked for at the store, would come too late; when it has not come by the deadline
+    /// or the end of the longest wait, whatever keeps the store or whoever is ahead; or when the store is away.
     ///
     /// # Cancel safety
     ///
@@ -153,7 +154,7 @@ impl Future for Acquire {
                     this.timer.set(None);
                     return Poll::Pending;
                 }
-                Turn::HeadUntil(at) => {
+                Turn::Until(at) => {
                     match this.timer.as_mut().as_pin_mut() {
                         Some(timer) if timer.deadline() == at => {}
                         Some(timer) => timer.reset(at),

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use batch::args::duration;
-use clap::{Args as Group, Parser, Subcommand};
-use tower_qwen_ratelimit::Quota;
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use tower_qwen_ratelimit::{Outage, Quota};
 
 /// Processes that share one quota through Redis, against one mock of the provider.
 #[derive(Debug, Parser)]
@@ -67,6 +67,12 @@ pub(crate) struct ShareArgs {
     /// Lease parts of the rate in place of booking each call
     #[arg(long)]
     pub(crate) lease: bool,
+    /// What becomes of calls while the server is away
+    #[arg(long, value_enum, default_value_t = Mode::LocalShare)]
+    pub(crate) outage: Mode,
+    /// Three of four callers give their calls this time for getting out
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) deadline: Option<Duration>,
     /// The Redis server is a node of a cluster
     #[arg(long)]
     pub(crate) cluster: bool,
@@ -76,6 +82,13 @@ pub(crate) struct ShareArgs {
     /// Calls that each worker holds at once, waiting ones included
     #[arg(long, default_value_t = 64)]
     pub(crate) concurrency: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Mode {
+    LocalShare,
+    Open,
+    Closed,
 }
 
 #[derive(Debug, Group)]
@@ -106,10 +119,26 @@ impl ShareArgs {
             format!("--concurrency={}", self.concurrency),
         ];
         arguments.extend(self.lease.then(|| "--lease".to_owned()));
+        if let Some(mode) = self.outage.to_possible_value() {
+            arguments.push(format!("--outage={}", mode.get_name()));
+        }
+        if let Some(deadline) = self.deadline {
+            arguments.push(format!("--deadline={}ms", deadline.as_millis()));
+        }
         arguments.extend(self.cluster.then(|| "--cluster".to_owned()));
         if let Some(path) = &self.authorities {
             arguments.push(format!("--authorities={}", path.display()));
         }
         arguments
+    }
+}
+
+impl From<Mode> for Outage {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::LocalShare => Self::LocalShare,
+            Mode::Open => Self::Open,
+            Mode::Closed => Self::Closed,
+        }
     }
 }

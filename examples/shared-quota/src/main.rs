@@ -5,6 +5,7 @@
 
 mod args;
 mod fleet;
+mod outcome;
 mod redis_server;
 mod report;
 mod speed;

@@ -65,12 +65,18 @@ impl fmt::Display for Report {
         for head in heads {
             write!(f, "{head:>11}")?;
         }
-        writeln!(f)?;
+        writeln!(f, "  cost")?;
         for got in self.whole.iter().chain(&self.late) {
             writeln!(
                 f,
-                "{:>11}{:>11}{:>11}{:>11}{:>11}{:>11}",
-                got.worker, got.calls, got.tokens, got.throttled, got.round_trips, got.outages
+                "{:>11}{:>11}{:>11}{:>11}{:>11}{:>11}  {}",
+                got.worker,
+                got.outcomes.calls,
+                got.tokens,
+                got.throttled,
+                got.round_trips,
+                got.outages,
+                got.cost
             )?;
         }
         writeln!(f, "used of the quota      {:.3}", self.used)?;

@@ -1,9 +1,6 @@
 //! One of the processes.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::Context;
 use batch::{
@@ -15,28 +12,34 @@ use futures_util::future::join_all;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
-use tower::{Service, ServiceExt};
+use tokio::time::{sleep, timeout};
+use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_qwen_ratelimit::{
-    Limiter, Sharing,
+    Event, Limiter, Sharing,
     store::redis::{RedisOptions, RedisStore},
 };
 use tower_qwen_retry::RetryPolicy;
-use tower_qwen_tokens::{Ledger, PriceBook, clock};
+use tower_qwen_tokens::{Deadline, Ledger, PriceBook, clock};
 
-use crate::args::WorkerArgs;
+use crate::{
+    args::WorkerArgs,
+    outcome::{Outcomes, Watch},
+};
 
 const LONGEST_END: Duration = Duration::from_secs(5);
+/// After which a caller that was refused comes again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a worker got.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Got {
     pub(crate) worker: u32,
-    pub(crate) calls: u64,
-    pub(crate) failed: u64,
+    #[serde(flatten)]
+    pub(crate) outcomes: Outcomes,
     pub(crate) attempts: u64,
     pub(crate) throttled: u64,
     pub(crate) tokens: u64,
+    pub(crate) cost: String,
     pub(crate) admitted: u64,
     pub(crate) round_trips: u64,
     pub(crate) outages: u64,
@@ -49,7 +52,9 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
     } else {
         Sharing::Booking
     };
-    let mut options = RedisOptions::new(&args.redis)?.sharing(sharing);
+    let mut options = RedisOptions::new(&args.redis)?
+        .sharing(sharing)
+        .outage(args.share.outage.into());
     if args.share.cluster {
         options = options.cluster();
     }
@@ -58,36 +63,51 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
     }
     let (store, driver) = RedisStore::with_options(options).await?;
     let driver = tokio::spawn(driver);
+    let end = clock::now() + args.time;
+    let watch = Watch::new(end - args.share.window);
+    let observer = watch.clone();
     let stack = Stack {
-        limiter: Limiter::builder(args.share.quota()).store(&store).build()?,
+        limiter: Limiter::builder(args.share.quota())
+            .observe(move |event: &Event<'_>| observer.see(event))
+            .store(&store)
+            .build()?,
         ledger: Ledger::new(PriceBook::builtin()),
         tally: Tally::default(),
         policy: RetryPolicy::default(),
     };
-    let client = stack.client(transport(args.share.concurrency));
-    let end = clock::now() + args.time;
-    let (calls, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let sent = watch.clone();
+    let transport = ServiceBuilder::new()
+        .map_request(move |request: Request<Full<Bytes>>| {
+            sent.reaches(request.extensions().get());
+            request
+        })
+        .service(transport(args.share.concurrency));
+    let client = stack.client(transport);
     let callers = (0..args.share.concurrency).map(|caller| {
         let mut client = client.clone();
-        let (args, calls, failed) = (&args, &calls, &failed);
+        let (args, watch) = (&args, &watch);
         async move {
             for number in 0_u64.. {
-                let request = request(args, caller, number)?;
+                let mut request = request(args, caller, number)?;
+                let time = args.share.deadline.filter(|_| caller % 4 != 0);
+                let deadline = time.map(Deadline::after);
+                if let Some(deadline) = deadline {
+                    request.extensions_mut().insert(deadline);
+                }
                 let answered = async {
                     let response = client.ready().await?.call(request).await?;
-                    let is_success = response.status().is_success();
+                    let status = response.status();
                     response.into_body().collect().await.map_err(Into::into)?;
-                    Ok::<_, tower_qwen_ratelimit::BoxError>(is_success)
+                    Ok(status)
                 };
                 let left = end.saturating_duration_since(clock::now());
                 // Who still waits for the quota at the end gives up.
                 let Ok(answer) = timeout(left, answered).await else {
                     break;
                 };
-                match answer {
-                    Ok(true) => calls.fetch_add(1, Ordering::Relaxed),
-                    _ => failed.fetch_add(1, Ordering::Relaxed),
-                };
+                if !watch.ended(&answer, deadline.as_ref()) {
+                    sleep(PAUSE).await;
+                }
             }
             anyhow::Ok(())
         }
@@ -99,13 +119,14 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
     let admitted = stack.limiter.snapshot().iter().map(|a| a.admitted).sum();
     let snapshot = store.snapshot();
     let total = stack.ledger.snapshot().total;
+    let cost: Vec<String> = total.cost.iter().map(ToString::to_string).collect();
     let got = Got {
         worker: args.number,
-        calls: calls.into_inner(),
-        failed: failed.into_inner(),
+        outcomes: watch.outcomes(),
         attempts: attempts.sent,
         throttled: attempts.throttled(),
         tokens: total.input_tokens + total.output_tokens,
+        cost: cost.join(" + "),
         admitted,
         round_trips: snapshot.round_trips,
         outages: snapshot.outages,

@@ -65,7 +65,7 @@ impl Account {
         account
     }
 
-    /// What the head is to do; what has to be told to the store comes with it.
+    /// What a waiter is to do; what has to be told to the store comes with it.
     pub(super) fn look(
         &self,
         state: &mut State,
@@ -77,6 +77,10 @@ impl Account {
             .latest
             .map_or(Nanos::MAX, |latest| self.nanos(latest.at));
         let mut ops = Vec::new();
+        if !state.queue.is_head(ticket) {
+            let latest = self.member.as_ref().and(ask.latest);
+            return (state.look_from_behind(estimate, latest, latest_at), ops);
+        }
         loop {
             let look = state.look(ticket, estimate, ask.latest, latest_at);
             let Some(member) = &self.member else {
@@ -298,9 +302,9 @@ fn never_sent(account: Arc<Account>, id: CallId) -> Op {
 impl Look {
     pub(super) fn turn(self, instant: impl Fn(Nanos) -> Instant) -> Turn {
         match self {
-            Self::At(at) | Self::Await(at) => Turn::HeadUntil(instant(at)),
+            Self::At(at) | Self::Await(at) => Turn::Until(instant(at)),
             Self::Refused(rejected) => Turn::Refused(rejected),
-            Self::Ask(_) | Self::Lease | Self::Away => Turn::Behind,
+            Self::Behind | Self::Ask(_) | Self::Lease | Self::Away => Turn::Behind,
         }
     }
 }

@@ -92,9 +92,9 @@ pub(crate) enum Entered {
 #[derive(Debug)]
 pub(crate) enum Turn {
     Admitted(Charge),
-    /// It is the head and may go at this instant, as things stand.
-    HeadUntil(Instant),
-    /// Others are ahead.
+    /// It is to look again at this instant, if it is not woken before: when the head may go, as things stand.
+    Until(Instant),
+    /// It is to look again when it is woken: others are ahead.
     Behind,
     /// It has left the queue without having been admitted.
     Refused(Rejected),
@@ -193,24 +193,15 @@ impl Account {
         }
         let tokens = estimate.total();
         let (ticket, wakes) = state.queue.join(place, &ask.flow, tokens, waker.clone());
-        let (turn, ops) = if state.queue.is_head(ticket) {
-            let (look, ops) = self.look(&mut state, ticket, ask, estimate);
-            (look.turn(|at| self.instant(at)), ops)
-        } else {
-            (Turn::Behind, Vec::new())
-        };
-        let refused = match turn {
-            Turn::Refused(_) => Some(state.queue.leave(ticket)),
-            _ => None,
-        };
+        let (look, ops) = self.look(&mut state, ticket, ask, estimate);
         drop(state);
         wakes.wake();
-        if let Some(wakes) = refused {
-            wakes.wake();
-        }
         self.push(ops);
-        match turn {
-            Turn::Refused(rejected) => Err(rejected),
+        match look.turn(|at| self.instant(at)) {
+            Turn::Refused(rejected) => {
+                self.leave(ticket);
+                Err(rejected)
+            }
             turn => Ok(Entered::Queued(ticket, turn)),
         }
     }
@@ -218,21 +209,14 @@ impl Account {
     /// Looks again, as a waiter. A waiter that is admitted has left the queue.
     pub(crate) fn turn(&self, ticket: Ticket, ask: &Ask, now: Instant, waker: &Waker) -> Turn {
         let mut state = self.advanced(now);
-        if !state.queue.is_head(ticket) {
-            let replaced = state.queue.keep(ticket, waker);
-            drop(state);
-            drop(replaced);
-            return Turn::Behind;
-        }
         let estimate = state.estimate(ask.cost, ask.label.as_ref());
         let (look, ops) = self.look(&mut state, ticket, ask, estimate);
         match look {
             Look::At(at) if at <= state.now => {}
             Look::Refused(rejected) => {
-                let wakes = state.queue.leave(ticket);
                 drop(state);
-                wakes.wake();
                 self.push(ops);
+                self.leave(ticket);
                 self.tell_refused(rejected);
                 return Turn::Refused(rejected);
             }

@@ -88,7 +88,7 @@ impl Account {
 }
 
 impl State {
-    fn wait_of(&self, estimate: Charge) -> Result<Duration, Rejected> {
+    pub(super) fn wait_of(&self, estimate: Charge) -> Result<Duration, Rejected> {
         if !self.fits_a_window(estimate) {
             return Err(Rejected::new(RejectKind::TooLarge, None));
         }

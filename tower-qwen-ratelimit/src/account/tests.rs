@@ -1,5 +1,7 @@
 //! The laws of an account, over random schedules of calls, settles, failures and drops.
 
+mod fleet;
+
 use std::{
     sync::{
         Arc,
@@ -309,7 +311,7 @@ fn let_look(
                 running.push(charge);
                 waiting.remove(at);
             }
-            Turn::HeadUntil(at) => waiter.timer = Some(at),
+            Turn::Until(at) => waiter.timer = Some(at),
             Turn::Behind => waiter.timer = None,
             Turn::Refused(rejected) => unreachable!("{rejected}"),
         }
@@ -350,7 +352,7 @@ proptest! {
                         Ok(Entered::Admitted(charge)) => running.push(charge),
                         Ok(Entered::Queued(ticket, turn)) => {
                             let timer = match turn {
-                                Turn::HeadUntil(at) => Some(at),
+                                Turn::Until(at) => Some(at),
                                 _ => None,
                             };
                             waiting.push(Waiting { ticket, ask, woken, timer });

@@ -37,7 +37,7 @@ pub(super) enum Booking {
     /// The turn comes at this instant.
     At(Place, Nanos),
     /// It would come at this instant (at none: never), which was too late for whoever asked.
-    TooLate(Option<Nanos>),
+    TooLate(Place, Option<Nanos>),
 }
 
 /// What is booked.
@@ -50,13 +50,15 @@ pub(super) struct Place {
     pub(super) output: u64,
 }
 
-/// What the head is to do.
+/// What a waiter is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
     /// To look again at this instant, or to go when it has come.
     At(Nanos),
-    /// To wait for the store's answer, though not after this instant.
+    /// To wait for the store's answer, or behind others, though not after this instant.
     Await(Nanos),
+    /// To wait behind others.
+    Behind,
     /// To ask the store for a turn, having given this up.
     Ask(Option<CallId>),
     /// To ask the store for a part.
@@ -135,8 +137,11 @@ impl State {
                 Booking::Asked(_, until) if self.now >= until => Look::Away,
                 Booking::Asked(_, until) => Look::Await(until),
                 Booking::At(_, at) => Look::At(at.max(self.unbooked_at())),
-                Booking::TooLate(None) => Look::Refused(Rejected::new(RejectKind::TooLarge, None)),
-                Booking::TooLate(Some(at)) => match latest {
+                Booking::TooLate(place, _) if place.ticket != Some(ticket) => Look::Ask(None),
+                Booking::TooLate(_, None) => {
+                    Look::Refused(Rejected::new(RejectKind::TooLarge, None))
+                }
+                Booking::TooLate(_, Some(at)) => match latest {
                     Some(latest) if latest_at < at => {
                         let wait = Duration::from_nanos(at.saturating_sub(self.now));
                         Look::Refused(Rejected::new(latest.kind, Some(wait)))
@@ -152,7 +157,23 @@ impl State {
         }
     }
 
-    /// The same, for a call that does not go after `latest`.
+    /// What a waiter is to do behind the head, which may have to wait for the store, and so longer than was predicted.
+    pub(super) fn look_from_behind(
+        &self,
+        estimate: Charge,
+        latest: Option<Latest>,
+        latest_at: Nanos,
+    ) -> Look {
+        match latest {
+            Some(latest) if latest_at <= self.now => {
+                Look::Refused(Rejected::new(latest.kind, self.wait_of(estimate).ok()))
+            }
+            Some(_) => Look::Await(latest_at),
+            None => Look::Behind,
+        }
+    }
+
+    /// What the head is to do, for a call that does not go after `latest`.
     pub(super) fn in_time(&self, look: Look, latest: Option<Latest>, latest_at: Nanos) -> Look {
         let Some(latest) = latest else {
             return look;
@@ -162,9 +183,13 @@ impl State {
             Look::Refused(Rejected::new(latest.kind, Some(wait)))
         };
         match look {
+            // The end of another call is not foreseen.
+            Look::At(NEVER) if latest_at <= self.now => {
+                refused(self.running.predicted(self.now, 0))
+            }
+            Look::At(NEVER) => Look::Await(latest_at),
             Look::At(at) if at > self.now && at > latest_at => refused(at),
             Look::Await(until) if latest_at <= self.now => refused(until),
-            Look::Away if latest_at <= self.now => refused(self.now),
             Look::Await(until) => Look::Await(until.min(latest_at)),
             look => look,
         }
@@ -205,13 +230,15 @@ impl State {
         self.turns = Turns::Booked(Booking::Nothing);
         match booking {
             Booking::Asked(place, _) | Booking::At(place, _) => Some(place.id),
-            Booking::Nothing | Booking::TooLate(_) => None,
+            Booking::Nothing | Booking::TooLate(..) => None,
         }
     }
 
     /// Its waiter has gone; others may want what is booked.
     pub(super) fn forget_ticket(&mut self, left: Ticket) {
-        if let Turns::Booked(Booking::Asked(place, _) | Booking::At(place, _)) = &mut self.turns
+        if let Turns::Booked(
+            Booking::Asked(place, _) | Booking::At(place, _) | Booking::TooLate(place, _),
+        ) = &mut self.turns
             && place.ticket == Some(left)
         {
             place.ticket = None;
@@ -232,8 +259,8 @@ impl State {
                 self.fleet.tail = later(wait);
                 Booking::At(place, later(wait))
             }
-            Booked::TooLate(wait) => Booking::TooLate(Some(later(wait))),
-            Booked::Never => Booking::TooLate(None),
+            Booked::TooLate(wait) => Booking::TooLate(place, Some(later(wait))),
+            Booked::Never => Booking::TooLate(place, None),
         };
         self.turns = Turns::Booked(booking);
     }

@@ -4,10 +4,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tower_qwen_tokens::ledger::Day;
+use tower_qwen_tokens::{Money, ledger::Day};
 
-/// Calls and tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Calls, tokens and money.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageSums {
     /// Attempts.
@@ -18,6 +18,9 @@ pub struct UsageSums {
     pub cached_tokens: u64,
     /// Tokens of answers.
     pub output_tokens: u64,
+    /// What it cost, by the prices of each process's ledger: one amount per currency. Calls without a known price are
+    /// missing. Told by a process that is too old to tell it: nothing.
+    pub cost: Vec<Money>,
 }
 
 /// What one tenant has used of one model on one day.
@@ -69,6 +72,9 @@ impl Gathered {
         all.input_tokens += sums.input_tokens;
         all.cached_tokens += sums.cached_tokens;
         all.output_tokens += sums.output_tokens;
+        for cost in sums.cost {
+            cost.add_to(&mut all.cost);
+        }
         true
     }
 

@@ -5,10 +5,8 @@ use tower_qwen_ratelimit::{Limiter, Pacing, Quota, store::redis::Sharing};
 
 use crate::{
     server::Server,
-    support::{Process, cost, key},
+    support::{LONG, Process, cost, key, tell},
 };
-
-const LONG: Duration = Duration::from_secs(30);
 
 fn quota() -> Quota {
     Quota::per_minute(2_000, 2_000_000)
@@ -141,9 +139,7 @@ async fn calls_at_one_time_are_counted_for_all() {
         let all = futures_util::future::join_all(calls);
         timeout(LONG, all).await.expect("nobody starves");
         assert!(most.get() <= 4, "{}", most.get());
-        let client = redis::Client::open(server.url()).unwrap();
-        let mut connection = client.get_connection().unwrap();
-        redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+        tell(&server, &["FLUSHALL"]);
     }
 }
 

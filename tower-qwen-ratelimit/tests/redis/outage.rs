@@ -13,11 +13,8 @@ use tower_qwen_tokens::Deadline;
 
 use crate::{
     server::Server,
-    support::{Process, cost, key},
+    support::{LONG, Process, cost, key, tell},
 };
-
-/// Far longer than anything here takes; nobody may hang.
-const LONG: Duration = Duration::from_secs(30);
 
 type Told = Arc<Mutex<Vec<&'static str>>>;
 
@@ -139,12 +136,7 @@ async fn closed_refuses_and_opens_again() {
         return;
     };
     let (process, told) = process(&server, quota(), Outage::Closed).await;
-    process
-        .limiter
-        .acquire(&key(), cost(10))
-        .await
-        .unwrap()
-        .mark_sent();
+    process.sends(10).await;
     process.store.flush().await;
     server.kill();
     let refused = loop {
@@ -157,8 +149,7 @@ async fn closed_refuses_and_opens_again() {
     assert_eq!(refused.kind(), RejectKind::StoreAway);
     server.restart();
     until_back(&process).await;
-    let call = process.limiter.acquire(&key(), cost(10));
-    timeout(LONG, call).await.unwrap().unwrap().mark_sent();
+    process.sends(10).await;
     assert_eq!(*told.lock().unwrap(), ["away", "back"]);
 }
 
@@ -168,12 +159,7 @@ async fn open_lets_all_go() {
         return;
     };
     let (process, _) = process(&server, quota(), Outage::Open).await;
-    process
-        .limiter
-        .acquire(&key(), cost(10))
-        .await
-        .unwrap()
-        .mark_sent();
+    process.sends(10).await;
     server.kill();
     assert_eq!(go_at_once(&process, 1_000).await, 500);
 }
@@ -184,21 +170,11 @@ async fn a_server_that_stands_still_is_away_and_what_it_booked_counts_once() {
         return;
     };
     let (process, told) = process(&server, quota(), Outage::LocalShare).await;
-    process
-        .limiter
-        .acquire(&key(), cost(100))
-        .await
-        .unwrap()
-        .mark_sent();
+    process.sends(100).await;
     process.store.flush().await;
     server.signal("-STOP");
     // This one's booking arrives and is carried out later; by then it has been given back.
-    let call = process.limiter.acquire(&key(), cost(100));
-    timeout(LONG, call)
-        .await
-        .expect("nobody hangs")
-        .unwrap()
-        .mark_sent();
+    process.sends(100).await;
     assert!(process.store.snapshot().is_away);
     server.signal("-CONT");
     until_back(&process).await;
@@ -227,9 +203,7 @@ async fn nobody_waits_for_an_answer_beyond_the_deadline() {
         assert_eq!(refused.kind(), RejectKind::Deadline);
         assert!(!process.store.snapshot().is_away);
         server.signal("-CONT");
-        let client = redis::Client::open(server.url()).unwrap();
-        let mut connection = client.get_connection().unwrap();
-        redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+        tell(&server, &["FLUSHALL"]);
     }
 }
 
@@ -239,18 +213,8 @@ async fn scripts_that_were_flushed_are_loaded_again() {
         return;
     };
     let process = Process::start(&server, quota(), Sharing::Booking).await;
-    process
-        .limiter
-        .acquire(&key(), cost(100))
-        .await
-        .unwrap()
-        .mark_sent();
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_connection().unwrap();
-    redis::cmd("SCRIPT")
-        .arg("FLUSH")
-        .exec(&mut connection)
-        .unwrap();
+    process.sends(100).await;
+    tell(&server, &["SCRIPT", "FLUSH"]);
     assert_eq!(go_at_once(&process, 100).await, 99);
     assert_eq!(process.store.snapshot().outages, 0);
 }
@@ -265,9 +229,7 @@ async fn a_server_that_forgot_everything_learns_what_still_settles() {
     lost.mark_sent();
     let settled = process.limiter.acquire(&key(), cost(5_000)).await.unwrap();
     settled.mark_sent();
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_connection().unwrap();
-    redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+    tell(&server, &["FLUSHALL"]);
     settled.settle(2_000, 1_000);
     process.store.flush().await;
     assert_eq!(go_at_once(&process, 1_000).await, 7, "10,000 less 3,000");
@@ -281,15 +243,10 @@ async fn who_has_another_window_is_on_its_own_and_told_why() {
         return;
     };
     let (one, _) = process(&server, quota(), Outage::LocalShare).await;
-    one.limiter
-        .acquire(&key(), cost(100))
-        .await
-        .unwrap()
-        .mark_sent();
+    one.sends(100).await;
     let shorter = quota().window(Duration::from_secs(30));
     let (other, told) = process(&server, shorter, Outage::LocalShare).await;
-    let call = other.limiter.acquire(&key(), cost(100));
-    timeout(LONG, call).await.unwrap().unwrap().mark_sent();
+    other.sends(100).await;
     assert!(other.store.snapshot().is_away);
     // It goes on trying, and says no more.
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -320,9 +277,7 @@ async fn who_shares_otherwise_is_on_its_own() {
         }
         assert!(!one.store.snapshot().is_away, "{first:?}");
         assert!(other.store.snapshot().is_away, "{second:?}");
-        let client = redis::Client::open(server.url()).unwrap();
-        let mut connection = client.get_connection().unwrap();
-        redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+        tell(&server, &["FLUSHALL"]);
     }
 }
 
@@ -331,22 +286,16 @@ async fn without_a_driver_the_store_is_away() {
     let Some(server) = Server::start() else {
         return;
     };
-    let (process, told) = process(&server, quota(), Outage::LocalShare).await;
-    process
-        .limiter
-        .acquire(&key(), cost(100))
-        .await
-        .unwrap()
-        .mark_sent();
+    let (mut process, told) = process(&server, quota(), Outage::LocalShare).await;
+    process.sends(100).await;
     process.driver.abort();
-    let _ = process.driver.await;
+    let _ = (&mut process.driver).await;
     assert!(process.store.snapshot().is_away);
     assert_eq!(*told.lock().unwrap(), ["away"]);
     timeout(LONG, process.store.flush())
         .await
         .expect("nobody tells");
-    let call = process.limiter.acquire(&key(), cost(100));
-    timeout(LONG, call).await.unwrap().unwrap().mark_sent();
+    process.sends(100).await;
 }
 
 #[tokio::test]
@@ -375,12 +324,7 @@ async fn the_driver_ends_when_nobody_needs_it() {
         return;
     };
     let process = Process::start(&server, quota(), Sharing::Booking).await;
-    process
-        .limiter
-        .acquire(&key(), cost(100))
-        .await
-        .unwrap()
-        .mark_sent();
+    process.sends(100).await;
     let Process {
         store,
         limiter,

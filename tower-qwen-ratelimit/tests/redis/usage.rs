@@ -3,9 +3,10 @@ use tower_qwen_ratelimit::{
     store::redis::{Sharing, UsageOfDay},
 };
 use tower_qwen_tokens::{
-    Basis, End, Ledger, PriceBook, Usage,
+    Basis, End, Ledger, Money, PriceBook, Usage,
     clock::WallClock,
-    ledger::{Day, Entry},
+    ledger::{Day, Entry, LedgerSink, Record, Snapshot},
+    price::Currency,
 };
 
 use crate::{server::Server, support::Process};
@@ -17,7 +18,7 @@ fn entry(tenant: &str, model: &str, input: u64, output: u64) -> Entry {
 
 fn lines(usage: &[UsageOfDay]) -> Vec<String> {
     let line = |used: &UsageOfDay| {
-        let sums = used.sums;
+        let sums = &used.sums;
         format!(
             "{} {} {} {} {}",
             used.tenant, used.model, sums.calls, sums.input_tokens, sums.output_tokens
@@ -51,6 +52,14 @@ async fn the_ledger_of_a_fleet_adds_up() {
         lines(&usage),
         ["acme qwen-plus 200 2000 1000", "two\nlines qwen-max 2 2 4"]
     );
+    let mut own = Snapshot::default();
+    for ledger in &ledgers {
+        own.merge(&ledger.snapshot());
+    }
+    for used in &usage {
+        let cost = &own.models[&used.model].cost;
+        assert!(!cost.is_empty() && *cost == used.sums.cost, "{usage:?}");
+    }
     // Two heartbeats at most, and one for each flush.
     assert!(one.store.snapshot().round_trips < 10);
 
@@ -59,4 +68,35 @@ async fn the_ledger_of_a_fleet_adds_up() {
         tokio::task::yield_now().await;
     }
     assert!(one.store.usage(today).await.is_err());
+}
+
+#[tokio::test]
+async fn a_sum_that_grows_too_large_stays_there_alone() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let process = Process::start(&server, Quota::per_minute(10, 1_000), Sharing::Booking).await;
+    let ledger = process.store.ledger();
+    let most = Money::from_pico(i64::MAX.into(), Currency::USD);
+    for _ in 0..2 {
+        for tenant in ["acme", "zeta"] {
+            let entry = entry(tenant, "qwen-plus", 10, 5);
+            let cost = if tenant == "acme" {
+                most
+            } else {
+                Money::from_pico(1, Currency::CNY)
+            };
+            ledger.record(&Record::new(&entry, Some(cost), None));
+        }
+        process.store.flush().await;
+    }
+    let today = Day::of(WallClock::new().now());
+    let usage = process.store.usage(today).await.unwrap();
+    assert_eq!(
+        lines(&usage),
+        ["acme qwen-plus 2 20 10", "zeta qwen-plus 2 20 10"]
+    );
+    assert_eq!(usage[0].sums.cost, [most]);
+    assert_eq!(usage[1].sums.cost, [Money::from_pico(2, Currency::CNY)]);
+    assert_eq!(process.store.snapshot().outages, 0);
 }

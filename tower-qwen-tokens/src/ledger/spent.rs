@@ -42,15 +42,7 @@ impl Spent {
     pub(super) fn add(&mut self, amount: Amount) {
         match amount {
             Amount::Tokens(tokens) => self.tokens = self.tokens.saturating_add(tokens),
-            Amount::Money(cost) => {
-                for spent in &mut self.money {
-                    if let Some(sum) = spent.plus(cost) {
-                        *spent = sum;
-                        return;
-                    }
-                }
-                self.money.push(cost);
-            }
+            Amount::Money(cost) => cost.add_to(&mut self.money),
         }
     }
 }

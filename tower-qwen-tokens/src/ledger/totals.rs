@@ -89,7 +89,7 @@ impl Totals {
             entry.usage.reasoning_tokens.unwrap_or(0),
         );
         match cost {
-            Some(cost) => self.pay(cost),
+            Some(cost) => cost.add_to(&mut self.cost),
             None if tokens.is_some() => bump(&mut self.unpriced_calls, 1),
             None => {}
         }
@@ -109,21 +109,11 @@ impl Totals {
         bump(&mut self.estimated, other.estimated);
         bump(&mut self.unknown, other.unknown);
         for &cost in &other.cost {
-            self.pay(cost);
+            cost.add_to(&mut self.cost);
         }
         bump(&mut self.unpriced_calls, other.unpriced_calls);
         self.first_token.merge(&other.first_token);
         self.duration.merge(&other.duration);
-    }
-
-    fn pay(&mut self, cost: Money) {
-        for paid in &mut self.cost {
-            if let Some(sum) = paid.plus(cost) {
-                *paid = sum;
-                return;
-            }
-        }
-        self.cost.push(cost);
     }
 }
 

@@ -52,6 +52,17 @@ impl Money {
             .then(|| Self::from_pico(self.pico.saturating_add(other.pico), self.currency))
     }
 
+    /// Adds it to sums of which there is one per currency.
+    pub fn add_to(self, sums: &mut Vec<Self>) {
+        for sum in &mut *sums {
+            if let Some(more) = sum.plus(self) {
+                *sum = more;
+                return;
+            }
+        }
+        sums.push(self);
+    }
+
     /// The amount without its currency, in decimals.
     #[must_use]
     pub fn amount(self) -> String {
@@ -193,6 +204,12 @@ mod tests {
         assert_eq!(dollar.plus(dollar).map(Money::pico), Some(2));
         let most = Money::from_pico(i128::MAX, Currency::USD);
         assert_eq!(most.plus(dollar), Some(most));
+        let yuan = Money::from_pico(5, Currency::CNY);
+        let mut sums = Vec::new();
+        for money in [dollar, yuan, dollar] {
+            money.add_to(&mut sums);
+        }
+        assert_eq!(sums, [Money::from_pico(2, Currency::USD), yuan]);
         assert!(
             Money::from_pico(i128::MIN, Currency::USD)
                 .to_string()

@@ -7,6 +7,7 @@ use std::{
 
 use redis::{Cmd, Value};
 use tower_qwen_tokens::{
+    Money,
     clock::WallClock,
     ledger::{Day, LedgerSink, Record, Tenant},
 };
@@ -42,6 +43,9 @@ const REPEATED: i64 = 86_400_000;
 ///
 /// Sums go along with what else is told to the server, or after five seconds; [`RedisStore::flush`](super::RedisStore::flush)
 /// waits for them too. What is told twice, because an answer was lost, counts once.
+///
+/// Sums saturate at the server: counts at 2^63 - 1, money at as many pico-units, which is 9.2 million of the currency per
+/// tenant, model and day.
 #[derive(Debug, Clone)]
 pub struct FleetLedger {
     link: Handle,
@@ -79,6 +83,7 @@ impl LedgerSink for FleetLedger {
                 .usage
                 .output_tokens
                 .unwrap_or_else(|| all.saturating_sub(input_tokens)),
+            cost: record.cost.into_iter().collect(),
         };
         self.link.add_usage(day, tenant, &entry.model, sums);
     }
@@ -116,9 +121,9 @@ pub(super) fn add(names: &DayNames, member: &str, batch: &Batch) -> Cmd {
         .arg(KEPT)
         .arg(REPEATED);
     for ((tenant, model), sums) in &batch.sums {
-        for (kind, amount) in KINDS.iter().zip(parts(sums)) {
-            if amount > 0 {
-                command.arg(field(tenant, model, kind)).arg(amount);
+        for (kind, amount) in parts(sums) {
+            if amount != 0 {
+                command.arg(field(tenant, model, &kind)).arg(amount);
             }
         }
     }
@@ -145,39 +150,55 @@ pub(super) fn usage(value: &Value) -> Vec<UsageOfDay> {
             continue;
         };
         let parts: Vec<&str> = field.split('\n').collect();
-        let ([tenant, model, kind], Ok(amount)) = (&parts[..], amount.parse()) else {
+        let ([tenant, model, kind], Ok(amount)) = (&parts[..], amount.parse::<i64>()) else {
             continue;
         };
         let sums = all
             .entry((unescaped(tenant), unescaped(model)))
             .or_default();
+        let count = u64::try_from(amount).unwrap_or_default();
         match *kind {
-            "calls" => sums.calls = amount,
-            "input" => sums.input_tokens = amount,
-            "cached" => sums.cached_tokens = amount,
-            "output" => sums.output_tokens = amount,
-            _ => {}
+            "calls" => sums.calls = count,
+            "input" => sums.input_tokens = count,
+            "cached" => sums.cached_tokens = count,
+            "output" => sums.output_tokens = count,
+            kind => {
+                if let Some(Ok(currency)) = kind.strip_prefix(COST).map(str::parse) {
+                    sums.cost.push(Money::from_pico(amount.into(), currency));
+                }
+            }
         }
     }
     all.into_iter()
-        .map(|((tenant, model), sums)| UsageOfDay {
-            tenant,
-            model,
-            sums,
+        .map(|((tenant, model), mut sums)| {
+            sums.cost.sort_by_key(|cost| cost.currency());
+            UsageOfDay {
+                tenant,
+                model,
+                sums,
+            }
         })
         .collect()
 }
 
-const KINDS: [&str; 4] = ["calls", "input", "cached", "output"];
+/// Before the code of a currency.
+const COST: &str = "cost ";
 
-fn parts(sums: &UsageSums) -> [i64; 4] {
-    [
-        sums.calls,
-        sums.input_tokens,
-        sums.cached_tokens,
-        sums.output_tokens,
-    ]
-    .map(|amount| i64::try_from(amount).unwrap_or(i64::MAX))
+/// Each kind of sum, in whole units: calls, tokens, pico-units of a currency.
+fn parts(sums: &UsageSums) -> impl Iterator<Item = (String, i64)> {
+    let counts = [
+        ("calls", sums.calls),
+        ("input", sums.input_tokens),
+        ("cached", sums.cached_tokens),
+        ("output", sums.output_tokens),
+    ];
+    let counts = counts
+        .map(|(kind, count)| (kind.to_owned(), i64::try_from(count).unwrap_or(i64::MAX)))
+        .into_iter();
+    counts.chain(sums.cost.iter().map(|cost| {
+        let pico = i64::try_from(cost.pico()).unwrap_or(i64::MAX);
+        (format!("{COST}{}", cost.currency()), pico)
+    }))
 }
 
 /// Lines apart, which therefore are in no part.
@@ -192,40 +213,46 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tower_qwen_tokens::price::Currency;
+
     use super::*;
 
     #[test]
     fn what_is_written_is_read() {
-        let whom = [
-            ("", "qwen-plus"),
-            ("a\nb%0A", "m%25"),
-            ("acme", "qwen\nmax"),
+        let cost = vec![
+            Money::from_pico(6, Currency::CNY),
+            Money::from_pico(5, Currency::USD),
         ];
+        let whom = [
+            ("", "qwen-plus", cost.clone()),
+            ("a\nb%0A", "m%25", cost),
+            // As told by those who did not tell of money.
+            ("acme", "qwen\nmax", Vec::new()),
+        ];
+        let expected = whom.map(|(tenant, model, cost)| UsageOfDay {
+            tenant: tenant.to_owned(),
+            model: model.to_owned(),
+            sums: UsageSums {
+                calls: 1,
+                input_tokens: 2,
+                cached_tokens: 3,
+                output_tokens: 4,
+                cost,
+            },
+        });
         let mut values = Vec::new();
-        for (tenant, model) in whom {
-            for (at, kind) in KINDS.iter().enumerate() {
-                values.push(Value::BulkString(field(tenant, model, kind).into()));
-                values.push(Value::BulkString((at + 1).to_string().into()));
+        let mut push = |field: String, amount: i64| {
+            values.push(Value::BulkString(field.into()));
+            values.push(Value::BulkString(amount.to_string().into()));
+        };
+        for used in &expected {
+            for (kind, amount) in parts(&used.sums) {
+                push(field(&used.tenant, &used.model, &kind), amount);
             }
         }
-        values.push(Value::BulkString(b"nonsense".to_vec()));
-        values.push(Value::BulkString(b"1".to_vec()));
-        let read = usage(&Value::Array(values));
-        let sums = UsageSums {
-            calls: 1,
-            input_tokens: 2,
-            cached_tokens: 3,
-            output_tokens: 4,
-        };
-        let expected: Vec<UsageOfDay> = whom
-            .into_iter()
-            .map(|(tenant, model)| UsageOfDay {
-                tenant: tenant.to_owned(),
-                model: model.to_owned(),
-                sums,
-            })
-            .collect();
-        assert_eq!(read, expected);
+        push("nonsense".to_owned(), 1);
+        push(field("acme", "qwen\nmax", "cost in gold"), 1);
+        assert_eq!(usage(&Value::Array(values)), expected);
         assert!(usage(&Value::Nil).is_empty());
     }
 }

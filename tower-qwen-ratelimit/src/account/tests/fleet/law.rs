@@ -1,0 +1,198 @@
+//! Nobody waits beyond its deadline, is forgotten, or leaves anything booked, whatever the store does.
+
+use std::{task::Poll, time::Duration};
+
+use proptest::prelude::*;
+use tokio::time::advance;
+use tokio_test::task;
+use tower_qwen_tokens::{
+    Deadline,
+    clock::{self, Instant},
+    ledger::Tenant,
+};
+
+use super::{Fleet, OUTAGES, SHARINGS, TICK, quota};
+use crate::{
+    acquire::Acquire,
+    error::RejectKind,
+    feedback::FULL,
+    fleet::{Booked, Outage},
+    queue::Discipline,
+    reservation::Reservation,
+};
+
+#[derive(Debug, Clone)]
+enum Event {
+    Join {
+        flow: u8,
+        earlier: Duration,
+        tokens: u64,
+        patience: Option<(Duration, RejectKind)>,
+    },
+    Leave(usize),
+    End(usize),
+    Answer(Booked),
+    Hear {
+        members: u64,
+        granted: u32,
+        slots: u64,
+    },
+    Away,
+    Back,
+    Pass(Duration),
+}
+
+fn time(millis: u64) -> impl Strategy<Value = Duration> {
+    (0..millis).prop_map(Duration::from_millis)
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let kind = prop_oneof![Just(RejectKind::Deadline), Just(RejectKind::MaxWait)];
+    let patience = prop::option::weighted(0.8, (time(3_000), kind));
+    let join = (0..3u8, time(5_000), 1..3_000u64, patience).prop_map(
+        |(flow, earlier, tokens, patience)| Event::Join {
+            flow,
+            earlier,
+            tokens,
+            patience,
+        },
+    );
+    let answer = prop_oneof![
+        1 => time(3_000).prop_map(Booked::TooLate),
+        1 => time(3_000).prop_map(Booked::In),
+        3 => Just(Booked::In(Duration::ZERO)),
+    ];
+    let hear = (1..4u64, 0..=FULL, 0..3u64).prop_map(|(members, granted, slots)| Event::Hear {
+        members,
+        granted,
+        slots,
+    });
+    let event = prop_oneof![
+        6 => join,
+        1 => any::<usize>().prop_map(Event::Leave),
+        2 => any::<usize>().prop_map(Event::End),
+        3 => answer.prop_map(Event::Answer),
+        1 => hear,
+        1 => Just(Event::Away),
+        1 => Just(Event::Back),
+        4 => time(800).prop_map(Event::Pass),
+    ];
+    prop::collection::vec(event, 1..80)
+}
+
+struct Waiting {
+    acquire: task::Spawn<Acquire>,
+    latest: Option<(Instant, RejectKind)>,
+}
+
+/// All who wait, and all who were admitted.
+#[derive(Default)]
+struct Calls {
+    waiting: Vec<Waiting>,
+    admitted: Vec<Reservation>,
+}
+
+impl Calls {
+    /// Lets everybody look who was woken, until nobody is. Nobody is left beyond its deadline or refused for another's.
+    fn look(&mut self, outage: Outage) -> Result<(), TestCaseError> {
+        while let Some(at) = self.waiting.iter().position(|one| one.acquire.is_woken()) {
+            let one = &mut self.waiting[at];
+            match one.acquire.poll() {
+                Poll::Pending => {}
+                Poll::Ready(Ok(reservation)) => {
+                    self.admitted.push(reservation);
+                    self.waiting.remove(at);
+                }
+                Poll::Ready(Err(refused)) => {
+                    let kind = one.latest.map(|(_, kind)| kind);
+                    let is_away =
+                        refused.kind() == RejectKind::StoreAway && outage == Outage::Closed;
+                    prop_assert!(is_away || Some(refused.kind()) == kind, "{:?}", refused);
+                    self.waiting.remove(at);
+                }
+            }
+        }
+        let now = clock::now();
+        let held = |one: &&Waiting| one.latest.is_some_and(|(latest, _)| latest + TICK < now);
+        prop_assert_eq!(self.waiting.iter().filter(held).count(), 0);
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn nobody_waits_beyond_its_deadline(
+        events in events(),
+        sharing in prop::sample::select(&SHARINGS[..]),
+        outage in prop::sample::select(&OUTAGES[..]),
+        fair: bool,
+        concurrency in prop_oneof![Just(2), Just(u64::MAX)],
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let discipline = if fair { Discipline::Fair } else { Discipline::FirstCome };
+            let mut fleet = Fleet::new(quota().concurrency(concurrency), sharing, outage, discipline);
+            let mut calls = Calls::default();
+            for event in events {
+                match event {
+                    Event::Join { flow, earlier, tokens, patience } => {
+                        let acquire = fleet
+                            .acquire(tokens)
+                            .tenant(Tenant::new(flow.to_string()))
+                            .arrived(clock::now() - earlier);
+                        let acquire = match patience {
+                            Some((longest, RejectKind::MaxWait)) => acquire.max_wait(longest),
+                            Some((longest, _)) => acquire.deadline(Deadline::after(longest)),
+                            None => acquire,
+                        };
+                        let mut acquire = task::spawn(acquire);
+                        match acquire.poll() {
+                            Poll::Pending => calls.waiting.push(Waiting {
+                                acquire,
+                                latest: patience.map(|(longest, kind)| (clock::now() + longest, kind)),
+                            }),
+                            Poll::Ready(Ok(reservation)) => calls.admitted.push(reservation),
+                            Poll::Ready(Err(_)) => {}
+                        }
+                    }
+                    Event::Leave(which) if !calls.waiting.is_empty() => {
+                        calls.waiting.swap_remove(which % calls.waiting.len());
+                    }
+                    Event::End(which) if !calls.admitted.is_empty() => {
+                        drop(calls.admitted.swap_remove(which % calls.admitted.len()));
+                    }
+                    Event::Answer(reply) => fleet.answer(reply),
+                    Event::Hear { members, granted, slots } => fleet.hear(members, granted, slots),
+                    Event::Away => fleet.link.went_away("as the test says"),
+                    Event::Back => fleet.link.came_back(),
+                    Event::Pass(time) => advance(time).await,
+                    _ => {}
+                }
+                calls.look(outage)?;
+            }
+
+            // The store is back and answers: everybody goes, and nothing stays booked.
+            fleet.link.came_back();
+            for _ in 0..1_000 {
+                if calls.waiting.is_empty() {
+                    break;
+                }
+                fleet.hear(1, FULL, concurrency);
+                fleet.answer(Booked::In(Duration::ZERO));
+                calls.look(outage)?;
+                calls.admitted.clear();
+                advance(Duration::from_millis(500)).await;
+                calls.look(outage)?;
+            }
+            prop_assert_eq!(calls.waiting.len(), 0);
+            calls.admitted.clear();
+            fleet.listen();
+            prop_assert!(fleet.booked.is_empty(), "{:?}", fleet.booked);
+            Ok::<_, TestCaseError>(())
+        })?;
+    }
+}
