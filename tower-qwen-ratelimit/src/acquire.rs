@@ -28,15 +28,15 @@ use crate::{
 pin_project! {
     /// Waits until the account has room for the call; see [`Limiter::acquire`](crate::Limiter::acquire).
     ///
-    /// Calls go in the order of their arrival, or as the limiter's [`Discipline`](crate::Discipline) says. Only the head of
-    /// the queue holds a timer; at an account that a fleet shares, whoever has a deadline or a longest wait does too.
+    /// Calls go in the order of their arrival, or as the limiter's [`Discipline`](crate::Discipline) says. The head of the
+    /// queue holds a timer, and whoever has a deadline or a longest wait.
     ///
     /// # Errors
     ///
-    /// [`Rejected`], at the first poll and before anything is reserved: the call costs more than a whole window, the
-    /// predicted wait passes [`Acquire::max_wait`] or the deadline, or too many calls are waiting. Where a fleet shares the
-    /// account, later too: when its turn, asked for at the store, would come too late; when it has not come by the deadline
-    /// or the end of the longest wait, whatever keeps the store or whoever is ahead; or when the store is away.
+    /// [`Rejected`], before anything is reserved. At the first poll: the call costs more than a whole window, the predicted
+    /// wait passes [`Acquire::max_wait`] or the deadline, or too many calls are waiting. Later: its turn has not come by
+    /// then after all, since the provider has throttled or calls ahead took longer, or as the head it sees that it will not;
+    /// or, where a fleet shares the account, the store is away.
     ///
     /// # Cancel safety
     ///
@@ -103,13 +103,14 @@ impl Acquire {
         self
     }
 
-    /// The longest wait, from the first poll on; a call whose predicted wait is longer is refused at once. Default: none.
+    /// The longest wait, from the first poll on; a call whose predicted wait is longer is refused at once, any other when
+    /// it has waited for so long. Default: none.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = Some(max_wait);
         self
     }
 
-    /// When the caller stops waiting; a call whose turn would come later is refused at once. Default: never.
+    /// When the caller stops waiting; a call whose turn would come later is refused at once, any other then. Default: never.
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.ask.latest = Some(Latest {
             at: deadline.instant(),

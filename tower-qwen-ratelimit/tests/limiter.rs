@@ -7,7 +7,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::task::JoinSet;
-use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
+use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower_qwen_ratelimit::{
     AccountSnapshot, Cost, Key, Limiter, Output, Pacing, Quota, RejectKind, Reservation,
 };
@@ -38,6 +38,16 @@ async fn sent(limiter: &Limiter, tokens: u64) -> Reservation {
     let reservation = limiter.acquire(&key(), cost(tokens)).await.unwrap();
     reservation.mark_sent();
     reservation
+}
+
+/// A throttle whose `Retry-After` states so many seconds.
+fn throttle_for(seconds: u64) -> Verdict {
+    Verdict::of_response(
+        StatusCode::TOO_MANY_REQUESTS,
+        &HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from(seconds))]),
+        b"",
+        SystemTime::UNIX_EPOCH,
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -266,7 +276,7 @@ async fn the_predicted_wait_comes_true() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_head_is_timed() {
+async fn of_those_without_a_deadline_only_the_head_is_timed() {
     let limiter = Limiter::new(Quota::per_minute(60, 60_000).headroom(0));
     let first_arrival = clock::now();
     tokio::time::advance(Duration::from_millis(100)).await;
@@ -292,13 +302,7 @@ async fn a_pause_moves_the_heads_timer() {
     let throttled = sent(&limiter, 1).await;
     let mut waiting = task::spawn(limiter.acquire(&key(), cost(1)));
     assert_pending!(waiting.poll());
-    let verdict = Verdict::of_response(
-        StatusCode::TOO_MANY_REQUESTS,
-        &HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from(30))]),
-        b"",
-        SystemTime::UNIX_EPOCH,
-    );
-    throttled.throttle(&verdict);
+    throttled.throttle(&throttle_for(30));
     assert!(waiting.is_woken());
     assert_pending!(waiting.poll());
     tokio::time::advance(Duration::from_secs(29)).await;
@@ -309,6 +313,57 @@ async fn a_pause_moves_the_heads_timer() {
     tokio::time::advance(Duration::from_secs(2)).await;
     assert!(waiting.is_woken());
     drop(assert_ready_ok!(waiting.poll()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_nobody_beyond_a_deadline() {
+    let limiter = Limiter::new(Quota::per_minute(60, 60_000).headroom(0));
+    let throttled = sent(&limiter, 1).await;
+    let acquire = || limiter.acquire(&key(), cost(1));
+    let longest = Duration::from_secs(10);
+    let mut head = task::spawn(acquire().max_wait(longest));
+    let mut patient = task::spawn(acquire());
+    let mut behind = task::spawn(acquire().deadline(Deadline::after(longest)));
+    assert_pending!(head.poll());
+    assert_pending!(patient.poll());
+    assert_pending!(behind.poll());
+    throttled.throttle(&throttle_for(30));
+
+    let refused = assert_ready_err!(head.poll());
+    assert_eq!(refused.kind(), RejectKind::MaxWait);
+    let wait = refused.predicted_wait().unwrap();
+    assert!((29..=31).contains(&wait.as_secs()), "{wait:?}");
+    assert!(patient.is_woken(), "the head by now");
+    assert_pending!(patient.poll());
+
+    tokio::time::advance(longest - Duration::from_millis(1)).await;
+    assert!(!behind.is_woken());
+    tokio::time::advance(Duration::from_millis(2)).await;
+    let refused = assert_ready_err!(behind.poll());
+    assert_eq!(refused.kind(), RejectKind::Deadline);
+    assert_eq!(account(&limiter).queued, 1);
+    assert!(!patient.is_woken());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_runs_for_long_holds_nobody_beyond_a_deadline() {
+    let quota = Quota::per_minute(1_000, 60_000).concurrency(1);
+    let limiter = Limiter::new(quota.pacing(Pacing::Window));
+    let running = sent(&limiter, 1).await;
+    let mut head = task::spawn(
+        limiter
+            .acquire(&key(), cost(1))
+            .max_wait(Duration::from_secs(5)),
+    );
+    assert_pending!(head.poll());
+    tokio::time::advance(Duration::from_millis(4_999)).await;
+    assert!(!head.is_woken());
+    tokio::time::advance(Duration::from_millis(2)).await;
+    let refused = assert_ready_err!(head.poll());
+    assert_eq!(refused.kind(), RejectKind::MaxWait);
+    assert_eq!(account(&limiter).queued, 0);
+    drop(running);
+    drop(sent(&limiter, 1).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,13 +78,13 @@ impl Account {
             .map_or(Nanos::MAX, |latest| self.nanos(latest.at));
         let mut ops = Vec::new();
         if !state.queue.is_head(ticket) {
-            let latest = self.member.as_ref().and(ask.latest);
-            return (state.look_from_behind(estimate, latest, latest_at), ops);
+            let look = state.look_from_behind(estimate, ask.latest, latest_at);
+            return (look, ops);
         }
         loop {
             let look = state.look(ticket, estimate, ask.latest, latest_at);
             let Some(member) = &self.member else {
-                return (look, ops);
+                return (state.in_time(look, ask.latest, latest_at), ops);
             };
             let patience = state
                 .now

@@ -20,13 +20,14 @@ use tower_qwen_tokens::{
 };
 
 use super::{
-    Account, Ask, Entered, Turn,
+    Account, Ask, Entered, Latest, Turn,
     charge::{Charge, Outcome},
     state::State,
 };
 use crate::{
     account::Manner,
     cost::{Cost, Output},
+    error::RejectKind,
     gate::{NEVER, Nanos},
     key::Key,
     observe::Observers,
@@ -248,7 +249,7 @@ struct Waiting {
     ticket: Ticket,
     ask: Ask,
     woken: Arc<AtomicBool>,
-    /// When its timer fires; nothing where it is not the head.
+    /// When its timer fires; nothing where it is to be woken.
     timer: Option<Instant>,
 }
 
@@ -263,19 +264,38 @@ impl Wake for Flag {
 
 #[derive(Debug, Clone)]
 enum Event {
-    Join { flow: u8, earlier: u64, tokens: u64 },
-    Leave { which: usize },
-    Settle { which: usize, outcome: Finish },
-    Throttle { which: usize },
-    Pass { nanos: u64 },
+    Join {
+        flow: u8,
+        earlier: u64,
+        tokens: u64,
+        patience: Option<u64>,
+    },
+    Leave {
+        which: usize,
+    },
+    Settle {
+        which: usize,
+        outcome: Finish,
+    },
+    Throttle {
+        which: usize,
+    },
+    Pass {
+        nanos: u64,
+    },
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let join = (0..4u8, 0..WINDOW, 0..900u64).prop_map(|(flow, earlier, tokens)| Event::Join {
-        flow,
-        earlier,
-        tokens,
-    });
+    let patience = prop::option::of(0..WINDOW);
+    let join =
+        (0..4u8, 0..WINDOW, 0..900u64, patience).prop_map(|(flow, earlier, tokens, patience)| {
+            Event::Join {
+                flow,
+                earlier,
+                tokens,
+                patience,
+            }
+        });
     let settle = (any::<usize>(), 0..1_500u64).prop_map(|(which, input)| Event::Settle {
         which,
         outcome: match input % 4 {
@@ -313,16 +333,21 @@ fn let_look(
             }
             Turn::Until(at) => waiter.timer = Some(at),
             Turn::Behind => waiter.timer = None,
-            Turn::Refused(rejected) => unreachable!("{rejected}"),
+            Turn::Refused(rejected) => {
+                let latest = waiter.ask.latest.expect("only for whoever has a deadline");
+                let wait = rejected.predicted_wait().expect("it is no matter of size");
+                assert!(latest.at <= now || latest.at < now + wait, "{rejected}");
+                waiting.remove(at);
+            }
         }
     }
 }
 
 proptest! {
-    /// However calls come, go, end and fail: as long as anybody waits exactly one is timed, it is the head, and its timer
-    /// fires no later than it may go. So no wakeup is lost.
+    /// However calls come, go, end and fail: timed are the head and whoever has a deadline. The head's timer fires no later
+    /// than it may go, so no wakeup is lost; and nobody waits beyond its deadline.
     #[test]
-    fn exactly_one_is_timed_and_in_time(quota in quotas(), fair: bool, events in events()) {
+    fn the_head_is_timed_and_whoever_has_a_deadline(quota in quotas(), fair: bool, events in events()) {
         let discipline = if fair { Discipline::Fair } else { Discipline::FirstCome };
         let epoch = clock::now();
         let key = Key::new("http://host", "model");
@@ -338,13 +363,16 @@ proptest! {
         let (mut waiting, mut running) = (Vec::new(), Vec::new());
         for event in events {
             match event {
-                Event::Join { flow, earlier, tokens } => {
+                Event::Join { flow, earlier, tokens, patience } => {
                     let ask = Ask {
                         label: None,
                         cost: Cost::new(tokens, Output::Nothing),
                         arrived: now.checked_sub(Duration::from_nanos(earlier)),
                         flow: FlowKey { tenant: Some(Tenant::new(flow.to_string())), ..FlowKey::default() },
-                        latest: None,
+                        latest: patience.map(|longest| Latest {
+                            at: now + Duration::from_nanos(longest),
+                            kind: RejectKind::Deadline,
+                        }),
                     };
                     let woken = Arc::new(AtomicBool::new(false));
                     let waker = Waker::from(Arc::new(Flag(woken.clone())));
@@ -382,11 +410,15 @@ proptest! {
                 _ => {}
             }
             let_look(&account, &mut waiting, &mut running, now);
-            let timed: Vec<_> = waiting.iter().filter(|waiter| waiter.timer.is_some()).collect();
-            prop_assert_eq!(timed.len(), waiting.len().min(1));
             prop_assert_eq!(account.snapshot(now).queued, waiting.len());
-            if let Some(head) = timed.first() {
-                prop_assert!(account.lock().queue.is_head(head.ticket));
+            let is_head = |waiter: &&Waiting| account.lock().queue.is_head(waiter.ticket);
+            let head = waiting.iter().find(is_head);
+            prop_assert_eq!(head.is_some(), !waiting.is_empty());
+            for waiter in &waiting {
+                prop_assert_eq!(waiter.timer.is_some(), is_head(&waiter) || waiter.ask.latest.is_some());
+                prop_assert!(waiter.ask.latest.is_none_or(|latest| latest.at > now && waiter.timer <= Some(latest.at)));
+            }
+            if let Some(head) = head {
                 prop_assert!(head.timer > Some(now), "what may go has gone");
                 let state = account.advanced(now);
                 let at = account.instant(state.ready_at(state.estimate(head.ask.cost, None)));

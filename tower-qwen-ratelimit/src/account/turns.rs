@@ -157,7 +157,8 @@ impl State {
         }
     }
 
-    /// What a waiter is to do behind the head, which may have to wait for the store, and so longer than was predicted.
+    /// What a waiter is to do behind the head. It may have to wait for longer than was predicted: the provider throttles, a
+    /// call costs more than was estimated or runs for longer, the store is silent.
     pub(super) fn look_from_behind(
         &self,
         estimate: Charge,

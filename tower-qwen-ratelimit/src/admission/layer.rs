@@ -37,7 +37,8 @@ impl AdmissionLayer {
         }
     }
 
-    /// The longest wait for quota: a call whose predicted wait is longer is refused at once. Default: none.
+    /// The longest wait for quota: a call whose predicted wait is longer is refused at once, any other when it has waited
+    /// for so long. The same goes for a call's [`Deadline`](tower_qwen_tokens::Deadline). Default: none.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.options.max_wait = Some(max_wait);
         self
