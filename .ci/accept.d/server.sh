@@ -124,13 +124,14 @@ figure() { cut -d' ' -f"$2" "$work/$1" | sort -g | sed -n 3p; }
 change() { jq -n "($(figure "$1-full" "$2") / $(figure "$1-bare" "$2") - 1) * 1000 | round / 10"; }
 
 # What our layers cost: with quick answers (about 15 ms), and flat out, where answers take no time and the processor is all
-# there is. The second has no bound: it says how much of a processor a call takes.
+# there is. What comes near that has no bound: it says how much of a processor a call takes.
 server_latency() {
   need wrk
-  race quick "1 16" --ttft 5ms --tpot 100us
+  race quick "1 16 64" --ttft 5ms --tpot 100us
   race "flat out" 32 --ttft 0ms --tpot 0ms
   local kind
   for kind in whole stream; do
+    echo "quick, $kind, 64 at a time: $(change "quick-$kind-64" 3) % calls/s"
     echo "flat out, $kind: $(change "flat out-$kind-32" 3) % calls/s"
   done
   for kind in whole stream; do
