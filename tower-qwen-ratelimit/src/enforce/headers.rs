@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_qwen_tokens::{clock::Instant, protocol::header};
 
-use super::refusal::whole_seconds;
+use super::{refusal::whole_seconds, text::Text};
 use crate::{key::Salt, limiter::Tenant};
 
 /// The largest integer of a structured field. A limit beyond it is none, and is not told.
@@ -107,28 +107,6 @@ impl Standing {
     }
 }
 
-/// A header's value as it grows. Every answer has some, so they are written without the machinery of formatting.
-struct Text(String);
-
-impl Text {
-    fn with_capacity(bytes: usize) -> Self {
-        Self(String::with_capacity(bytes))
-    }
-
-    fn text(&mut self, text: &str) -> &mut Self {
-        self.0.push_str(text);
-        self
-    }
-
-    fn number(&mut self, number: u64) -> &mut Self {
-        self.text(itoa::Buffer::new().format(number))
-    }
-
-    fn take(&mut self) -> String {
-        std::mem::take(&mut self.0)
-    }
-}
-
 fn ietf(
     headers: &mut HeaderMap,
     requests: Option<Standing>,
@@ -145,7 +123,7 @@ fn ietf(
     ];
     for (name, unit, standing) in rows {
         let Some(standing) = standing else { continue };
-        let comma = if policy.0.is_empty() { "" } else { ", " };
+        let comma = if policy.is_empty() { "" } else { ", " };
         policy.text(comma).text(name);
         policy.text(";q=").number(standing.limit);
         policy.text(";w=").number(window).text(unit).text(partition);
@@ -158,8 +136,8 @@ fn ietf(
         }
         limit.text(partition);
     }
-    set(headers, header::RATELIMIT_POLICY, policy.0);
-    set(headers, header::RATELIMIT, limit.0);
+    set(headers, header::RATELIMIT_POLICY, policy.take());
+    set(headers, header::RATELIMIT, limit.take());
 }
 
 fn x_ratelimit(

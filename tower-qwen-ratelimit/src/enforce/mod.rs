@@ -138,6 +138,7 @@ mod refusal;
 mod reserved;
 mod service;
 mod settle;
+mod text;
 
 pub use body::ResponseBody;
 pub use counts::Counts;

@@ -31,7 +31,8 @@ type Of = (Arc<str>, Option<&'static str>);
 /// | `tower_qwen.client.cost` (ours: there is no convention) | of `tower_qwen.currency` | `tower_qwen.currency` |
 ///
 /// All carry `gen_ai.provider.name`, `gen_ai.request.model` and, where it is known, `gen_ai.operation.name`. Beyond 1,024
-/// models (those with two operations counted twice) the rest is `(other)`. Tenants and labels are not exported: the ledger's sums have them.
+/// models (those with two operations counted twice) the rest is `(other)`. Tenants and labels are not exported: the
+/// ledger's sums have them.
 pub struct MetricsSink {
     provider: SharedString,
     series: Mutex<HashMap<Of, Arc<Series>>>,
@@ -69,9 +70,10 @@ impl MetricsSink {
         if let Some(series) = all.get(&of) {
             return Arc::clone(series);
         }
-        let of = match all.len() < MAX_SERIES {
-            true => of,
-            false => (Arc::from(OTHER), of.1),
+        let of = if all.len() < MAX_SERIES {
+            of
+        } else {
+            (Arc::from(OTHER), of.1)
         };
         let series = all.entry(of).or_insert_with_key(|(model, operation)| {
             Arc::new(Series::new(self.provider.clone(), model, *operation))
