@@ -1,3 +1,4 @@
+mod escape;
 mod text;
 
 use std::sync::Arc;
@@ -15,7 +16,6 @@ use super::{
 };
 
 pub(super) use text::Text;
-use text::escaped;
 
 /// The most of a document's beginning that is kept for the verdict. Unit: bytes.
 pub(super) const MAX_HEAD: usize = 8 * 1024;
@@ -325,61 +325,11 @@ impl Json {
         }
     }
 
-    /// Takes a byte behind a backslash.
-    fn escape(&mut self, byte: u8) {
-        match self.place.token {
-            Token::Escape(within) => self.escape_begins(within, byte),
-            Token::Unicode {
-                within,
-                digits,
-                unit,
-            } => self.unicode(within, digits, unit, byte),
-            Token::Between | Token::String(_) => {}
-        }
-    }
-
-    fn escape_begins(&mut self, within: Within, byte: u8) {
-        self.place.token = if byte == b'u' {
-            Token::Unicode {
-                within,
-                digits: 0,
-                unit: 0,
-            }
-        } else {
-            Token::String(within)
-        };
-        match within {
-            Within::Name => self.place.name.spoil(),
-            Within::Text if byte != b'u' => self.unit_passes(u16::from(escaped(byte))),
-            // No model's name holds an escape but that of a slash.
-            Within::Model => self.model_goes_on(if byte == b'/' { b"/" } else { b"\xff" }),
-            Within::Text | Within::Passed => {}
-        }
-    }
-
     /// Keeps one byte too many of a name that is too long.
     fn model_goes_on(&mut self, bytes: &[u8]) {
         let room = (MAX_MODEL + 1).saturating_sub(self.model.len());
         self.model
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
-
-    fn unicode(&mut self, within: Within, digits: u8, unit: u16, byte: u8) {
-        let digit = char::from(byte).to_digit(16).unwrap_or(0);
-        let unit = unit << 4 | digit as u16;
-        if digits < 3 {
-            let digits = digits + 1;
-            self.place.token = Token::Unicode {
-                within,
-                digits,
-                unit,
-            };
-            return;
-        }
-        self.place.token = Token::String(within);
-        if within == Within::Text {
-            self.unit_passes(unit);
-        }
     }
 
     fn usage_ends(&mut self, at: usize) {
