@@ -8,10 +8,11 @@ use std::{
 use tower_qwen_tokens::clock::{self, Instant};
 
 use super::{
-    Account, Ask, Manner, Turn,
+    Account, Ask, Manner,
     charge::{Charge, Outcome},
+    look::Look,
     state::State,
-    turns::{Booking, Fleet, Look, Place, Turns, nanos},
+    turns::{Booking, Fleet, Place, Turns, nanos},
 };
 use crate::{
     fleet::{Booked, CallId, Handle, Heard, Op, Sharing, Standing},
@@ -65,31 +66,21 @@ impl Account {
         account
     }
 
-    /// What a waiter is to do; what has to be told to the store comes with it.
-    pub(super) fn look(
+    /// What the head of a fleet's account is to do; what has to be told to the store comes with it.
+    pub(super) fn look_in_fleet(
         &self,
+        member: &Member,
         state: &mut State,
         ticket: Ticket,
         ask: &Ask,
         estimate: Charge,
     ) -> (Look, Vec<Op>) {
-        let latest_at = ask
-            .latest
-            .map_or(Nanos::MAX, |latest| self.nanos(latest.at));
         let mut ops = Vec::new();
-        if !state.queue.is_head(ticket) {
-            let look = state.look_from_behind(estimate, ask.latest, latest_at);
-            return (look, ops);
-        }
+        let patience = state
+            .now
+            .saturating_add(nanos(member.link.terms().timeout) * 2);
         loop {
-            let look = state.look(ticket, estimate, ask.latest, latest_at);
-            let Some(member) = &self.member else {
-                return (state.in_time(look, ask.latest, latest_at), ops);
-            };
-            let patience = state
-                .now
-                .saturating_add(nanos(member.link.terms().timeout) * 2);
-            match look {
+            match state.look(ticket, estimate, ask.latest, self.latest_at(ask)) {
                 Look::Ask(given_up) => {
                     let Some(account) = member.me.upgrade() else {
                         return (Look::At(state.now), ops);
@@ -123,10 +114,7 @@ impl Account {
                             .map(|(account, id)| never_sent(account, id)),
                     );
                 }
-                _ => {
-                    let look = state.in_time(look, ask.latest, latest_at);
-                    return (look, ops);
-                }
+                look => return (look, ops),
             }
         }
     }
@@ -295,16 +283,5 @@ fn never_sent(account: Arc<Account>, id: CallId) -> Op {
         input: 0,
         output: 0,
         counts: false,
-    }
-}
-
-/// What a look means to a waiter.
-impl Look {
-    pub(super) fn turn(self, instant: impl Fn(Nanos) -> Instant) -> Turn {
-        match self {
-            Self::At(at) | Self::Await(at) => Turn::Until(instant(at)),
-            Self::Refused(rejected) => Turn::Refused(rejected),
-            Self::Behind | Self::Ask(_) | Self::Lease | Self::Away => Turn::Behind,
-        }
     }
 }

@@ -3,6 +3,7 @@
 mod charge;
 mod hear;
 mod idle;
+mod look;
 #[cfg_attr(not(feature = "redis"), allow(dead_code))]
 mod member;
 mod refuse;
@@ -33,9 +34,10 @@ use crate::{
     snapshot::AccountSnapshot,
 };
 
+use look::Look;
 use member::Member;
 use state::State;
-use turns::{Look, Turns};
+use turns::Turns;
 
 pub(crate) use charge::{Charge, Outcome};
 pub(crate) use idle::Idle;

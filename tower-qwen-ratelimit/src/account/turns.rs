@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use super::{Latest, charge::Charge, state::State};
+use super::{charge::Charge, state::State};
 use crate::{
-    error::{RejectKind, Rejected},
     feedback::FULL,
     fleet::{Booked, CallId, Heard, Outage, Standing},
     gate::{NEVER, Nanos},
@@ -50,24 +49,6 @@ pub(super) struct Place {
     pub(super) output: u64,
 }
 
-/// What a waiter is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    /// To look again at this instant, or to go when it has come.
-    At(Nanos),
-    /// To wait for the store's answer, or behind others, though not after this instant.
-    Await(Nanos),
-    /// To wait behind others.
-    Behind,
-    /// To ask the store for a turn, having given this up.
-    Ask(Option<CallId>),
-    /// To ask the store for a part.
-    Lease,
-    /// The store does not answer.
-    Away,
-    Refused(Rejected),
-}
-
 /// What this process knows of its fleet at this account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fleet {
@@ -111,89 +92,8 @@ impl State {
     }
 
     /// When the gates allow it that are not booked.
-    fn unbooked_at(&self) -> Nanos {
+    pub(super) fn unbooked_at(&self) -> Nanos {
         self.running.ready_at(self.now).max(self.pause.until())
-    }
-
-    /// What the head is to do that holds this ticket.
-    pub(super) fn look(
-        &self,
-        ticket: Ticket,
-        estimate: Charge,
-        latest: Option<Latest>,
-        latest_at: Nanos,
-    ) -> Look {
-        if let Some(at) = self.turn_at(estimate) {
-            return Look::At(at);
-        }
-        match self.turns {
-            Turns::Booked(booking) => match booking {
-                Booking::Nothing => Look::Ask(None),
-                Booking::Asked(place, _) | Booking::At(place, _)
-                    if !place.is_for(ticket, estimate) =>
-                {
-                    Look::Ask(Some(place.id))
-                }
-                Booking::Asked(_, until) if self.now >= until => Look::Away,
-                Booking::Asked(_, until) => Look::Await(until),
-                Booking::At(_, at) => Look::At(at.max(self.unbooked_at())),
-                Booking::TooLate(place, _) if place.ticket != Some(ticket) => Look::Ask(None),
-                Booking::TooLate(_, None) => {
-                    Look::Refused(Rejected::new(RejectKind::TooLarge, None))
-                }
-                Booking::TooLate(_, Some(at)) => match latest {
-                    Some(latest) if latest_at < at => {
-                        let wait = Duration::from_nanos(at.saturating_sub(self.now));
-                        Look::Refused(Rejected::new(latest.kind, Some(wait)))
-                    }
-                    _ => Look::Ask(None),
-                },
-            },
-            Turns::Unleased(until) if self.now >= until => Look::Away,
-            Turns::Unleased(until) => Look::Await(until),
-            Turns::Leased(_) => Look::Lease,
-            Turns::Closed => Look::Refused(Rejected::new(RejectKind::StoreAway, None)),
-            Turns::Own | Turns::Open => Look::At(self.now),
-        }
-    }
-
-    /// What a waiter is to do behind the head. It may have to wait for longer than was predicted: the provider throttles, a
-    /// call costs more than was estimated or runs for longer, the store is silent.
-    pub(super) fn look_from_behind(
-        &self,
-        estimate: Charge,
-        latest: Option<Latest>,
-        latest_at: Nanos,
-    ) -> Look {
-        match latest {
-            Some(latest) if latest_at <= self.now => {
-                Look::Refused(Rejected::new(latest.kind, self.wait_of(estimate).ok()))
-            }
-            Some(_) => Look::Await(latest_at),
-            None => Look::Behind,
-        }
-    }
-
-    /// What the head is to do, for a call that does not go after `latest`.
-    pub(super) fn in_time(&self, look: Look, latest: Option<Latest>, latest_at: Nanos) -> Look {
-        let Some(latest) = latest else {
-            return look;
-        };
-        let refused = |at: Nanos| {
-            let wait = Duration::from_nanos(at.saturating_sub(self.now));
-            Look::Refused(Rejected::new(latest.kind, Some(wait)))
-        };
-        match look {
-            // The end of another call is not foreseen.
-            Look::At(NEVER) if latest_at <= self.now => {
-                refused(self.running.predicted(self.now, 0))
-            }
-            Look::At(NEVER) => Look::Await(latest_at),
-            Look::At(at) if at > self.now && at > latest_at => refused(at),
-            Look::Await(until) if latest_at <= self.now => refused(until),
-            Look::Await(until) => Look::Await(until.min(latest_at)),
-            look => look,
-        }
     }
 
     /// Whether a call that was due at an instant has been charged so late that it is dated otherwise.
@@ -382,7 +282,7 @@ impl State {
 }
 
 impl Place {
-    fn is_for(&self, ticket: Ticket, estimate: Charge) -> bool {
+    pub(super) fn is_for(&self, ticket: Ticket, estimate: Charge) -> bool {
         self.ticket == Some(ticket) || estimate.total() <= self.input.saturating_add(self.output)
     }
 }
