@@ -113,10 +113,21 @@ impl State {
     fn look_from_behind(&self, estimate: Charge, latest: Option<Latest>, latest_at: Nanos) -> Look {
         match latest {
             Some(latest) if latest_at <= self.now => {
-                Look::Refused(Rejected::new(latest.kind, self.wait_of(estimate).ok()))
+                let silent = self.answered_by().saturating_sub(self.now);
+                let wait = self.wait_of(estimate).ok();
+                let wait = wait.map(|wait| wait.max(Duration::from_nanos(silent)));
+                Look::Refused(Rejected::new(latest.kind, wait))
             }
             Some(_) => Look::Await(latest_at),
             None => Look::Behind,
+        }
+    }
+
+    /// By when the store answers what it was asked, or counts as away.
+    fn answered_by(&self) -> Nanos {
+        match self.turns {
+            Turns::Booked(Booking::Asked(_, until)) | Turns::Unleased(until) => until,
+            _ => self.now,
         }
     }
 

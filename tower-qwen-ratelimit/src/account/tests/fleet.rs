@@ -143,6 +143,8 @@ async fn a_silent_store_holds_nobody_beyond_its_deadline() {
             assert!(early.is_woken(), "{sharing:?} {outage:?}");
             let refused = assert_ready_err!(early.poll());
             assert_eq!(refused.kind(), RejectKind::Deadline);
+            let silent = 2 * Duration::from_secs(10);
+            assert_eq!(refused.predicted_wait(), Some(silent - 601 * TICK));
             advance(300 * TICK).await;
             assert!(late.is_woken(), "{sharing:?} {outage:?}");
             let refused = assert_ready_err!(late.poll());
