@@ -166,7 +166,9 @@ impl Settle for Reservation {
                 return;
             }
         }
-        if report.basis == Basis::Unknown || report.usage.is_empty() {
+        let is_prompt_alone =
+            report.basis == Basis::Estimated && report.usage.output_tokens.is_none();
+        if report.basis == Basis::Unknown || report.usage.is_empty() || is_prompt_alone {
             self.finish(Outcome::EstimateStands);
             return;
         }

@@ -42,7 +42,7 @@ pub enum UnknownReason {
     NoSuccess,
     /// The answer is whole, but has neither usage nor text of the model.
     NotStated,
-    /// The body broke off before anything of use was delivered.
+    /// The body broke off before anything of use was delivered, and the request was not read.
     CutShort,
 }
 

@@ -33,7 +33,7 @@ pub struct Usage {
 pub enum Basis {
     /// The provider stated them.
     Reported,
-    /// Counted from what was delivered.
+    /// Counted from what was delivered, or the prompt alone where nothing was.
     Estimated,
     /// Nothing is known: no usage in the answer, or a body that cannot be read (compressed, say).
     Unknown,

@@ -59,6 +59,31 @@ async fn without_a_meter_the_estimate_stands() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_left_before_its_first_word_keeps_the_estimate() {
+    let ledger = Ledger::new(PriceBook::builtin());
+    let handler = service_fn(|_: Request<Body>| async {
+        Response::builder()
+            .header("content-type", "text/event-stream")
+            .body(Full::<Bytes>::from(
+                "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n",
+            ))
+    });
+    let meter = MeterLayer::new(ledger.clone()).layer(handler);
+    let limiter = limiter(10, 10_000);
+    let server = EnforceLayer::new(limiter.clone(), KeyOf::api_key()).layer(meter);
+    drop(server.oneshot(chat()).await.unwrap());
+    let account = account(&limiter);
+    let charged = account.tokens.used;
+    assert_eq!((account.settled_tokens, account.in_flight), (charged, 0));
+    let total = ledger.snapshot().total;
+    assert_eq!((total.estimated, total.output_tokens), (1, 0));
+    assert!(
+        charged >= total.input_tokens + 100,
+        "{charged}: the answer is still set aside"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_handler_refuses_costs_a_request_and_what_fails_its_prompt() {
     for status in [400, 401, 404, 413, 429] {
         let limiter = limiter(10, 10_000);

@@ -31,6 +31,8 @@ pub(super) struct Attempt {
     asked: bool,
     sent: Instant,
     first_token: Option<Duration>,
+    /// Of the answer, once its head has come.
+    status: Option<StatusCode>,
     answer: Option<Answer>,
     /// What the handler knows the attempt by.
     handle: AnswerUsage,
@@ -38,7 +40,6 @@ pub(super) struct Attempt {
 }
 
 struct Answer {
-    status: StatusCode,
     verdict: Option<Verdict>,
     scanner: Result<Scanner, UnknownReason>,
 }
@@ -75,20 +76,25 @@ impl Attempt {
             sent: clock::now(),
             call,
             first_token: None,
+            status: None,
             answer: None,
             handle,
             reported: false,
         })
     }
 
+    /// The answer's head has come.
+    pub(super) fn headed(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
     /// Begins to read the answer; gives what takes the extra event out of it, where there may be one.
     pub(super) fn answered(
         &mut self,
-        status: StatusCode,
         headers: &HeaderMap,
         verdict: Option<&Verdict>,
     ) -> Option<ExtraEvent> {
-        let scanner = if status.is_success() {
+        let scanner = if self.is_success() {
             Scanner::for_response(headers, self.dialect)
                 .map(|scanner| self.counter.prepare(scanner))
                 .map_err(UnknownReason::from)
@@ -100,7 +106,6 @@ impl Attempt {
             && !headers.contains_key(CONTENT_LENGTH)
             && !is_signed(headers);
         self.answer = Some(Answer {
-            status,
             verdict: verdict.cloned(),
             scanner,
         });
@@ -131,6 +136,10 @@ impl Attempt {
         }
     }
 
+    fn is_success(&self) -> bool {
+        self.status.is_some_and(|status| status.is_success())
+    }
+
     fn scanner(&mut self) -> Option<&mut Scanner> {
         self.answer.as_mut()?.scanner.as_mut().ok()
     }
@@ -156,15 +165,18 @@ impl Attempt {
             return;
         }
         let duration = self.age();
-        let Some(answer) = self.answer.take() else {
-            let mut entry = Entry {
-                duration: Some(duration),
-                ..Entry::unanswered(Arc::clone(&self.model), end)
+        let (Some(answer), Some(status)) = (self.answer.take(), self.status) else {
+            let was_left = end == End::Cancelled && (self.status.is_none() || self.is_success());
+            let (usage, basis) = match self.handle.stated() {
+                Some(stated) => (stated, Basis::Reported),
+                None if was_left => prompt_alone(self.input_estimate),
+                None => (Usage::default(), Basis::Unknown),
             };
-            if let Some(stated) = self.handle.stated() {
-                (entry.usage, entry.basis) = (stated, Basis::Reported);
-            }
-            self.book(entry);
+            self.book(Entry {
+                status: self.status,
+                duration: Some(duration),
+                ..Entry::new(Arc::clone(&self.model), usage, basis, end)
+            });
             self.handle.end(None);
             return;
         };
@@ -174,6 +186,7 @@ impl Attempt {
         };
         let (usage, basis) = match self.handle.stated() {
             Some(stated) => (stated, Basis::Reported),
+            None if unread.is_some() => (Usage::default(), Basis::Unknown),
             None => settle(&scanned, end, self.input_estimate),
         };
         let nothing = if end == End::Complete {
@@ -186,7 +199,7 @@ impl Attempt {
             basis,
             unknown: (basis == Basis::Unknown).then_some(unread.unwrap_or(nothing)),
             end,
-            status: answer.status,
+            status,
             verdict: answer.verdict.or(scanned.verdict),
             first_token: self.first_token,
             duration,
@@ -201,7 +214,7 @@ impl Attempt {
             _ => Arc::clone(&self.model),
         };
         self.book(Entry {
-            status: Some(report.status),
+            status: Some(status),
             cause: report.verdict.as_ref().map(Verdict::cause),
             first_token: self.first_token,
             duration: Some(duration),
@@ -267,6 +280,17 @@ fn settle(scanned: &Scanned, end: End, input_estimate: Option<u64>) -> (Usage, B
             };
             (estimate, Basis::Estimated)
         }
+        None if end != End::Complete && scanned.verdict.is_none() => prompt_alone(input_estimate),
         None => (Usage::default(), Basis::Unknown),
     }
+}
+
+/// What a call cost at the least that was left or broke off before a word of the model came.
+fn prompt_alone(input_estimate: Option<u64>) -> (Usage, Basis) {
+    let usage = Usage {
+        input_tokens: input_estimate,
+        ..Usage::default()
+    };
+    let basis = input_estimate.map_or(Basis::Unknown, |_| Basis::Estimated);
+    (usage, basis)
 }

@@ -117,12 +117,17 @@ where
                     }
                 }
                 StateProj::Calling { future } => match ready!(future.poll(cx)) {
-                    Ok(response) if this.attempt.is_some() => State::Judging {
-                        judge: judge(response, this.clock),
+                    Ok(response) => match this.attempt {
+                        Some(attempt) => {
+                            attempt.headed(response.status());
+                            State::Judging {
+                                judge: judge(response, this.clock),
+                            }
+                        }
+                        None => {
+                            return Poll::Ready(Ok(metered(response.map(Peeked::new), None)));
+                        }
                     },
-                    Ok(response) => {
-                        return Poll::Ready(Ok(metered(response.map(Peeked::new), None)));
-                    }
                     Err(error) => {
                         if let Some(attempt) = this.attempt.take() {
                             attempt.end(End::Failed);
@@ -145,13 +150,9 @@ fn metered<RB: Body>(
     mut attempt: Option<Attempt>,
 ) -> Response<ResponseBody<RB>> {
     let (parts, body) = response.into_parts();
-    let extra = attempt.as_mut().and_then(|attempt| {
-        attempt.answered(
-            parts.status,
-            &parts.headers,
-            parts.extensions.get::<Verdict>(),
-        )
-    });
+    let extra = attempt
+        .as_mut()
+        .and_then(|attempt| attempt.answered(&parts.headers, parts.extensions.get::<Verdict>()));
     Response::from_parts(parts, ResponseBody::new(body, attempt, extra))
 }
 

@@ -20,10 +20,11 @@
 //! | states its usage, and is whole or says that it is finished | `Reported` |
 //! | a stream cut after usage that was not yet the last | `Estimated`: the larger of what was stated and what was delivered |
 //! | text of the model without any usage, whole or cut, stream or not | `Estimated` from that text and the request |
-//! | an error answer, a compressed one, neither JSON nor events, or nothing delivered | `Unknown`, with the [reason](crate::UnknownReason) |
+//! | nothing, before it was cut or left | `Estimated`: the prompt alone, by the request; of the output nothing is known |
+//! | an error answer, a compressed one, neither JSON nor events, or nothing in a whole one | `Unknown`, with the [reason](crate::UnknownReason) |
 //!
-//! An attempt without an answer (a transport error, or dropped before) is booked as failed or cancelled, and its sink is
-//! dropped uncalled: whoever asked keeps its estimate. A request that is no model call is not metered at all. A model
+//! An attempt without an answer (a transport error, or dropped before) is booked as failed (`Unknown`: it may not have been
+//! sent) or cancelled (`Estimated`: the prompt alone), and its sink is dropped uncalled: whoever asked keeps its estimate. A request that is no model call is not metered at all. A model
 //! call whose body was left unread (too large, compressed, [`Unrepeatable`](crate::call::Unrepeatable)) is metered as far
 //! as its answer states model and usage; of its prompt nothing is known otherwise.
 //!

@@ -3,13 +3,13 @@
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
+use tokio_test::{assert_pending, task};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_qwen_tokens::{
-    Basis, End, Ledger, MeterLayer, Report, UnknownReason, Usage, ledger::Totals,
-    meter::ResponseBody,
+    Basis, End, Ledger, MeterLayer, Report, Usage, ledger::Totals, meter::ResponseBody,
 };
 
 use crate::support::{STREAM, Script, Step, WHOLE, json, next_data, read, stream};
@@ -169,13 +169,37 @@ async fn dropped_midway() {
 async fn dropped_unread() {
     let (answer, recorder, ledger) = ask(stream(Script::text(STREAM))).await;
     drop(answer);
+    let report = recorder.report();
     assert_eq!(
-        figures(&recorder.report()),
-        (None, None, Basis::Unknown, End::Cancelled)
+        (report.basis, report.end),
+        (Basis::Estimated, End::Cancelled)
     );
-    assert_eq!(recorder.report().unknown, Some(UnknownReason::CutShort));
+    assert!(report.usage.input_tokens.is_some_and(|input| input > 0));
+    assert_eq!((report.usage.output_tokens, report.unknown), (None, None));
     let total = total(&ledger);
-    assert_eq!((total.cancelled, total.unknown), (1, 1));
+    assert_eq!((total.cancelled, total.estimated, total.unknown), (1, 1, 0));
+    assert_eq!(Some(total.input_tokens), report.usage.input_tokens);
+}
+
+#[tokio::test]
+async fn an_error_dropped_while_it_is_judged_costs_nothing() {
+    let ledger = Ledger::default();
+    let service = service_fn(|_: Request<Full<Bytes>>| {
+        let mut answer = json(Script::text("{\"error\":").with(Step::Wait));
+        *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let (request, recorder) = read().await;
+    let answer = MeterLayer::new(ledger.clone())
+        .layer(service)
+        .oneshot(request);
+    let mut answer = task::spawn(answer);
+    assert_pending!(answer.poll());
+    drop(answer);
+    assert!(recorder.reports().is_empty());
+    let total = total(&ledger);
+    assert_eq!((total.failed, total.estimated, total.unknown), (1, 0, 0));
+    assert_eq!(total.input_tokens, 0);
 }
 
 #[tokio::test]

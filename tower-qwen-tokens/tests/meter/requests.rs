@@ -128,6 +128,8 @@ async fn a_call_dropped_before_its_answer_is_booked_and_the_estimate_stands() {
     assert_eq!(Arc::strong_count(&recorder), 1, "the sink is dropped");
     let total = ledger.snapshot().total;
     assert_eq!((total.calls, total.failed, total.cancelled), (1, 0, 1));
+    assert_eq!((total.estimated, total.output_tokens), (1, 0));
+    assert!(total.input_tokens > 0, "the prompt went out");
 }
 
 fn scripted(steps: impl IntoIterator<Item = Step>) -> (Request<Script>, Arc<Recorder>) {
