@@ -146,7 +146,8 @@ impl Limiter {
         self.inner.quotas().of(model).quota
     }
 
-    /// Grants every key this quota from now on whose model has none of its own; of the same window and pacing.
+    /// Grants every key this quota from now on whose model has none of its own; of the same window and pacing, and without
+    /// tokens of a day where a fleet leases.
     ///
     /// What was charged stays charged, and whoever waits looks again. At a server, callers that are known keep their rate
     /// of requests until they have been idle.

@@ -40,6 +40,7 @@ enum Reason {
     ModelTwice(Box<str>),
     Quota(Box<str>, QuotaError),
     LeasedAtOnce(Box<str>),
+    LeasedDay(Box<str>),
 }
 
 impl LimiterBuilder {
@@ -122,7 +123,8 @@ impl LimiterBuilder {
     /// # Errors
     ///
     /// A quota that [`Quota::check`] refuses, no room for a single key, or a model without a name or with two quotas; leases
-    /// ([`Sharing::Lease`]) of a quota that may go at once ([`Pacing::Window`](crate::Pacing::Window)).
+    /// ([`Sharing::Lease`]) of a quota that may go at once ([`Pacing::Window`](crate::Pacing::Window)) or has tokens of a
+    /// day ([`Quota::tokens_per_day`]), which no part of a rate keeps to.
     pub fn build(self) -> Result<Limiter, InvalidLimiter> {
         self.check().map_err(InvalidLimiter)?;
         Ok(self.finish())
@@ -158,6 +160,9 @@ impl LimiterBuilder {
             .is_some_and(|link| link.terms().sharing == Sharing::Lease);
         if is_leased && !quota.is_smooth() {
             return Err(Reason::LeasedAtOnce(model.into()));
+        }
+        if is_leased && quota.most_of_a_day() != u64::MAX {
+            return Err(Reason::LeasedDay(model.into()));
         }
         Ok(())
     }
@@ -204,6 +209,12 @@ impl fmt::Display for InvalidLimiter {
                     "a lease needs an even pace: the quota of {model:?} may go at once"
                 )
             }
+            Reason::LeasedDay(model) => {
+                write!(
+                    f,
+                    "no lease keeps to tokens of a day: the quota of {model:?}"
+                )
+            }
             Reason::Quota(model, _) if model.is_empty() => f.write_str("the quota is unsound"),
             Reason::Quota(model, _) => write!(f, "the quota of the model {model} is unsound"),
         }
@@ -221,7 +232,13 @@ impl Error for InvalidLimiter {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::{
+        fleet::{Link, Outage, Terms},
+        quota::Pacing,
+    };
 
     const QUOTA: Quota = Quota::per_minute(1, 1);
 
@@ -255,6 +272,30 @@ mod tests {
             reason(builder().quota_for("a", QUOTA).quota_for("b", QUOTA)),
             Ok(())
         );
+    }
+
+    #[test]
+    fn leases_take_a_rate_and_nothing_else() {
+        let reason = |quota, sharing| {
+            let terms = Terms {
+                sharing,
+                outage: Outage::default(),
+                timeout: Duration::from_secs(1),
+                capacity: 1,
+            };
+            let mut builder = LimiterBuilder::new(quota);
+            builder.fleet = Some(Handle::new(Link::new(terms)));
+            builder.build().map(drop).map_err(|error| error.0)
+        };
+        let at_once = QUOTA.pacing(Pacing::Window);
+        let of_a_day = QUOTA.tokens_per_day(10);
+        for quota in [QUOTA, at_once, of_a_day] {
+            assert_eq!(reason(quota, Sharing::Booking), Ok(()));
+        }
+        let leased = |quota| reason(quota, Sharing::Lease);
+        assert_eq!(leased(QUOTA), Ok(()));
+        assert_eq!(leased(at_once), Err(Reason::LeasedAtOnce("".into())));
+        assert_eq!(leased(of_a_day), Err(Reason::LeasedDay("".into())));
     }
 
     #[test]
