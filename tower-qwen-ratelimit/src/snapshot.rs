@@ -55,8 +55,9 @@ pub struct FleetSnapshot {
     pub part_percent: u8,
     /// Whether the store is away.
     pub is_store_away: bool,
-    /// The most tokens by which the fleet may pass the quota in a window: none where calls are booked; with leases the
-    /// burst, and the largest call so far once for each process.
+    /// The most tokens by which the fleet may pass the quota in a window: none where calls are booked; with leases, and with
+    /// [`Outage::LocalShare`](crate::Outage) while the store is away, the burst, and the largest call so far once for each
+    /// process; [`u64::MAX`] with `Outage::Open` while the store is away.
     pub may_overshoot_tokens: u64,
 }
 

@@ -99,7 +99,8 @@ impl Account {
 
     /// Goes on under another quota of the same window.
     pub(crate) fn set_quota(&self, quota: Quota, now: Instant) {
-        self.change(now, |state| state.set_quota(quota));
+        let is_shared = self.member.is_some();
+        self.change(now, |state| state.set_quota(quota, is_shared));
     }
 }
 

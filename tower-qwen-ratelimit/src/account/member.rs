@@ -76,9 +76,7 @@ impl Account {
         estimate: Charge,
     ) -> (Look, Vec<Op>) {
         let mut ops = Vec::new();
-        let patience = state
-            .now
-            .saturating_add(nanos(member.link.terms().timeout) * 2);
+        let patience = nanos(member.link.terms().timeout) * 2;
         loop {
             match state.look(ticket, estimate, ask.latest, self.latest_at(ask)) {
                 Look::Ask(given_up) => {
@@ -102,7 +100,7 @@ impl Account {
                     });
                 }
                 Look::Lease => {
-                    state.turns = Turns::Unleased(patience);
+                    state.turns = Turns::Unleased(state.now.saturating_add(patience));
                     ops.push(Op::Beat);
                 }
                 Look::Away => {
@@ -114,7 +112,12 @@ impl Account {
                             .map(|(account, id)| never_sent(account, id)),
                     );
                 }
-                look => return (look, ops),
+                look => {
+                    if state.asks_for_slots() {
+                        ops.push(Op::Beat);
+                    }
+                    return (look, ops);
+                }
             }
         }
     }
@@ -235,7 +238,7 @@ impl Account {
         let sharing = member.link.terms().sharing;
         self.change(now, |state| match (sharing, state.turns) {
             (_, Turns::Booked(_) | Turns::Leased(_) | Turns::Unleased(_)) => {}
-            (Sharing::Booking, _) => state.turns = Turns::Booked(Booking::Nothing),
+            (Sharing::Booking, _) => state.book_again(),
             (Sharing::Lease, _) => state.turns = Turns::Unleased(patience),
         });
     }
@@ -253,7 +256,7 @@ impl Account {
     }
 
     pub(super) fn fleet_snapshot(&self, state: &State) -> Option<FleetSnapshot> {
-        let member = self.member.as_ref()?;
+        self.member.as_ref()?;
         let Fleet {
             members,
             part,
@@ -261,9 +264,12 @@ impl Account {
             ..
         } = state.fleet;
         let burst = state.quota.burst_of(state.tokens.usable());
-        let may_overshoot = match member.link.terms().sharing {
-            Sharing::Booking => 0,
-            Sharing::Lease => burst.saturating_add(members.saturating_mul(largest)),
+        let may_overshoot = match state.turns {
+            Turns::Booked(_) | Turns::Closed => 0,
+            Turns::Open => u64::MAX,
+            Turns::Own | Turns::Leased(_) | Turns::Unleased(_) => {
+                burst.saturating_add(members.saturating_mul(largest))
+            }
         };
         Some(FleetSnapshot {
             members,

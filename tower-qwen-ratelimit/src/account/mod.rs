@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use tower_qwen_tokens::clock::Instant;
+use tower_qwen_tokens::clock::{self, Instant};
 
 use crate::{
     cost::Cost,
@@ -249,7 +249,7 @@ impl Account {
 
     /// Leaves the queue without having been admitted.
     pub(crate) fn leave(&self, ticket: Ticket) {
-        let mut state = self.lock();
+        let mut state = self.advanced(clock::now());
         let wakes = state.queue.leave(ticket);
         state.forget_ticket(ticket);
         let unused = match state.queue.len() {

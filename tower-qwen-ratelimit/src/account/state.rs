@@ -85,11 +85,15 @@ impl State {
     }
 
     /// Goes on under another quota of the same window. What was charged stays charged.
-    pub(super) fn set_quota(&mut self, quota: Quota) {
+    pub(super) fn set_quota(&mut self, quota: Quota, is_shared: bool) {
         self.requests.set_quota(&quota, quota.requests());
         self.tokens.set_quota(&quota, quota.tokens());
-        self.tokens_of_day.set_limit(quota.most_of_a_day());
-        self.running.set_limit(quota.most_running());
+        self.tokens_of_day
+            .set_limit(part_of_day(&quota, self.fleet.part));
+        match is_shared {
+            true => self.set_slots(self.quota.most_running(), quota.most_running()),
+            false => self.running.set_limit(quota.most_running()),
+        }
         self.quota = quota;
         if quota.starts_slowly() || self.ramp.is_some() {
             let share = self.ramp.as_ref().map(Ramp::share);
@@ -165,7 +169,7 @@ impl State {
 
     /// The most tokens that one call may cost.
     fn most_of_a_call(&self) -> u64 {
-        self.tokens.usable().min(self.tokens_of_day.limit())
+        self.tokens.usable().min(self.quota.most_of_a_day())
     }
 
     pub(super) fn fits_a_window(&self, estimate: Charge) -> bool {
@@ -352,6 +356,17 @@ impl State {
         }
         if let Some(stated) = tokens {
             self.tokens.told(stated);
+        }
+    }
+}
+
+/// What a process may use of the tokens of a day.
+pub(super) fn part_of_day(quota: &Quota, part: u32) -> u64 {
+    match quota.most_of_a_day() {
+        u64::MAX => u64::MAX,
+        most => {
+            let part = u128::from(most) * u128::from(part) / u128::from(FULL);
+            u64::try_from(part).unwrap_or(most)
         }
     }
 }

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use super::{charge::Charge, state::State};
+use super::{
+    charge::Charge,
+    state::{State, part_of_day},
+};
 use crate::{
     feedback::FULL,
     fleet::{Booked, CallId, Heard, Outage, Standing},
@@ -63,6 +66,10 @@ pub(super) struct Fleet {
     cap_in_force: (u32, u32),
     /// The largest call so far.
     pub(super) largest: u64,
+    /// Whether the store was asked for more slots since they last changed.
+    asked_for_slots: bool,
+    /// What is left of the patience with a store that has not answered whoever asked and left.
+    patience_left: Option<u64>,
 }
 
 impl Default for Fleet {
@@ -75,6 +82,8 @@ impl Default for Fleet {
             cap: (FULL, FULL),
             cap_in_force: (FULL, FULL),
             largest: 0,
+            asked_for_slots: false,
+            patience_left: None,
         }
     }
 }
@@ -101,9 +110,19 @@ impl State {
         due.id != 0 && charge.at.saturating_sub(due.at) >= self.tokens.slot_width()
     }
 
-    /// The head asks the store for this turn.
-    pub(super) fn ask(&mut self, place: Place, until: Nanos) {
+    /// The head asks the store for this turn, which has so long to answer, and longer than that not for all who ask.
+    pub(super) fn ask(&mut self, place: Place, patience: u64) {
+        let patience = self.fleet.patience_left.take().unwrap_or(patience);
+        let until = self.now.saturating_add(patience);
         self.turns = Turns::Booked(Booking::Asked(place, until));
+    }
+
+    /// Whether the head, which waits for the end of another call, may ask the store for more slots: once for as many as
+    /// there are.
+    pub(super) fn asks_for_slots(&mut self) -> bool {
+        let may_have_more = self.running.limit() < self.quota.most_running();
+        let is_full = self.running.ready_at(self.now) == NEVER;
+        may_have_more && is_full && !std::mem::replace(&mut self.fleet.asked_for_slots, true)
     }
 
     /// What the head pays whose turn has come.
@@ -129,6 +148,9 @@ impl State {
             return None;
         };
         self.turns = Turns::Booked(Booking::Nothing);
+        if let Booking::Asked(_, until) = booking {
+            self.fleet.patience_left = Some(until.saturating_sub(self.now));
+        }
         match booking {
             Booking::Asked(place, _) | Booking::At(place, _) => Some(place.id),
             Booking::Nothing | Booking::TooLate(..) => None,
@@ -148,6 +170,7 @@ impl State {
 
     /// The store has answered.
     pub(super) fn booked(&mut self, id: CallId, reply: Booked) {
+        self.fleet.patience_left = None;
         let Turns::Booked(Booking::Asked(place, _)) = self.turns else {
             return;
         };
@@ -191,8 +214,10 @@ impl State {
         self.fleet.tail = self.now.saturating_add(nanos(heard.booked_ahead));
         self.pause
             .extend(self.now.saturating_add(nanos(heard.closed_for)));
-        if self.quota.most_running() < u64::MAX {
+        self.fleet.patience_left = None;
+        if self.quota.most_running() < u64::MAX && heard.slots != self.running.limit() {
             self.running.set_limit(heard.slots);
+            self.fleet.asked_for_slots = false;
         }
         if is_lease {
             self.fleet.cap = heard.shares;
@@ -202,8 +227,7 @@ impl State {
                 _ => Turns::Leased(until),
             };
         } else if !matches!(self.turns, Turns::Booked(_)) {
-            self.run_on(FULL);
-            self.turns = Turns::Booked(Booking::Nothing);
+            self.book_again();
         }
     }
 
@@ -227,6 +251,24 @@ impl State {
         booked
     }
 
+    /// The store is back, and books again.
+    pub(super) fn book_again(&mut self) {
+        self.run_on(FULL);
+        self.fleet.patience_left = None;
+        self.turns = Turns::Booked(Booking::Nothing);
+    }
+
+    /// The whole fleet may run other calls at one time than before.
+    pub(super) fn set_slots(&mut self, before: u64, most: u64) {
+        let part = match before {
+            u64::MAX => (most / self.fleet.members.max(1)).max(1),
+            _ => self.running.limit().min(most),
+        };
+        self.running
+            .set_limit(if most == u64::MAX { most } else { part });
+        self.fleet.asked_for_slots = false;
+    }
+
     fn run_on(&mut self, part: u32) {
         if part != self.fleet.part || self.fleet.cap != self.fleet.cap_in_force {
             self.fleet.part = part;
@@ -234,6 +276,7 @@ impl State {
             let (requests, tokens) = self.fleet.cap;
             self.requests.set_part(part, requests, self.now);
             self.tokens.set_part(part, tokens, self.now);
+            self.tokens_of_day.set_limit(part_of_day(&self.quota, part));
             if let Some(share) = self.ramp.as_ref().map(Ramp::share) {
                 self.start_slowly(Some(share));
             }
@@ -251,6 +294,8 @@ impl State {
         let running = self.running.running();
         let held = match self.turns {
             Turns::Leased(_) => self.fleet.part,
+            // Until it is granted another one.
+            Turns::Own if is_lease => self.fleet.part,
             _ => 0,
         };
         Some(Standing {

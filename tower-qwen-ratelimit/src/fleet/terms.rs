@@ -17,7 +17,8 @@ pub enum Sharing {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outage {
-    /// Each process goes on with the n-th part of the quota, n being the processes that lived when the store was last heard.
+    /// Each process goes on with the n-th part of the quota, that of a day too, n being the processes that lived when the store
+    /// was last heard.
     #[default]
     LocalShare,
     /// Calls go as they come; throttles of the provider are all that holds them.

@@ -38,10 +38,6 @@ impl Day {
         }
     }
 
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
-    }
-
     pub(crate) fn used(&self) -> u64 {
         self.used
     }

@@ -1,6 +1,9 @@
 //! An account that a fleet shares, and a store in the hands of the test.
 
 mod law;
+mod outage;
+mod predict;
+mod slots;
 
 use std::{
     collections::BTreeSet,
@@ -37,6 +40,8 @@ struct Fleet {
     asked: Option<CallId>,
     /// Booked so far and not given back.
     booked: BTreeSet<CallId>,
+    /// How often heartbeats were wanted at once.
+    beats: usize,
     _handle: Handle,
 }
 
@@ -62,6 +67,7 @@ impl Fleet {
             link,
             asked: None,
             booked: BTreeSet::new(),
+            beats: 0,
             _handle: handle,
         }
     }
@@ -74,8 +80,13 @@ impl Fleet {
     fn listen(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
         while let Poll::Ready(work) = self.link.poll_work(&mut cx, true) {
-            let Work::Ops(ops) = work else {
-                continue;
+            let ops = match work {
+                Work::Ops(ops) => ops,
+                Work::Accounts => {
+                    self.beats += 1;
+                    continue;
+                }
+                Work::End => break,
             };
             for op in ops {
                 match op {
@@ -104,17 +115,24 @@ impl Fleet {
     }
 
     fn hear(&self, members: u64, granted: u32, slots: u64) {
-        let heard = Heard {
-            members,
-            busy: members,
-            granted,
-            closed_for: Duration::ZERO,
-            shares: (FULL, FULL),
-            slots,
-            booked_ahead: Duration::ZERO,
-        };
+        self.hear_all(heard(members, granted, slots));
+    }
+
+    fn hear_all(&self, heard: Heard) {
         self.account
             .heard(heard, clock::now(), Duration::from_secs(3));
+    }
+}
+
+fn heard(members: u64, granted: u32, slots: u64) -> Heard {
+    Heard {
+        members,
+        busy: members,
+        granted,
+        closed_for: Duration::ZERO,
+        shares: (FULL, FULL),
+        slots,
+        booked_ahead: Duration::ZERO,
     }
 }
 

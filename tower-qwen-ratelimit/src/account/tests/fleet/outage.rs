@@ -1,0 +1,130 @@
+//! The store goes away and comes back.
+
+use super::*;
+use crate::snapshot::FleetSnapshot;
+
+fn fleet_of_four(sharing: Sharing, outage: Outage) -> Fleet {
+    let fleet = Fleet::new(quota(), sharing, outage, Discipline::FirstCome);
+    fleet.hear(4, FULL / 4, u64::MAX);
+    fleet
+}
+
+fn seen(fleet: &Fleet) -> FleetSnapshot {
+    fleet.account.snapshot(clock::now()).fleet.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_idle_during_an_outage_has_the_whole_again() {
+    let fleet = fleet_of_four(Sharing::Booking, Outage::LocalShare);
+    fleet.account.store_away();
+    assert_eq!(seen(&fleet).part_percent, 25);
+    fleet.account.store_back();
+    assert_eq!(seen(&fleet).part_percent, 100);
+    assert!(!seen(&fleet).is_store_away);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_runs_on_an_nth_part_says_so_until_it_is_granted_another() {
+    let fleet = fleet_of_four(Sharing::Lease, Outage::LocalShare);
+    let mut call = task::spawn(fleet.acquire(10));
+    advance(Duration::from_secs(1)).await;
+    let _going = assert_ready_ok!(call.poll());
+    fleet.account.store_away();
+    assert_eq!(fleet.account.standing().unwrap().held, FULL / 4);
+    // Nobody goes from here on until the store has answered.
+    fleet.account.store_back();
+    assert_eq!(fleet.account.standing().unwrap().held, 0);
+    assert_pending!(task::spawn(fleet.acquire(10)).poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bound_is_that_of_the_way_in_which_calls_go() {
+    for sharing in SHARINGS {
+        let bound = |outage| {
+            let fleet = fleet_of_four(sharing, outage);
+            let before = seen(&fleet).may_overshoot_tokens;
+            fleet.account.store_away();
+            let during = seen(&fleet).may_overshoot_tokens;
+            (before, during)
+        };
+        let burst = quota().burst_of(quota().usable(quota().tokens()));
+        let shared = match sharing {
+            Sharing::Booking => 0,
+            Sharing::Lease => burst,
+        };
+        assert_eq!(bound(Outage::LocalShare), (shared, burst));
+        assert_eq!(bound(Outage::Open), (shared, u64::MAX));
+        assert_eq!(bound(Outage::Closed), (shared, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tokens_of_a_day_are_divided_too() {
+    let quota = quota().tokens_per_day(4_000);
+    let fleet = Fleet::new(
+        quota,
+        Sharing::Booking,
+        Outage::LocalShare,
+        Discipline::FirstCome,
+    );
+    fleet.hear(4, 0, u64::MAX);
+    fleet.account.store_away();
+    advance(Duration::from_secs(10)).await;
+    let went = assert_ready_ok!(task::spawn(fleet.acquire(900)).poll());
+    went.mark_sent();
+    advance(Duration::from_secs(60)).await;
+    let soon = || fleet.acquire(101).max_wait(Duration::from_secs(60));
+    let refused = assert_ready_err!(task::spawn(soon()).poll());
+    assert!(refused.predicted_wait().is_some(), "it may go tomorrow");
+    // More than a part of the day is not too large for a day.
+    assert_pending!(task::spawn(fleet.acquire(2_000)).poll());
+    fleet.account.store_back();
+    assert_pending!(task::spawn(soon()).poll());
+}
+
+/// A driver that is not run answers nobody, however soon each leaves.
+#[tokio::test(start_paused = true)]
+async fn a_silent_store_is_found_out_by_the_impatient_too() {
+    let fleet = Fleet::new(
+        quota(),
+        Sharing::Booking,
+        Outage::LocalShare,
+        Discipline::FirstCome,
+    );
+    advance(Duration::from_secs(60)).await;
+    let mut refused = 0;
+    loop {
+        let mut call = task::spawn(fleet.acquire(10).max_wait(100 * TICK));
+        assert_pending!(call.poll());
+        advance(101 * TICK).await;
+        if let Poll::Ready(Ok(_)) = call.poll() {
+            break;
+        }
+        refused += 1;
+        assert!(refused < 1_000, "the timeout is 10 s");
+    }
+    assert!(seen(&fleet).is_store_away);
+    assert!(refused > 100, "{refused}: patience was too short");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_answers_late_is_not_away() {
+    let mut fleet = Fleet::new(
+        quota(),
+        Sharing::Booking,
+        Outage::LocalShare,
+        Discipline::FirstCome,
+    );
+    for _ in 0..100 {
+        let mut call = task::spawn(fleet.acquire(10));
+        assert_pending!(call.poll());
+        advance(Duration::from_secs(15)).await;
+        fleet.answer(Booked::TooLate(Duration::from_secs(1)));
+        drop(call);
+        let mut left = task::spawn(fleet.acquire(10));
+        assert_pending!(left.poll());
+        advance(Duration::from_secs(4)).await;
+        drop(left);
+        assert!(!seen(&fleet).is_store_away);
+    }
+}
