@@ -72,7 +72,27 @@ async fn an_attempts_timeout_of_tower_http_is_retried() -> TestResult {
     Ok(())
 }
 
-/// It makes an empty body, so what stands below it needs one that can be empty: ours cannot, a boxed one can.
+/// The same above the Meter, whose body can be made out of nothing as well: the Meter sees a caller who leaves.
+#[tokio::test(start_paused = true)]
+async fn tower_https_between_admission_and_the_meter_is_retried_too() -> TestResult {
+    let place = Place::new(slow()).await?;
+    let client = ServiceBuilder::new()
+        .layer(place.retry())
+        .layer(place.admission())
+        .layer(gateway_timeout(10))
+        .layer(place.meter())
+        .service(place.mock.router())
+        .map_request(for_axum);
+    let answer = client.oneshot(place.request(&chat(false))).await?;
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    let total = place.total();
+    assert_eq!((total.calls, total.cancelled), (5, 5));
+    assert_eq!((place.stats().seen, place.account().in_flight), (5, 0));
+    Ok(())
+}
+
+/// It makes an empty body, so what stands below it needs one that can be empty: Retry's and Admission's cannot, a boxed one
+/// can.
 #[tokio::test(start_paused = true)]
 async fn a_timeout_of_the_whole_call_stands_outside_of_a_boxed_body() -> TestResult {
     let place = Place::new(slow()).await?;
