@@ -5,6 +5,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use mock_qwen::Config;
 use tower::{Layer, ServiceBuilder, ServiceExt};
 use tower_http::{compression::CompressionLayer, decompression::DecompressionLayer};
+use tower_qwen_ratelimit::{EnforceLayer, KeyOf};
 
 use crate::support::{Place, TestResult, boxed, chat, for_axum, text};
 
@@ -70,6 +71,27 @@ async fn a_server_compresses_outside_of_the_meter_and_leaves_streams_alone() -> 
         assert_eq!(place.total().output_tokens, place.stats().tokens.output);
         assert_eq!(place.total().unknown, 0);
     }
+    Ok(())
+}
+
+/// Enforce reads no answer: it is told what the Meter inside has read.
+#[tokio::test(start_paused = true)]
+async fn a_server_may_compress_between_enforce_and_the_meter() -> TestResult {
+    let place = Place::new(Config::default()).await?;
+    let server = ServiceBuilder::new()
+        .layer(EnforceLayer::new(place.limiter.clone(), KeyOf::api_key()))
+        .layer(CompressionLayer::new())
+        .layer(place.meter())
+        .service(place.mock.router())
+        .map_request(for_axum);
+    let mut request = place.request(&chat(false));
+    request
+        .headers_mut()
+        .insert(ACCEPT_ENCODING, "gzip".parse()?);
+    let answer = boxed(server.oneshot(request).await?);
+    assert_eq!(answer.headers()[CONTENT_ENCODING], "gzip");
+    http_body_util::BodyExt::collect(answer.into_body()).await?;
+    place.assert_all_agree();
     Ok(())
 }
 
