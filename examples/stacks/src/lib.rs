@@ -8,4 +8,22 @@ mod pages {
 
     #[doc = include_str!("../../../docs/migration.md")]
     struct Migration;
+
+    /// What asks for a service that is `'static` does not fit inside of reqwest-middleware; what does not, fits.
+    ///
+    /// ```compile_fail
+    /// use tower_qwen_tokens::adapter::reqwest_middleware_0_5::TowerMiddleware;
+    ///
+    /// fn fits(_: impl reqwest_middleware::Middleware) {}
+    /// fits(TowerMiddleware::new(tower::buffer::BufferLayer::<http::Request<reqwest::Body>>::new(1)));
+    /// ```
+    ///
+    /// ```
+    /// use tower_qwen_tokens::adapter::reqwest_middleware_0_5::TowerMiddleware;
+    ///
+    /// fn fits(_: impl reqwest_middleware::Middleware) {}
+    /// let _ = tower::buffer::BufferLayer::<http::Request<reqwest::Body>>::new(1);
+    /// fits(TowerMiddleware::new(tower::limit::ConcurrencyLimitLayer::new(1)));
+    /// ```
+    struct Static;
 }

@@ -1,8 +1,11 @@
 //! The same stack over every client and router, and among the layers of tower-http.
 
 mod compression;
+mod concurrency;
 mod limit;
 mod matrix;
+mod middleware;
+mod order;
 mod support;
 mod timeout;
 mod trace;

@@ -11,7 +11,7 @@ use tower::{
     layer::util::{Identity, Stack},
     util::BoxCloneService,
 };
-use tower_qwen_ratelimit::{AccountSnapshot, AdmissionLayer, Limiter, Quota};
+use tower_qwen_ratelimit::{AccountSnapshot, AdmissionLayer, Limiter, Pacing, Quota};
 use tower_qwen_retry::{RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, call::BoxError, ledger::Totals};
 
@@ -38,6 +38,15 @@ impl Place {
             mock,
             ledger: Ledger::new(PriceBook::builtin()),
             limiter: Limiter::new(Quota::per_minute(600, 600_000)),
+        })
+    }
+
+    /// The first call goes at once, the next one a window later.
+    pub(crate) async fn with_one_call_a_minute(config: Config) -> Result<Self, BoxError> {
+        let quota = Quota::per_minute(1, 600_000).headroom(0);
+        Ok(Self {
+            limiter: Limiter::new(quota.pacing(Pacing::Window)),
+            ..Self::new(config).await?
         })
     }
 

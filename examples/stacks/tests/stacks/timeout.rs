@@ -1,6 +1,12 @@
 //! Timeouts of tower (an error) and of tower-http (an answer) around and between our layers.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -11,8 +17,9 @@ use tower_http::{
     map_response_body::MapResponseBodyLayer,
     timeout::{ResponseBodyTimeoutLayer, TimeoutLayer},
 };
+use tower_qwen_ratelimit::Rejected;
 use tower_qwen_retry::Attempts;
-use tower_qwen_tokens::stall_timeout::StallTimeoutLayer;
+use tower_qwen_tokens::{Deadline, clock, stall_timeout::StallTimeoutLayer};
 
 use crate::support::{Place, TestResult, boxed, chat, for_axum};
 
@@ -88,6 +95,79 @@ async fn tower_https_between_admission_and_the_meter_is_retried_too() -> TestRes
     let total = place.total();
     assert_eq!((total.calls, total.cancelled), (5, 5));
     assert_eq!((place.stats().seen, place.account().in_flight), (5, 0));
+    Ok(())
+}
+
+/// Between Retry and Admission the wait for quota looks like a slow server: five attempts at a provider that nobody asked.
+#[tokio::test(start_paused = true)]
+async fn a_timeout_outside_of_admission_makes_retries_of_waits() -> TestResult {
+    let timeout = TowerTimeoutLayer::new(Duration::from_secs(5));
+
+    let place = Place::with_one_call_a_minute(Config::default()).await?;
+    let attempts = Arc::new(AtomicU32::new(0));
+    let counted = attempts.clone();
+    let wrong = ServiceBuilder::new()
+        .layer(place.retry())
+        .map_request(move |request| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            request
+        })
+        .layer(timeout.clone())
+        .layer(place.admission())
+        .layer(place.meter())
+        .service(place.mock.router())
+        .map_request(for_axum);
+    wrong.clone().oneshot(place.request(&chat(false))).await?;
+    assert_eq!(attempts.swap(0, Ordering::Relaxed), 1);
+    let error = wrong.oneshot(place.request(&chat(false))).await.err();
+    let error = error.ok_or("it answered")?;
+    assert!(error.is::<tower::timeout::error::Elapsed>(), "{error}");
+    assert_eq!(attempts.load(Ordering::Relaxed), 5);
+    assert_eq!(place.stats().seen, 1);
+
+    let place = Place::with_one_call_a_minute(Config::default()).await?;
+    let right = ServiceBuilder::new()
+        .layer(place.retry())
+        .layer(place.admission())
+        .layer(timeout)
+        .layer(place.meter())
+        .service(place.mock.router())
+        .map_request(for_axum);
+    for _ in 0..2 {
+        let answer = right.clone().oneshot(place.request(&chat(false))).await?;
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    assert_eq!(place.stats().seen, 2);
+    Ok(())
+}
+
+/// tower's, around the whole call: it takes all of its time to find out what Admission would have known by a deadline.
+#[tokio::test(start_paused = true)]
+async fn a_timeout_of_the_whole_call_waits_where_a_deadline_refuses() -> TestResult {
+    let place = Place::with_one_call_a_minute(Config::default()).await?;
+    let patience = Duration::from_secs(10);
+    let client = ServiceBuilder::new()
+        .layer(TowerTimeoutLayer::new(patience))
+        .layer(place.stack())
+        .service(place.mock.router())
+        .map_request(for_axum);
+    client.clone().oneshot(place.request(&chat(false))).await?;
+
+    let begun = clock::now();
+    let answer = client.clone().oneshot(place.request(&chat(false))).await;
+    let error = answer.err().ok_or("it answered")?;
+    assert!(error.is::<tower::timeout::error::Elapsed>(), "{error}");
+    assert!(clock::now() >= begun + patience);
+    assert_eq!(place.account().queued, 0);
+
+    let begun = clock::now();
+    let mut request = place.request(&chat(false));
+    request.extensions_mut().insert(Deadline::after(patience));
+    let error = client.oneshot(request).await.err();
+    let error = error.ok_or("it answered")?;
+    assert!(error.is::<Rejected>(), "{error}");
+    assert_eq!(clock::now(), begun);
+    assert_eq!(place.stats().seen, 1);
     Ok(())
 }
 
