@@ -6,6 +6,7 @@ mod limit;
 mod matrix;
 mod middleware;
 mod order;
+mod peers;
 mod support;
 mod timeout;
 mod trace;
