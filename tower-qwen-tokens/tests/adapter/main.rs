@@ -6,5 +6,6 @@ mod attempts;
 mod fits;
 mod front;
 mod middleware;
+mod own_retries;
 mod support;
 mod transport;
