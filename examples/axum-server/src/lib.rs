@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod headers;
 pub mod metrics;
 pub mod mock;
+pub mod path;
 pub mod router;
 pub mod serve;
 pub mod start;

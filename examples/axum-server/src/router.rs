@@ -27,14 +27,14 @@ use crate::{
     errors::{not_found, word},
     forward::forward,
     gateway::Gateway,
-    metrics, usage,
+    metrics, path, usage,
 };
 
 impl Gateway {
     /// The gateway as a service.
     ///
     /// ```text
-    /// request id > trace > compression > words > auth > body limit > deadline > Enforce > Meter > forward
+    /// request id > trace > compression > words > auth > plain path > body limit > deadline > Enforce > Meter > forward
     /// ```
     pub fn router(self: &Arc<Self>) -> Router {
         let calls = Router::new()
@@ -61,6 +61,7 @@ impl Gateway {
             ServiceBuilder::new()
                 .layer(from_fn(word))
                 .layer(from_fn_with_state(self.callers.clone(), auth))
+                .layer(from_fn(path::plain))
                 .layer(RequestBodyLimitLayer::new(self.args.max_body))
                 .layer(MapRequestBodyLayer::new(Body::new)),
         );

@@ -102,3 +102,39 @@ async fn what_cannot_be_let_in_is_told_why() -> TestResult {
     assert_eq!(harness.mock.stats().seen, 0);
     Ok(())
 }
+
+/// Whatever else a server behind may read as the path of a model.
+#[tokio::test(start_paused = true)]
+async fn no_other_spelling_of_a_path_goes_past_the_quota() -> TestResult {
+    let harness = Harness::new(Config::default(), &["--tpm=600"])?;
+    for (path, code) in [
+        ("/v1/chat/%63ompletions", "invalid_parameter_error"),
+        ("/v1/chat/completions//", "invalid_parameter_error"),
+        ("/v1/chat/./completions/.", "invalid_parameter_error"),
+        (
+            "/v1/files/%2e%2e/chat/completions",
+            "invalid_parameter_error",
+        ),
+        ("/v1/chat%2Fcompletions", "invalid_parameter_error"),
+        (
+            "/api/v1//services/aigc/text-generation/generation",
+            "InvalidParameter",
+        ),
+        ("/apps/anthropic//v1/messages", "invalid_request_error"),
+    ] {
+        let (status, body) = harness.text(call(path, "Hi", false)).await?;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(problem(&body)?.1, code, "{path}");
+    }
+    assert_eq!(harness.mock.stats().seen, 0);
+
+    // One slash at the end names the same call, and costs the same.
+    let slash = format!("{CHAT}/");
+    let (status, body) = harness.text(call(&slash, "Hi", false)).await?;
+    assert_eq!(harness.total().calls, 1, "{status} {body}");
+    let (status, body) = harness
+        .text(call(&slash, &"word ".repeat(600), false))
+        .await?;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{body}");
+    Ok(())
+}
