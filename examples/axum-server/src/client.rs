@@ -15,7 +15,10 @@ use hyper_util::{
     client::legacy::{Client as HyperClient, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use tower::{Service, ServiceBuilder, timeout::TimeoutLayer, util::BoxCloneSyncService};
+use tower::{
+    Service, ServiceBuilder, ServiceExt, layer::layer_fn, service_fn, timeout::TimeoutLayer,
+    util::BoxCloneSyncService,
+};
 use tower_qwen_ratelimit::{AdmissionLayer, Limiter};
 use tower_qwen_retry::{
     RetryLayer, RetryPolicy,
@@ -96,7 +99,10 @@ where
             .map_response(|answer: Response<_>| answer.map(Body::new))
             .layer(RetryLayer::new(policy))
             .layer(AdmissionLayer::new(limiter.clone()).max_wait(args.max_wait))
-            .map_request(move |request| attempts.begin(request))
+            .layer(layer_fn(move |service| {
+                let attempts = attempts.clone();
+                service_fn(move |request| attempts.clone().send(Clone::clone(&service), request))
+            }))
             .layer(TimeoutLayer::new(args.timeout))
             .layer(StallTimeoutLayer::new(args.stall))
             .service(transport),
@@ -110,14 +116,25 @@ impl Attempts {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Counts an attempt, and hands Admission's wish to know its cost on to the Meter.
-    fn begin(&self, mut request: Request<Body>) -> Request<Body> {
+    /// Sends an attempt, and hands Admission's wish to know its cost on to the Meter once it succeeds. What an error answer
+    /// costs Admission finds by itself; where none comes nobody knows, and the estimate stands.
+    async fn send<S, B>(
+        self,
+        service: S,
+        mut request: Request<Body>,
+    ) -> Result<Response<B>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<B>>,
+    {
         self.0.fetch_add(1, Ordering::Relaxed);
-        if let Some(sink) = request.extensions_mut().remove::<UsageSink>()
-            && let Some(usage) = AnswerUsage::of(&request)
+        let sink = request.extensions_mut().remove::<UsageSink>();
+        let usage = AnswerUsage::of(&request).cloned();
+        let answer = service.oneshot(request).await?;
+        if let (Some(sink), Some(usage)) = (sink, usage)
+            && answer.status().is_success()
         {
             usage.tell(sink);
         }
-        request
+        Ok(answer)
     }
 }

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    response::Response,
-};
+use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderValue, Method, StatusCode, Version};
 use tower::ServiceExt;
 use tower_qwen_ratelimit::enforce::Reserved;
@@ -31,17 +27,21 @@ pub struct Forward {
     pub key: Option<HeaderValue>,
 }
 
-/// The handler. Dropping it, or the answer's body, cuts the connection to the upstream.
-pub async fn forward(State(forward): State<Forward>, mut request: Request) -> Response {
+/// The service below the Meter. Dropping its future, or the answer's body, cuts the connection to the upstream.
+///
+/// # Errors
+///
+/// The gateway's own answer to a call that went out and was not answered, boxed for its size. Of an answer the Meter would
+/// read that nothing was used; of an error it says that nobody knows.
+pub async fn forward(forward: Forward, mut request: Request) -> Result<Response, Box<Response>> {
     let wording = Wording::of(request.uri().path(), request.headers());
     if is_unread_model_call(&request) {
         let message = "A call of a model must be uncompressed JSON.";
-        return wording.error(UNSUPPORTED_MEDIA, message).map(Body::from);
+        return Ok(wording.error(UNSUPPORTED_MEDIA, message).map(Body::from));
     }
     let Ok(uri) = forward.target.uri(request.uri()) else {
-        return wording
-            .error(UNREADABLE, "The path cannot be read.")
-            .map(Body::from);
+        let message = "The path cannot be read.";
+        return Ok(wording.error(UNREADABLE, message).map(Body::from));
     };
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_11;
@@ -51,19 +51,23 @@ pub async fn forward(State(forward): State<Forward>, mut request: Request) -> Re
         Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
             error!("the upstream refuses the gateway's own key");
             let message = "The server behind refuses the gateway.";
-            wording.error(BAD_GATEWAY, message).map(Body::from)
+            Ok(wording.error(BAD_GATEWAY, message).map(Body::from))
         }
         Ok(mut answer) => {
             headers::to_caller(answer.headers_mut());
-            answer
+            Ok(answer)
         }
         Err(error) => {
             let failure = Failure::of(&*error);
             warn!(error = chain(&*error), "no answer from upstream");
-            if let Some(reserved) = reserved.filter(|_| failure.is_unsent()) {
+            let answer = failure.answer(&wording);
+            if !failure.is_unsent() {
+                return Err(Box::new(answer));
+            }
+            if let Some(reserved) = reserved {
                 reserved.settle(0, 0);
             }
-            failure.answer(&wording)
+            Ok(answer)
         }
     }
 }

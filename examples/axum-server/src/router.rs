@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
+    error_handling::HandleErrorLayer,
     extract::Request,
     middleware::{from_fn, from_fn_with_state},
-    routing::{any, get},
+    response::Response,
+    routing::{any_service, get},
 };
 use http::HeaderName;
-use tower::ServiceBuilder;
+use tower::{Layer, ServiceBuilder, service_fn};
 use tower_http::{
     ServiceBuilderExt,
     compression::CompressionLayer,
@@ -34,29 +36,34 @@ impl Gateway {
     /// The gateway as a service.
     ///
     /// ```text
-    /// request id > trace > compression > words > auth > plain path > body limit > deadline > Enforce > Meter > forward
+    /// request id > trace > compression > words > auth > plain path > body limit > deadline > Enforce
+    ///   > own answers > Meter > forward
     /// ```
     pub fn router(self: &Arc<Self>) -> Router {
-        let calls = Router::new()
-            .route("/compatible-mode/v1/{*path}", any(forward))
-            .route("/v1/{*path}", any(forward))
-            .route("/api/v1/{*path}", any(forward))
-            .route("/apps/anthropic/{*path}", any(forward))
-            .with_state(self.forward.clone());
-        let calls = if self.args.bare {
-            calls
+        let to_upstream = self.forward.clone();
+        let forward = service_fn(move |request| forward(to_upstream.clone(), request));
+        let own_answer = HandleErrorLayer::new(async |answer: Box<Response>| *answer);
+        let forward = if self.args.bare {
+            any_service(own_answer.layer(forward))
         } else {
             let deadline = self.args.deadline;
-            calls.layer(
+            any_service(
                 ServiceBuilder::new()
                     .map_request(move |mut request: Request| {
                         request.extensions_mut().insert(Deadline::after(deadline));
                         request
                     })
                     .layer(self.enforce.clone())
-                    .layer(MeterLayer::new(self.ledger.clone())),
+                    .layer(own_answer)
+                    .layer(MeterLayer::new(self.ledger.clone()))
+                    .service(forward),
             )
         };
+        let calls = Router::new()
+            .route("/compatible-mode/v1/{*path}", forward.clone())
+            .route("/v1/{*path}", forward.clone())
+            .route("/api/v1/{*path}", forward.clone())
+            .route("/apps/anthropic/{*path}", forward);
         let calls = calls.layer(
             ServiceBuilder::new()
                 .layer(from_fn(word))

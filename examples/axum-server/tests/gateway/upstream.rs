@@ -111,7 +111,30 @@ async fn an_upstream_that_never_answers_is_timed_out() -> TestResult {
     let (status, body) = harness.text(call(NATIVE, "Hi", false)).await?;
     assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(problem(&body)?.1, "RequestTimeOut");
-    assert_eq!(harness.total().calls, 1);
+    let total = harness.total();
+    assert_eq!((total.calls, total.failed), (1, 1));
+    assert_eq!(total.unknown, 1, "what it used, nobody knows");
+    Ok(())
+}
+
+/// Whatever the upstream generated meanwhile: the gateway's own answer tells nothing of it.
+#[tokio::test(start_paused = true)]
+async fn of_attempts_that_were_not_answered_the_estimates_stand() -> TestResult {
+    let mut charged = Vec::new();
+    for deadline in ["--deadline=4", "--deadline=300"] {
+        let silent = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
+        let mock = MockQwen::new(Config::default());
+        let harness = Harness::before(silent, mock, &["--timeout=5", deadline])?;
+        let (status, _) = harness.text(call(CHAT, "Hi", false)).await?;
+        assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+        let account = harness.gateway.upstream().snapshot().remove(0);
+        charged.push((harness.gateway.attempts(), account.settled_tokens));
+    }
+    let [(1, one), (5, five)] = charged[..] else {
+        return Err(format!("{charged:?}").into());
+    };
+    assert!(one > 400, "the answer that was set aside is in it: {one}");
+    assert_eq!(five, 5 * one);
     Ok(())
 }
 
