@@ -4,7 +4,7 @@
 //! what an attempt cost it tells Admission too.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -28,11 +28,16 @@ use tower_qwen_tokens::{
     UsageSink, call::BoxError, meter::AnswerUsage, stall_timeout::StallTimeoutLayer,
 };
 
-use crate::args::Args;
+use crate::{args::Args, errors::Failure};
 
 /// How often the upstream was asked. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Attempts(Arc<AtomicU64>);
+
+/// Whether any attempt of one call may have cost tokens at the upstream: none does that never reached it, or was refused by
+/// it. Stands in the call's extensions; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Spent(Arc<OnceLock<Option<Failure>>>);
 
 /// A client of the upstream, whatever stands in it.
 pub type Client = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
@@ -122,19 +127,43 @@ impl Attempts {
         self,
         service: S,
         mut request: Request<Body>,
-    ) -> Result<Response<B>, S::Error>
+    ) -> Result<Response<B>, BoxError>
     where
-        S: Service<Request<Body>, Response = Response<B>>,
+        S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
     {
         self.0.fetch_add(1, Ordering::Relaxed);
         let sink = request.extensions_mut().remove::<UsageSink>();
         let usage = AnswerUsage::of(&request).cloned();
-        let answer = service.oneshot(request).await?;
+        let spent = request.extensions_mut().remove::<Spent>();
+        let answer = service.oneshot(request).await.map_err(Into::into);
+        if let Some(spent) = spent {
+            spent.note(&answer);
+        }
+        let answer = answer?;
         if let (Some(sink), Some(usage)) = (sink, usage)
             && answer.status().is_success()
         {
             usage.tell(sink);
         }
         Ok(answer)
+    }
+}
+
+impl Spent {
+    /// How the first such attempt failed: `Some(None)` where it was answered, `None` where there is none.
+    #[must_use]
+    pub fn first(&self) -> Option<Option<Failure>> {
+        self.0.get().copied()
+    }
+
+    fn note<B>(&self, answer: &Result<Response<B>, BoxError>) {
+        let failure = match answer {
+            Ok(answer) if answer.status().is_client_error() => return,
+            Ok(_) => None,
+            Err(error) => Some(Failure::of(&**error)),
+        };
+        if failure.is_none_or(|failure| !failure.is_unsent()) {
+            let _ = self.0.set(failure);
+        }
     }
 }

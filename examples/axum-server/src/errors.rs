@@ -20,8 +20,8 @@ use tower_qwen_tokens::{
     wording::Wording,
 };
 
-/// A call that brought no answer.
-#[derive(Debug)]
+/// A call, or an attempt, that brought no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
     kind: Kind,
     retry_after: Option<u64>,
@@ -67,7 +67,7 @@ impl Failure {
         }
     }
 
-    /// Whether the upstream never saw the call.
+    /// Whether the upstream never saw the call, as far as this attempt goes.
     #[must_use]
     pub fn is_unsent(&self) -> bool {
         matches!(self.kind, Kind::TooLarge | Kind::NoQuota | Kind::Away)

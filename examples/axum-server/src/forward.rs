@@ -14,7 +14,12 @@ use tower_qwen_tokens::{
 };
 use tracing::{error, warn};
 
-use crate::{client::Client, errors::Failure, headers, target::Target};
+use crate::{
+    client::{Client, Spent},
+    errors::Failure,
+    headers,
+    target::Target,
+};
 
 /// What it takes to send a call on.
 #[derive(Debug, Clone)]
@@ -47,6 +52,8 @@ pub async fn forward(forward: Forward, mut request: Request) -> Result<Response,
     *request.version_mut() = Version::HTTP_11;
     headers::to_upstream(request.headers_mut(), forward.key.as_ref());
     let reserved = Reserved::of(&request).cloned();
+    let spent = Spent::default();
+    request.extensions_mut().insert(spent.clone());
     match forward.client.oneshot(request).await {
         Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
             error!("the upstream refuses the gateway's own key");
@@ -58,16 +65,20 @@ pub async fn forward(forward: Forward, mut request: Request) -> Result<Response,
             Ok(answer)
         }
         Err(error) => {
-            let failure = Failure::of(&*error);
             warn!(error = chain(&*error), "no answer from upstream");
-            let answer = failure.answer(&wording);
-            if !failure.is_unsent() {
-                return Err(Box::new(answer));
-            }
-            if let Some(reserved) = reserved {
-                reserved.settle(0, 0);
-            }
-            Ok(answer)
+            let last = Failure::of(&*error);
+            let failure = match spent.first() {
+                None if last.is_unsent() => {
+                    if let Some(reserved) = reserved {
+                        reserved.settle(0, 0);
+                    }
+                    return Ok(last.answer(&wording));
+                }
+                // That another attempt could not be made is not why the call failed.
+                Some(Some(first)) if last.is_unsent() => first,
+                _ => last,
+            };
+            Err(Box::new(failure.answer(&wording)))
         }
     }
 }

@@ -2,17 +2,34 @@ use std::{
     convert::Infallible,
     future::{pending, ready},
     io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use axum::body::Body;
 use http::{Request, Response, StatusCode, Uri};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor, rt::TokioIo};
+use hyper_util::{
+    client::legacy::{Client, connect::Connect},
+    rt::{TokioExecutor, TokioIo},
+};
 use mock_qwen::{Config, MockQwen};
 use tokio::net::TcpStream;
-use tower::service_fn;
+use tower::{ServiceExt, service_fn};
+use tower_qwen_tokens::call::BoxError;
 
 use crate::support::{ANTHROPIC, CHAT, Harness, NATIVE, TestResult, call, problem};
+
+/// A transport that reaches nobody.
+fn nowhere() -> Client<impl Connect + Clone + Send + Sync + 'static, Body> {
+    let connector = service_fn(|_: Uri| {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        ready(Err::<TokioIo<TcpStream>, _>(refused))
+    });
+    Client::builder(TokioExecutor::new()).build(connector)
+}
 
 /// The provider's quota is smaller than the gateway knows.
 #[tokio::test(start_paused = true)]
@@ -62,11 +79,7 @@ async fn an_error_that_stays_is_the_providers_own() -> TestResult {
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_is_away_is_told_in_the_callers_dialect_and_costs_no_tokens() -> TestResult
 {
-    let nowhere = service_fn(|_: Uri| {
-        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        ready(Err::<TokioIo<TcpStream>, _>(refused))
-    });
-    let transport = Client::builder(TokioExecutor::new()).build(nowhere);
+    let transport = nowhere();
     for (path, code) in [
         (CHAT, "bad_gateway"),
         (NATIVE, "InternalError"),
@@ -135,6 +148,73 @@ async fn of_attempts_that_were_not_answered_the_estimates_stand() -> TestResult 
     };
     assert!(one > 400, "the answer that was set aside is in it: {one}");
     assert_eq!(five, 5 * one);
+    Ok(())
+}
+
+/// Calls of one request a minute, with time for two; callers have 500 tokens, which do not come back meanwhile.
+const SLOW: [&str; 6] = [
+    "--timeout=5",
+    "--max-wait=70",
+    "--deadline=100",
+    "--upstream-rpm=1",
+    "--tpm=500",
+    "--window=600",
+];
+
+/// Sends a call; gives its status and what is left of its caller's tokens.
+async fn tokens_left(harness: &Harness) -> TestResult<(StatusCode, u64)> {
+    let answer = harness.send(call(CHAT, "Hi", false)).await;
+    let left = answer.headers()["x-ratelimit-remaining-tokens"]
+        .to_str()?
+        .parse()?;
+    let (status, _) = crate::support::read(answer).await?;
+    Ok((status, left))
+}
+
+/// Its first attempt is sent and times out; the next one finds no quota, or nobody there.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_went_out_once_is_paid_for_however_its_last_attempt_fails() -> TestResult {
+    for (flag, attempts) in [("--upstream-rpm=1", 1), ("--upstream-rpm=60", 5)] {
+        let sent = Arc::new(AtomicBool::new(false));
+        let transport = service_fn(move |request: Request<Body>| {
+            let is_first = !sent.swap(true, Ordering::Relaxed);
+            async move {
+                if is_first {
+                    pending::<()>().await;
+                }
+                let answer = nowhere().oneshot(request).await?;
+                Ok::<_, BoxError>(answer.map(Body::new))
+            }
+        });
+        let mock = MockQwen::new(Config::default());
+        let harness = Harness::before(transport, mock, &[&SLOW[..], &[flag]].concat())?;
+        let (status, left) = tokens_left(&harness).await?;
+        assert_eq!(harness.gateway.attempts(), attempts, "{flag}");
+        assert_eq!(status, StatusCode::GATEWAY_TIMEOUT, "{flag}");
+        assert!((400..500).contains(&left), "the prompt is paid: {left}");
+        let total = harness.total();
+        assert_eq!((total.calls, total.failed, total.unknown), (1, 1, 1));
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_only_throttled_costs_no_tokens() -> TestResult {
+    let full = service_fn(|_: Request<Body>| {
+        let body =
+            r#"{"error":{"code":"limit_requests","message":"Requests rate limit exceeded"}}"#;
+        let answer = Response::builder()
+            .status(StatusCode::TOO_MANY_REQUESTS)
+            .header("content-type", "application/json")
+            .body(Body::from(body));
+        ready(answer)
+    });
+    let harness = Harness::before(full, MockQwen::new(Config::default()), &SLOW)?;
+    let told = tokens_left(&harness).await?;
+    assert_eq!(told, (StatusCode::SERVICE_UNAVAILABLE, 500));
+    assert_eq!(harness.gateway.attempts(), 1);
+    let total = harness.total();
+    assert_eq!((total.calls, total.failed, total.unknown), (1, 1, 0));
     Ok(())
 }
 
