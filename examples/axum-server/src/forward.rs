@@ -57,6 +57,10 @@ pub async fn forward(forward: Forward, mut request: Request) -> Result<Response,
     match forward.client.oneshot(request).await {
         Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
             error!("the upstream refuses the gateway's own key");
+            // No fault of the caller's, though the answer's status says that the server's side failed.
+            if let Some(reserved) = reserved {
+                reserved.settle(0, 0);
+            }
             let message = "The server behind refuses the gateway.";
             Ok(wording.error(BAD_GATEWAY, message).map(Body::from))
         }

@@ -22,6 +22,16 @@ use tower_qwen_tokens::call::BoxError;
 
 use crate::support::{ANTHROPIC, CHAT, Harness, NATIVE, TestResult, call, problem};
 
+/// Sends a call; gives its status and what is left of its caller's tokens.
+async fn tokens_left(harness: &Harness) -> TestResult<(StatusCode, u64)> {
+    let answer = harness.send(call(CHAT, "Hi", false)).await;
+    let left = answer.headers()["x-ratelimit-remaining-tokens"]
+        .to_str()?
+        .parse()?;
+    let (status, _) = crate::support::read(answer).await?;
+    Ok((status, left))
+}
+
 /// A transport that reaches nobody.
 fn nowhere() -> Client<impl Connect + Clone + Send + Sync + 'static, Body> {
     let connector = service_fn(|_: Uri| {
@@ -107,9 +117,13 @@ async fn an_upstream_that_refuses_the_gateways_key_is_no_refusal_of_the_callers(
         require_key: true,
         ..Config::default()
     };
-    let harness = Harness::new(config.clone(), &[])?;
-    let (status, body) = harness.text(call(CHAT, "Hi", false)).await?;
-    assert_eq!(status, StatusCode::BAD_GATEWAY, "{body}");
+    let harness = Harness::new(config.clone(), &["--tpm=500"])?;
+    for _ in 0..3 {
+        let told = tokens_left(&harness).await?;
+        assert_eq!(told, (StatusCode::BAD_GATEWAY, 500), "nobody pays");
+    }
+    let total = harness.total();
+    assert_eq!((total.failed, total.unknown), (3, 0));
     let harness = Harness::new(config, &["--upstream-key=sk-secret-upstream"])?;
     let (status, body) = harness.text(call(CHAT, "Hi", false)).await?;
     assert_eq!(status, StatusCode::OK, "{body}");
@@ -160,16 +174,6 @@ const SLOW: [&str; 6] = [
     "--tpm=500",
     "--window=600",
 ];
-
-/// Sends a call; gives its status and what is left of its caller's tokens.
-async fn tokens_left(harness: &Harness) -> TestResult<(StatusCode, u64)> {
-    let answer = harness.send(call(CHAT, "Hi", false)).await;
-    let left = answer.headers()["x-ratelimit-remaining-tokens"]
-        .to_str()?
-        .parse()?;
-    let (status, _) = crate::support::read(answer).await?;
-    Ok((status, left))
-}
 
 /// Its first attempt is sent and times out; the next one finds no quota, or nobody there.
 #[tokio::test(start_paused = true)]
