@@ -12,6 +12,7 @@ use http::{
     StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
+use http_body_util::LengthLimitError;
 use tower::timeout::error::Elapsed;
 use tower_qwen_ratelimit::{RejectKind, Rejected};
 use tower_qwen_tokens::{
@@ -19,6 +20,8 @@ use tower_qwen_tokens::{
     protocol::refusal::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, UNAVAILABLE},
     wording::Wording,
 };
+
+const TOO_LONG: &str = "The request body is too long.";
 
 /// A call, or an attempt, that brought no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Failure {
 enum Kind {
     /// More than the upstream grants in a whole window.
     TooLarge,
+    /// The caller's body is longer than it may be, which shows only while it is sent.
+    TooLong,
     /// No quota of the upstream in time.
     NoQuota,
     /// The upstream cannot be reached.
@@ -56,6 +61,8 @@ impl Failure {
         let is_connect = |error: &hyper_util::client::legacy::Error| error.is_connect();
         let kind = if find::<hyper_util::client::legacy::Error>(error).is_some_and(is_connect) {
             Kind::Away
+        } else if find::<LengthLimitError>(error).is_some() {
+            Kind::TooLong
         } else if find::<Elapsed>(error).is_some() {
             Kind::TimedOut
         } else {
@@ -81,6 +88,7 @@ impl Failure {
                 TOO_LARGE,
                 "The request needs more tokens than the server behind grants in a whole window.",
             ),
+            Kind::TooLong => (TOO_LARGE, TOO_LONG),
             Kind::NoQuota => (
                 UNAVAILABLE,
                 "The server behind has no quota left for this call in time. Please try again later.",
@@ -109,7 +117,7 @@ pub async fn word(request: Request, next: Next) -> Response {
         kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"))
     };
     if answer.status() == StatusCode::PAYLOAD_TOO_LARGE && is_plain(&answer) {
-        let answer = wording.error(TOO_LARGE, "The request body is too long.");
+        let answer = wording.error(TOO_LARGE, TOO_LONG);
         return answer.map(Body::from);
     }
     answer

@@ -1,6 +1,9 @@
 use axum::body::Body;
-use http::{Request, StatusCode};
-use mock_qwen::Config;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use mock_qwen::{Config, MockQwen};
+use tower::service_fn;
+use tower_qwen_tokens::call::BoxError;
 
 use crate::support::{ANTHROPIC, CHAT, Harness, NATIVE, TestResult, call, call_of, problem};
 
@@ -136,5 +139,32 @@ async fn no_other_spelling_of_a_path_goes_past_the_quota() -> TestResult {
         .text(call(&slash, &"word ".repeat(600), false))
         .await?;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{body}");
+    Ok(())
+}
+
+/// A body that does not declare its length is too long only once so much of it has come.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_turns_out_too_long_is_refused_for_that() -> TestResult {
+    for (path, flags, code) in [
+        ("/v1/files", vec![], "request_too_large"),
+        ("/api/v1/uploads", vec![], "request_too_large"),
+        (CHAT, vec!["--bare"], "request_too_large"),
+        (NATIVE, vec!["--bare"], "RequestTooLarge"),
+    ] {
+        let upstream = service_fn(|request: Request<Body>| async move {
+            request.into_body().collect().await?;
+            Ok::<_, BoxError>(Response::new(Body::empty()))
+        });
+        let flags = [&["--max-body=1000"], &flags[..]].concat();
+        let harness = Harness::before(upstream, MockQwen::new(Config::default()), &flags)?;
+        for (length, expected) in [(1_000, 200), (1_001, 413)] {
+            let request = call(path, "", false).map(|_| Body::from(vec![b'x'; length]));
+            let (status, body) = harness.text(request).await?;
+            assert_eq!(status, expected, "{path} {flags:?} {body}");
+            if expected == 413 {
+                assert_eq!(problem(&body)?.1, code, "{path}");
+            }
+        }
+    }
     Ok(())
 }
