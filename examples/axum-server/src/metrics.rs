@@ -1,6 +1,6 @@
 //! `/metrics`, for Prometheus.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -9,6 +9,7 @@ use axum::{
 use http::{HeaderMap, header::CONTENT_TYPE};
 use metrics::counter;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+use metrics_util::MetricKindMask;
 use tower_qwen_tokens::wording::Wording;
 
 use crate::{auth::unauthenticated, callers::ApiKey, gateway::Gateway};
@@ -27,11 +28,15 @@ const ERRORS: [f64; 8] = [-0.5, -0.2, -0.05, 0.0, 0.05, 0.2, 1.0, 5.0];
 
 /// What collects the figures of all layers. To be installed before the gateway is made.
 ///
+/// Gauges that were not set for longer than `idle` are forgotten: the handler sets those of every account there is, so that
+/// the others are of accounts that have gone.
+///
 /// # Errors
 ///
 /// Never, as the bounds stand.
-pub fn recorder() -> Result<PrometheusRecorder, BuildError> {
+pub fn recorder(idle: Duration) -> Result<PrometheusRecorder, BuildError> {
     Ok(PrometheusBuilder::new()
+        .idle_timeout(MetricKindMask::GAUGE, Some(idle))
         .set_buckets_for_metric(Matcher::Suffix("token_usage".into()), &TOKENS)?
         .set_buckets_for_metric(Matcher::Suffix("cost".into()), &MONEY)?
         .set_buckets_for_metric(Matcher::Suffix("estimate_error".into()), &ERRORS)?

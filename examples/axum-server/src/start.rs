@@ -16,13 +16,16 @@ use crate::{
 /// How often the recorder of metrics tidies up.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// Far longer than from setting the gauges to showing them, whoever else asks for them meanwhile.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// Runs the gateway until it is told to stop.
 ///
 /// # Errors
 ///
 /// When it cannot be set up, or its listener fails.
 pub async fn start(mut args: Args) -> anyhow::Result<Arc<Gateway>> {
-    let recorder = metrics::recorder()?;
+    let recorder = metrics::recorder(IDLE)?;
     let handle = recorder.handle();
     ::metrics::set_global_recorder(recorder)?;
     let upkeep = handle.clone();

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -76,6 +78,46 @@ async fn metrics_show_what_was_used() -> TestResult {
     assert!(text.contains("tower_qwen_ratelimit_used{"), "{text}");
     assert!(!text.contains("acme") && !text.contains("secret"), "{text}");
     Ok(())
+}
+
+/// Models are named by callers: what is shown of them must not grow for ever.
+#[tokio::test(start_paused = true)]
+async fn accounts_that_have_gone_are_not_shown() -> TestResult {
+    let harness = Harness::new(Config::default(), &[])?;
+    let accounts = || harness.gateway.upstream().snapshot();
+    let mut models = 0;
+    while models == 0
+        || accounts()
+            .iter()
+            .any(|account| account.key.model() == "m-0")
+    {
+        assert!(models < 20_000, "its account never goes");
+        let body = format!(r#"{{"model":"m-{models}","max_tokens":5,"messages":[]}}"#);
+        harness
+            .text(call(CHAT, "", false).map(|_| body.into()))
+            .await?;
+        models += 1;
+        if models == 1 {
+            assert!(gauges(&harness).await?.contains("\"m-0\""));
+            tokio::time::advance(Duration::from_secs(600)).await;
+        }
+    }
+    let shown = gauges(&harness).await?;
+    assert!(!shown.contains("\"m-0\""), "of {models} models");
+    assert_eq!(shown.lines().count(), 2 * accounts().len());
+    Ok(())
+}
+
+/// What is shown of the upstream's accounts.
+async fn gauges(harness: &Harness) -> TestResult<String> {
+    let request = Request::get("/metrics").body(Body::empty())?;
+    let (_, text) = harness.text(request).await?;
+    let of_accounts = |line: &&str| line.starts_with("tower_qwen_ratelimit_used{");
+    Ok(text
+        .lines()
+        .filter(of_accounts)
+        .collect::<Vec<_>>()
+        .join("\n"))
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! A gateway whose transport is the mock's router.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -62,7 +62,7 @@ impl Harness {
     {
         let args = Args::try_parse_from(["axum-server"].iter().chain(&WIDE).chain(flags))?;
         // Of this thread, on which the whole test runs.
-        let recorder = Box::leak(Box::new(metrics::recorder()?));
+        let recorder = Box::leak(Box::new(metrics::recorder(Duration::ZERO)?));
         std::mem::forget(::metrics::set_default_local_recorder(recorder));
         let target = "http://upstream/compatible-mode/v1".parse()?;
         let gateway = Gateway::new(args, target, transport, recorder.handle())?;
