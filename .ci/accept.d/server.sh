@@ -123,7 +123,7 @@ figure() { cut -d' ' -f"$2" "$work/$1" | sort -g | sed -n 3p; }
 # change RUNS FIELD: of ours against bare, in percent.
 change() { jq -n "($(figure "$1-full" "$2") / $(figure "$1-bare" "$2") - 1) * 1000 | round / 10"; }
 
-# What our layers cost: with quick answers (about 15 ms), and flat out, where answers take no time and the processor is all
+# What our layers cost: with quick answers (about 22 ms), and flat out, where answers take no time and the processor is all
 # there is. What comes near that has no bound: it says how much of a processor a call takes.
 server_latency() {
   need wrk
