@@ -66,7 +66,7 @@ impl Running {
     }
 }
 
-fn caller() -> Client<hyper_util::client::legacy::connect::HttpConnector, Body> {
+pub(crate) fn caller() -> Client<hyper_util::client::legacy::connect::HttpConnector, Body> {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
