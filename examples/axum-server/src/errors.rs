@@ -16,8 +16,7 @@ use http_body_util::LengthLimitError;
 use tower::timeout::error::Elapsed;
 use tower_qwen_ratelimit::{RejectKind, Rejected};
 use tower_qwen_tokens::{
-    protocol::refusal::TOO_LARGE,
-    protocol::refusal::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, UNAVAILABLE},
+    protocol::refusal::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, TOO_LARGE, UNAVAILABLE},
     wording::Wording,
 };
 

@@ -8,8 +8,7 @@ use tower::ServiceExt;
 use tower_qwen_ratelimit::enforce::Reserved;
 use tower_qwen_tokens::{
     Call, Dialect,
-    protocol::refusal::UNREADABLE,
-    protocol::refusal::{BAD_GATEWAY, UNSUPPORTED_MEDIA},
+    protocol::refusal::{BAD_GATEWAY, UNREADABLE, UNSUPPORTED_MEDIA},
     wording::Wording,
 };
 use tracing::{error, warn};
