@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 
 use crate::{Usage, Verdict};
 
@@ -52,11 +52,14 @@ pub trait Settle: Send + Sync {
     fn settle(&self, report: &Report);
 }
 
-/// Asks the Meter for the usage of this attempt. Put into the request's extensions, per attempt.
+/// Asks the Meter for the usage of this attempt. [Put](UsageSink::attach) into the request's extensions, per attempt.
 ///
 /// The Meter takes it out and calls it once. Without a Meter it is dropped uncalled: whoever asked keeps its estimate.
 #[derive(Clone)]
 pub struct UsageSink(Arc<dyn Settle>);
+
+/// Of two layers, the inner one's first.
+struct Both(UsageSink, UsageSink);
 
 impl Report {
     /// A report of usage that the provider stated in a complete answer.
@@ -102,14 +105,62 @@ impl UsageSink {
         Self(receiver)
     }
 
+    /// Puts it into a request's extensions. Where a layer further out has put one there, the report reaches both.
+    pub fn attach(self, extensions: &mut Extensions) {
+        match extensions.get_mut::<Self>() {
+            Some(outer) => {
+                let both = Both(self, outer.clone());
+                *outer = Self(Arc::new(both));
+            }
+            None => {
+                extensions.insert(self);
+            }
+        }
+    }
+
     /// Hands the report on.
     pub fn settle(&self, report: &Report) {
         self.0.settle(report);
     }
 }
 
+impl Settle for Both {
+    fn settle(&self, report: &Report) {
+        self.0.settle(report);
+        self.1.settle(report);
+    }
+}
+
 impl fmt::Debug for UsageSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UsageSink").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    struct Named(&'static str, Arc<Mutex<Vec<&'static str>>>);
+
+    impl Settle for Named {
+        fn settle(&self, _: &Report) {
+            self.1.lock().unwrap().push(self.0);
+        }
+    }
+
+    #[test]
+    fn a_report_reaches_every_layer_from_the_inside() {
+        let heard = Arc::default();
+        let mut extensions = Extensions::new();
+        for name in ["outer", "middle", "inner"] {
+            let named = Arc::new(Named(name, Arc::clone(&heard)));
+            UsageSink::new(named).attach(&mut extensions);
+        }
+        let sink = extensions.remove::<UsageSink>().unwrap();
+        sink.settle(&Report::reported(Usage::new(1, 2)));
+        assert_eq!(*heard.lock().unwrap(), ["inner", "middle", "outer"]);
     }
 }

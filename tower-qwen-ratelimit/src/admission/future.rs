@@ -128,9 +128,7 @@ where
                     }
                     *this.judging = Judging::of(&request);
                     reservation.mark_sent();
-                    request
-                        .extensions_mut()
-                        .insert(UsageSink::new(reservation.clone()));
+                    UsageSink::new(reservation.clone()).attach(request.extensions_mut());
                     let calling = this.service.call(request);
                     this.state.set(State::Calling { calling });
                 }

@@ -4,7 +4,7 @@
 //!
 //! Inside `Retry`, since the provider counts attempts; outside an attempt timeout, so that queueing never looks like a
 //! slow server; outside `Meter`, from which it learns what the attempt cost. Without a Meter below, the estimate of every
-//! call stands.
+//! call stands. One Meter serves every Admission and Enforce above it.
 //!
 //! # What it does
 //!

@@ -43,9 +43,8 @@ impl Settings {
                     None => reservation,
                 });
                 reservation.mark_sent();
-                let sink = UsageSink::new(Arc::new(Settler(reservation.clone())));
                 let extensions = request.extensions_mut();
-                extensions.insert(sink);
+                UsageSink::new(Arc::new(Settler(reservation.clone()))).attach(extensions);
                 extensions.insert(Reserved::new(Some(reservation.clone())));
                 self.counters.admitted();
                 Decision::Passes(Passage {

@@ -34,6 +34,12 @@
 //! bucket at first, refilled evenly, so that a caller who comes back from a rest may have up to twice the quota within one
 //! window.
 //!
+//! # Several limits
+//!
+//! One per caller and one for all of them, or one of a router and one of a route, are an Enforce each, with a limiter each,
+//! one inside of the other. One Meter below settles them all. [`Reserved`] is the innermost one's, the headers of an answer
+//! are the outermost one's.
+//!
 //! # Refusals
 //!
 //! | what | status | compatible | native | Anthropic |

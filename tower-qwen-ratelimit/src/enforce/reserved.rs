@@ -9,6 +9,8 @@ use crate::reservation::Reservation;
 /// The Meter's report settles it by itself; a handler does so where it knows better. The first to settle counts.
 /// Clones share it. Where one is held beyond the answer, the call counts as running for as long.
 ///
+/// Below several Enforces it is the innermost one's; a Meter's report settles them all.
+///
 /// In shadow mode nothing is set aside for a call that would have been refused.
 #[derive(Debug, Clone)]
 pub struct Reserved(Option<Arc<Reservation>>);

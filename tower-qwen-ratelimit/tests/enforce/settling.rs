@@ -1,8 +1,8 @@
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use tower::{Layer, ServiceExt, service_fn};
-use tower_qwen_ratelimit::{EnforceLayer, KeyOf, Limiter};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_qwen_ratelimit::{AdmissionLayer, EnforceLayer, KeyOf, Limiter, enforce::Reserved};
 use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook};
 
 use crate::support::{Body, account, answering, chat, layer, limiter, send};
@@ -158,4 +158,63 @@ async fn what_is_learned_is_the_cost_of_one_answer() {
         answer.into_body().collect().await.unwrap();
     }
     assert_eq!(account(&limiter).expected_output, 100);
+}
+
+const OF_1200: &str =
+    r#"{"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":200,"total_tokens":1200}}"#;
+
+fn whole(status: u16, kind: &str, body: &'static str) -> Response<Body> {
+    let answer = Response::builder()
+        .status(status)
+        .header("content-type", kind);
+    answer.body(Full::from(body)).unwrap()
+}
+
+/// Sends a chat call and reads its answer to the end.
+async fn read<S, B>(server: S) -> StatusCode
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: std::fmt::Debug>,
+    B: http_body::Body<Error: std::fmt::Debug>,
+{
+    let answer = server.oneshot(chat()).await.unwrap();
+    let status = answer.status();
+    answer.into_body().collect().await.unwrap();
+    status
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_enforce_and_admission_above_a_meter_is_settled() {
+    let (all, each, upstream) = (
+        limiter(10, 10_000),
+        limiter(10, 10_000),
+        limiter(10, 10_000),
+    );
+    let server = ServiceBuilder::new()
+        .layer(EnforceLayer::new(all.clone(), KeyOf::path()))
+        .layer(layer(&each))
+        .layer(AdmissionLayer::new(upstream.clone()))
+        .layer(MeterLayer::new(Ledger::default()))
+        .service(service_fn(async |_: Request<Body>| {
+            Ok::<_, std::convert::Infallible>(whole(200, JSON, OF_1200))
+        }));
+    assert_eq!(read(server).await, 200);
+    for limiter in [all, each, upstream] {
+        let account = account(&limiter);
+        assert_eq!((account.tokens.used, account.in_flight), (1_200, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_reserved_is_the_innermost_enforces() {
+    let (outer, inner) = (limiter(10, 10_000), limiter(10, 10_000));
+    let server = ServiceBuilder::new()
+        .layer(EnforceLayer::new(outer.clone(), KeyOf::path()))
+        .layer(layer(&inner))
+        .service(service_fn(async |request: Request<Body>| {
+            Reserved::of(&request).unwrap().settle(2, 3);
+            Ok::<_, std::convert::Infallible>(Response::new(Body::default()))
+        }));
+    assert_eq!(read(server).await, 200);
+    assert_eq!(account(&inner).tokens.used, 5);
+    assert!(account(&outer).tokens.used > 100, "its estimate stands");
 }

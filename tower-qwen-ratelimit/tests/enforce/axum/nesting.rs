@@ -62,6 +62,19 @@ async fn however_the_router_is_put_together_a_call_is_charged_and_booked_once() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_of_the_router_and_one_of_a_route_are_both_settled() {
+    let (all, route) = (limiter(9, 100_000), limiter(9, 100_000));
+    let layers = ServiceBuilder::new()
+        .layer(enforce(&route))
+        .layer(MeterLayer::new(Ledger::default()));
+    let chat = post(whole).layer::<_, std::convert::Infallible>(layers);
+    let router = Router::new().route(CHAT, chat).layer(enforce(&all));
+    assert_eq!(send(&router, call(CHAT)).await.0, StatusCode::OK);
+    assert_eq!(account(&route).tokens.used, 1_200);
+    assert_eq!(account(&all).tokens.used, 1_200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn routes_that_do_not_exist_are_charged_unless_only_routes_are_layered() {
     let everything = limiter(2, 100);
     let router = routes().layer(enforce(&everything));
