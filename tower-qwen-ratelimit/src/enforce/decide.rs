@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct Passage {
     tenant: Arc<Tenant>,
     /// `None` in shadow mode, of a call that would have been refused.
-    reservation: Option<Arc<Reservation>>,
+    settler: Option<Arc<Settler>>,
     shadowed: Option<Refusal>,
 }
 
@@ -43,13 +43,14 @@ impl Settings {
                     None => reservation,
                 });
                 reservation.mark_sent();
+                let settler = Arc::new(Settler::new(reservation.clone()));
                 let extensions = request.extensions_mut();
-                UsageSink::new(Arc::new(Settler(reservation.clone()))).attach(extensions);
-                extensions.insert(Reserved::new(Some(reservation.clone())));
+                UsageSink::new(settler.clone()).attach(extensions);
+                extensions.insert(Reserved::new(Some(reservation)));
                 self.counters.admitted();
                 Decision::Passes(Passage {
                     tenant,
-                    reservation: Some(reservation),
+                    settler: Some(settler),
                     shadowed: None,
                 })
             }
@@ -76,7 +77,7 @@ impl Settings {
         if self.shadow {
             return Decision::Passes(Passage {
                 tenant,
-                reservation: None,
+                settler: None,
                 shadowed: Some(refusal),
             });
         }
@@ -93,33 +94,34 @@ impl Settings {
 }
 
 impl Passage {
-    /// Settles by the answer's head, and writes into it. Gives what is to be held until the body ends.
+    /// Settles by the answer's head where no Meter below is still to report, and writes into it. Gives what is to be held
+    /// until the body ends.
     pub(super) fn answered<B>(
         self,
         response: &mut Response<B>,
         settings: &Settings,
     ) -> Option<Arc<Reservation>> {
-        let status = response.status();
-        if let Some(reservation) = &self.reservation
-            && (status.is_client_error() || status.is_server_error())
-        {
-            match response.extensions().get::<Verdict>() {
-                Some(verdict) => reservation.fail(verdict),
-                None => reservation.fail(&settings.verdict(status, response.headers())),
-            }
-        }
+        let reservation = self.settler.map(|settler| {
+            let status = response.status();
+            let is_error = status.is_client_error() || status.is_server_error();
+            let error = is_error.then(|| match response.extensions().get() {
+                Some(verdict) => Verdict::clone(verdict),
+                None => settings.verdict(status, response.headers()),
+            });
+            settler.answered(error)
+        });
         settings.tell(response.headers_mut(), &self.tenant);
         if let Some(refusal) = self.shadowed {
             response.extensions_mut().insert(refusal);
         }
-        self.reservation
+        reservation
     }
 
     /// The inner service failed.
     pub(super) fn failed(self, settings: &Settings) {
-        if let Some(reservation) = &self.reservation {
+        if let Some(settler) = &self.settler {
             let status = StatusCode::INTERNAL_SERVER_ERROR;
-            reservation.fail(&settings.verdict(status, &HeaderMap::new()));
+            settler.failed(&settings.verdict(status, &HeaderMap::new()));
         }
     }
 }

@@ -24,9 +24,10 @@
 //! The request is read once ([`Call`](tower_qwen_tokens::Call)). The call is charged to its caller ([`KeyOf`](crate::KeyOf)):
 //! one request and the tokens of its prompt and expected answer, all or nothing. Where they are not there it is refused
 //! at once with 429 and an error body as the provider itself writes it, so that clients which know the provider know what
-//! to do. The report of a Meter below corrects the tokens. Those of a call that the handler refuses come back; one that
-//! fails on the server's side (5xx, or an error) keeps its prompt. A throttle of a provider behind the handler does not slow
-//! the caller's account.
+//! to do. The report of a Meter below corrects the tokens, be the answer a success or an error. Where it knows of no usage,
+//! the tokens of a call that the handler refuses (4xx) come back, with a Meter below once the answer has ended; one that
+//! fails on the server's side (5xx, or an error) keeps its prompt. With a Retry below, the attempts that failed cost nothing.
+//! A throttle of a provider behind the handler does not slow the caller's account.
 //!
 //! The whole quota may go at once, and nothing of it is left unused: [`Quota::pacing`](crate::Quota::pacing),
 //! [`Quota::burst`](crate::Quota::burst) and [`Quota::headroom`](crate::Quota::headroom) are the caution of clients and

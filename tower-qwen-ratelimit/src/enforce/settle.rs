@@ -1,17 +1,48 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use tower_qwen_tokens::{Report, Settle};
+use tower_qwen_tokens::{Report, Settle, Verdict};
 
 use crate::reservation::Reservation;
 
 /// Hands a Meter's report on to the reservation, but no throttle: one of a provider behind the handler says nothing about
 /// the caller's account.
+///
+/// Usage counts whatever the answer is. A failure without any is the head's to judge: until it is there, another attempt
+/// may follow below. An error answer settles when nobody is left who may still report usage.
 #[derive(Debug)]
-pub(super) struct Settler(pub(super) Arc<Reservation>);
+pub(super) struct Settler {
+    reservation: Arc<Reservation>,
+    /// Once there is an answer: why it is an error, if it is one.
+    answered: OnceLock<Option<Verdict>>,
+}
+
+impl Settler {
+    pub(super) fn new(reservation: Arc<Reservation>) -> Self {
+        Self {
+            reservation,
+            answered: OnceLock::new(),
+        }
+    }
+
+    /// The answer's head is there. Gives what is to be held until the body ends.
+    pub(super) fn answered(self: Arc<Self>, error: Option<Verdict>) -> Arc<Reservation> {
+        let _ = self.answered.set(error);
+        self.reservation.clone()
+    }
+
+    /// No answer will come.
+    pub(super) fn failed(&self, verdict: &Verdict) {
+        self.reservation.fail(verdict);
+    }
+}
 
 impl Settle for Settler {
     fn settle(&self, report: &Report) {
-        let reservation = &*self.0;
+        let is_accepted = matches!(self.answered.get(), Some(None));
+        if report.usage.is_empty() && !is_accepted {
+            return;
+        }
+        let reservation = &*self.reservation;
         match &report.verdict {
             Some(verdict) if verdict.is_throttle() => {
                 if report.usage.is_empty() {
@@ -29,6 +60,14 @@ impl Settle for Settler {
                 }
             }
             _ => Settle::settle(reservation, report),
+        }
+    }
+}
+
+impl Drop for Settler {
+    fn drop(&mut self) {
+        if let Some(Some(verdict)) = self.answered.get() {
+            self.reservation.fail(verdict);
         }
     }
 }

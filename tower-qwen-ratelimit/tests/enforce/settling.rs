@@ -160,6 +160,8 @@ async fn what_is_learned_is_the_cost_of_one_answer() {
     assert_eq!(account(&limiter).expected_output, 100);
 }
 
+const THROTTLE: &str = r#"{"error":{"code":"limit_requests","message":"Requests rate limit exceeded","type":"limit_requests"}}"#;
+const THROTTLED_STREAM: &str = "data: {\"error\":{\"code\":\"limit_requests\",\"message\":\"Requests rate limit exceeded\",\"type\":\"limit_requests\"}}\n\n";
 const OF_1200: &str =
     r#"{"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":200,"total_tokens":1200}}"#;
 
@@ -217,4 +219,82 @@ async fn what_is_reserved_is_the_innermost_enforces() {
     assert_eq!(read(server).await, 200);
     assert_eq!(account(&inner).tokens.used, 5);
     assert!(account(&outer).tokens.used > 100, "its estimate stands");
+}
+
+/// Sends a request until its answer is whole, as a Retry does, whose attempts are all reported.
+fn until_served<S, B>(
+    inner: S,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = S::Error> + Clone
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: std::fmt::Debug> + Clone,
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
+{
+    service_fn(move |request: Request<Body>| {
+        let inner = inner.clone();
+        async move {
+            loop {
+                let answer = inner.clone().oneshot(request.clone()).await?;
+                let (parts, body) = answer.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                if parts.status.is_success() && !body.starts_with(b"data: {\"error\"") {
+                    return Ok(Response::from_parts(parts, Full::from(body)));
+                }
+            }
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_attempts_the_one_that_was_served_is_charged() {
+    let (caller, upstream) = (limiter(10, 10_000), limiter(10, 10_000));
+    let answers = [
+        whole(429, JSON, THROTTLE),
+        whole(500, JSON, ""),
+        whole(200, "text/event-stream", THROTTLED_STREAM),
+        whole(200, JSON, OF_1200),
+    ];
+    let answers = std::sync::Arc::new(std::sync::Mutex::new(answers.into_iter()));
+    let client = ServiceBuilder::new()
+        .layer(AdmissionLayer::new(upstream.clone()))
+        .layer(MeterLayer::new(Ledger::default()))
+        .service(service_fn(move |_: Request<Body>| {
+            let answer = answers.lock().unwrap().next().unwrap();
+            async { Ok::<_, std::convert::Infallible>(answer) }
+        }));
+    let server = layer(&caller).layer(until_served(client));
+    assert_eq!(read(server).await, 200);
+    assert_eq!(account(&upstream).admitted, 4);
+    let account = account(&caller);
+    assert_eq!((account.tokens.used, account.admitted), (1_200, 1));
+    assert!(account.closed_for.is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_answer_costs_the_same_with_and_without_a_body() {
+    for (status, prompt) in [(400, false), (404, false), (500, true), (503, true)] {
+        let used = |body| async move {
+            let limiter = limiter(10, 10_000);
+            assert_eq!(metered(&limiter, status, JSON, body).await, status);
+            let account = account(&limiter);
+            assert_eq!(account.in_flight, 0);
+            account.tokens.used
+        };
+        let (empty, whole) = (used("").await, used(r#"{"message":"no"}"#).await);
+        assert_eq!(empty, whole, "{status}");
+        assert_eq!((3..30).contains(&empty), prompt, "{status}: {empty}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_answer_that_nobody_reads_gives_its_tokens_back() {
+    let limiter = limiter(10, 10_000);
+    let handler = service_fn(async |_: Request<Body>| {
+        Ok::<_, std::convert::Infallible>(whole(400, JSON, "no"))
+    });
+    let meter = MeterLayer::new(Ledger::default()).layer(handler);
+    let answer = layer(&limiter).layer(meter).oneshot(chat()).await.unwrap();
+    assert_eq!(account(&limiter).in_flight, 1);
+    drop(answer);
+    let account = account(&limiter);
+    assert_eq!((account.tokens.used, account.in_flight), (0, 0));
 }

@@ -98,6 +98,26 @@ async fn a_handler_states_its_usage_or_settles_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn usage_that_is_stated_counts_for_an_answer_that_fails_too() {
+    for status in [StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR] {
+        for body in ["", "oops"] {
+            let (limiter, ledger) = (limiter(9, 100_000), Ledger::default());
+            let fails = async move |usage: AnswerUsage| {
+                usage.state(Usage::new(1_000, 5_000));
+                (status, body)
+            };
+            let app = Router::new()
+                .route(CHAT, post(fails))
+                .layer(MeterLayer::new(ledger.clone()))
+                .layer(EnforceLayer::new(limiter.clone(), KeyOf::api_key()));
+            assert_eq!(send(&app, call(CHAT)).await.0, status);
+            assert_eq!(booked(&ledger), (1, 1_000, 5_000));
+            assert_eq!(account(&limiter).tokens.used, 6_000, "{status} {body:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_beside_the_handler_learns_the_usage() {
     type Reports = Arc<Mutex<Vec<Option<Report>>>>;
     async fn handler(usage: AnswerUsage, Extension(reports): Extension<Reports>) -> Response {
