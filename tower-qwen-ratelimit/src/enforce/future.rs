@@ -10,10 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tower_qwen_tokens::{
-    call::{ReadCall, ReadError},
-    meter::Unread,
-};
+use tower_qwen_tokens::call::ReadCall;
 use tower_service::Service;
 
 use super::{
@@ -22,6 +19,7 @@ use super::{
     layer::Settings,
     problem::Manner,
 };
+use crate::BoxError;
 
 pin_project! {
     /// The answer of an [`Enforce`](super::Enforce): the inner service's, or a refusal.
@@ -95,6 +93,7 @@ impl<S, B, RB> Future for ResponseFuture<S, S::Future, B>
 where
     S: Service<Request<B>, Response = Response<RB>>,
     B: Body + From<Bytes>,
+    B::Error: Into<BoxError>,
     RB: Body,
 {
     type Output = Result<Response<ResponseBody<RB>>, S::Error>;
@@ -119,7 +118,7 @@ where
                         Err(error) => {
                             this.settings.counters.unread();
                             State::Refused {
-                                response: Some(manner.unread(unread(error))),
+                                response: Some(manner.unread(error.boxed())),
                             }
                         }
                     }
@@ -169,14 +168,6 @@ fn decide<S: Service<Request<B>>, B>(
             let response = Some(response);
             (State::Refused { response }, None)
         }
-    }
-}
-
-fn unread<E>(error: ReadError<E>) -> Unread {
-    match error {
-        ReadError::TooLarge { limit } => Unread::TooLarge { limit },
-        ReadError::Parse(error) => Unread::Parse(error),
-        _ => Unread::Body,
     }
 }
 

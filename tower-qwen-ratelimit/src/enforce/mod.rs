@@ -14,8 +14,6 @@
 //! - Compression inside of the Meter: the usage of a compressed answer cannot be read, and the estimate stands.
 //! - Timeout outside of Enforce works, but a call that it cuts off keeps its whole estimate, as one that its caller leaves;
 //!   inside, only its prompt is charged.
-//! - A limit of the body finds out about a body of unknown length only while that is read here, which is answered with 400;
-//!   the limit of [`EnforceLayer::read`] answers 413.
 //! - Inside of a nested router, which takes its prefix off the path, where the rest does not tell the dialect: `/messages` of
 //!   `/v1/messages`. Such a call passes unread. Outside of the nest it is seen whole.
 //!
@@ -52,6 +50,7 @@
 //! | a body that cannot be read | 400 | `invalid_parameter_error` | `InvalidParameter` | `invalid_request_error` |
 //! | a body of unknown length that grows too long | 413 | `request_too_large` | `RequestTooLarge` | `request_too_large` |
 //!
+//! How long a body may grow, [`EnforceLayer::read`] says, or a layer further out such as tower-http's `RequestBodyLimit`.
 //! Only the first two carry `Retry-After`: whole seconds, rounded up, never 0, and true: a call that comes alone after that
 //! time is admitted. What no wait helps has a status that no client retries. [`Refusal`] stands in the answer's
 //! extensions, [`Unread`](tower_qwen_tokens::meter::Unread) where the body could not be read.

@@ -1,8 +1,12 @@
+use std::{error::Error, iter::successors};
+
 use bytes::Bytes;
 use http::{HeaderMap, Response, header::RETRY_AFTER};
-use tower_qwen_tokens::{meter::Unread, protocol::refusal, wording::Wording};
+use http_body_util::LengthLimitError;
+use tower_qwen_tokens::{call::ReadError, meter::Unread, protocol::refusal, wording::Wording};
 
 use super::refusal::{Refusal, RefusalKind, whole_seconds};
+use crate::BoxError;
 
 /// How an answer is to be written: as the caller expects it.
 #[derive(Debug, Clone, Default)]
@@ -52,18 +56,35 @@ impl Manner {
         response
     }
 
-    /// The answer to a call whose body could not be read.
-    pub(super) fn unread(&self, reason: Unread) -> Response<Bytes> {
-        let mut response = match &reason {
-            Unread::TooLarge { limit } => self.0.error(
+    /// The answer to a call whose body could not be read. One that was too long may have met a limit further out.
+    pub(super) fn unread(&self, error: ReadError<BoxError>) -> Response<Bytes> {
+        let (codes, message, reason) = match error {
+            ReadError::TooLarge { limit } => (
                 refusal::TOO_LARGE,
-                &format!("The request body is longer than {limit} bytes."),
+                format!("The request body is longer than {limit} bytes."),
+                Unread::TooLarge { limit },
             ),
-            _ => self
-                .0
-                .error(refusal::UNREADABLE, "The request body cannot be read."),
+            ReadError::Body(error) if is_too_long(&*error) => (
+                refusal::TOO_LARGE,
+                "The request body is too long.".to_owned(),
+                Unread::Body,
+            ),
+            error => (
+                refusal::UNREADABLE,
+                "The request body cannot be read.".to_owned(),
+                match error {
+                    ReadError::Parse(error) => Unread::Parse(error),
+                    _ => Unread::Body,
+                },
+            ),
         };
+        let mut response = self.0.error(codes, &message);
         response.extensions_mut().insert(reason);
         response
     }
+}
+
+/// Whether a body failed since it has passed the limit of a layer such as tower-http's `RequestBodyLimit`.
+fn is_too_long(error: &(dyn Error + 'static)) -> bool {
+    successors(Some(error), |&error| error.source()).any(|error| error.is::<LengthLimitError>())
 }

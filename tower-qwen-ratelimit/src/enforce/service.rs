@@ -11,6 +11,7 @@ use tower_qwen_tokens::{Call, call::ReadCall};
 use tower_service::Service;
 
 use super::{ResponseBody, ResponseFuture, layer::Settings, problem::Manner};
+use crate::BoxError;
 
 /// Refuses what is beyond a caller's quota; see the [module](super).
 #[derive(Debug, Clone)]
@@ -44,6 +45,7 @@ impl<S, B, RB> Service<Request<B>> for Enforce<S>
 where
     S: Service<Request<B>, Response = Response<RB>> + Clone,
     B: Body + From<Bytes>,
+    B::Error: Into<BoxError>,
     RB: Body,
 {
     type Response = Response<ResponseBody<RB>>;
