@@ -120,7 +120,9 @@ mod figures;
 #[cfg(feature = "metrics")]
 mod metrics {
     use metrics::with_local_recorder;
-    use tower_qwen_ratelimit::{Cost, Limiter, Output, Pacing, Quota, observe::MetricsObserver};
+    use tower_qwen_ratelimit::{
+        Cost, Key, Limiter, Output, Pacing, Quota, observe::MetricsObserver,
+    };
 
     use super::figures::Figures;
 
@@ -134,7 +136,7 @@ mod metrics {
                 .concurrency(5)
                 .pacing(Pacing::Window),
         )
-        .observe(observer)
+        .observe(observer.clone())
         .build()
         .unwrap();
         let reservation = limiter.acquire(&super::key(), Cost::new(100, Output::AtMost(50)));
@@ -165,6 +167,44 @@ mod metrics {
                 figures.iter().any(|line| line == expected),
                 "{expected}: {figures:#?}"
             );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_models_or_hosts_is_bounded() {
+        let of_model = |model: u32| Key::new("https://host", &format!("model-{model}"));
+        let of_host = |host: u32| Key::new(&format!("https://host-{host}"), "qwen-plus");
+        let rows: [(&dyn Fn(u32) -> Key, _, _, _); 2] = [
+            (&of_model, "host model-1023", "model-1024", "host (other)"),
+            (
+                &of_host,
+                "host-1023 qwen-plus",
+                "host-1024",
+                "(other) qwen-plus",
+            ),
+        ];
+        for (key, last, beyond, other) in rows {
+            let (figures, observer) = (Figures::default(), MetricsObserver::new());
+            let quota = Quota::per_minute(60, 1_000).pacing(Pacing::Window);
+            let limiter = Limiter::builder(quota)
+                .observe(observer.clone())
+                .build()
+                .unwrap();
+            with_local_recorder(&figures, || {
+                for number in 0..1_026 {
+                    let cost = Cost::new(1, Output::Nothing);
+                    drop(limiter.try_acquire(&key(number), cost).unwrap());
+                }
+                observer.record(&limiter.snapshot());
+            });
+            let lines = figures.lines();
+            let of = |name: &str, labels: &str| {
+                let start = format!("tower_qwen.ratelimit.{name} {labels} ");
+                lines.iter().filter(|line| line.starts_with(&start)).count()
+            };
+            assert_eq!((of("wait", last), of("queued", last)), (1, 1));
+            assert_eq!((of("wait", other), of("queued", other)), (2, 2));
+            assert!(!lines.iter().any(|line| line.contains(beyond)));
         }
     }
 }

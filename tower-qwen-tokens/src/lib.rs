@@ -4,6 +4,8 @@
 pub mod adapter;
 pub mod data;
 pub mod estimate;
+#[cfg(feature = "metrics")]
+mod label_values;
 pub mod ledger;
 pub mod price;
 pub mod protocol;
@@ -34,6 +36,8 @@ mod sink;
 pub mod stall_timeout;
 
 pub use data::{QuotaBook, WindowBook};
+#[cfg(feature = "metrics")]
+pub use label_values::LabelValues;
 pub use ledger::Ledger;
 pub use price::{Money, PriceBook};
 pub use protocol::{Cause, Dialect, Verdict};

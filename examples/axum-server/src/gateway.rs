@@ -79,6 +79,7 @@ impl Gateway {
             file = Some(lines);
         }
         let observer = MetricsObserver::new();
+        let of_upstream = observer.clone();
         let upstream = Limiter::builder(args.upstream_quota())
             // Callers share the upstream's quota fairly, whoever is the busiest.
             .discipline(Discipline::Fair)
@@ -86,7 +87,7 @@ impl Gateway {
             .observe(move |event: &Event<'_>| {
                 // What happens to every call stands in the ledger's figures.
                 if !matches!(event, Event::Settled { .. }) && !is_at_once(event) {
-                    observer.observe(event);
+                    of_upstream.observe(event);
                 }
             })
             .build()?;

@@ -1,6 +1,8 @@
 use metrics::{
-    Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Label, SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
 };
+use tower_qwen_tokens::LabelValues;
 
 use super::{Event, Observe};
 use crate::{
@@ -52,11 +54,17 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 /// | `tower_qwen.ratelimit.fleet.part` | gauge: this process's own, of 1 | |
 /// | `tower_qwen.ratelimit.fleet.may_overshoot` | gauge, tokens ([`FleetSnapshot::may_overshoot_tokens`](crate::FleetSnapshot)) | |
 ///
-/// All carry `server.address` and `gen_ai.request.model` as the account's key has them. Keys that come from outside (the
-/// server's side) make as many series as there are tenants: observe those with a closure of your own.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct MetricsObserver;
+/// All carry `server.address` and `gen_ai.request.model` as the account's key has them, of each the first 1,024 values; the
+/// rest is `(other)`, and so is one longer than 256 bytes ([`LabelValues`]). A gauge of `(other)` is that of the account
+/// recorded last. Nothing else of a key is told, so that accounts of a server's callers are not told apart: observe those
+/// with a closure of your own.
+///
+/// Clones share the values.
+#[derive(Debug, Clone)]
+pub struct MetricsObserver {
+    addresses: LabelValues,
+    models: LabelValues,
+}
 
 impl MetricsObserver {
     /// An observer for the recorder that is installed whenever something happens. Describes its metrics to the one that is
@@ -83,13 +91,16 @@ impl MetricsObserver {
             Unit::Count,
             "The most above the quota in a window"
         );
-        Self
+        Self {
+            addresses: LabelValues::new(),
+            models: LabelValues::new(),
+        }
     }
 
     /// Records the state of accounts: call it now and then, with [`Limiter::snapshot`](crate::Limiter::snapshot).
     pub fn record(&self, accounts: &[AccountSnapshot]) {
         for account in accounts {
-            let common = labels(&account.key);
+            let common = self.labels(&account.key);
             for (dimension, gate) in [("requests", &account.requests), ("tokens", &account.tokens)]
             {
                 record_gate(&common, dimension, gate);
@@ -102,6 +113,15 @@ impl MetricsObserver {
                 gauge!(OVERSHOOT, common).set(fleet.may_overshoot_tokens as f64);
             }
         }
+    }
+
+    fn labels(&self, key: &Key) -> Vec<Label> {
+        let address = SharedString::from_shared(self.addresses.get(key.authority()));
+        let model = SharedString::from_shared(self.models.get(key.model()));
+        vec![
+            Label::new("server.address", address),
+            Label::new("gen_ai.request.model", model),
+        ]
     }
 }
 
@@ -119,13 +139,13 @@ impl Observe for MetricsObserver {
                 waited,
                 reserved,
             } => {
-                let common = labels(key);
+                let common = self.labels(key);
                 histogram!(WAIT, common.clone()).record(waited);
                 counter!(RESERVED, common).increment(reserved);
             }
             Event::Refused { key, rejected } => {
                 let reason = Label::from_static_parts("reason", reason(rejected.kind()));
-                counter!(REFUSED, with(labels(key), reason)).increment(1);
+                counter!(REFUSED, with(self.labels(key), reason)).increment(1);
             }
             Event::Settled {
                 key,
@@ -133,7 +153,7 @@ impl Observe for MetricsObserver {
                 used,
                 known,
             } => {
-                let common = labels(key);
+                let common = self.labels(key);
                 if known && used > 0 {
                     let error = (reserved as f64 - used as f64) / used as f64;
                     histogram!(ERROR, common.clone()).record(error);
@@ -142,7 +162,7 @@ impl Observe for MetricsObserver {
             }
             Event::Throttled { key, cause, .. } => {
                 let cause = Label::from_static_parts("error.type", cause.as_str());
-                counter!(THROTTLED, with(labels(key), cause)).increment(1);
+                counter!(THROTTLED, with(self.labels(key), cause)).increment(1);
             }
             Event::StoreAway { .. } => {
                 counter!(OUTAGES).increment(1);
@@ -163,13 +183,6 @@ fn record_gate(common: &[Label], dimension: &'static str, gate: &GateSnapshot) {
     if let Some(level) = gate.level {
         gauge!(LEVEL, labels).set(level as f64);
     }
-}
-
-fn labels(key: &Key) -> Vec<Label> {
-    vec![
-        Label::new("server.address", key.authority().to_owned()),
-        Label::new("gen_ai.request.model", key.model().to_owned()),
-    ]
 }
 
 fn with(mut labels: Vec<Label>, label: Label) -> Vec<Label> {

@@ -27,7 +27,7 @@ async fn a_fleet_and_its_store_are_seen() {
     let observer = MetricsObserver::new();
     let quota = Quota::per_minute(6_000, 60_000).headroom(0);
     let limiter = Limiter::builder(quota)
-        .observe(observer)
+        .observe(observer.clone())
         .store(&store)
         .build()
         .unwrap();

@@ -1,4 +1,7 @@
-use metrics::{Label, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Label, SharedString, Unit, counter, describe_counter, describe_histogram, histogram,
+};
+use tower_qwen_tokens::LabelValues;
 
 use super::{Event, Observe};
 
@@ -21,9 +24,13 @@ const FALLBACKS: &str = "tower_qwen.retry.fallbacks";
 /// | `tower_qwen.retry.wait` | histogram, seconds | |
 /// | `tower_qwen.retry.given_up` | counter, calls | `error.type`, `reason` |
 /// | `tower_qwen.retry.fallbacks` | counter, calls | `error.type`, `to` |
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct MetricsObserver;
+///
+/// Beyond 1,024 models the rest is `(other)`, and so is one whose name is longer than 256 bytes ([`LabelValues`]). Clones
+/// share the models.
+#[derive(Debug, Clone)]
+pub struct MetricsObserver {
+    models: LabelValues,
+}
 
 impl MetricsObserver {
     /// An observer for the recorder that is installed whenever something happens. Describes its metrics to the one that is
@@ -44,7 +51,15 @@ impl MetricsObserver {
         describe_histogram!(WAIT, Unit::Seconds, "Waits before retries");
         describe_counter!(GIVEN_UP, Unit::Count, "Retries that are not made");
         describe_counter!(FALLBACKS, Unit::Count, "Calls that go to another target");
-        Self
+        Self {
+            models: LabelValues::new(),
+        }
+    }
+
+    fn labels<const N: usize>(&self, model: &str, more: [Label; N]) -> Vec<Label> {
+        let model = SharedString::from_shared(self.models.get(model));
+        let model = Label::new("gen_ai.request.model", model);
+        std::iter::once(model).chain(more).collect()
     }
 }
 
@@ -69,9 +84,9 @@ impl Observe for MetricsObserver {
                     (None, Some(_)) => "none",
                     (None, None) => "unknown",
                 };
-                counter!(ATTEMPTS, labels(model, [error(cause)])).increment(1);
+                counter!(ATTEMPTS, self.labels(model, [error(cause)])).increment(1);
                 if let Some(took) = took {
-                    histogram!(DURATION, labels(model, [])).record(took);
+                    histogram!(DURATION, self.labels(model, [])).record(took);
                 }
             }
             Event::Retry {
@@ -82,18 +97,22 @@ impl Observe for MetricsObserver {
                 ..
             } => {
                 let paced = Label::from_static_parts("paced", if paced { "true" } else { "false" });
-                counter!(RETRIES, labels(model, [error(cause.as_str()), paced])).increment(1);
-                histogram!(WAIT, labels(model, [])).record(wait);
+                counter!(RETRIES, self.labels(model, [error(cause.as_str()), paced])).increment(1);
+                histogram!(WAIT, self.labels(model, [])).record(wait);
             }
             Event::GaveUp {
                 model, cause, why, ..
             } => {
                 let reason = Label::from_static_parts("reason", why.as_str());
-                counter!(GIVEN_UP, labels(model, [error(cause.as_str()), reason])).increment(1);
+                counter!(
+                    GIVEN_UP,
+                    self.labels(model, [error(cause.as_str()), reason])
+                )
+                .increment(1);
             }
             Event::Fallback { model, cause, to } => {
                 let to = Label::new("to", to.to_owned());
-                counter!(FALLBACKS, labels(model, [error(cause.as_str()), to])).increment(1);
+                counter!(FALLBACKS, self.labels(model, [error(cause.as_str()), to])).increment(1);
             }
         }
     }
@@ -101,9 +120,4 @@ impl Observe for MetricsObserver {
 
 fn error(cause: &'static str) -> Label {
     Label::from_static_parts("error.type", cause)
-}
-
-fn labels<const N: usize>(model: &str, more: [Label; N]) -> Vec<Label> {
-    let model = Label::new("gen_ai.request.model", model.to_owned());
-    std::iter::once(model).chain(more).collect()
 }

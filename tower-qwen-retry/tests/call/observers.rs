@@ -146,7 +146,9 @@ mod metrics {
         Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
         SharedString, Unit, with_local_recorder,
     };
-    use tower_qwen_retry::observe::MetricsObserver;
+    use tower_qwen_retry::{RetryPolicy, observe::MetricsObserver};
+
+    use crate::support::{PROMPT, ok, request, run};
 
     #[derive(Clone, Default)]
     struct Figures(Arc<Mutex<Vec<String>>>);
@@ -216,6 +218,31 @@ mod metrics {
                 "tower_qwen.retry.attempt_duration qwen-plus",
                 "tower_qwen.retry.given_up qwen-plus server_error attempts",
             ]
+        );
+    }
+
+    #[test]
+    fn a_flood_of_models_is_bounded() {
+        let (figures, observer) = (Figures::default(), MetricsObserver::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let flood = async {
+            for number in 0..1_026 {
+                let prompt = PROMPT.replace("qwen-plus", &format!("model-{number}"));
+                let request = request().map(|_| prompt.into());
+                let policy = RetryPolicy::default().observe(observer.clone());
+                run(policy, request, vec![Ok(ok())]).await;
+            }
+        };
+        let runtime = runtime.expect("a runtime");
+        with_local_recorder(&figures, || runtime.block_on(flood));
+        let lines = figures.0.lock().expect("unbroken");
+        let of = |model: &str| {
+            let line = format!("tower_qwen.retry.attempts {model} none");
+            lines.iter().filter(|other| **other == line).count()
+        };
+        assert_eq!(
+            (of("model-1023"), of("model-1024"), of("(other)")),
+            (1, 0, 2)
         );
     }
 }

@@ -6,16 +6,12 @@ use std::{
 
 use metrics::{SharedString, Unit, describe_histogram};
 
-use crate::Dialect;
+use crate::{Dialect, LabelValues};
 
 use super::{
     Entry, LedgerSink, Record,
     series::{COST, DURATION, FIRST, Series, TOKENS},
 };
-
-/// Models and operations that get series of their own. On a server a model's name comes from outside.
-const MAX_SERIES: usize = 1_024;
-const OTHER: &str = "(other)";
 
 /// A model, and what it is asked to do.
 type Of = (Arc<str>, Option<&'static str>);
@@ -31,10 +27,11 @@ type Of = (Arc<str>, Option<&'static str>);
 /// | `tower_qwen.client.cost` (ours: there is no convention) | of `tower_qwen.currency` | `tower_qwen.currency` |
 ///
 /// All carry `gen_ai.provider.name`, `gen_ai.request.model` and, where it is known, `gen_ai.operation.name`. Beyond 1,024
-/// models (those with two operations counted twice) the rest is `(other)`. Tenants and labels are not exported: the
-/// ledger's sums have them.
+/// models the rest is `(other)`, and so is one whose name is longer than 256 bytes ([`LabelValues`]). Tenants and labels are
+/// not exported: the ledger's sums have them.
 pub struct MetricsSink {
     provider: SharedString,
+    models: LabelValues,
     series: Mutex<HashMap<Of, Arc<Series>>>,
 }
 
@@ -53,6 +50,7 @@ impl MetricsSink {
         describe_histogram!(COST, "Money that one attempt cost");
         Self {
             provider: SharedString::const_str("dashscope"),
+            models: LabelValues::new(),
             series: Mutex::default(),
         }
     }
@@ -65,16 +63,8 @@ impl MetricsSink {
     }
 
     fn series(&self, entry: &Entry) -> Arc<Series> {
+        let of = (self.models.get(&entry.model), entry.dialect.map(operation));
         let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = (Arc::clone(&entry.model), entry.dialect.map(operation));
-        if let Some(series) = all.get(&of) {
-            return Arc::clone(series);
-        }
-        let of = if all.len() < MAX_SERIES {
-            of
-        } else {
-            (Arc::from(OTHER), of.1)
-        };
         let series = all.entry(of).or_insert_with_key(|(model, operation)| {
             Arc::new(Series::new(self.provider.clone(), model, *operation))
         });
