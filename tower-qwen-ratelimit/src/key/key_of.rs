@@ -37,7 +37,7 @@ const LONGEST_MODEL: usize = 64;
 /// # let _ = key_of;
 /// ```
 ///
-/// With axum, whose peer addresses come in a type of its own:
+/// With axum, whose peer addresses come in a type of its own, from `into_make_service_with_connect_info`:
 ///
 /// ```
 /// # use std::net::SocketAddr;
@@ -78,6 +78,8 @@ pub(crate) enum Found<'a> {
 
 impl KeyOf {
     /// By the API key: the `Bearer` token of `Authorization`, else `x-api-key`, else `api-key`.
+    ///
+    /// The key is not checked here: without auth before it, every key that a caller invents has a quota of its own.
     pub fn api_key() -> Self {
         Self::of(Source::ApiKey)
     }
@@ -102,11 +104,14 @@ impl KeyOf {
     }
 
     /// By the peer's address, where the request's extensions have it as a [`SocketAddr`] or an [`IpAddr`].
+    ///
+    /// axum's `ConnectInfo` is neither, so that all of its peers would share one account: that is read by
+    /// [`KeyOf::peer_by`], and is there only where the server was made with `into_make_service_with_connect_info`.
     pub fn peer() -> Self {
         Self::of(Source::Peer)
     }
 
-    /// By the peer's address, where it stands elsewhere.
+    /// By the peer's address, where it stands elsewhere, such as in axum's `ConnectInfo` ([example](KeyOf#examples)).
     pub fn peer_by<F>(address: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> Option<IpAddr> + Send + Sync + 'static,

@@ -3,6 +3,7 @@
 #[cfg(feature = "axum-0-8")]
 mod extractors;
 mod nesting;
+mod peers;
 mod tower_http;
 
 use ::axum::{Router, body::Body, response::Response, routing::post};
