@@ -33,6 +33,20 @@ use crate::{
 /// let layer = RetryLayer::new(TowerPolicy::new(RetryPolicy::default()));
 /// # let _ = layer;
 /// ```
+///
+/// # Errors
+///
+/// None of its own: the last attempt's, which have to be [`BoxError`]s for this policy.
+///
+/// # Backpressure
+///
+/// That of tower's `Retry`: ready when the inner service is; a further attempt waits for the readiness of a clone, after
+/// the sleep.
+///
+/// # Cancel safety
+///
+/// Dropping tower's future drops the attempt under way, or ends the wait. A retry that was begun stays charged to the
+/// budget.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct TowerPolicy {

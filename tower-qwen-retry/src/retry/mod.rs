@@ -86,9 +86,14 @@
 //! # What the caller sees
 //!
 //! The last answer as it came, its body whole, with [`Attempts`](crate::Attempts) and, for an error answer, the verdict
-//! with the wait that the server asks for in its extensions; or the last error as it came. A call that cannot be read is not sent: the error is a
-//! [`ReadError`](tower_qwen_tokens::call::ReadError) over [`BoxError`](crate::BoxError). An error answer's headers arrive once the head of its body was read,
-//! after a second at the latest.
+//! with the wait that the server asks for in its extensions; or the last error. An error answer's headers arrive once the
+//! head of its body was read, after a second at the latest.
+//!
+//! # Errors
+//!
+//! The last attempt's, as it came, boxed; that of an inner service that does not become ready for a further attempt. A call
+//! that cannot be read is not sent: the error is a [`ReadError`](tower_qwen_tokens::call::ReadError) over
+//! [`BoxError`](crate::BoxError), to be downcast.
 //!
 //! # Deadline
 //!

@@ -7,10 +7,14 @@
 //! | [`Tenant`](crate::ledger::Tenant) | whose call it is | your auth |
 //! | `Reserved` (of tower-qwen-ratelimit) | what was set aside for the call | `EnforceLayer` |
 //!
-//! Where the layer is missing they reject with [`Missing`]: 500 in the caller's dialect, with a message that names the
-//! layer. As an `Option` they give `None` instead.
-//!
 //! The body was read by then, and stands in the request again: a handler may have `Json` or `Bytes` beside them.
+//!
+//! # Errors
+//!
+//! Where the layer is missing they reject with [`Missing`]: 500 in the caller's dialect, with a message that names the
+//! layer. So does `AnswerUsage` of a request that is not metered. As an `Option` they give `None` instead.
+//!
+//! # Example
 //!
 //! ```
 //! use axum::{Json, Router, routing::post};

@@ -105,6 +105,10 @@
 //! # }
 //! ```
 //!
+//! # Errors
+//!
+//! None of its own: a request that cannot be read is answered. Those of the inner service and of its bodies are passed on.
+//!
 //! # Backpressure
 //!
 //! The inner service's readiness is passed on. Where the request has yet to be read, the ready inner service is taken

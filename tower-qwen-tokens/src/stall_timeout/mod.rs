@@ -43,6 +43,10 @@
 //! # }
 //! ```
 //!
+//! # Errors
+//!
+//! The call's are the inner service's. The body's are boxed: [`Stalled`] once, after which it has ended, or the inner body's.
+//!
 //! # Backpressure
 //!
 //! The inner service's readiness is passed on. The time counts only while the caller waits for a frame, so that a slow

@@ -49,6 +49,11 @@
 //! That crate's `HttpClientService` is the same transport, but its answers forget their URL, and the errors of its inner
 //! service must be reqwest's, which those of reqwest-middleware are not.
 //!
+//! # Errors
+//!
+//! Those of the inner service; and a `reqwest::Error`, with nothing sent, where a request cannot be translated, such as one
+//! without an absolute URI.
+//!
 //! # Backpressure
 //!
 //! The inner service's readiness is passed on. A `reqwest::Client` is always ready.
