@@ -9,7 +9,7 @@ use tower_qwen_ratelimit::{
     store::redis::{Outage, RedisOptions, RedisStore, Sharing},
 };
 
-use tower_qwen_tokens::Deadline;
+use tower_qwen_tokens::{Deadline, clock::WallClock, ledger::Day};
 
 use crate::{
     server::Server,
@@ -296,6 +296,26 @@ async fn without_a_driver_the_store_is_away() {
         .await
         .expect("nobody tells");
     process.sends(100).await;
+}
+
+#[tokio::test]
+async fn a_driver_that_was_never_run_is_missed_when_it_is_dropped() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (store, driver) = RedisStore::connect(&server.url()).await.unwrap();
+    drop(driver);
+    let limiter = Limiter::builder(quota()).store(&store).build().unwrap();
+    assert!(store.snapshot().is_away);
+    let key = key();
+    let call = timeout(LONG, limiter.acquire(&key, cost(10))).await;
+    let call = call.expect("nobody hangs").unwrap();
+    call.mark_sent();
+    call.settle(10, 0);
+    timeout(LONG, store.flush()).await.expect("nobody tells");
+    let today = Day::of(WallClock::new().now());
+    let usage = timeout(LONG, store.usage(today)).await;
+    assert!(usage.expect("nobody answers").is_err());
 }
 
 #[tokio::test]

@@ -30,8 +30,10 @@ pub struct Driver {
 
 impl Driver {
     pub(super) fn new(link: Arc<Link>, options: RedisOptions, connection: Connection) -> Self {
+        // Made here, so that a driver counts as gone too that is dropped before it is first polled.
+        let gone = Gone(link);
         Self {
-            running: Box::pin(run(link, options, connection)),
+            running: Box::pin(run(gone, options, connection)),
         }
     }
 }
@@ -56,8 +58,8 @@ pub(super) async fn open(options: &RedisOptions) -> Result<Connection, StoreErro
         .unwrap_or_else(|_| Err(StoreError::too_slow()))
 }
 
-async fn run(link: Arc<Link>, options: RedisOptions, connection: Connection) {
-    let _gone = Gone(link.clone());
+async fn run(gone: Gone, options: RedisOptions, connection: Connection) {
+    let link = &*gone.0;
     let commands = Commands {
         namespace: options.namespace.clone(),
         member: format!("{:016x}", fastrand::u64(..)),
@@ -67,12 +69,12 @@ async fn run(link: Arc<Link>, options: RedisOptions, connection: Connection) {
     loop {
         let open = match connection.take() {
             Some(connection) => connection,
-            None => match reconnect(&link, &options).await {
+            None => match reconnect(link, &options).await {
                 Some(connection) => connection,
                 None => return,
             },
         };
-        match Session::new(&link, &options, &commands, open).run().await {
+        match Session::new(link, &options, &commands, open).run().await {
             Ended::Abandoned => return,
             Ended::Lost(reason) => link.went_away(&reason),
         }
