@@ -62,7 +62,7 @@ pub(crate) enum Work {
     Ops(Vec<Op>),
     /// Accounts have come.
     Accounts,
-    /// All handles are gone.
+    /// All handles are gone, and everything has been taken.
     End,
 }
 
@@ -144,20 +144,7 @@ impl Link {
 
     /// Queues what was gathered; where it is not urgent, only after a while.
     pub(crate) fn queue_usage(&self, is_urgent: bool) {
-        let mut state = self.lock();
-        let Some(since) = state.usage_since else {
-            return;
-        };
-        if !is_urgent && clock::now().saturating_duration_since(since) < GATHERED {
-            return;
-        }
-        state.usage_since = None;
-        for (day, sums) in state.usage.take() {
-            state.next_id += 1;
-            state.pushed += 1;
-            let id = state.next_id;
-            state.ops.push_back(Op::AddUsage(Batch { id, day, sums }));
-        }
+        self.lock().queue_usage(is_urgent);
     }
 
     /// An account joins.
@@ -212,6 +199,24 @@ impl Link {
     }
 }
 
+impl State {
+    fn queue_usage(&mut self, is_urgent: bool) {
+        let Some(since) = self.usage_since else {
+            return;
+        };
+        if !is_urgent && clock::now().saturating_duration_since(since) < GATHERED {
+            return;
+        }
+        self.usage_since = None;
+        for (day, sums) in self.usage.take() {
+            self.next_id += 1;
+            self.pushed += 1;
+            let id = self.next_id;
+            self.ops.push_back(Op::AddUsage(Batch { id, day, sums }));
+        }
+    }
+}
+
 /// The driver's side.
 impl Link {
     /// What is to be done. Operations for which nobody waits come once `linger_over` says so or others come with them.
@@ -220,7 +225,12 @@ impl Link {
         if std::mem::take(&mut state.is_new) {
             return Poll::Ready(Work::Accounts);
         }
+        let is_over = self.is_abandoned();
+        if is_over {
+            state.queue_usage(true);
+        }
         let is_due = is_linger_over
+            || is_over
             || !state.flushing.is_empty()
             || state.ops.len() >= ENOUGH
             || state.ops.iter().any(Op::is_urgent);
@@ -228,7 +238,7 @@ impl Link {
             let count = state.ops.len().min(MOST);
             return Poll::Ready(Work::Ops(state.ops.drain(..count).collect()));
         }
-        if state.ops.is_empty() && self.is_abandoned() {
+        if is_over && state.ops.is_empty() {
             return Poll::Ready(Work::End);
         }
         state.driver = Some(cx.waker().clone());

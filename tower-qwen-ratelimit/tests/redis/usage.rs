@@ -1,3 +1,4 @@
+use tokio::time::timeout;
 use tower_qwen_ratelimit::{
     Quota,
     store::redis::{Sharing, UsageOfDay},
@@ -9,7 +10,10 @@ use tower_qwen_tokens::{
     price::Currency,
 };
 
-use crate::{server::Server, support::Process};
+use crate::{
+    server::Server,
+    support::{LONG, Process},
+};
 
 fn entry(tenant: &str, model: &str, input: u64, output: u64) -> Entry {
     let usage = Usage::new(input, output);
@@ -99,4 +103,28 @@ async fn a_sum_that_grows_too_large_stays_there_alone() {
     assert_eq!(usage[0].sums.cost, [most]);
     assert_eq!(usage[1].sums.cost, [Money::from_pico(2, Currency::CNY)]);
     assert_eq!(process.store.snapshot().outages, 0);
+}
+
+#[tokio::test]
+async fn what_was_used_is_told_at_a_graceful_end() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let quota = Quota::per_minute(10, 1_000);
+    let one = Process::start(&server, quota, Sharing::Booking).await;
+    let other = Process::start(&server, quota, Sharing::Booking).await;
+    let sink = std::sync::Arc::new(one.store.ledger());
+    Ledger::new(PriceBook::builtin())
+        .with_sink(sink)
+        .record(&entry("acme", "qwen-plus", 10, 5));
+    let Process {
+        store,
+        limiter,
+        driver,
+    } = one;
+    drop((store, limiter));
+    timeout(LONG, driver).await.expect("it ends").unwrap();
+    let today = Day::of(WallClock::new().now());
+    let usage = other.store.usage(today).await.unwrap();
+    assert_eq!(lines(&usage), ["acme qwen-plus 1 10 5"]);
 }

@@ -23,7 +23,7 @@
 //!
 //! The library spawns nothing: all that goes to the server goes through the [`Driver`], a future that the application runs.
 //! Where it is not run, or has been dropped, the store counts as away. It ends when the store and all limiters over it are
-//! gone.
+//! gone and the server, where it is not away, has been told what they had to tell.
 //!
 //! # Two ways of sharing
 //!

@@ -47,6 +47,8 @@ pub(super) struct Session<'a> {
     joined: HashMap<String, (Names, Quota)>,
     beat_timer: Pin<Box<Sleep>>,
     linger: Option<Pin<Box<Sleep>>>,
+    /// Nothing more comes; what is under way is waited for.
+    is_ending: bool,
 }
 
 type Flight = Pin<Box<dyn Future<Output = (u64, Landing)> + Send>>;
@@ -85,6 +87,7 @@ impl<'a> Session<'a> {
             joined: HashMap::new(),
             beat_timer: Box::pin(sleep(Duration::ZERO)),
             linger: None,
+            is_ending: false,
         }
     }
 
@@ -103,7 +106,7 @@ impl<'a> Session<'a> {
         self.launch(due, true);
         let first = self.launched;
         let mut opening = first;
-        loop {
+        while !self.is_ending || !self.flights.is_empty() {
             let event = poll_fn(|cx| self.poll_event(cx)).await;
             match event {
                 Event::Landed(flight, landing) => {
@@ -126,13 +129,12 @@ impl<'a> Session<'a> {
                     self.beat(false);
                     self.link.queue_usage(false);
                 }
-                Event::Work(Work::End) => {
-                    self.leave().await;
-                    return Ended::Abandoned;
-                }
+                Event::Work(Work::End) => self.is_ending = true,
                 Event::Lost => return Ended::Lost("the connection is closed".to_owned()),
             }
         }
+        self.leave().await;
+        Ended::Abandoned
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
@@ -143,6 +145,9 @@ impl<'a> Session<'a> {
         }
         if let Poll::Ready(Some((flight, landing))) = self.flights.poll_next_unpin(cx) {
             return Poll::Ready(Event::Landed(flight, landing));
+        }
+        if self.is_ending {
+            return Poll::Pending;
         }
         if self.beat_timer.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::Beat);
