@@ -53,7 +53,7 @@ pub struct FleetSnapshot {
     pub members: u64,
     /// The part of the account that is this process's own, in percent.
     pub part_percent: u8,
-    /// Whether the store is away.
+    /// Whether the store is away, or refuses the account.
     pub is_store_away: bool,
     /// The most tokens by which the fleet may pass the quota in a window: none where calls are booked; with leases, and with
     /// [`Outage::LocalShare`](crate::Outage) while the store is away, the burst, and the largest call so far once for each

@@ -1,7 +1,10 @@
 //! What an account does as a member of a fleet.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,16 +21,19 @@ use crate::{
     fleet::{Booked, CallId, Handle, Heard, Op, Sharing, Standing},
     gate::Nanos,
     key::Key,
+    observe::Event,
     queue::Ticket,
     quota::Quota,
     snapshot::FleetSnapshot,
 };
 
 /// Binds an account to its fleet.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Member {
     link: Handle,
     me: Weak<Account>,
+    /// Others share the account under other terms.
+    is_refused: AtomicBool,
 }
 
 impl Account {
@@ -45,6 +51,7 @@ impl Account {
             account.member = Some(Member {
                 link: link.clone(),
                 me: me.clone(),
+                is_refused: AtomicBool::new(false),
             });
             let patience = account.patience(now);
             let mut state = account.lock();
@@ -226,6 +233,33 @@ impl Account {
         if let Some(id) = booked {
             self.give_back(id);
         }
+    }
+
+    /// The store refuses this account alone: for it, it is away. Told once, until it is accepted.
+    pub(crate) fn store_refused(&self, reason: &str) {
+        let Some(member) = &self.member else {
+            return;
+        };
+        if !member.is_refused.swap(true, Ordering::Relaxed) {
+            self.manner.observers.tell(&Event::StoreRefused {
+                key: &self.key,
+                outage: member.link.terms().outage,
+                reason,
+            });
+        }
+        self.store_away();
+    }
+
+    /// The store has taken this account's own kind of sharing.
+    pub(crate) fn store_accepted(&self) {
+        if let Some(member) = &self.member {
+            member.is_refused.store(false, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        let member = self.member.as_ref();
+        member.is_some_and(|member| member.is_refused.load(Ordering::Relaxed))
     }
 
     /// The store is back: the driver has had an answer already or asks soon.

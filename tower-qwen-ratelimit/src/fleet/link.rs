@@ -272,6 +272,11 @@ impl Link {
         state.counts.operations += operations as u64;
     }
 
+    /// So many operations are told to nobody.
+    pub(crate) fn count_dropped(&self, operations: usize) {
+        self.lock().counts.dropped += operations as u64;
+    }
+
     pub(crate) fn set_members(&self, members: u64) {
         self.lock().counts.members = members;
     }

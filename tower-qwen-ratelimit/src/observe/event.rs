@@ -59,6 +59,17 @@ pub enum Event<'a> {
         /// What happened, in words.
         reason: &'a str,
     },
+    /// The store refuses an account, since others share it under other terms, and goes on with the rest. Told once, until it
+    /// is accepted.
+    #[non_exhaustive]
+    StoreRefused {
+        /// Whose account it is.
+        key: &'a Key,
+        /// What becomes of its calls meanwhile.
+        outage: Outage,
+        /// What the store says.
+        reason: &'a str,
+    },
     /// The store is back.
     #[non_exhaustive]
     StoreBack {

@@ -24,6 +24,7 @@ const QUEUED: &str = "tower_qwen.ratelimit.queued";
 const RUNNING: &str = "tower_qwen.ratelimit.running";
 const OUTAGES: &str = "tower_qwen.ratelimit.store.outages";
 const AWAY: &str = "tower_qwen.ratelimit.store.away";
+const NOT_SHARED: &str = "tower_qwen.ratelimit.store.refused";
 const MEMBERS: &str = "tower_qwen.ratelimit.fleet.members";
 const PART: &str = "tower_qwen.ratelimit.fleet.part";
 const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
@@ -41,6 +42,7 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 /// | `tower_qwen.ratelimit.refused` | counter, calls | `reason` |
 /// | `tower_qwen.ratelimit.throttled` | counter, answers | `error.type`: the cause |
 /// | `tower_qwen.ratelimit.store.outages` | counter | none at all |
+/// | `tower_qwen.ratelimit.store.refused` | counter: an account that others share under other terms | |
 /// | `tower_qwen.ratelimit.store.away` | gauge, 1 while the store is away | none at all |
 ///
 /// The state of accounts ([`MetricsObserver::record`]):
@@ -84,6 +86,7 @@ impl MetricsObserver {
         describe_gauge!(RUNNING, Unit::Count, "Calls that run");
         describe_counter!(OUTAGES, Unit::Count, "Outages of the store");
         describe_gauge!(AWAY, "1 while the store is away");
+        describe_counter!(NOT_SHARED, "Accounts that the store refused");
         describe_gauge!(MEMBERS, Unit::Count, "Processes that share the account");
         describe_gauge!(PART, "This process's part of the account");
         describe_gauge!(
@@ -168,6 +171,7 @@ impl Observe for MetricsObserver {
                 counter!(OUTAGES).increment(1);
                 gauge!(AWAY).set(1);
             }
+            Event::StoreRefused { key, .. } => counter!(NOT_SHARED, self.labels(key)).increment(1),
             Event::StoreBack { .. } => gauge!(AWAY).set(0),
         }
     }

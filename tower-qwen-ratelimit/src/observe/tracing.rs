@@ -70,6 +70,13 @@ impl Observe for TracingObserver {
             Event::StoreAway { outage, reason } => {
                 warn!(target: "tower_qwen_ratelimit", ?outage, reason, "the store is away");
             }
+            Event::StoreRefused {
+                key,
+                outage,
+                reason,
+            } => {
+                warn!(target: "tower_qwen_ratelimit", ?key, ?outage, reason, "the store refuses the account");
+            }
             Event::StoreBack { away_for } => {
                 info!(target: "tower_qwen_ratelimit", ?away_for, "the store is back");
             }

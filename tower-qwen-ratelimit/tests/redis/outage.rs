@@ -5,7 +5,7 @@ use std::{
 
 use tokio::time::timeout;
 use tower_qwen_ratelimit::{
-    Event, Limiter, Pacing, Quota, RejectKind,
+    Event, Key, Limiter, Pacing, Quota, RejectKind,
     store::redis::{Outage, RedisOptions, RedisStore, Sharing},
 };
 
@@ -31,6 +31,7 @@ async fn process(server: &Server, quota: Quota, outage: Outage) -> (Process, Tol
         move |event: &Event<'_>| match event {
             Event::StoreAway { .. } => told.lock().unwrap().push("away"),
             Event::StoreBack { .. } => told.lock().unwrap().push("back"),
+            Event::StoreRefused { .. } => told.lock().unwrap().push("refused"),
             _ => {}
         }
     };
@@ -237,46 +238,71 @@ async fn a_server_that_forgot_everything_learns_what_still_settles() {
     drop(lost);
 }
 
+fn is_alone(process: &Process, key: &Key) -> bool {
+    let snapshot = process.limiter.snapshot();
+    let account = snapshot.iter().find(|account| account.key == *key);
+    account.unwrap().fleet.unwrap().is_store_away
+}
+
 #[tokio::test]
-async fn who_has_another_window_is_on_its_own_and_told_why() {
+async fn who_has_another_window_is_on_its_own_there_and_told_once() {
     let Some(server) = Server::start() else {
         return;
     };
     let (one, _) = process(&server, quota(), Outage::LocalShare).await;
     one.sends(100).await;
-    let shorter = quota().window(Duration::from_secs(30));
+    let shorter = quota().window(Duration::from_millis(300));
     let (other, told) = process(&server, shorter, Outage::LocalShare).await;
+    // Idle in between, as one is that calls seldom; it goes on trying.
+    for _ in 0..3 {
+        other.sends(100).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
     other.sends(100).await;
-    assert!(other.store.snapshot().is_away);
-    // It goes on trying, and says no more.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(*told.lock().unwrap(), ["away"]);
+    assert_eq!(*told.lock().unwrap(), ["refused"]);
+    assert!(is_alone(&other, &key()));
+    // Its other accounts are shared.
+    let another = Key::new("https://provider", "qwen-max");
+    let call = timeout(LONG, other.limiter.acquire(&another, cost(100))).await;
+    call.expect("nobody hangs").unwrap().settle(100, 0);
+    timeout(LONG, other.store.flush()).await.unwrap();
+    assert!(!is_alone(&other, &another));
+    let snapshot = other.store.snapshot();
+    assert_eq!((snapshot.is_away, snapshot.outages), (false, 0));
+
     assert_eq!(go_at_once(&one, 1_000).await, 9);
-    assert_eq!(one.store.snapshot().outages, 0);
+    assert!(!is_alone(&one, &key()));
 }
 
 #[tokio::test]
-async fn who_shares_otherwise_is_on_its_own() {
+async fn who_shares_otherwise_is_on_its_own_and_harms_nobody() {
     let Some(server) = Server::start() else {
         return;
     };
-    let even = Quota::per_minute(6_000, 600_000);
+    // Heartbeats come every 50 ms.
+    let even = Quota::per_minute(6_000, 600_000).window(Duration::from_millis(400));
     for (first, second) in [
         (Sharing::Booking, Sharing::Lease),
         (Sharing::Lease, Sharing::Booking),
     ] {
         let one = Process::start(&server, even, first).await;
         let other = Process::start(&server, even, second).await;
-        for process in [&one, &other] {
-            let key = key();
-            let call = process.limiter.acquire(&key, cost(100));
-            let call = timeout(LONG, call).await.expect("nobody hangs").unwrap();
-            call.mark_sent();
-            call.settle(100, 0);
-            timeout(LONG, one.store.flush()).await.unwrap();
+        for _ in 0..10 {
+            for process in [&one, &other] {
+                let key = key();
+                let call = process.limiter.acquire(&key, cost(100));
+                let call = timeout(LONG, call).await.expect("nobody hangs").unwrap();
+                call.mark_sent();
+                call.settle(100, 0);
+                timeout(LONG, process.store.flush()).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        assert!(!one.store.snapshot().is_away, "{first:?}");
-        assert!(other.store.snapshot().is_away, "{second:?}");
+        assert!(!is_alone(&one, &key()), "{first:?}");
+        for process in [one, other] {
+            assert_eq!(process.store.snapshot().outages, 0, "{first:?}");
+            process.die();
+        }
         tell(&server, &["FLUSHALL"]);
     }
 }

@@ -26,6 +26,22 @@ pub(super) enum Job {
     },
 }
 
+impl Job {
+    /// The account that it is about.
+    pub(super) fn account(&self) -> Option<&Account> {
+        match self {
+            Self::Beat { account, .. } => Some(account),
+            Self::Op(op) => match op {
+                Op::Book { account, .. }
+                | Op::Send { account, .. }
+                | Op::Settle { account, .. }
+                | Op::Pause { account, .. } => Some(account),
+                Op::AddUsage(_) | Op::ReadUsage { .. } | Op::Beat => None,
+            },
+        }
+    }
+}
+
 /// Writes commands for one process.
 #[derive(Debug)]
 pub(super) struct Commands {
@@ -47,17 +63,8 @@ impl Commands {
 
     /// The slot of what a job is about.
     pub(super) fn slot_of(&self, job: &Job) -> Slot {
-        let account = match job {
-            Job::Beat { account, .. } => account,
-            Job::Op(op) => match op {
-                Op::Book { account, .. }
-                | Op::Send { account, .. }
-                | Op::Settle { account, .. }
-                | Op::Pause { account, .. } => account,
-                Op::AddUsage(_) | Op::ReadUsage { .. } | Op::Beat => return self.days.slot,
-            },
-        };
-        self.names(account).slot
+        job.account()
+            .map_or(self.days.slot, |account| self.names(account).slot)
     }
 
     pub(super) fn names(&self, account: &Account) -> Names {

@@ -9,8 +9,10 @@ use crate::fleet::{Outage, Sharing, Terms};
 
 /// How to reach a server, and how a fleet shares what stands there.
 ///
-/// The processes of a fleet agree on the namespace and the way of sharing, and give their accounts the same quotas. To
-/// one that comes with another window than an account has, or shares it in another way, the store counts as away.
+/// The processes of a fleet agree on the namespace and the way of sharing, and give their accounts the same quotas. One that
+/// comes with another window than an account has, or shares it in another way, is refused there
+/// ([`Event::StoreRefused`](crate::Event::StoreRefused)): for this account the store counts as away, and what its calls cost
+/// stays untold. It is asked again with each heartbeat.
 #[derive(Clone)]
 #[must_use]
 pub struct RedisOptions {

@@ -122,7 +122,12 @@ impl<'a> Session<'a> {
                 }
                 Event::Work(Work::Ops(ops)) => {
                     self.link.queue_usage(false);
-                    self.launch(ops.into_iter().map(Job::Op).collect(), false);
+                    let (told, untold): (Vec<Op>, Vec<Op>) = ops.into_iter().partition(is_told);
+                    self.link.count_dropped(untold.len());
+                    self.link.done(untold.len());
+                    if !told.is_empty() {
+                        self.launch(told.into_iter().map(Job::Op).collect(), false);
+                    }
                 }
                 Event::Work(Work::Accounts) => self.beat(true),
                 Event::Beat => {
@@ -186,7 +191,8 @@ impl<'a> Session<'a> {
             let Some(standing) = account.standing() else {
                 continue;
             };
-            let is_new = also_new && (known.is_none() || is_lease && standing.held == 0);
+            let has_no_part = is_lease && standing.held == 0 && !account.is_refused();
+            let is_new = also_new && (known.is_none() || has_no_part);
             let mut at = known.unwrap_or(asked);
             if is_new || at <= asked {
                 let quota = account.quota();
@@ -284,6 +290,10 @@ impl<'a> Session<'a> {
         for (job, value) in jobs.into_iter().zip(values) {
             match value {
                 Value::ServerError(error) if error.code() == "NOSCRIPT" => again.push(job),
+                Value::ServerError(error) if REFUSALS.contains(&error.code()) => {
+                    done += usize::from(matches!(job, Job::Op(_)));
+                    self.refused(job, &RedisError::from(error).to_string());
+                }
                 Value::ServerError(error) => {
                     failed = Some(RedisError::from(error).to_string());
                     lost.push(job);
@@ -306,10 +316,20 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Others share the account under other terms: that is no fault of the server's.
+    fn refused(&self, job: Job, reason: &str) {
+        self.link
+            .count_dropped(usize::from(matches!(job, Job::Op(Op::Settle { .. }))));
+        if let Some(account) = job.account() {
+            account.store_refused(reason);
+        }
+    }
+
     fn hand_out(&mut self, job: Job, value: &Value) {
         match job {
             Job::Op(Op::Book { account, id, .. }) => {
                 if let Some(reply) = reply::booked(value) {
+                    account.store_accepted();
                     account.booked(id, reply);
                 }
             }
@@ -318,6 +338,9 @@ impl<'a> Session<'a> {
             Job::Beat { account, asked, .. } => {
                 if let Some(heard) = reply::heard(value) {
                     self.link.set_members(heard.members);
+                    if self.link.terms().sharing == Sharing::Lease {
+                        account.store_accepted();
+                    }
                     account.heard(heard, asked, term(&account.quota()));
                 }
             }
@@ -356,6 +379,17 @@ impl<'a> Session<'a> {
         };
         // Nobody waits for it, and what is not given up expires.
         let _ = timeout(self.options.terms().timeout, leaving).await;
+    }
+}
+
+/// With these words a script begins that refuses an account.
+const REFUSALS: [&str; 2] = ["WINDOW", "SHARING"];
+
+/// What becomes of calls that a refused account let go by itself is no business of those who share it.
+fn is_told(op: &Op) -> bool {
+    match op {
+        Op::Send { account, .. } | Op::Settle { account, .. } => !account.is_refused(),
+        _ => true,
     }
 }
 

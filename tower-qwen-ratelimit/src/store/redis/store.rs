@@ -28,7 +28,7 @@ pub struct StoreSnapshot {
     pub round_trips: u64,
     /// Operations that went along.
     pub operations: u64,
-    /// Operations that found the queue full, or no driver.
+    /// Operations that found the queue full, no driver, or an account that the server refuses.
     pub dropped: u64,
     /// Processes that share an account, as the latest heartbeat counted them.
     pub members: u64,
