@@ -1,5 +1,4 @@
 use std::{
-    collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
@@ -11,7 +10,7 @@ use tower_qwen_tokens::{
     ledger::Day,
 };
 
-use super::{Batch, CallId, Op, Terms, UsageSums, usage::Gathered};
+use super::{Batch, CallId, Op, Terms, UsageSums, queue::Queue, usage::Gathered};
 use crate::{
     account::Account,
     observe::{Event, Observers},
@@ -26,7 +25,7 @@ pub(crate) struct Link {
 
 #[derive(Default)]
 struct State {
-    ops: VecDeque<Op>,
+    ops: Queue,
     driver: Option<Waker>,
     next_id: CallId,
     accounts: Vec<Weak<Account>>,
@@ -109,13 +108,19 @@ impl Link {
         state.next_id
     }
 
-    /// Tells the driver. Where its queue is full, what a call cost is not told: its estimate stands.
+    /// Tells the driver. Where its queue is full, what a call cost is not told: its estimate stands. A booking has its place
+    /// always, since an account has one at a time; given up before the driver has taken it, it is forgotten.
     pub(crate) fn push(&self, op: Op) {
         if matches!(op, Op::Beat) {
             self.lock().is_new = true;
             return self.wake_driver();
         }
         let mut state = self.lock();
+        if let Some(booking) = state.ops.withdraw(&op) {
+            drop(state);
+            self.done(1);
+            return drop((booking, op));
+        }
         let is_full = state.ops.len() >= self.terms.capacity && !matches!(op, Op::Book { .. });
         if is_full || !state.has_driver {
             state.counts.dropped += 1;
@@ -123,7 +128,7 @@ impl Link {
             return drop(op);
         }
         state.pushed += 1;
-        state.ops.push_back(op);
+        state.ops.push(op);
         let driver = state.driver.take();
         drop(state);
         if let Some(driver) = driver {
@@ -212,7 +217,7 @@ impl State {
             self.next_id += 1;
             self.pushed += 1;
             let id = self.next_id;
-            self.ops.push_back(Op::AddUsage(Batch { id, day, sums }));
+            self.ops.push(Op::AddUsage(Batch { id, day, sums }));
         }
     }
 }
@@ -233,10 +238,9 @@ impl Link {
             || is_over
             || !state.flushing.is_empty()
             || state.ops.len() >= ENOUGH
-            || state.ops.iter().any(Op::is_urgent);
+            || state.ops.has_urgent();
         if is_due && !state.ops.is_empty() {
-            let count = state.ops.len().min(MOST);
-            return Poll::Ready(Work::Ops(state.ops.drain(..count).collect()));
+            return Poll::Ready(Work::Ops(state.ops.take(MOST)));
         }
         if is_over && state.ops.is_empty() {
             return Poll::Ready(Work::End);
@@ -260,10 +264,7 @@ impl Link {
 
     /// These were taken and may not have arrived: they come first next time.
     pub(crate) fn put_back(&self, ops: Vec<Op>) {
-        let mut state = self.lock();
-        for op in ops.into_iter().rev() {
-            state.ops.push_front(op);
-        }
+        self.lock().ops.put_back(ops);
     }
 
     pub(crate) fn count_round_trip(&self, operations: usize) {

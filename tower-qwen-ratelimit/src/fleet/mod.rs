@@ -8,7 +8,10 @@
 mod handle;
 mod link;
 mod op;
+mod queue;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 pub use terms::{Outage, Sharing};
