@@ -10,7 +10,11 @@ use tower_qwen_tokens::{
     ledger::Day,
 };
 
-use super::{Batch, CallId, Op, Terms, UsageSums, queue::Queue, usage::Gathered};
+use super::{
+    Batch, CallId, Op, Terms, UsageSums,
+    queue::{Queue, is_question},
+    usage::Gathered,
+};
 use crate::{
     account::Account,
     observe::{Event, Observers},
@@ -122,7 +126,8 @@ impl Link {
             return drop((booking, op));
         }
         let is_full = state.ops.len() >= self.terms.capacity && !matches!(op, Op::Book { .. });
-        if is_full || !state.has_driver {
+        let is_vain = state.away_since.is_some() && is_question(&op);
+        if is_full || is_vain || !state.has_driver {
             state.counts.dropped += 1;
             drop(state);
             return drop(op);
@@ -290,6 +295,8 @@ impl Link {
     /// The store is away. Told once, until it is back.
     pub(crate) fn went_away(&self, reason: &str) {
         let mut state = self.lock();
+        let questions = state.ops.take_questions();
+        state.done += questions.len() as u64;
         if state.away_since.is_none() {
             state.away_since = Some(clock::now());
             state.counts.outages += 1;
@@ -300,6 +307,8 @@ impl Link {
         } else {
             drop(state);
         }
+        // Says so to whoever asked.
+        drop(questions);
         for account in self.accounts() {
             account.store_away();
         }

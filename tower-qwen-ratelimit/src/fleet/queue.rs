@@ -50,10 +50,23 @@ impl Queue {
         self.bookings -= 1;
         self.ops.remove(at)
     }
+
+    /// Takes the questions out: nobody answers them now.
+    pub(super) fn take_questions(&mut self) -> VecDeque<Op> {
+        let (questions, ops) = std::mem::take(&mut self.ops)
+            .into_iter()
+            .partition(is_question);
+        self.ops = ops;
+        questions
+    }
 }
 
 fn is_booking(op: &Op) -> bool {
     matches!(op, Op::Book { .. })
+}
+
+pub(super) fn is_question(op: &Op) -> bool {
+    matches!(op, Op::ReadUsage { .. })
 }
 
 fn given_back(op: &Op) -> Option<CallId> {

@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
-use tower_qwen_tokens::clock;
+use tower_qwen_tokens::{
+    clock::{self, WallClock},
+    ledger::Day,
+};
 
-use super::{CallId, Handle, Link, Op, Outage, Sharing, Terms, Work};
+use super::{Answer, CallId, Handle, Link, Op, Outage, Sharing, Terms, Work};
 use crate::{
     account::{Account, Manner},
     key::Key,
@@ -141,4 +144,28 @@ async fn a_full_queue_drops_settlements_but_no_booking() {
     calls.book(11);
     assert_eq!(calls.link.counts().dropped, 6);
     assert_eq!(calls.taken().len(), CAPACITY + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_ends_with_the_connection() {
+    let calls = Calls::new();
+    let day = Day::of(WallClock::new().now());
+    let mut cx = Context::from_waker(Waker::noop());
+    let ask = || {
+        let answer = Answer::default();
+        let question = answer.question();
+        calls.link.push(Op::ReadUsage { day, question });
+        answer
+    };
+    let before = ask();
+    assert!(before.poll(&mut cx).is_pending());
+    calls.settle(1, true);
+    calls.link.went_away("lost");
+    // As it is away already when this one comes.
+    for answer in [before, ask()] {
+        assert_eq!(answer.poll(&mut cx), Poll::Ready(None));
+    }
+    assert_eq!(calls.taken().len(), 1, "what was used is told later");
+    calls.link.done(1);
+    assert!(calls.is_flushed());
 }
