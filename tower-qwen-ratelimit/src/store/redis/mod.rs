@@ -42,6 +42,7 @@
 //! A call that is dropped while it waits gives its booking back. What a process has charged that dies stands, and leaves with
 //! the window; parts and slots of calls at one time expire.
 
+mod beats;
 mod command;
 mod connection;
 mod driver;

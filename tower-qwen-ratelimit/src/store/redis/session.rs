@@ -2,34 +2,26 @@ use std::{
     collections::HashMap,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{Pipeline, RedisError, Value};
-use tokio::time::{Sleep, sleep, sleep_until, timeout};
-use tower_qwen_tokens::clock::{self, Instant};
+use tokio::time::{Sleep, sleep, timeout};
+use tower_qwen_tokens::clock;
 
 use super::{
     RedisOptions,
-    command::{Commands, Job, interval, load, term},
+    beats::Beats,
+    command::{Commands, Job, load, term},
     connection::Connection,
-    ledger,
-    names::Names,
-    reply,
+    ledger, reply,
     script::Script,
 };
-use crate::{
-    fleet::{Link, Op, Sharing, Work},
-    quota::Quota,
-};
+use crate::fleet::{Link, Op, Sharing, Work};
 
 /// Round trips under way at one time.
 const FLIGHTS: usize = 32;
-/// How often accounts are looked at that had nothing to do.
-const IDLE: Duration = Duration::from_secs(1);
 
 /// All that happens over one connection.
 pub(super) struct Session<'a> {
@@ -41,11 +33,7 @@ pub(super) struct Session<'a> {
     /// What each flight carries.
     under_way: HashMap<u64, Vec<Job>>,
     launched: u64,
-    /// When each account's next heartbeat is due.
-    beats: HashMap<usize, Instant>,
-    /// Where this process has said that it lives.
-    joined: HashMap<String, (Names, Quota)>,
-    beat_timer: Pin<Box<Sleep>>,
+    beats: Beats,
     linger: Option<Pin<Box<Sleep>>>,
     /// Nothing more comes; what is under way is waited for.
     is_ending: bool,
@@ -83,9 +71,7 @@ impl<'a> Session<'a> {
             flights: FuturesUnordered::new(),
             under_way: HashMap::new(),
             launched: 0,
-            beats: HashMap::new(),
-            joined: HashMap::new(),
-            beat_timer: Box::pin(sleep(Duration::ZERO)),
+            beats: Beats::new(),
             linger: None,
             is_ending: false,
         }
@@ -102,7 +88,7 @@ impl<'a> Session<'a> {
 
     async fn serve(&mut self) -> Ended {
         // Also finds out whether the server answers and takes our scripts.
-        let due = self.due(true);
+        let due = self.beats.due(self.link, self.commands, true);
         self.launch(due, true);
         let first = self.launched;
         let mut opening = first;
@@ -154,7 +140,7 @@ impl<'a> Session<'a> {
         if self.is_ending {
             return Poll::Pending;
         }
-        if self.beat_timer.as_mut().poll(cx).is_ready() {
+        if self.beats.poll_due(cx).is_ready() {
             return Poll::Ready(Event::Beat);
         }
         if self.flights.len() >= FLIGHTS {
@@ -178,43 +164,8 @@ impl<'a> Session<'a> {
         Poll::Pending
     }
 
-    /// The heartbeats that are due. With newcomers and those without a part of their own, where they are asked for.
-    fn due(&mut self, also_new: bool) -> Vec<Job> {
-        let asked = clock::now();
-        let is_lease = self.link.terms().sharing == Sharing::Lease;
-        let mut jobs = Vec::new();
-        let mut next = asked + IDLE;
-        let mut beats = HashMap::new();
-        for account in self.link.accounts() {
-            let id = Arc::as_ptr(&account) as usize;
-            let known = self.beats.get(&id).copied();
-            let Some(standing) = account.standing() else {
-                continue;
-            };
-            let has_no_part = is_lease && standing.held == 0 && !account.is_refused();
-            let is_new = also_new && (known.is_none() || has_no_part);
-            let mut at = known.unwrap_or(asked);
-            if is_new || at <= asked {
-                let quota = account.quota();
-                at = asked + interval(&quota);
-                let names = self.commands.names(&account);
-                self.joined.insert(names.account.clone(), (names, quota));
-                jobs.push(Job::Beat {
-                    account,
-                    standing,
-                    asked,
-                });
-            }
-            next = next.min(at);
-            beats.insert(id, at);
-        }
-        self.beats = beats;
-        self.beat_timer = Box::pin(sleep_until(next));
-        jobs
-    }
-
     fn beat(&mut self, also_new: bool) {
-        let jobs = self.due(also_new);
+        let jobs = self.beats.due(self.link, self.commands, also_new);
         if !jobs.is_empty() {
             self.launch(jobs, false);
         }
@@ -368,7 +319,7 @@ impl<'a> Session<'a> {
     /// Gives up what this process holds, so that the others need not wait for it to expire.
     async fn leave(&mut self) {
         let leaving = async {
-            for (names, quota) in self.joined.values() {
+            for (names, quota) in self.beats.joined() {
                 let node = self.connection.node_of(names.slot);
                 let mut pipe = Pipeline::new();
                 pipe.add_command(self.commands.leave(names, quota));

@@ -1,0 +1,87 @@
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Sleep, sleep, sleep_until};
+use tower_qwen_tokens::clock::{self, Instant};
+
+use super::{
+    command::{Commands, Job, interval},
+    names::Names,
+};
+use crate::{
+    fleet::{Link, Sharing},
+    quota::Quota,
+};
+
+/// How often accounts are looked at that had nothing to do.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// When heartbeats are due, over one connection.
+pub(super) struct Beats {
+    /// When each account's next one is due.
+    accounts: HashMap<usize, Instant>,
+    /// Where this process has said that it lives.
+    joined: HashMap<String, (Names, Quota)>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Beats {
+    pub(super) fn new() -> Self {
+        Self {
+            accounts: HashMap::new(),
+            joined: HashMap::new(),
+            timer: Box::pin(sleep(Duration::ZERO)),
+        }
+    }
+
+    /// Ready when it is time to look for what is due.
+    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.as_mut().poll(cx)
+    }
+
+    /// The heartbeats that are due. With newcomers and those without a part of their own, where they are asked for.
+    pub(super) fn due(&mut self, link: &Link, commands: &Commands, also_new: bool) -> Vec<Job> {
+        let asked = clock::now();
+        let is_lease = link.terms().sharing == Sharing::Lease;
+        let mut jobs = Vec::new();
+        let mut next = asked + IDLE;
+        let mut accounts = HashMap::new();
+        for account in link.accounts() {
+            let id = Arc::as_ptr(&account) as usize;
+            let known = self.accounts.get(&id).copied();
+            let Some(standing) = account.standing() else {
+                continue;
+            };
+            let has_no_part = is_lease && standing.held == 0 && !account.is_refused();
+            let is_new = also_new && (known.is_none() || has_no_part);
+            let mut at = known.unwrap_or(asked);
+            if is_new || at <= asked {
+                let quota = account.quota();
+                at = asked + interval(&quota);
+                let names = commands.names(&account);
+                self.joined.insert(names.account.clone(), (names, quota));
+                jobs.push(Job::Beat {
+                    account,
+                    standing,
+                    asked,
+                });
+            }
+            next = next.min(at);
+            accounts.insert(id, at);
+        }
+        self.accounts = accounts;
+        self.timer = Box::pin(sleep_until(next));
+        jobs
+    }
+
+    /// Where this process is to say that it leaves.
+    pub(super) fn joined(&self) -> impl Iterator<Item = &(Names, Quota)> {
+        self.joined.values()
+    }
+}
