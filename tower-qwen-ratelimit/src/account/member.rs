@@ -111,7 +111,8 @@ impl Account {
                     ops.push(Op::Beat);
                 }
                 Look::Away => {
-                    let booked = state.store_away(member.link.terms().outage);
+                    let booked =
+                        state.store_away(member.link.terms().outage, member.link.members());
                     let account = member.me.upgrade();
                     ops.extend(
                         account
@@ -228,8 +229,8 @@ impl Account {
         let Some(member) = &self.member else {
             return;
         };
-        let outage = member.link.terms().outage;
-        let booked = self.change(clock::now(), |state| state.store_away(outage));
+        let (outage, processes) = (member.link.terms().outage, member.link.members());
+        let booked = self.change(clock::now(), |state| state.store_away(outage, processes));
         if let Some(id) = booked {
             self.give_back(id);
         }

@@ -231,10 +231,10 @@ impl State {
         }
     }
 
-    /// The store is away. Says what was booked.
-    pub(super) fn store_away(&mut self, outage: Outage) -> Option<CallId> {
+    /// The store is away, and so many processes live at whatever account. Says what was booked.
+    pub(super) fn store_away(&mut self, outage: Outage, processes: u64) -> Option<CallId> {
         let booked = self.unbook();
-        let members = self.fleet.members.max(1);
+        let members = self.fleet.members.max(processes).max(1);
         if self.quota.most_running() < u64::MAX {
             self.running
                 .set_limit((self.quota.most_running() / members).max(1));

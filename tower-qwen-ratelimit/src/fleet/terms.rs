@@ -18,7 +18,7 @@ pub enum Sharing {
 #[non_exhaustive]
 pub enum Outage {
     /// Each process goes on with the n-th part of the quota, that of a day too, n being the processes that lived when the store
-    /// was last heard.
+    /// was last heard, whether or not they had calls.
     #[default]
     LocalShare,
     /// Calls go as they come; throttles of the provider are all that holds them.

@@ -10,6 +10,7 @@ mod figures;
 mod figures_of_a_fleet;
 mod lease;
 mod outage;
+mod presence;
 mod server;
 mod support;
 mod usage;

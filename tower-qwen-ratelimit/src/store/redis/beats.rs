@@ -13,6 +13,7 @@ use tower_qwen_tokens::clock::{self, Instant};
 use super::{
     command::{Commands, Job, interval},
     names::Names,
+    presence::Presence,
 };
 use crate::{
     fleet::{Link, Sharing},
@@ -28,6 +29,7 @@ pub(super) struct Beats {
     accounts: HashMap<usize, Instant>,
     /// Where this process has said that it lives.
     joined: HashMap<String, (Names, Quota)>,
+    pub(super) presence: Presence,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -36,6 +38,7 @@ impl Beats {
         Self {
             accounts: HashMap::new(),
             joined: HashMap::new(),
+            presence: Presence::new(clock::now()),
             timer: Box::pin(sleep(Duration::ZERO)),
         }
     }
@@ -76,6 +79,10 @@ impl Beats {
             accounts.insert(id, at);
         }
         self.accounts = accounts;
+        if self.presence.is_due(asked, !jobs.is_empty()) {
+            jobs.push(Job::Presence);
+        }
+        let next = next.min(self.presence.at());
         self.timer = Box::pin(sleep_until(next));
         jobs
     }

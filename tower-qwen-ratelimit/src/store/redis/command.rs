@@ -6,6 +6,7 @@ use tower_qwen_tokens::clock::Instant;
 use super::{
     ledger,
     names::{DayNames, Names, quota_arguments},
+    presence,
     script::Script,
     slots::Slot,
 };
@@ -24,6 +25,8 @@ pub(super) enum Job {
         standing: Standing,
         asked: Instant,
     },
+    /// That this process lives.
+    Presence,
 }
 
 impl Job {
@@ -31,6 +34,7 @@ impl Job {
     pub(super) fn account(&self) -> Option<&Account> {
         match self {
             Self::Beat { account, .. } => Some(account),
+            Self::Presence => None,
             Self::Op(op) => match op {
                 Op::Book { account, .. }
                 | Op::Send { account, .. }
@@ -58,6 +62,7 @@ impl Commands {
             Job::Beat {
                 account, standing, ..
             } => self.beat(account, standing),
+            Job::Presence => presence::tell(&self.days, &self.member),
         }
     }
 

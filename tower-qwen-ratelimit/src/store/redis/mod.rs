@@ -50,6 +50,7 @@ mod error;
 mod ledger;
 mod names;
 mod options;
+mod presence;
 mod reply;
 mod script;
 mod session;

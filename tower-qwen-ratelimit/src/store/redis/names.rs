@@ -36,7 +36,7 @@ impl Names {
     }
 }
 
-/// What the keys of days are called; all in one slot too.
+/// What the keys of the whole fleet are called; all in one slot too.
 #[derive(Debug, Clone)]
 pub(super) struct DayNames {
     pub(super) slot: Slot,
@@ -53,6 +53,11 @@ impl DayNames {
 
     pub(super) fn of(&self, day: Day) -> String {
         format!("{}:{day}", self.stem)
+    }
+
+    /// Who lives, at whatever account.
+    pub(super) fn processes(&self) -> String {
+        format!("{}:processes", self.stem)
     }
 
     /// The mark of what a member has added.

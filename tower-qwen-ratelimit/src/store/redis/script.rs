@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-/// One script per operation, over all gates of an account; and one for usage.
+/// One script per operation, over all gates of an account; and one each for usage and presence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Script {
     Reserve,
@@ -11,6 +11,7 @@ pub(super) enum Script {
     Leave,
     Snapshot,
     Usage,
+    Presence,
 }
 
 macro_rules! source {
@@ -23,7 +24,7 @@ macro_rules! source {
 }
 
 impl Script {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Reserve,
         Self::Settle,
         Self::Send,
@@ -32,6 +33,7 @@ impl Script {
         Self::Leave,
         Self::Snapshot,
         Self::Usage,
+        Self::Presence,
     ];
 
     pub(super) fn source(self) -> &'static str {
@@ -44,12 +46,13 @@ impl Script {
             Self::Leave => source!("leave"),
             Self::Snapshot => source!("snapshot"),
             Self::Usage => include_str!("lua/usage.lua"),
+            Self::Presence => include_str!("lua/presence.lua"),
         }
     }
 
     /// By which a server that has loaded it knows it.
     pub(super) fn hash(self) -> &'static str {
-        static HASHES: LazyLock<[String; 8]> = LazyLock::new(|| {
+        static HASHES: LazyLock<[String; 9]> = LazyLock::new(|| {
             Script::ALL.map(|script| redis::Script::new(script.source()).get_hash().to_owned())
         });
         &HASHES[self as usize]

@@ -15,7 +15,7 @@ use super::{
     beats::Beats,
     command::{Commands, Job, load, term},
     connection::Connection,
-    ledger, reply,
+    ledger, presence, reply,
     script::Script,
 };
 use crate::fleet::{Link, Op, Sharing, Work};
@@ -286,9 +286,15 @@ impl<'a> Session<'a> {
             }
             Job::Op(Op::ReadUsage { question, .. }) => question.answer(ledger::usage(value)),
             Job::Op(_) => {}
+            Job::Presence => {
+                if let Some(counted) = presence::counted(value) {
+                    let known = self.link.members();
+                    let members = self.beats.presence.count(known, counted, clock::now());
+                    self.link.set_members(members);
+                }
+            }
             Job::Beat { account, asked, .. } => {
                 if let Some(heard) = reply::heard(value) {
-                    self.link.set_members(heard.members);
                     if self.link.terms().sharing == Sharing::Lease {
                         account.store_accepted();
                     }
@@ -304,7 +310,7 @@ impl<'a> Session<'a> {
             .into_iter()
             .filter_map(|job| match job {
                 Job::Op(op) => Some(op),
-                Job::Beat { .. } => None,
+                Job::Beat { .. } | Job::Presence => None,
             })
             .collect();
         let count = ops.len();
@@ -318,12 +324,18 @@ impl<'a> Session<'a> {
 
     /// Gives up what this process holds, so that the others need not wait for it to expire.
     async fn leave(&mut self) {
+        let Commands { member, days, .. } = self.commands;
+        let mut leaves = vec![(days.slot, presence::leave(days, member))];
+        for (names, quota) in self.beats.joined() {
+            leaves.push((names.slot, self.commands.leave(names, quota)));
+        }
+        let mut pipes = vec![Pipeline::new(); self.connection.nodes.len()];
+        for (slot, leave) in leaves {
+            pipes[self.connection.node_of(slot)].add_command(leave);
+        }
         let leaving = async {
-            for (names, quota) in self.beats.joined() {
-                let node = self.connection.node_of(names.slot);
-                let mut pipe = Pipeline::new();
-                pipe.add_command(self.commands.leave(names, quota));
-                if self.connection.nodes[node].ask(&pipe).await.is_err() {
+            for (node, pipe) in self.connection.nodes.iter_mut().zip(&pipes) {
+                if !pipe.is_empty() && node.ask(pipe).await.is_err() {
                     return;
                 }
             }

@@ -30,7 +30,7 @@ pub struct StoreSnapshot {
     pub operations: u64,
     /// Operations that found the queue full, no driver, or an account that the server refuses.
     pub dropped: u64,
-    /// Processes that share an account, as the latest heartbeat counted them.
+    /// Processes that live and have the same namespace, as the latest heartbeat counted them.
     pub members: u64,
 }
 

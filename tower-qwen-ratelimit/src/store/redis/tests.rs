@@ -3,7 +3,7 @@
 mod gates;
 mod parts;
 #[path = "../../../tests/redis/server.rs"]
-mod server;
+pub(super) mod server;
 
 use redis::{Commands, Connection};
 
