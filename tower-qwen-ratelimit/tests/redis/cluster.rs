@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tower_qwen_ratelimit::{
     Key, Pacing, Quota,
     store::redis::{RedisOptions, RedisStore},
@@ -5,21 +8,26 @@ use tower_qwen_ratelimit::{
 
 use crate::{
     server::Server,
-    support::{Process, cost},
+    support::{self, LONG, Process, cost},
 };
 
-/// Two servers that are a cluster, each with half of the slots; `None` where there is no `redis-server`.
-fn cluster() -> Option<[Server; 2]> {
-    let start = || Server::start_with(&["--cluster-enabled", "yes"]);
-    let servers = [start()?, start()?];
-    let [one, other] = &servers;
+/// Servers that are a cluster, the first two each with half of the slots; `None` where there is no `redis-server`.
+fn cluster<const N: usize>() -> Option<[Server; N]> {
+    let servers: Vec<Server> = (0..N)
+        .map(|_| Server::start_with(&["--cluster-enabled", "yes"]))
+        .collect::<Option<_>>()?;
+    let [one, other, ..] = &servers[..] else {
+        return None;
+    };
     for (server, slots) in [(one, 0..8_192), (other, 8_192..16_384)] {
         let mut words = vec!["ADDSLOTS".to_owned()];
         words.extend(slots.map(|slot: u16| slot.to_string()));
         tell(server, &words);
     }
-    let meet = ["MEET", "127.0.0.1", &other.port().to_string()].map(str::to_owned);
-    tell(one, &meet);
+    for server in &servers[1..] {
+        let meet = ["MEET", "127.0.0.1", &server.port().to_string()].map(str::to_owned);
+        tell(one, &meet);
+    }
     for server in &servers {
         let whole = ["cluster_state:ok", "cluster_slots_ok:16384"];
         while !whole
@@ -29,7 +37,7 @@ fn cluster() -> Option<[Server; 2]> {
             std::thread::yield_now();
         }
     }
-    Some(servers)
+    servers.try_into().ok()
 }
 
 fn tell(server: &Server, words: &[String]) -> String {
@@ -41,7 +49,7 @@ fn tell(server: &Server, words: &[String]) -> String {
 
 #[tokio::test]
 async fn accounts_stand_at_all_nodes_of_a_cluster() {
-    let Some(servers) = cluster() else {
+    let Some(servers) = cluster::<2>() else {
         return;
     };
     let quota = Quota::per_minute(10, 10_000)
@@ -60,10 +68,37 @@ async fn accounts_stand_at_all_nodes_of_a_cluster() {
             }
         }
         let eleventh = one.limiter.acquire(&key, cost(1));
-        let refused = eleventh.max_wait(std::time::Duration::from_secs(1)).await;
+        let refused = eleventh.max_wait(Duration::from_secs(1)).await;
         assert!(refused.is_err(), "{number}");
     }
     assert_eq!(one.store.snapshot().outages, 0);
+}
+
+#[tokio::test]
+async fn a_cluster_is_found_again_without_the_node_that_was_named() {
+    let Some([one, other, mut named]) = cluster() else {
+        return;
+    };
+    let options = RedisOptions::new(&named.url()).unwrap().cluster();
+    let process = Process::with(options, Quota::per_minute(1_000, 100_000)).await;
+    process.sends(10).await;
+    process.store.flush().await;
+    // It has no slots: nobody misses it.
+    named.kill();
+    for server in [&one, &other] {
+        support::tell(server, &["CLIENT", "KILL", "TYPE", "normal"]);
+    }
+    let until = async |is_so: &dyn Fn() -> bool| {
+        let waiting = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LONG, waiting).await.unwrap();
+    };
+    until(&|| process.store.snapshot().outages == 1).await;
+    until(&|| !process.store.snapshot().is_away).await;
+    process.sends(10).await;
 }
 
 #[tokio::test]

@@ -2,15 +2,18 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::Pin,
+    time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, Value,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
+    RedisError, Value, aio::MultiplexedConnection,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    time::timeout,
 };
 
 use super::{
@@ -22,6 +25,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) nodes: Vec<Node>,
+    /// Where the nodes of a cluster are, each of which names the others.
+    pub(super) addresses: Vec<ConnectionInfo>,
     slots: Option<Slots>,
 }
 
@@ -32,36 +37,27 @@ pub(super) struct Node {
 }
 
 impl Connection {
-    /// Connects to the server, or to all nodes of its cluster.
-    pub(super) async fn open(options: &RedisOptions) -> Result<Self, StoreError> {
-        let mut seed = Node::open(options, &options.server).await?;
+    /// Connects to the server, or to all nodes of the cluster that it is in. Takes the timeout once, or twice in a cluster,
+    /// however many nodes that has.
+    pub(super) async fn open(
+        options: &RedisOptions,
+        server: &ConnectionInfo,
+    ) -> Result<Self, StoreError> {
+        let patience = options.terms().timeout;
         if !options.is_cluster {
             return Ok(Self {
-                nodes: vec![seed],
+                nodes: vec![within(patience, Node::open(options, server)).await?],
+                addresses: Vec::new(),
                 slots: None,
             });
         }
-        let mut ask = Pipeline::new();
-        ask.cmd("CLUSTER").arg("SLOTS");
-        let reply = seed.ask(&ask).await?;
-        let host = match options.server.addr() {
-            ConnectionAddr::Tcp(host, _) => host.as_str(),
-            _ => return Err(StoreError::unsupported("a cluster at such an address")),
-        };
-        let (slots, addresses) = reply
-            .first()
-            .and_then(|reply| Slots::read(reply, host))
-            .ok_or_else(|| StoreError::unsupported("a server that is in no cluster"))?;
-        let mut nodes = Vec::with_capacity(addresses.len());
-        for address in addresses {
-            let server = address
-                .into_connection_info()
-                .map_err(StoreError::address)?
-                .set_redis_settings(options.server.redis_settings().clone());
-            nodes.push(Node::open(options, &server).await?);
-        }
+        let (slots, addresses) = within(patience, topology(options, server)).await?;
+        let opening = addresses
+            .iter()
+            .map(|address| within(patience, Node::open(options, address)));
         Ok(Self {
-            nodes,
+            nodes: try_join_all(opening).await?,
+            addresses,
             slots: Some(slots),
         })
     }
@@ -70,6 +66,41 @@ impl Connection {
     pub(super) fn node_of(&self, slot: Slot) -> usize {
         self.slots.as_ref().map_or(0, |slots| slots.node_of(slot))
     }
+}
+
+/// Asks a node of a cluster who has what.
+async fn topology(
+    options: &RedisOptions,
+    server: &ConnectionInfo,
+) -> Result<(Slots, Vec<ConnectionInfo>), StoreError> {
+    let ConnectionAddr::Tcp(host, _) = server.addr() else {
+        return Err(StoreError::unsupported("a cluster at such an address"));
+    };
+    let mut ask = Pipeline::new();
+    ask.cmd("CLUSTER").arg("SLOTS");
+    let reply = Node::open(options, server).await?.ask(&ask).await?;
+    let (slots, addresses) = reply
+        .first()
+        .and_then(|reply| Slots::read(reply, host))
+        .ok_or_else(|| StoreError::unsupported("a server that is in no cluster"))?;
+    let settings = options.server.redis_settings();
+    let addresses: Result<Vec<ConnectionInfo>, RedisError> = addresses
+        .into_iter()
+        .map(|address| {
+            let address = address.into_connection_info()?;
+            Ok(address.set_redis_settings(settings.clone()))
+        })
+        .collect();
+    Ok((slots, addresses.map_err(StoreError::address)?))
+}
+
+async fn within<T>(
+    patience: Duration,
+    opening: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(patience, opening)
+        .await
+        .unwrap_or_else(|_| Err(StoreError::too_slow()))
 }
 
 impl Node {

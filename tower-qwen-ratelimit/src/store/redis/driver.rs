@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{sleep, timeout};
+use redis::ConnectionInfo;
+use tokio::time::sleep;
 
 use super::{
-    RedisOptions, StoreError,
+    RedisOptions,
     command::Commands,
     connection::Connection,
     names::DayNames,
@@ -52,12 +53,6 @@ impl fmt::Debug for Driver {
     }
 }
 
-pub(super) async fn open(options: &RedisOptions) -> Result<Connection, StoreError> {
-    timeout(options.terms().timeout, Connection::open(options))
-        .await
-        .unwrap_or_else(|_| Err(StoreError::too_slow()))
-}
-
 async fn run(gone: Gone, options: RedisOptions, connection: Connection) {
     let link = &*gone.0;
     let commands = Commands {
@@ -66,28 +61,32 @@ async fn run(gone: Gone, options: RedisOptions, connection: Connection) {
         days: DayNames::new(&options.namespace),
     };
     let mut connection = Some(connection);
-    loop {
-        let open = match connection.take() {
-            Some(connection) => connection,
-            None => match reconnect(link, &options).await {
-                Some(connection) => connection,
-                None => return,
-            },
-        };
+    while let Some(mut open) = connection {
+        let addresses = std::mem::take(&mut open.addresses);
         match Session::new(link, &options, &commands, open).run().await {
             Ended::Abandoned => return,
             Ended::Lost(reason) => link.went_away(&reason),
         }
+        connection = reconnect(link, &options, &addresses).await;
     }
 }
 
-/// Tries until it succeeds, or nobody needs it any more.
-async fn reconnect(link: &Link, options: &RedisOptions) -> Option<Connection> {
+/// Tries until it succeeds, or nobody needs it any more: by turns at the server that was named, which may have left its
+/// cluster, and at the nodes known last.
+async fn reconnect(
+    link: &Link,
+    options: &RedisOptions,
+    addresses: &[ConnectionInfo],
+) -> Option<Connection> {
     const LONGEST: Duration = Duration::from_secs(1);
     let mut pause = Duration::from_millis(20);
-    while !link.is_abandoned() {
+    let named = std::iter::once(&options.server);
+    for server in named.chain(addresses).cycle() {
+        if link.is_abandoned() {
+            break;
+        }
         sleep(pause).await;
-        if let Ok(connection) = open(options).await {
+        if let Ok(connection) = Connection::open(options, server).await {
             return Some(connection);
         }
         pause = (pause * 2).min(LONGEST);

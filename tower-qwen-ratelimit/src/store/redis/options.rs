@@ -69,7 +69,7 @@ impl RedisOptions {
         self
     }
 
-    /// The server is a node of a cluster; it names the others. An account stands in one slot, hence at one node. Without
+    /// The server is a node of a cluster; it names the others, by any of which the cluster is found again. An account stands in one slot, hence at one node. Without
     /// one of them, or while a slot moves, the whole store is away. Default: it is alone.
     pub fn cluster(mut self) -> Self {
         self.is_cluster = true;
@@ -88,7 +88,7 @@ impl RedisOptions {
         self
     }
 
-    /// How long one operation may take; after that the server counts as away. Default: 500 ms.
+    /// How long one operation may take, connecting to a server too; after that the server counts as away. Default: 500 ms.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.terms.timeout = timeout.max(Duration::from_millis(1));
         self

@@ -7,7 +7,7 @@ use std::{
 
 use tower_qwen_tokens::ledger::Day;
 
-use super::{Driver, FleetLedger, ReadUsage, RedisOptions, StoreError, driver};
+use super::{Driver, FleetLedger, ReadUsage, RedisOptions, StoreError, connection::Connection};
 use crate::fleet::{Handle, Link};
 
 /// The accounts of a fleet, at a Redis or Valkey server; see the [module](super). Clones share the connection.
@@ -50,7 +50,7 @@ impl RedisStore {
     ///
     /// [`StoreError`]: the server cannot be reached, refuses, or takes too long.
     pub async fn with_options(options: RedisOptions) -> Result<(Self, Driver), StoreError> {
-        let connection = driver::open(&options).await?;
+        let connection = Connection::open(&options, &options.server).await?;
         let link = Link::new(options.terms());
         let store = Self {
             link: Handle::new(link.clone()),
