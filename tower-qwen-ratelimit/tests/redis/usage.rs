@@ -1,7 +1,7 @@
 use tokio::time::timeout;
 use tower_qwen_ratelimit::{
     Quota,
-    store::redis::{Sharing, UsageOfDay},
+    store::redis::{RedisOptions, Sharing, UsageOfDay},
 };
 use tower_qwen_tokens::{
     Basis, End, Ledger, Money, PriceBook, Usage,
@@ -127,4 +127,26 @@ async fn what_was_used_is_told_at_a_graceful_end() {
     let today = Day::of(WallClock::new().now());
     let usage = other.store.usage(today).await.unwrap();
     assert_eq!(lines(&usage), ["acme qwen-plus 1 10 5"]);
+}
+
+#[tokio::test]
+async fn what_was_used_is_read_by_either_protocol() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let quota = Quota::per_minute(6_000, 60_000);
+    for (count, protocol) in [(1, "resp2"), (2, "resp3")] {
+        let url = format!("{}/?protocol={protocol}", server.url());
+        let process = Process::with(RedisOptions::new(&url).unwrap(), quota).await;
+        process
+            .store
+            .ledger()
+            .record(&Record::new(&entry("acme", "qwen-plus", 10, 5), None, None));
+        process.sends(1).await;
+        process.store.flush().await;
+        let today = Day::of(WallClock::new().now());
+        let usage = process.store.usage(today).await.unwrap();
+        assert_eq!(usage.len(), 1, "{protocol}");
+        assert_eq!(usage[0].sums.calls, count);
+    }
 }

@@ -139,11 +139,18 @@ pub(super) fn read(names: &DayNames, day: Day) -> Cmd {
 
 /// What a day's hash says; fields that make no sense are left out.
 pub(super) fn usage(value: &Value) -> Vec<UsageOfDay> {
-    let (Value::Array(values), mut all) = (value, BTreeMap::<_, UsageSums>::new()) else {
-        return Vec::new();
+    let pairs: Vec<(&Value, &Value)> = match value {
+        Value::Array(values) => {
+            let pairs = values.chunks_exact(2);
+            pairs.map(|pair| (&pair[0], &pair[1])).collect()
+        }
+        // By RESP3.
+        Value::Map(pairs) => pairs.iter().map(|(field, value)| (field, value)).collect(),
+        _ => Vec::new(),
     };
-    for pair in values.chunks_exact(2) {
-        let [Value::BulkString(field), Value::BulkString(amount)] = pair else {
+    let mut all = BTreeMap::<_, UsageSums>::new();
+    for pair in pairs {
+        let (Value::BulkString(field), Value::BulkString(amount)) = pair else {
             continue;
         };
         let (Ok(field), Ok(amount)) = (str::from_utf8(field), str::from_utf8(amount)) else {
@@ -252,7 +259,12 @@ mod tests {
         }
         push("nonsense".to_owned(), 1);
         push(field("acme", "qwen\nmax", "cost in gold"), 1);
-        assert_eq!(usage(&Value::Array(values)), expected);
+        let pairs = values
+            .chunks_exact(2)
+            .map(|pair| (pair[0].clone(), pair[1].clone()))
+            .collect();
+        assert_eq!(usage(&Value::Map(pairs)), expected, "RESP3");
+        assert_eq!(usage(&Value::Array(values)), expected, "RESP2");
         assert!(usage(&Value::Nil).is_empty());
     }
 }
