@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     future::Future,
@@ -16,6 +19,7 @@ use super::{
     presence::Presence,
 };
 use crate::{
+    account::Account,
     fleet::{Link, Sharing},
     quota::Quota,
 };
@@ -25,12 +29,21 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// When heartbeats are due, over one connection.
 pub(super) struct Beats {
-    /// When each account's next one is due.
-    accounts: HashMap<usize, Instant>,
+    accounts: HashMap<usize, Beat>,
     /// Where this process has said that it lives.
     joined: HashMap<String, (Names, Quota)>,
     pub(super) presence: Presence,
     timer: Pin<Box<Sleep>>,
+}
+
+/// An account's next heartbeat.
+#[derive(Clone, Copy)]
+struct Beat {
+    at: Instant,
+    /// The one before is under way: its answer may change what is to be said.
+    is_out: bool,
+    /// One has been asked for meanwhile.
+    is_wanted: bool,
 }
 
 impl Beats {
@@ -58,13 +71,19 @@ impl Beats {
         for account in link.accounts() {
             let id = Arc::as_ptr(&account) as usize;
             let known = self.accounts.get(&id).copied();
+            let is_wanted = also_new || known.is_some_and(|beat| beat.is_wanted);
+            if let Some(out) = known.filter(|beat| beat.is_out) {
+                accounts.insert(id, Beat { is_wanted, ..out });
+                continue;
+            }
             let Some(standing) = account.standing() else {
                 continue;
             };
             let has_no_part = is_lease && standing.held == 0 && !account.is_refused();
-            let is_new = also_new && (known.is_none() || has_no_part);
-            let mut at = known.unwrap_or(asked);
-            if is_new || at <= asked {
+            let is_new = is_wanted && (known.is_none() || has_no_part);
+            let mut at = known.map_or(asked, |beat| beat.at);
+            let is_out = is_new || at <= asked;
+            if is_out {
                 let quota = account.quota();
                 at = asked + interval(&quota);
                 let names = commands.names(&account);
@@ -76,7 +95,12 @@ impl Beats {
                 });
             }
             next = next.min(at);
-            accounts.insert(id, at);
+            let beat = Beat {
+                at,
+                is_out,
+                is_wanted: false,
+            };
+            accounts.insert(id, beat);
         }
         self.accounts = accounts;
         if self.presence.is_due(asked, !jobs.is_empty()) {
@@ -85,6 +109,17 @@ impl Beats {
         let next = next.min(self.presence.at());
         self.timer = Box::pin(sleep_until(next));
         jobs
+    }
+
+    /// An account's heartbeat was answered.
+    pub(super) fn landed(&mut self, account: &Arc<Account>) {
+        let id = Arc::as_ptr(account) as usize;
+        if let Some(beat) = self.accounts.get_mut(&id) {
+            beat.is_out = false;
+            if beat.is_wanted || beat.at <= clock::now() {
+                self.timer = Box::pin(sleep(Duration::ZERO));
+            }
+        }
     }
 
     /// Where this process is to say that it leaves.

@@ -268,7 +268,10 @@ impl<'a> Session<'a> {
     }
 
     /// Others share the account under other terms: that is no fault of the server's.
-    fn refused(&self, job: Job, reason: &str) {
+    fn refused(&mut self, job: Job, reason: &str) {
+        if let Job::Beat { account, .. } = &job {
+            self.beats.landed(account);
+        }
         self.link
             .count_dropped(usize::from(matches!(job, Job::Op(Op::Settle { .. }))));
         if let Some(account) = job.account() {
@@ -294,6 +297,7 @@ impl<'a> Session<'a> {
                 }
             }
             Job::Beat { account, asked, .. } => {
+                self.beats.landed(&account);
                 if let Some(heard) = reply::heard(value) {
                     if self.link.terms().sharing == Sharing::Lease {
                         account.store_accepted();

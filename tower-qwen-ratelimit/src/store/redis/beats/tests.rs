@@ -1,0 +1,116 @@
+use tokio::time::advance;
+use tokio_test::{assert_pending, task};
+
+use super::*;
+use crate::{
+    account::{Account, Manner},
+    acquire::Acquire,
+    cost::{Cost, Output},
+    feedback::FULL,
+    fleet::{Handle, Heard, Outage, Terms},
+    key::Key,
+    observe::Observers,
+    queue::Discipline,
+    store::redis::names::DayNames,
+};
+
+/// A process that leases, and a store in the hands of the test.
+struct Process {
+    link: Arc<Link>,
+    handle: Handle,
+    commands: Commands,
+    beats: Beats,
+}
+
+impl Process {
+    fn new() -> Self {
+        let link = Link::new(Terms {
+            sharing: Sharing::Lease,
+            outage: Outage::LocalShare,
+            timeout: Duration::from_secs(10),
+            capacity: 1_000,
+        });
+        Self {
+            handle: Handle::new(link.clone()),
+            commands: Commands {
+                namespace: "ns".to_owned(),
+                member: "me".to_owned(),
+                days: DayNames::new("ns"),
+            },
+            link,
+            beats: Beats::new(),
+        }
+    }
+
+    fn account(&self, model: &str) -> Arc<Account> {
+        let manner = Manner {
+            max_queued: 100,
+            discipline: Discipline::FirstCome,
+            observers: Observers::default(),
+            fleet: Some(self.handle.clone()),
+        };
+        let (key, quota) = (Key::new("http://h", model), Quota::per_minute(60, 600));
+        let now = clock::now();
+        Account::in_fleet(&self.handle, key, quota, manner, now, now)
+    }
+
+    /// The models whose heartbeats are due.
+    fn due(&mut self, also_new: bool) -> Vec<String> {
+        let jobs = self.beats.due(&self.link, &self.commands, also_new);
+        let accounts = jobs.iter().filter_map(Job::account);
+        accounts
+            .map(|account| account.key().model().to_owned())
+            .collect()
+    }
+}
+
+fn wants(account: &Arc<Account>) -> task::Spawn<Acquire> {
+    let mut call = task::spawn(Acquire::new(account.clone(), Cost::new(1, Output::Nothing)));
+    assert_pending!(call.poll());
+    call
+}
+
+fn heard(granted: u32) -> Heard {
+    Heard {
+        members: 1,
+        busy: 1,
+        granted,
+        closed_for: Duration::ZERO,
+        shares: (FULL, FULL),
+        slots: 0,
+        booked_ahead: Duration::ZERO,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_has_one_heartbeat_under_way() {
+    let mut process = Process::new();
+    let (one, other) = (process.account("one"), process.account("other"));
+    let _waiting = wants(&one);
+    assert_eq!(process.due(true), ["one"]);
+    let _waiting = wants(&other);
+    // The first answer may grant a part, of which this standing would know nothing.
+    assert_eq!(process.due(true), ["other"]);
+    advance(Duration::from_secs(60)).await;
+    assert!(process.due(false).is_empty());
+
+    one.heard(heard(0), clock::now(), Duration::from_secs(20));
+    process.beats.landed(&one);
+    assert_eq!(process.due(false), ["one"], "it has been asked for again");
+    other.heard(heard(FULL), clock::now(), Duration::from_secs(20));
+    process.beats.landed(&other);
+    assert_eq!(process.due(false), ["other"], "it is due");
+    assert!(process.due(true).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_got_a_part_is_not_asked_for_again() {
+    let mut process = Process::new();
+    let one = process.account("one");
+    let _waiting = wants(&one);
+    assert_eq!(process.due(true), ["one"]);
+    assert!(process.due(true).is_empty());
+    one.heard(heard(FULL), clock::now(), Duration::from_secs(20));
+    process.beats.landed(&one);
+    assert!(process.due(false).is_empty());
+}
