@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep, sleep_until};
 use tower_qwen_tokens::clock::{self, Instant};
 
 use super::{
-    command::{Commands, Job, interval},
+    command::{Commands, Job, interval, term},
     names::Names,
     presence::Presence,
 };
@@ -30,10 +30,16 @@ const IDLE: Duration = Duration::from_secs(1);
 /// When heartbeats are due, over one connection.
 pub(super) struct Beats {
     accounts: HashMap<usize, Beat>,
-    /// Where this process has said that it lives.
-    joined: HashMap<String, (Names, Quota)>,
+    /// Where this process has said that it lives, and is believed.
+    joined: HashMap<String, Joined>,
     pub(super) presence: Presence,
     timer: Pin<Box<Sleep>>,
+}
+
+struct Joined {
+    names: Names,
+    quota: Quota,
+    until: Instant,
 }
 
 /// An account's next heartbeat.
@@ -68,6 +74,7 @@ impl Beats {
         let mut jobs = Vec::new();
         let mut next = asked + IDLE;
         let mut accounts = HashMap::new();
+        self.joined.retain(|_, joined| asked < joined.until);
         for account in link.accounts() {
             let id = Arc::as_ptr(&account) as usize;
             let known = self.accounts.get(&id).copied();
@@ -87,7 +94,12 @@ impl Beats {
                 let quota = account.quota();
                 at = asked + interval(&quota);
                 let names = commands.names(&account);
-                self.joined.insert(names.account.clone(), (names, quota));
+                let joined = Joined {
+                    until: asked + term(&quota),
+                    quota,
+                    names,
+                };
+                self.joined.insert(joined.names.account.clone(), joined);
                 jobs.push(Job::Beat {
                     account,
                     standing,
@@ -123,7 +135,8 @@ impl Beats {
     }
 
     /// Where this process is to say that it leaves.
-    pub(super) fn joined(&self) -> impl Iterator<Item = &(Names, Quota)> {
-        self.joined.values()
+    pub(super) fn joined(&self) -> impl Iterator<Item = (&Names, &Quota)> {
+        let joined = self.joined.values();
+        joined.map(|joined| (&joined.names, &joined.quota))
     }
 }

@@ -104,6 +104,19 @@ async fn an_account_has_one_heartbeat_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_a_process_is_not_believed_any_more_it_need_not_leave() {
+    let mut process = Process::new();
+    for number in 0..100 {
+        let account = process.account(&number.to_string());
+        let _waiting = wants(&account);
+        assert_eq!(process.due(true).len(), 1);
+        advance(term(&account.quota()) / 2).await;
+        assert!(process.beats.joined().count() <= 3, "{number}");
+        assert!(process.beats.joined().count() > 0, "{number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_got_a_part_is_not_asked_for_again() {
     let mut process = Process::new();
     let one = process.account("one");
