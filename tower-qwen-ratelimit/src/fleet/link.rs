@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     account::Account,
-    observe::{Event, Observers},
+    observe::{Event, Observe, Observers},
 };
 
 /// Between the accounts of a process and the driver of their store.
@@ -37,7 +37,7 @@ struct State {
     crowded_at: usize,
     /// Accounts have come of which the driver has not heard.
     is_new: bool,
-    observers: Vec<Observers>,
+    observers: Vec<Weak<dyn Observe>>,
     away_since: Option<Instant>,
     has_driver: bool,
     /// Operations pushed so far, and those of them that are done with.
@@ -170,8 +170,11 @@ impl Link {
         self.wake_driver();
     }
 
-    pub(crate) fn observe(&self, observers: Observers) {
-        self.lock().observers.push(observers);
+    /// Tells them when the store goes away and comes back, as long as their limiter lives.
+    pub(crate) fn observe(&self, observers: &Observers) {
+        let mut state = self.lock();
+        state.observers.retain(|known| known.strong_count() > 0);
+        state.observers.extend(observers.downgrade());
     }
 
     /// Whether the store is away.
@@ -360,9 +363,9 @@ const ENOUGH: usize = 64;
 /// At most so many go in one.
 const MOST: usize = 512;
 
-fn tell(observers: &[Observers], event: &Event<'_>) {
-    for observers in observers {
-        observers.tell(event);
+fn tell(observers: &[Weak<dyn Observe>], event: &Event<'_>) {
+    for observer in observers.iter().filter_map(Weak::upgrade) {
+        observer.observe(event);
     }
 }
 

@@ -1,7 +1,10 @@
 //! A link in the hands of the test, without a driver.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -15,7 +18,7 @@ use super::{Answer, CallId, Handle, Link, Op, Outage, Sharing, Terms, Work};
 use crate::{
     account::{Account, Manner},
     key::Key,
-    observe::Observers,
+    observe::{Event, Observers},
     queue::Discipline,
     quota::Quota,
 };
@@ -144,6 +147,28 @@ async fn a_full_queue_drops_settlements_but_no_booking() {
     calls.book(11);
     assert_eq!(calls.link.counts().dropped, 6);
     assert_eq!(calls.taken().len(), CAPACITY + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn observers_are_told_as_long_as_their_limiter_lives() {
+    let calls = Calls::new();
+    let outages = Arc::new(AtomicUsize::new(0));
+    let observers = || {
+        let outages = outages.clone();
+        let mut observers = Observers::default();
+        observers.add(move |_: &Event<'_>| {
+            outages.fetch_add(1, Ordering::Relaxed);
+        });
+        calls.link.observe(&observers);
+        observers
+    };
+    for _ in 0..10 {
+        drop(observers());
+    }
+    let _alive = observers();
+    assert_eq!(Arc::strong_count(&outages), 2, "the test's, and one");
+    calls.link.went_away("lost");
+    assert_eq!(outages.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,7 +169,7 @@ impl LimiterBuilder {
 
     pub(super) fn finish(self) -> Limiter {
         if let Some(link) = &self.fleet {
-            link.observe(self.observers.clone());
+            link.observe(&self.observers);
         }
         let epoch = clock::now();
         let of_model = self

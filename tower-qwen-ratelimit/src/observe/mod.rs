@@ -10,7 +10,10 @@ mod metrics;
 #[cfg(feature = "tracing")]
 mod tracing;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 #[cfg(feature = "metrics")]
 pub use self::metrics::MetricsObserver;
@@ -39,6 +42,11 @@ pub(crate) struct Observers(Vec<Arc<dyn Observe>>);
 impl Observers {
     pub(crate) fn add(&mut self, observer: impl Observe + 'static) {
         self.0.push(Arc::new(observer));
+    }
+
+    /// For who outlives the limiter.
+    pub(crate) fn downgrade(&self) -> impl Iterator<Item = Weak<dyn Observe>> {
+        self.0.iter().map(Arc::downgrade)
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>) {
