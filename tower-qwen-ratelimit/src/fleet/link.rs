@@ -1,8 +1,9 @@
+mod flush;
+
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use tower_qwen_tokens::{
@@ -11,14 +12,16 @@ use tower_qwen_tokens::{
 };
 
 use super::{
-    Batch, CallId, Op, Terms, UsageSums,
-    queue::{Queue, is_question},
+    CallId, Op, Terms, UsageSums,
+    queue::{Era, Queue, Taken, is_question},
     usage::Gathered,
 };
 use crate::{
     account::Account,
     observe::{Event, Observe, Observers},
 };
+
+pub(crate) use flush::Flushing;
 
 /// Between the accounts of a process and the driver of their store.
 pub(crate) struct Link {
@@ -40,9 +43,6 @@ struct State {
     observers: Vec<Weak<dyn Observe>>,
     away_since: Option<Instant>,
     has_driver: bool,
-    /// Operations pushed so far, and those of them that are done with.
-    pushed: u64,
-    done: u64,
     flushing: Vec<Waker>,
     counts: Counts,
     usage: Gathered,
@@ -62,7 +62,7 @@ pub(crate) struct Counts {
 
 /// What the driver is to do next.
 pub(crate) enum Work {
-    Ops(Vec<Op>),
+    Ops(Taken),
     /// Accounts have come.
     Accounts,
     /// All handles are gone, and everything has been taken.
@@ -122,7 +122,7 @@ impl Link {
         let mut state = self.lock();
         if let Some(booking) = state.ops.withdraw(&op) {
             drop(state);
-            self.done(1);
+            self.done(booking.era, 1);
             return drop((booking, op));
         }
         let is_full = state.ops.len() >= self.terms.capacity && !matches!(op, Op::Book { .. });
@@ -132,7 +132,6 @@ impl Link {
             drop(state);
             return drop(op);
         }
-        state.pushed += 1;
         state.ops.push(op);
         let driver = state.driver.take();
         drop(state);
@@ -150,11 +149,6 @@ impl Link {
         } else if state.usage_since.is_none() {
             state.usage_since = Some(clock::now());
         }
-    }
-
-    /// Queues what was gathered; where it is not urgent, only after a while.
-    pub(crate) fn queue_usage(&self, is_urgent: bool) {
-        self.lock().queue_usage(is_urgent);
     }
 
     /// An account joins.
@@ -190,44 +184,6 @@ impl Link {
     pub(crate) fn counts(&self) -> Counts {
         self.lock().counts
     }
-
-    /// Ready once everything pushed before `until` is done with, or nobody does it any more.
-    pub(crate) fn poll_flushed(&self, until: u64, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.lock();
-        if state.done >= until || !state.has_driver {
-            return Poll::Ready(());
-        }
-        state.flushing.push(cx.waker().clone());
-        let driver = state.driver.take();
-        drop(state);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
-        Poll::Pending
-    }
-
-    /// How many operations have been pushed.
-    pub(crate) fn pushed(&self) -> u64 {
-        self.lock().pushed
-    }
-}
-
-impl State {
-    fn queue_usage(&mut self, is_urgent: bool) {
-        let Some(since) = self.usage_since else {
-            return;
-        };
-        if !is_urgent && clock::now().saturating_duration_since(since) < GATHERED {
-            return;
-        }
-        self.usage_since = None;
-        for (day, sums) in self.usage.take() {
-            self.next_id += 1;
-            self.pushed += 1;
-            let id = self.next_id;
-            self.ops.push(Op::AddUsage(Batch { id, day, sums }));
-        }
-    }
 }
 
 /// The driver's side.
@@ -240,7 +196,7 @@ impl Link {
         }
         let is_over = self.is_abandoned();
         if is_over {
-            state.queue_usage(true);
+            state.queue_usage(true, self.terms.capacity);
         }
         let is_due = is_linger_over
             || is_over
@@ -261,18 +217,18 @@ impl Link {
         !self.lock().ops.is_empty()
     }
 
-    /// So many operations are done with.
-    pub(crate) fn done(&self, count: usize) {
+    /// So many operations of an era are done with.
+    pub(crate) fn done(&self, era: Era, count: usize) {
         let mut state = self.lock();
-        state.done += count as u64;
+        state.ops.done(era, count);
         let flushing = std::mem::take(&mut state.flushing);
         drop(state);
         flushing.into_iter().for_each(Waker::wake);
     }
 
     /// These were taken and may not have arrived: they come first next time.
-    pub(crate) fn put_back(&self, ops: Vec<Op>) {
-        self.lock().ops.put_back(ops);
+    pub(crate) fn put_back(&self, taken: Taken) {
+        self.lock().ops.put_back(taken);
     }
 
     pub(crate) fn count_round_trip(&self, operations: usize) {
@@ -299,7 +255,6 @@ impl Link {
     pub(crate) fn went_away(&self, reason: &str) {
         let mut state = self.lock();
         let questions = state.ops.take_questions();
-        state.done += questions.len() as u64;
         if state.away_since.is_none() {
             state.away_since = Some(clock::now());
             state.counts.outages += 1;
@@ -356,8 +311,6 @@ impl Link {
 
 /// So few accounts are never looked through for those that have gone.
 const FEW: usize = 64;
-/// Usage is gathered for so long at most.
-const GATHERED: Duration = Duration::from_secs(5);
 /// So many operations are worth a round trip of their own.
 const ENOUGH: usize = 64;
 /// At most so many go in one.

@@ -18,7 +18,8 @@ pub use terms::{Outage, Sharing};
 pub use usage::{UsageOfDay, UsageSums};
 
 pub(crate) use handle::Handle;
-pub(crate) use link::{Link, Work};
+pub(crate) use link::{Flushing, Link, Work};
 pub(crate) use op::{Booked, CallId, Heard, Op, Standing};
+pub(crate) use queue::{Era, Taken};
 pub(crate) use terms::Terms;
 pub(crate) use usage::{Answer, Batch, Question};

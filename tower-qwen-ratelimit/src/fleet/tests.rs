@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -14,7 +14,9 @@ use tower_qwen_tokens::{
     ledger::Day,
 };
 
-use super::{Answer, CallId, Handle, Link, Op, Outage, Sharing, Terms, Work};
+use super::{
+    Answer, CallId, Flushing, Handle, Link, Op, Outage, Sharing, Taken, Terms, UsageSums, Work,
+};
 use crate::{
     account::{Account, Manner},
     key::Key,
@@ -88,18 +90,16 @@ impl Calls {
         }
     }
 
-    fn taken(&self) -> Vec<Op> {
+    fn taken(&self) -> Taken {
         match self.work() {
-            Some(Work::Ops(ops)) => ops,
-            _ => Vec::new(),
+            Some(Work::Ops(taken)) => taken,
+            _ => Taken::default(),
         }
     }
 
-    fn is_flushed(&self) -> bool {
+    fn is_flushed(&self, flush: &mut Flushing) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        self.link
-            .poll_flushed(self.link.pushed(), &mut cx)
-            .is_ready()
+        self.link.poll_flush(flush, &mut cx).is_ready()
     }
 }
 
@@ -109,11 +109,12 @@ async fn a_booking_that_is_given_up_before_it_is_taken_is_forgotten() {
     // More by far than may wait.
     for id in 1..1_000 {
         calls.book(id);
-        assert!(!calls.is_flushed());
+        let mut flush = calls.link.begin_flush();
+        assert!(!calls.is_flushed(&mut flush));
         calls.settle(id, false);
-        assert!(calls.is_flushed());
+        assert!(calls.is_flushed(&mut flush));
     }
-    assert!(calls.taken().is_empty());
+    assert!(calls.taken().ops.is_empty());
     assert_eq!(calls.link.counts().dropped, 0);
 }
 
@@ -122,14 +123,14 @@ async fn a_booking_that_was_taken_is_given_back() {
     let calls = Calls::new();
     calls.book(1);
     calls.book(2);
-    assert_eq!(calls.taken().len(), 2);
+    assert_eq!(calls.taken().ops.len(), 2);
     calls.book(3);
     calls.settle(1, false);
     // It has been sent, which is no giving back.
     calls.settle(3, true);
     let taken = calls.taken();
     assert!(matches!(
-        taken[..],
+        taken.ops[..],
         [
             Op::Book { id: 3, .. },
             Op::Settle { id: 1, .. },
@@ -146,7 +147,7 @@ async fn a_full_queue_drops_settlements_but_no_booking() {
     }
     calls.book(11);
     assert_eq!(calls.link.counts().dropped, 6);
-    assert_eq!(calls.taken().len(), CAPACITY + 1);
+    assert_eq!(calls.taken().ops.len(), CAPACITY + 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +191,83 @@ async fn a_question_ends_with_the_connection() {
     for answer in [before, ask()] {
         assert_eq!(answer.poll(&mut cx), Poll::Ready(None));
     }
-    assert_eq!(calls.taken().len(), 1, "what was used is told later");
-    calls.link.done(1);
-    assert!(calls.is_flushed());
+    let mut flush = calls.link.begin_flush();
+    let taken = calls.taken();
+    assert_eq!(taken.ops.len(), 1, "what was used is told later");
+    calls.link.done(taken.era, 1);
+    assert!(calls.is_flushed(&mut flush));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_its_own_and_no_other() {
+    let calls = Calls::new();
+    let mut nothing = calls.link.begin_flush();
+    assert!(calls.is_flushed(&mut nothing));
+    calls.settle(1, true);
+    let first = calls.taken();
+    let mut flush = calls.link.begin_flush();
+    assert!(calls.is_flushed(&mut nothing));
+    calls.settle(2, true);
+    calls.settle(3, true);
+    let later = calls.taken();
+    // Another node is faster.
+    calls.link.done(later.era, 2);
+    assert!(!calls.is_flushed(&mut flush));
+    // The connection is lost: it goes again, first.
+    calls.settle(4, true);
+    calls.link.put_back(first);
+    let mut all = calls.link.begin_flush();
+    let again = calls.taken();
+    assert!(matches!(again.ops[..], [Op::Settle { id: 1, .. }]));
+    calls.link.done(again.era, 1);
+    assert!(calls.is_flushed(&mut flush));
+    assert!(!calls.is_flushed(&mut all));
+    let last = calls.taken();
+    calls.link.done(last.era, 1);
+    assert!(calls.is_flushed(&mut all));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_in_an_outage_keeps_one_waker_and_no_more_than_may_wait() {
+    struct Woken;
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {}
+    }
+    let calls = Calls::new();
+    let woken = Arc::new(Woken);
+    let waker = Waker::from(woken.clone());
+    let mut cx = Context::from_waker(&waker);
+    calls.link.went_away("lost");
+    let day = Day::of(WallClock::new().now());
+    let mut flushes = Vec::new();
+    for _ in 0..100 {
+        let one = UsageSums {
+            calls: 1,
+            ..UsageSums::default()
+        };
+        calls.link.add_usage(day, "acme", "qwen-plus", one);
+        let mut flush = calls.link.begin_flush();
+        assert!(calls.link.poll_flush(&mut flush, &mut cx).is_pending());
+        flushes.push(flush);
+    }
+    // Of the test: the Arc and the waker. The link's own.
+    assert!(Arc::strong_count(&woken) <= 4);
+
+    let mut told = 0;
+    loop {
+        let taken = calls.taken();
+        assert!(taken.ops.len() <= CAPACITY);
+        for op in &taken.ops {
+            let Op::AddUsage(batch) = op else {
+                panic!("{op:?}");
+            };
+            told += batch.sums.values().map(|sums| sums.calls).sum::<u64>();
+        }
+        calls.link.done(taken.era, taken.ops.len());
+        let last = flushes.last_mut().unwrap();
+        if calls.link.poll_flush(last, &mut cx).is_ready() {
+            break;
+        }
+    }
+    assert_eq!(told, 100);
 }

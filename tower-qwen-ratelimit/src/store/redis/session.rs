@@ -18,7 +18,7 @@ use super::{
     ledger, presence, reply,
     script::Script,
 };
-use crate::fleet::{Link, Op, Sharing, Work};
+use crate::fleet::{Era, Link, Op, Sharing, Taken, Work};
 
 /// Round trips under way at one time.
 const FLIGHTS: usize = 32;
@@ -31,12 +31,19 @@ pub(super) struct Session<'a> {
     connection: Connection,
     flights: FuturesUnordered<Flight>,
     /// What each flight carries.
-    under_way: HashMap<u64, Vec<Job>>,
+    under_way: HashMap<u64, Parcel>,
     launched: u64,
     beats: Beats,
     linger: Option<Pin<Box<Sleep>>>,
     /// Nothing more comes; what is under way is waited for.
     is_ending: bool,
+}
+
+/// Jobs, and the era of the operations among them.
+#[derive(Default)]
+struct Parcel {
+    era: Era,
+    jobs: Vec<Job>,
 }
 
 type Flight = Pin<Box<dyn Future<Output = (u64, Landing)> + Send>>;
@@ -80,8 +87,8 @@ impl<'a> Session<'a> {
     /// Goes on until the connection is lost or nobody needs it any more. What was under way comes first next time.
     pub(super) async fn run(mut self) -> Ended {
         let ended = self.serve().await;
-        for jobs in std::mem::take(&mut self.under_way).into_values() {
-            self.put_back(jobs);
+        for parcel in std::mem::take(&mut self.under_way).into_values() {
+            self.put_back(parcel);
         }
         ended
     }
@@ -89,7 +96,7 @@ impl<'a> Session<'a> {
     async fn serve(&mut self) -> Ended {
         // Also finds out whether the server answers and takes our scripts.
         let due = self.beats.due(self.link, self.commands, true);
-        self.launch(due, true);
+        self.launch(Parcel::beats(due), true);
         let first = self.launched;
         let mut opening = first;
         while !self.is_ending || !self.flights.is_empty() {
@@ -106,13 +113,14 @@ impl<'a> Session<'a> {
                         }
                     }
                 }
-                Event::Work(Work::Ops(ops)) => {
+                Event::Work(Work::Ops(Taken { era, ops })) => {
                     self.link.queue_usage(false);
                     let (told, untold): (Vec<Op>, Vec<Op>) = ops.into_iter().partition(is_told);
                     self.link.count_dropped(untold.len());
-                    self.link.done(untold.len());
+                    self.link.done(era, untold.len());
                     if !told.is_empty() {
-                        self.launch(told.into_iter().map(Job::Op).collect(), false);
+                        let jobs = told.into_iter().map(Job::Op).collect();
+                        self.launch(Parcel { era, jobs }, false);
                     }
                 }
                 Event::Work(Work::Accounts) => self.beat(true),
@@ -167,15 +175,16 @@ impl<'a> Session<'a> {
     fn beat(&mut self, also_new: bool) {
         let jobs = self.beats.due(self.link, self.commands, also_new);
         if !jobs.is_empty() {
-            self.launch(jobs, false);
+            self.launch(Parcel::beats(jobs), false);
         }
     }
 
     /// Sends each job to the node that has its account. Scripts go to all nodes.
-    fn launch(&mut self, jobs: Vec<Job>, with_scripts: bool) {
+    fn launch(&mut self, parcel: Parcel, with_scripts: bool) {
         if let [_] = self.connection.nodes[..] {
-            return self.launch_to(0, jobs, with_scripts);
+            return self.launch_to(0, parcel, with_scripts);
         }
+        let Parcel { era, jobs } = parcel;
         let mut of_nodes: Vec<Vec<Job>> = Vec::new();
         of_nodes.resize_with(self.connection.nodes.len(), Vec::new);
         for job in jobs {
@@ -184,27 +193,28 @@ impl<'a> Session<'a> {
         }
         for (node, jobs) in of_nodes.into_iter().enumerate() {
             if with_scripts || !jobs.is_empty() {
-                self.launch_to(node, jobs, with_scripts);
+                self.launch_to(node, Parcel { era, jobs }, with_scripts);
             }
         }
     }
 
-    fn launch_to(&mut self, node: usize, jobs: Vec<Job>, with_scripts: bool) {
+    fn launch_to(&mut self, node: usize, parcel: Parcel, with_scripts: bool) {
         let now = clock::now();
+        let jobs = &parcel.jobs;
         let mut pipe = Pipeline::with_capacity(jobs.len());
         if with_scripts {
             for script in Script::ALL {
                 pipe.add_command(load(script));
             }
         }
-        for job in &jobs {
+        for job in jobs {
             pipe.add_command(self.commands.of(job, now));
         }
         self.launched += 1;
         let flight = self.launched;
         let skipped = pipe.len() - jobs.len();
         self.link.count_round_trip(jobs.len());
-        self.under_way.insert(flight, jobs);
+        self.under_way.insert(flight, parcel);
         let mut redis = self.connection.nodes[node].redis.clone();
         let patience = self.options.terms().timeout;
         self.flights.push(Box::pin(async move {
@@ -224,18 +234,19 @@ impl<'a> Session<'a> {
 
     /// Hands out the replies. What the server did not know a script for goes again, with the scripts.
     fn land(&mut self, flight: u64, landing: Landing) -> Result<(), String> {
-        let jobs = self.under_way.remove(&flight).unwrap_or_default();
+        let parcel = self.under_way.remove(&flight).unwrap_or_default();
         let values = match landing {
-            Ok(values) if values.len() == jobs.len() => values,
+            Ok(values) if values.len() == parcel.jobs.len() => values,
             Ok(_) => {
-                self.put_back(jobs);
+                self.put_back(parcel);
                 return Err("an answer that makes no sense".to_owned());
             }
             Err(reason) => {
-                self.put_back(jobs);
+                self.put_back(parcel);
                 return Err(reason);
             }
         };
+        let Parcel { era, jobs } = parcel;
         let (mut again, mut failed, mut done) = (Vec::new(), None, 0);
         let mut lost = Vec::new();
         for (job, value) in jobs.into_iter().zip(values) {
@@ -255,14 +266,14 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        self.link.done(done);
+        self.link.done(era, done);
         if let Some(reason) = failed {
             lost.extend(again);
-            self.put_back(lost);
+            self.put_back(Parcel { era, jobs: lost });
             return Err(reason);
         }
         if !again.is_empty() {
-            self.launch(again, true);
+            self.launch(Parcel { era, jobs: again }, true);
         }
         Ok(())
     }
@@ -309,8 +320,9 @@ impl<'a> Session<'a> {
     }
 
     /// What may not have arrived goes again; but whoever waited for a booking or an answer has given up.
-    fn put_back(&self, jobs: Vec<Job>) {
-        let ops: Vec<Op> = jobs
+    fn put_back(&self, parcel: Parcel) {
+        let ops: Vec<Op> = parcel
+            .jobs
             .into_iter()
             .filter_map(|job| match job {
                 Job::Op(op) => Some(op),
@@ -322,8 +334,9 @@ impl<'a> Session<'a> {
             .into_iter()
             .filter(|op| !matches!(op, Op::Book { .. } | Op::ReadUsage { .. }))
             .collect();
-        self.link.done(count - ops.len());
-        self.link.put_back(ops);
+        let era = parcel.era;
+        self.link.done(era, count - ops.len());
+        self.link.put_back(Taken { era, ops });
     }
 
     /// Gives up what this process holds, so that the others need not wait for it to expire.
@@ -346,6 +359,13 @@ impl<'a> Session<'a> {
         };
         // Nobody waits for it, and what is not given up expires.
         let _ = timeout(self.options.terms().timeout, leaving).await;
+    }
+}
+
+impl Parcel {
+    /// Nobody waits for these.
+    fn beats(jobs: Vec<Job>) -> Self {
+        Self { era: 0, jobs }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use tower_qwen_tokens::ledger::Day;
 
 use super::{Driver, FleetLedger, ReadUsage, RedisOptions, StoreError, connection::Connection};
-use crate::fleet::{Handle, Link};
+use crate::fleet::{Flushing, Handle, Link};
 
 /// The accounts of a fleet, at a Redis or Valkey server; see the [module](super). Clones share the connection.
 #[derive(Clone)]
@@ -61,9 +61,8 @@ impl RedisStore {
     /// Waits until the server has been told everything that has happened so far. For the end of a program: what is not told
     /// stays at its estimate.
     pub fn flush(&self) -> Flush {
-        self.link.queue_usage(true);
         Flush {
-            until: self.link.pushed(),
+            flushing: self.link.begin_flush(),
             link: self.link.clone(),
         }
     }
@@ -117,13 +116,14 @@ impl fmt::Debug for RedisStore {
 #[must_use = "futures do nothing unless polled"]
 pub struct Flush {
     link: Handle,
-    until: u64,
+    flushing: Flushing,
 }
 
 impl Future for Flush {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.link.poll_flushed(self.until, cx)
+        let Self { link, flushing } = self.get_mut();
+        link.poll_flush(flushing, cx)
     }
 }
