@@ -19,8 +19,7 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(namespace: &str, key: &Key) -> Self {
-        // A brace within the tag would end it early.
-        let tag = key.to_string().replace('{', "%7B").replace('}', "%7D");
+        let tag = without_braces(&key.to_string());
         let stem = format!("{namespace}:{{{tag}}}");
         Self {
             slot: slot_of(&tag),
@@ -66,6 +65,11 @@ impl DayNames {
     }
 }
 
+/// A brace within a hash tag would end it early, one before it would begin another.
+pub(super) fn without_braces(text: &str) -> String {
+    text.replace('{', "%7B").replace('}', "%7D")
+}
+
 /// The quota as scripts read it.
 pub(super) fn quota_arguments(quota: &Quota) -> [i64; 8] {
     let (requests, tokens) = (quota.usable(quota.requests()), quota.usable(quota.tokens()));
@@ -106,6 +110,18 @@ mod tests {
         assert_eq!(names.account, "ns:{https://h a%7Bb%7Dc}:gates");
         assert_eq!(names.members, "ns:{https://h a%7Bb%7Dc}:members");
         assert_eq!(names.call("m", 255), "ns:{https://h a%7Bb%7Dc}:call:m-ff");
+    }
+
+    #[test]
+    fn a_namespace_is_no_part_of_the_hash_tag() {
+        let options = super::super::RedisOptions::new("redis://h").unwrap();
+        let namespace = options.namespace("a{b}c").namespace;
+        let names = Names::new(&namespace, &Key::new("https://h", "m"));
+        assert_eq!(names.account, "a%7Bb%7Dc:{https://h m}:gates");
+        assert_eq!(
+            DayNames::new(&namespace).processes(),
+            "a%7Bb%7Dc:{usage}:processes"
+        );
     }
 
     #[test]

@@ -2,9 +2,9 @@ use std::{fmt, time::Duration};
 
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
-use super::StoreError;
 #[cfg(feature = "redis-tls")]
 use super::tls::Tls;
+use super::{StoreError, names::without_braces};
 use crate::fleet::{Outage, Sharing, Terms};
 
 /// How to reach a server, and how a fleet shares what stands there.
@@ -63,9 +63,10 @@ impl RedisOptions {
         })
     }
 
-    /// What the names of all keys begin with. Default: `tower-qwen`.
+    /// What the names of all keys begin with. Default: `tower-qwen`. Braces, by which a cluster finds the slot of a key, are
+    /// written `%7B` and `%7D`.
     pub fn namespace(mut self, namespace: &str) -> Self {
-        namespace.clone_into(&mut self.namespace);
+        self.namespace = without_braces(namespace);
         self
     }
 
