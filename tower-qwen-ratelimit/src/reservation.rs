@@ -137,10 +137,14 @@ impl Reservation {
 
     fn finish(&self, outcome: Outcome) {
         let mut life = self.lock();
-        if life.phase != Phase::Settled {
-            life.phase = Phase::Settled;
-            self.account.settle(life.charge, outcome, clock::now());
+        if life.phase == Phase::Settled {
+            return;
         }
+        life.phase = Phase::Settled;
+        let charge = life.charge;
+        // Observers are told, who may look at this.
+        drop(life);
+        self.account.settle(charge, outcome, clock::now());
     }
 
     fn charge(&self) -> Charge {

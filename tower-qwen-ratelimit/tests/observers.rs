@@ -1,12 +1,17 @@
 //! What observers hear.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, OnceLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use http::{HeaderMap, StatusCode};
-use tower_qwen_ratelimit::{Cost, Event, Key, Limiter, Output, Pacing, Quota, observe::Observe};
+use tower_qwen_ratelimit::{
+    Cost, Event, Key, Limiter, Output, Pacing, Quota, Reservation, observe::Observe,
+};
 use tower_qwen_tokens::Verdict;
 
 #[derive(Clone, Default)]
@@ -54,6 +59,32 @@ fn throttle() -> Verdict {
         body,
         SystemTime::UNIX_EPOCH,
     )
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_may_look_at_the_reservation_of_which_it_hears() {
+    let settled: Arc<OnceLock<Weak<Reservation>>> = Arc::default();
+    let seen = Arc::new(AtomicU64::new(0));
+    let observer = {
+        let (settled, seen) = (settled.clone(), seen.clone());
+        move |event: &Event<'_>| {
+            let reservation = settled.get().and_then(Weak::upgrade);
+            if let (Event::Settled { .. }, Some(reservation)) = (event, reservation) {
+                seen.store(reservation.input_tokens(), Ordering::Relaxed);
+                // Too late: it is settled.
+                reservation.settle(1, 1);
+            }
+        }
+    };
+    let quota = Quota::per_minute(2, 1_000).pacing(Pacing::Window);
+    let limiter = Limiter::builder(quota).observe(observer).build().unwrap();
+    let call = limiter.acquire(&key(), Cost::new(100, Output::Nothing));
+    let call = Arc::new(call.await.unwrap());
+    settled.set(Arc::downgrade(&call)).unwrap();
+    call.mark_sent();
+    call.settle(90, 0);
+    assert_eq!(seen.load(Ordering::Relaxed), 100);
+    assert_eq!(limiter.snapshot()[0].settled_tokens, 90);
 }
 
 #[tokio::test(start_paused = true)]
