@@ -67,7 +67,8 @@ impl Beats {
         self.timer.as_mut().poll(cx)
     }
 
-    /// The heartbeats that are due. With newcomers and those without a part of their own, where they are asked for.
+    /// The heartbeats that are due. With those of newcomers, and of accounts without a part or with too few slots, where they
+    /// are asked for.
     pub(super) fn due(&mut self, link: &Link, commands: &Commands, also_new: bool) -> Vec<Job> {
         let asked = clock::now();
         let is_lease = link.terms().sharing == Sharing::Lease;
@@ -87,7 +88,8 @@ impl Beats {
                 continue;
             };
             let has_no_part = is_lease && standing.held == 0 && !account.is_refused();
-            let is_new = is_wanted && (known.is_none() || has_no_part);
+            let lacks_slots = standing.slots_wanted > standing.slots_held;
+            let is_new = is_wanted && (known.is_none() || has_no_part || lacks_slots);
             let mut at = known.map_or(asked, |beat| beat.at);
             let is_out = is_new || at <= asked;
             if is_out {

@@ -43,13 +43,17 @@ impl Process {
     }
 
     fn account(&self, model: &str) -> Arc<Account> {
+        self.account_of(model, quota())
+    }
+
+    fn account_of(&self, model: &str, quota: Quota) -> Arc<Account> {
         let manner = Manner {
             max_queued: 100,
             discipline: Discipline::FirstCome,
             observers: Observers::default(),
             fleet: Some(self.handle.clone()),
         };
-        let (key, quota) = (Key::new("http://h", model), Quota::per_minute(60, 600));
+        let key = Key::new("http://h", model);
         let now = clock::now();
         Account::in_fleet(&self.handle, key, quota, manner, now, now)
     }
@@ -62,6 +66,10 @@ impl Process {
             .map(|account| account.key().model().to_owned())
             .collect()
     }
+}
+
+fn quota() -> Quota {
+    Quota::per_minute(60, 600)
 }
 
 fn wants(account: &Arc<Account>) -> task::Spawn<Acquire> {
@@ -100,6 +108,29 @@ async fn an_account_has_one_heartbeat_under_way() {
     other.heard(heard(FULL), clock::now(), Duration::from_secs(20));
     process.beats.landed(&other);
     assert_eq!(process.due(false), ["other"], "it is due");
+    assert!(process.due(true).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_slot_is_asked_for_again() {
+    let mut process = Process::new();
+    let one = process.account_of("one", quota().concurrency(8));
+    let _first = wants(&one);
+    assert_eq!(process.due(true), ["one"]);
+    let hear = |process: &mut Process, slots| {
+        let heard = Heard {
+            slots,
+            ..heard(FULL)
+        };
+        one.heard(heard, clock::now(), Duration::from_secs(20));
+        process.beats.landed(&one);
+    };
+    hear(&mut process, 2);
+    assert!(process.due(true).is_empty(), "there is one to spare");
+    let _others: Vec<_> = (0..3).map(|_| wants(&one)).collect();
+    assert_eq!(process.due(true), ["one"]);
+    assert!(process.due(true).is_empty(), "it is asked for already");
+    hear(&mut process, 8);
     assert!(process.due(true).is_empty());
 }
 
