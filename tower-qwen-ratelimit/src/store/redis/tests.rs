@@ -5,6 +5,8 @@ mod parts;
 #[path = "../../../tests/redis/server.rs"]
 pub(super) mod server;
 
+use std::collections::HashMap;
+
 use redis::{Commands, Connection};
 
 use super::{
@@ -93,8 +95,33 @@ impl Scripts {
         )[0]
     }
 
+    fn send(&mut self, now: u64, id: u64) -> i64 {
+        let key = self.names.call("me", id);
+        self.run(Script::Send, now, &key, &[&KEEP.to_string()])[0]
+    }
+
+    /// Makes the account, if there is none.
+    fn make(&mut self, now: u64) {
+        let members = self.names.members.clone();
+        self.run(Script::Leave, now, &members, &["nobody"]);
+    }
+
     fn snapshot(&mut self, now: u64) -> Vec<i64> {
         self.run(Script::Snapshot, now, "", &[])
+    }
+
+    /// The sum of each ring as it is kept, and of its slots.
+    fn sums(&mut self) -> [(u64, u64); 3] {
+        let account = self.names.account.clone();
+        let fields: HashMap<String, f64> = self.connection.hgetall(account).unwrap();
+        ["r", "t", "e"].map(|ring| {
+            let kept = fields.get(&format!("{ring}s")).copied();
+            let slots = fields.iter().filter_map(|(field, amount)| {
+                let slot = field.strip_prefix(ring)?.parse::<u8>();
+                slot.is_ok().then_some(*amount)
+            });
+            (kept.unwrap_or_default() as u64, slots.sum::<f64>() as u64)
+        })
     }
 }
 
@@ -132,4 +159,19 @@ fn members_that_disagree_on_the_window_are_told() {
         .invoke(&mut scripts.connection);
     let error = reply.unwrap_err();
     assert_eq!(error.code(), Some("WINDOW"), "{error}");
+}
+
+#[test]
+fn a_booking_outlives_its_account_without_harm() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut scripts = Scripts::new(&server, Quota::per_minute(60, 60_000));
+    scripts.reserve(0, 1, 1_000, 0, None);
+    let account = scripts.names.account.clone();
+    let _: () = scripts.connection.del(account).unwrap();
+    // As old as the first account was then.
+    scripts.reserve(2 * WINDOW, 2, 500, 0, None);
+    assert_eq!(scripts.settle(2 * WINDOW, 1, 2 * WINDOW, 0, 0, 1), 1);
+    assert_eq!(scripts.snapshot(2 * WINDOW)[..3], [1, 500, 500]);
 }

@@ -5,8 +5,8 @@
 -- ARGV[2-9] the quota: requests, tokens, microseconds of the window, burst of requests, burst of tokens, whether it is
 --           paced evenly (1 or 0), tokens of a day (-1: no limit), microseconds after midnight at which the day begins.
 --
--- Times are microseconds since the account was made, by a clock that never runs backwards. The state stands at `v`, which
--- may lie ahead of the present: it is the instant of the latest booking. Levels are kept as amount x microseconds of the
+-- Times are microseconds by the server's clock, but never run backwards: what was booked in an earlier life of the account
+-- finds its slot gone. The state stands at `v`, which may lie ahead of the present: it is the instant of the latest booking. Levels are kept as amount x microseconds of the
 -- window. All numbers are whole and below 2^53, where doubles are exact; beyond that they are rounded by one in 10^15.
 --
 -- o   what is added to the server's time       w         length of the window
@@ -36,7 +36,9 @@ local quota = {
 local width = ceil(quota.window / (SLOTS - 1))
 
 local FIELDS = { 'o', 't', 'v', 'n', 'w', 'qr', 'qt', 'lr', 'lt', 'rs', 'ts', 'es', 'p', 'd', 'du', 'sr', 'st', 'c', 'g', 'm', 'k' }
-local state, now, wall = {}, 0, 0
+local state, loaded, now, wall = {}, {}, 0, 0
+-- Slots that were changed, by their fields. Nothing is written before save().
+local slots = {}
 
 local function share_of(amount, share)
   return max(floor(amount * share / FULL), min(amount, 1))
@@ -45,6 +47,15 @@ end
 -- What may be used at present, by what members have heard of throttles.
 local function allowed_requests() return share_of(quota.requests, state.sr) end
 local function allowed_tokens() return share_of(quota.tokens, state.st) end
+
+local function slot_at(time) return floor(max(time, 0) / width) + SLOTS end
+
+-- What slots hold.
+local function read(fields)
+  local amounts = redis.call('HMGET', account, unpack(fields))
+  for i, field in ipairs(fields) do amounts[i] = slots[field] or tonumber(amounts[i]) or 0 end
+  return amounts
+end
 
 -- Lets the time pass up to `to`: buckets fill, slots leave their rings.
 local function advance(to)
@@ -55,41 +66,41 @@ local function advance(to)
     end
     state.v = to
   end
-  local newest = floor(state.v / width) + SLOTS
+  local newest = slot_at(state.v)
   local passed = newest - state.n
   if passed <= 0 then return end
+  local fields = {}
+  for slot = newest - min(passed, SLOTS) + 1, newest do
+    local i = slot % SLOTS
+    fields[#fields + 1], fields[#fields + 2], fields[#fields + 3] = 'r' .. i, 't' .. i, 'e' .. i
+  end
   if passed >= SLOTS then
-    local gone = {}
-    for i = 0, SLOTS - 1 do
-      gone[#gone + 1], gone[#gone + 2], gone[#gone + 3] = 'r' .. i, 't' .. i, 'e' .. i
-    end
-    redis.call('HDEL', account, unpack(gone))
+    for _, field in ipairs(fields) do slots[field] = 0 end
     state.rs, state.ts, state.es = 0, 0, 0
   else
-    local gone = {}
-    for slot = state.n + 1, newest do
-      local i = slot % SLOTS
-      gone[#gone + 1], gone[#gone + 2], gone[#gone + 3] = 'r' .. i, 't' .. i, 'e' .. i
+    local sums = { 'es', 'rs', 'ts' }
+    for i, amount in ipairs(read(fields)) do
+      if amount > 0 then
+        local sum = sums[i % 3 + 1]
+        state[sum] = state[sum] - amount
+        slots[fields[i]] = 0
+      end
     end
-    local left = redis.call('HMGET', account, unpack(gone))
-    for i = 1, #gone, 3 do
-      state.rs = state.rs - (tonumber(left[i]) or 0)
-      state.ts = state.ts - (tonumber(left[i + 1]) or 0)
-      state.es = state.es - (tonumber(left[i + 2]) or 0)
-    end
-    redis.call('HDEL', account, unpack(gone))
   end
   state.n = newest
 end
 
--- Reads the state and brings it to the present. An account that is not there starts with empty buckets.
+-- Reads the state and brings it to the present, though only save() keeps that: who returns without it changes nothing. An
+-- account that is not there starts with empty buckets.
 local function load()
   wall = server_time()
   local values = redis.call('HMGET', account, unpack(FIELDS))
-  for i, field in ipairs(FIELDS) do state[field] = tonumber(values[i]) end
-  if not state.v then
+  for i, field in ipairs(FIELDS) do loaded[field] = tonumber(values[i]) end
+  if loaded.v then
+    for field, value in pairs(loaded) do state[field] = value end
+  else
     state = {
-      o = -wall, t = 0, v = 0, n = SLOTS, w = quota.window, qr = quota.requests, qt = quota.tokens, lr = 0, lt = 0,
+      o = 0, t = wall, v = wall, n = slot_at(wall), w = quota.window, qr = quota.requests, qt = quota.tokens, lr = 0, lt = 0,
       rs = 0, ts = 0, es = 0, p = 0, d = 0, du = 0, sr = FULL, st = FULL, c = 0, g = 0, m = 1, k = 0,
     }
   end
@@ -111,26 +122,38 @@ end
 
 -- Keeps the state for as long as it says more than a new account would.
 local function save()
-  local fields = {}
-  for i, field in ipairs(FIELDS) do
-    fields[2 * i - 1], fields[2 * i] = field, string.format('%.0f', state[field])
+  local fields, gone = {}, {}
+  for _, field in ipairs(FIELDS) do
+    if state[field] ~= loaded[field] then fields[#fields + 1], fields[#fields + 2] = field, state[field] end
   end
-  redis.call('HSET', account, unpack(fields))
+  for field, amount in pairs(slots) do
+    if amount > 0 then fields[#fields + 1], fields[#fields + 2] = field, amount else gone[#gone + 1] = field end
+  end
+  if #fields > 0 then redis.call('HSET', account, unpack(fields)) end
+  if #gone > 0 then redis.call('HDEL', account, unpack(gone)) end
   local owed = max(-state.lr / max(state.qr, 1), -state.lt / max(state.qt, 1), 0)
   local keep = 2 * state.w + owed + max(state.v, state.p) - now
   if quota.day_tokens >= 0 and state.du > 0 then keep = max(keep, 86400000000) end
   redis.call('PEXPIRE', account, string.format('%.0f', ceil(keep / 1000) + 1000))
 end
 
--- Adds to a slot of a ring, or takes from it; nothing once the slot has left.
-local function add(ring, slot, amount)
-  if amount == 0 or slot > state.n or state.n - slot >= SLOTS then return end
-  local field = ring .. (slot % SLOTS)
-  local before = tonumber(redis.call('HGET', account, field)) or 0
-  local after = max(before + amount, 0)
-  redis.call('HSET', account, field, string.format('%.0f', after))
-  local sum = ring .. 's'
-  state[sum] = state[sum] + after - before
+-- Adds to a slot of the rings, or takes from it; nothing once the slot has left.
+local function add(slot, requests, tokens, input)
+  if slot > state.n or state.n - slot >= SLOTS then return end
+  local i, fields, sums, amounts = slot % SLOTS, {}, {}, {}
+  local function change(ring, amount)
+    if amount == 0 then return end
+    fields[#fields + 1], sums[#sums + 1], amounts[#amounts + 1] = ring .. i, ring .. 's', amount
+  end
+  change('r', requests)
+  change('t', tokens)
+  change('e', input)
+  if #fields == 0 then return end
+  for at, before in ipairs(read(fields)) do
+    local after = max(before + amounts[at], 0)
+    slots[fields[at]] = after
+    state[sums[at]] = state[sums[at]] + after - before
+  end
 end
 
 -- Gives to the buckets, or takes from them: they may owe.
@@ -139,8 +162,6 @@ local function give(requests, tokens)
   state.lr = min(state.lr + requests * state.w, quota.burst_requests * state.w)
   state.lt = min(state.lt + tokens * state.w, quota.burst_tokens * state.w)
 end
-
-local function slot_at(time) return floor(max(time, 0) / width) + SLOTS end
 
 -- What is charged, given back, in all.
 local function count(tokens)

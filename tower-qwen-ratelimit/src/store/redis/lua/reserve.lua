@@ -34,8 +34,7 @@ local function ring_ready(ring, amount, limit)
   if sum <= room then return at end
   local fields = {}
   for i = 1, SLOTS do fields[i] = ring .. ((state.n + i) % SLOTS) end
-  for i, charged in ipairs(redis.call('HMGET', account, unpack(fields))) do
-    charged = tonumber(charged) or 0
+  for i, charged in ipairs(read(fields)) do
     if charged > 0 then
       sum = sum - charged
       at = (state.n - SLOTS + i) * width
@@ -55,23 +54,15 @@ local at = max(
 )
 local day = state.d
 if quota.day_tokens >= 0 and state.du + total > quota.day_tokens then
-  if total > quota.day_tokens then
-    save()
-    return { 0, -1 }
-  end
+  if total > quota.day_tokens then return { 0, -1 } end
   at = max(at, (state.d + 1) * 86400000000 + quota.day_begins + state.o)
 end
 
-if longest >= 0 and at - now > longest then
-  save()
-  return { 0, at - now }
-end
+if longest >= 0 and at - now > longest then return { 0, at - now } end
 
 advance(at)
 give(-1, -total)
-add('r', state.n, 1)
-add('t', state.n, total)
-add('e', state.n, input)
+add(state.n, 1, total, input)
 if at - state.o < (state.d + 1) * 86400000000 + quota.day_begins then state.du = state.du + total else day = day + 1 end
 count(total)
 redis.call('SET', KEYS[2], string.format('b %.0f %.0f %.0f %.0f %.0f', at, state.n, input, output, day), 'PX', ARGV[13])

@@ -29,10 +29,8 @@ if known then
   charged_input, charged, charged_request = tonumber(its_input), its_input + its_output, 1
   give(charged_request - counts, charged - total)
 end
-add('r', slot, counts - charged_request)
-add('t', slot, total - charged)
-add('e', slot, input - charged_input)
-add('e', slot_at(now), output)
+add(slot, counts - charged_request, total - charged, input - charged_input)
+add(slot_at(now), 0, 0, output)
 if day == state.d then state.du = max(state.du + total - charged, 0) end
 count(total - charged)
 save()

@@ -1,11 +1,10 @@
--- What the account looks like.
+-- What the account looks like. Changes nothing.
 --
 -- Returns { requests in the window, tokens, tokens dated at the end, level of requests, level of tokens, closed for, booked
 -- ahead, tokens ever charged, tokens ever given back, tokens of the day, members }; times in microseconds.
 
 local failed = load()
 if failed then return failed end
-save()
 return {
   state.rs, state.ts, state.es, floor(state.lr / state.w), floor(state.lt / state.w), max(state.p - now, 0), state.v - now,
   state.c, state.g, state.du, state.m,

@@ -38,14 +38,17 @@ impl Model {
         let gate = |amount| {
             let usable = quota.usable(amount);
             let burst = quota.burst_of(usable);
-            (Bucket::empty(usable, WINDOW, burst, 0), Window::new(WINDOW))
+            (
+                Bucket::empty(usable, WINDOW, burst, BEGIN),
+                Window::new(WINDOW),
+            )
         };
         Self {
             quota,
             requests: gate(quota.requests()),
             tokens: gate(quota.tokens()),
             at_end: Window::new(WINDOW),
-            at: 0,
+            at: BEGIN,
             closed_until: 0,
             day: (BEGIN / DAY, 0),
             charged: 0,
@@ -65,7 +68,7 @@ impl Model {
 
     /// What the server's clock says.
     fn wall(&self, now: u64) -> u64 {
-        BEGIN + now - self.set_back
+        now - self.set_back
     }
 
     fn today(&mut self, now: u64) {
@@ -104,7 +107,7 @@ impl Model {
             if total > limit {
                 return Err(None);
             }
-            at = at.max((self.day.0 + 1) * DAY - BEGIN + self.set_back);
+            at = at.max((self.day.0 + 1) * DAY + self.set_back);
         }
         assert_ne!(at, NEVER);
         if longest.is_some_and(|longest| at - now > longest) {
@@ -162,7 +165,7 @@ impl Model {
             if charged == 0 { 0 } else { booked.input },
             input,
         );
-        self.at_end.add(now / WINDOW.div_ceil(127) + 128, output);
+        self.at_end.add(slot_at(now), output);
         if booked.day == self.day.0 {
             self.day.1 = (self.day.1 + total).saturating_sub(charged);
         }
@@ -170,12 +173,33 @@ impl Model {
         self.given_back += charged.saturating_sub(total);
     }
 
+    /// A booked call goes out at `now` and not earlier; says whether that is another slot.
+    fn send(&mut self, now: u64, booked: &mut Booked) -> bool {
+        self.advance(now);
+        self.today(now);
+        let slot = slot_at(now);
+        if booked.slot >= slot {
+            return false;
+        }
+        let total = booked.input + booked.output;
+        for (window, amount) in [
+            (&mut self.requests.1, 1),
+            (&mut self.tokens.1, total),
+            (&mut self.at_end, booked.input),
+        ] {
+            window.refund(booked.slot, amount);
+            window.add(slot, amount);
+        }
+        (booked.at, booked.slot) = (now, slot);
+        true
+    }
+
     /// A call that this account never saw went out some time ago.
     fn settle_unknown(&mut self, now: u64, age: u64, input: u64, output: u64, counts: u64) {
         self.advance(now);
         self.today(now);
         let at = now.saturating_sub(age);
-        let slot = at / WINDOW.div_ceil(127) + 128;
+        let slot = slot_at(at);
         self.requests.1.add(slot, counts);
         let booked = Booked {
             at,
@@ -214,6 +238,10 @@ impl Model {
     }
 }
 
+fn slot_at(at: u64) -> Slot {
+    at / WINDOW.div_ceil(127) + 128
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Pass(u64),
@@ -221,14 +249,18 @@ enum Step {
         input: u64,
         output: u64,
         longest: Option<u64>,
-        repeated: bool,
     },
     Settle {
         which: usize,
         input: u64,
         output: u64,
         counts: bool,
-        repeated: bool,
+    },
+    Send(usize),
+    /// What was told before is told again.
+    Repeat {
+        which: usize,
+        kind: Kind,
     },
     /// The give-back of a reservation overtakes it.
     Overtaken {
@@ -247,17 +279,33 @@ enum Step {
     ClockBack(u64),
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Reserve,
+    ReserveOfEnded,
+    SettleOfEnded,
+    SendOfEnded,
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let amount = || 0..3_000u64;
     let longest = prop::option::of(0..2 * WINDOW);
+    let kind = prop::sample::select(vec![
+        Kind::Reserve,
+        Kind::ReserveOfEnded,
+        Kind::SettleOfEnded,
+        Kind::SendOfEnded,
+    ]);
     prop::collection::vec(
         prop_oneof![
             4 => (0..WINDOW / 6).prop_map(Step::Pass),
             1 => (WINDOW..DAY).prop_map(Step::Pass),
-            8 => (amount(), amount(), longest, any::<bool>())
-                .prop_map(|(input, output, longest, repeated)| Step::Reserve { input, output, longest, repeated }),
-            6 => (any::<usize>(), amount(), amount(), any::<bool>(), any::<bool>())
-                .prop_map(|(which, input, output, counts, repeated)| Step::Settle { which, input, output, counts, repeated }),
+            8 => (amount(), amount(), longest)
+                .prop_map(|(input, output, longest)| Step::Reserve { input, output, longest }),
+            6 => (any::<usize>(), amount(), amount(), any::<bool>())
+                .prop_map(|(which, input, output, counts)| Step::Settle { which, input, output, counts }),
+            2 => any::<usize>().prop_map(Step::Send),
+            4 => (any::<usize>(), kind).prop_map(|(which, kind)| Step::Repeat { which, kind }),
             1 => amount().prop_map(|input| Step::Overtaken { input }),
             1 => (0..2 * WINDOW, amount(), amount()).prop_map(|(age, input, output)| Step::Unknown { age, input, output }),
             1 => (0..WINDOW).prop_map(Step::Close),
@@ -299,19 +347,20 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
         .run(&(quotas(), steps()), |(quota, steps)| {
             let mut scripts = Scripts::new(&server, quota);
             let mut model = Model::new(quota);
-            let (mut now, mut next) = (0, 0);
+            let (mut now, mut next) = (BEGIN, 0);
+            scripts.make(0);
             let mut outstanding: Vec<(u64, Booked)> = Vec::new();
-            prop_assert_eq!(scripts.snapshot(0), model.snapshot(0));
+            let mut ended = Vec::new();
+            prop_assert_eq!(scripts.snapshot(0), model.snapshot(BEGIN));
             for step in steps {
                 let set_back = model.set_back;
-                let wall = |now: u64| now - set_back;
+                let wall = |now: u64| now - BEGIN - set_back;
                 match step {
                     Step::Pass(micros) => now += micros,
                     Step::Reserve {
                         input,
                         output,
                         longest,
-                        repeated,
                     } => {
                         next += 1;
                         let reply = scripts.reserve(wall(now), next, input, output, longest);
@@ -319,12 +368,6 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                             Ok(booked) => {
                                 let wait = (booked.at - now) as i64;
                                 prop_assert_eq!(&reply, &[1, wait]);
-                                if repeated {
-                                    prop_assert_eq!(
-                                        scripts.reserve(wall(now), next, input, output, longest),
-                                        reply
-                                    );
-                                }
                                 outstanding.push((next, booked));
                             }
                             Err(wait) => {
@@ -337,23 +380,46 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                         input,
                         output,
                         counts,
-                        repeated,
                     } if !outstanding.is_empty() => {
                         let (id, booked) = outstanding.swap_remove(which % outstanding.len());
                         let counts = u64::from(counts);
                         prop_assert_eq!(scripts.settle(wall(now), id, 0, input, output, counts), 1);
                         model.settle(now, booked, input, output, counts);
-                        if repeated {
-                            prop_assert_eq!(
-                                scripts.settle(wall(now), id, 0, input, output, counts),
-                                0
-                            );
-                            prop_assert_eq!(
-                                scripts.reserve(wall(now), id, input, output, None),
-                                [-1, 0]
-                            );
+                        ended.push(id);
+                    }
+                    Step::Send(which) if !outstanding.is_empty() => {
+                        let which = which % outstanding.len();
+                        let (id, booked) = &mut outstanding[which];
+                        let is_late = model.send(now, booked);
+                        prop_assert_eq!(scripts.send(wall(now), *id), i64::from(is_late));
+                    }
+                    Step::Repeat {
+                        which,
+                        kind: Kind::Reserve,
+                    } if !outstanding.is_empty() => {
+                        let (id, booked) = outstanding[which % outstanding.len()];
+                        let wait = booked.at.saturating_sub(now) as i64;
+                        prop_assert_eq!(scripts.reserve(wall(now), id, 1, 1, None), [1, wait]);
+                    }
+                    Step::Repeat { which, kind } if !ended.is_empty() => {
+                        let id = ended[which % ended.len()];
+                        match kind {
+                            Kind::Reserve => {}
+                            Kind::ReserveOfEnded => {
+                                prop_assert_eq!(
+                                    scripts.reserve(wall(now), id, 1, 1, None),
+                                    [-1, 0]
+                                );
+                            }
+                            Kind::SettleOfEnded => {
+                                prop_assert_eq!(scripts.settle(wall(now), id, 0, 9, 9, 1), 0);
+                            }
+                            Kind::SendOfEnded => {
+                                prop_assert_eq!(scripts.send(wall(now), id), 0);
+                            }
                         }
                     }
+                    Step::Send(_) | Step::Repeat { .. } => {}
                     Step::Settle { .. } => {}
                     Step::Overtaken { input } => {
                         next += 1;
@@ -383,13 +449,21 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                     }
                     Step::Die => outstanding.clear(),
                     Step::ClockBack(micros)
-                        if quota.most_of_a_day() == u64::MAX && now - set_back > micros =>
+                        if quota.most_of_a_day() == u64::MAX && wall(now) > micros =>
                     {
+                        scripts.make(wall(now));
                         model.set_back += micros;
+                        scripts.make(wall(now) - micros);
                     }
                     Step::ClockBack(_) => {}
                 }
-                prop_assert_eq!(scripts.snapshot(now - model.set_back), model.snapshot(now));
+                for (kept, slots) in scripts.sums() {
+                    prop_assert_eq!(kept, slots);
+                }
+                prop_assert_eq!(
+                    scripts.snapshot(now - BEGIN - model.set_back),
+                    model.snapshot(now)
+                );
             }
             Ok(())
         })
