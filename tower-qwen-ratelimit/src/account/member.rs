@@ -171,6 +171,7 @@ impl Account {
             account,
             id: charge.id,
             charged_at: self.instant(charge.at),
+            ended_at: clock::now(),
             input,
             output,
             counts: outcome != Outcome::NeverSent,
@@ -317,10 +318,12 @@ impl Account {
 }
 
 fn never_sent(account: Arc<Account>, id: CallId) -> Op {
+    let now = clock::now();
     Op::Settle {
         account,
         id,
-        charged_at: clock::now(),
+        charged_at: now,
+        ended_at: now,
         input: 0,
         output: 0,
         counts: false,

@@ -27,6 +27,8 @@ pub(crate) enum Op {
         account: Arc<Account>,
         id: CallId,
         charged_at: Instant,
+        /// When its answer ended.
+        ended_at: Instant,
         input: u64,
         output: u64,
         /// Whether its request counts.

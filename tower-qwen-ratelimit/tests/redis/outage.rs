@@ -5,11 +5,15 @@ use std::{
 
 use tokio::time::timeout;
 use tower_qwen_ratelimit::{
-    Event, Key, Limiter, Pacing, Quota, RejectKind,
+    Cost, Event, Key, Limiter, Output, Pacing, Quota, RejectKind,
     store::redis::{Outage, RedisOptions, RedisStore, Sharing},
 };
 
-use tower_qwen_tokens::{Deadline, clock::WallClock, ledger::Day};
+use tower_qwen_tokens::{
+    Deadline,
+    clock::{self, WallClock},
+    ledger::Day,
+};
 
 use crate::{
     server::Server,
@@ -378,4 +382,32 @@ async fn the_driver_ends_when_nobody_needs_it() {
     } = process;
     drop((store, limiter));
     timeout(LONG, driver).await.expect("it ends").unwrap();
+}
+
+#[tokio::test]
+async fn answers_that_ended_in_an_outage_hold_nobody_up_after_it() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let window = Duration::from_secs(1);
+    let quota = Quota::per_minute(1_000, 10_000).window(window).headroom(0);
+    let (process, _) = process(&server, quota, Outage::LocalShare).await;
+    process.sends(10).await;
+    server.kill();
+    for _ in 0..20 {
+        let call = process
+            .limiter
+            .acquire(&key(), Cost::new(10, Output::AtMost(990)));
+        let call = timeout(LONG, call).await.expect("nobody hangs").unwrap();
+        call.mark_sent();
+        call.settle(10, 990);
+    }
+    tokio::time::sleep(window * 5 / 4).await;
+    server.restart();
+    until_back(&process).await;
+    timeout(LONG, process.store.flush()).await.unwrap();
+    let asked = clock::now();
+    process.sends(10).await;
+    let waited = clock::now() - asked;
+    assert!(waited < window / 2, "{waited:?}");
 }

@@ -111,6 +111,7 @@ impl Commands {
                 account,
                 id,
                 charged_at,
+                ended_at,
                 input,
                 output,
                 counts,
@@ -123,6 +124,7 @@ impl Commands {
                     .arg(output)
                     .arg(u8::from(*counts))
                     .arg(micros(now.saturating_duration_since(*charged_at)))
+                    .arg(micros(now.saturating_duration_since(*ended_at)))
                     .arg(settled(&quota));
                 command
             }

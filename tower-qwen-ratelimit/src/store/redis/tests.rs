@@ -84,9 +84,19 @@ impl Scripts {
         )
     }
 
-    fn settle(&mut self, now: u64, id: u64, age: u64, input: u64, output: u64, counts: u64) -> i64 {
+    /// A call that was charged and ended so long ago.
+    fn settle(
+        &mut self,
+        now: u64,
+        id: u64,
+        (charged, ended): (u64, u64),
+        input: u64,
+        output: u64,
+        counts: u64,
+    ) -> i64 {
         let key = self.names.call("me", id);
-        let arguments = [input, output, counts, age, KEEP as u64].map(|number| number.to_string());
+        let arguments =
+            [input, output, counts, charged, ended, KEEP as u64].map(|number| number.to_string());
         self.run(
             Script::Settle,
             now,
@@ -172,6 +182,20 @@ fn a_booking_outlives_its_account_without_harm() {
     let _: () = scripts.connection.del(account).unwrap();
     // As old as the first account was then.
     scripts.reserve(2 * WINDOW, 2, 500, 0, None);
-    assert_eq!(scripts.settle(2 * WINDOW, 1, 2 * WINDOW, 0, 0, 1), 1);
+    assert_eq!(scripts.settle(2 * WINDOW, 1, (2 * WINDOW, 0), 0, 0, 1), 1);
     assert_eq!(scripts.snapshot(2 * WINDOW)[..3], [1, 500, 500]);
+}
+
+#[test]
+fn what_ended_long_ago_is_of_the_past() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut scripts = Scripts::new(&server, Quota::per_minute(60, 60_000));
+    // Half a window ago, on an account that is new; and more than one.
+    scripts.settle(0, 1, (WINDOW, WINDOW / 2), 100, 20_000, 1);
+    scripts.settle(0, 2, (3 * WINDOW, 2 * WINDOW), 100, 20_000, 1);
+    assert_eq!(scripts.snapshot(0)[..3], [1, 20_100, 20_100]);
+    let left = WINDOW / 2 + WINDOW / 100;
+    assert_eq!(scripts.snapshot(left)[..3], [0, 0, 0]);
 }

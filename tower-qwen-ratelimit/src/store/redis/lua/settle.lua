@@ -3,8 +3,8 @@
 -- KEYS[2]  the reservation: a string.
 -- ARGV[10] tokens of the prompt   ARGV[11] tokens of the answer, as they turned out
 -- ARGV[12] whether the request counts (1 or 0)
--- ARGV[13] microseconds since the call was charged
--- ARGV[14] milliseconds for which the end is remembered
+-- ARGV[13] microseconds since the call was charged, ARGV[14] since its answer ended
+-- ARGV[15] milliseconds for which the end is remembered
 --
 -- A reservation that is not known was made while this server was away, has been lost with the server's memory, or has yet
 -- to arrive. What it cost is charged where it belongs, and when it arrives after all, it finds its end.
@@ -19,7 +19,7 @@ local total = input + output
 
 local known = redis.call('GET', KEYS[2])
 if known == 's' then return 0 end
-redis.call('SET', KEYS[2], 's', 'PX', ARGV[14])
+redis.call('SET', KEYS[2], 's', 'PX', ARGV[15])
 local day = floor((wall - tonumber(ARGV[13]) - quota.day_begins) / 86400000000)
 local charged_input, charged, charged_request = 0, 0, 0
 local slot = slot_at(now - tonumber(ARGV[13]))
@@ -30,7 +30,7 @@ if known then
   give(charged_request - counts, charged - total)
 end
 add(slot, counts - charged_request, total - charged, input - charged_input)
-add(slot_at(now), 0, 0, output)
+add(slot_at(now - tonumber(ARGV[14])), 0, 0, output)
 if day == state.d then state.du = max(state.du + total - charged, 0) end
 count(total - charged)
 save()

@@ -135,7 +135,15 @@ impl Model {
         })
     }
 
-    fn settle(&mut self, now: u64, booked: Booked, input: u64, output: u64, counts: u64) {
+    fn settle(
+        &mut self,
+        now: u64,
+        booked: Booked,
+        ended_ago: u64,
+        input: u64,
+        output: u64,
+        counts: u64,
+    ) {
         self.advance(now);
         self.today(now);
         let (charged, total) = (booked.input + booked.output, input + output);
@@ -147,12 +155,12 @@ impl Model {
             None => self.tokens.0.take(total - charged),
         }
         self.requests.1.correct(booked.slot, 1, counts);
-        self.correct(now, booked, charged, total, input, output);
+        self.correct(now - ended_ago, booked, charged, total, input, output);
     }
 
     fn correct(
         &mut self,
-        now: u64,
+        ended_at: u64,
         booked: Booked,
         charged: u64,
         total: u64,
@@ -165,7 +173,7 @@ impl Model {
             if charged == 0 { 0 } else { booked.input },
             input,
         );
-        self.at_end.add(slot_at(now), output);
+        self.at_end.add(slot_at(ended_at), output);
         if booked.day == self.day.0 {
             self.day.1 = (self.day.1 + total).saturating_sub(charged);
         }
@@ -208,7 +216,7 @@ impl Model {
             output: 0,
             day: (self.wall(now) - age) / DAY,
         };
-        self.correct(now, booked, 0, input + output, input, output);
+        self.correct(now - age / 2, booked, 0, input + output, input, output);
     }
 
     fn snapshot(&mut self, now: u64) -> Vec<i64> {
@@ -254,6 +262,7 @@ enum Step {
         which: usize,
         input: u64,
         output: u64,
+        ended_ago: u64,
         counts: bool,
     },
     Send(usize),
@@ -290,6 +299,7 @@ enum Kind {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let amount = || 0..3_000u64;
     let longest = prop::option::of(0..2 * WINDOW);
+    let ended = prop_oneof![Just(0), 0..3 * WINDOW];
     let kind = prop::sample::select(vec![
         Kind::Reserve,
         Kind::ReserveOfEnded,
@@ -302,8 +312,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             1 => (WINDOW..DAY).prop_map(Step::Pass),
             8 => (amount(), amount(), longest)
                 .prop_map(|(input, output, longest)| Step::Reserve { input, output, longest }),
-            6 => (any::<usize>(), amount(), amount(), any::<bool>())
-                .prop_map(|(which, input, output, counts)| Step::Settle { which, input, output, counts }),
+            6 => (any::<usize>(), amount(), amount(), ended, any::<bool>())
+                .prop_map(|(which, input, output, ended_ago, counts)| Step::Settle { which, input, output, ended_ago, counts }),
             2 => any::<usize>().prop_map(Step::Send),
             4 => (any::<usize>(), kind).prop_map(|(which, kind)| Step::Repeat { which, kind }),
             1 => amount().prop_map(|input| Step::Overtaken { input }),
@@ -379,12 +389,16 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                         which,
                         input,
                         output,
+                        ended_ago,
                         counts,
                     } if !outstanding.is_empty() => {
                         let (id, booked) = outstanding.swap_remove(which % outstanding.len());
                         let counts = u64::from(counts);
-                        prop_assert_eq!(scripts.settle(wall(now), id, 0, input, output, counts), 1);
-                        model.settle(now, booked, input, output, counts);
+                        prop_assert_eq!(
+                            scripts.settle(wall(now), id, (0, ended_ago), input, output, counts),
+                            1
+                        );
+                        model.settle(now, booked, ended_ago, input, output, counts);
                         ended.push(id);
                     }
                     Step::Send(which) if !outstanding.is_empty() => {
@@ -412,7 +426,7 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                                 );
                             }
                             Kind::SettleOfEnded => {
-                                prop_assert_eq!(scripts.settle(wall(now), id, 0, 9, 9, 1), 0);
+                                prop_assert_eq!(scripts.settle(wall(now), id, (0, 0), 9, 9, 1), 0);
                             }
                             Kind::SendOfEnded => {
                                 prop_assert_eq!(scripts.send(wall(now), id), 0);
@@ -423,7 +437,7 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                     Step::Settle { .. } => {}
                     Step::Overtaken { input } => {
                         next += 1;
-                        prop_assert_eq!(scripts.settle(wall(now), next, 0, 0, 0, 0), 1);
+                        prop_assert_eq!(scripts.settle(wall(now), next, (0, 0), 0, 0, 0), 1);
                         prop_assert_eq!(
                             scripts.reserve(wall(now), next, input, input, None),
                             [-1, 0]
@@ -432,7 +446,10 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                     }
                     Step::Unknown { age, input, output } => {
                         next += 1;
-                        prop_assert_eq!(scripts.settle(wall(now), next, age, input, output, 1), 1);
+                        prop_assert_eq!(
+                            scripts.settle(wall(now), next, (age, age / 2), input, output, 1),
+                            1
+                        );
                         model.settle_unknown(now, age, input, output, 1);
                     }
                     Step::Close(micros) => {
