@@ -203,13 +203,24 @@ fn start(script: Script, keys: &[&str], quota: &Quota) -> Cmd {
 }
 
 /// For how long a booking is remembered: until all that it was charged to has left, and its answer has most likely ended.
-fn remembered(quota: &Quota) -> i64 {
-    millis((quota.window_length() * 2).max(Duration::from_secs(600)))
+/// One that is forgotten counts by when it went out and ended, which is nothing in a window that it has left; but a day would
+/// count it twice.
+pub(super) fn remembered(quota: &Quota) -> i64 {
+    let window = (quota.window_length() * 2).max(Duration::from_secs(600));
+    millis(window.max(counted_day(quota)))
 }
 
-/// For how long an end is remembered: as long as it can matter to a window.
-fn settled(quota: &Quota) -> i64 {
-    millis(quota.window_length() * 2 + Duration::from_secs(60))
+/// For how long an end is remembered: as long as it can matter.
+pub(super) fn settled(quota: &Quota) -> i64 {
+    let window = quota.window_length() * 2 + Duration::from_secs(60);
+    millis(window.max(counted_day(quota)))
+}
+
+fn counted_day(quota: &Quota) -> Duration {
+    match quota.most_of_a_day() {
+        u64::MAX => Duration::ZERO,
+        _ => Duration::from_secs(86_400),
+    }
 }
 
 fn micros(duration: Duration) -> i64 {

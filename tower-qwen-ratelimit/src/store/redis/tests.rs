@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use redis::{Commands, Connection};
 
 use super::{
+    command::{remembered, settled},
     names::{Names, quota_arguments},
     script::Script,
 };
@@ -198,4 +199,32 @@ fn what_ended_long_ago_is_of_the_past() {
     assert_eq!(scripts.snapshot(0)[..3], [1, 20_100, 20_100]);
     let left = WINDOW / 2 + WINDOW / 100;
     assert_eq!(scripts.snapshot(left)[..3], [0, 0, 0]);
+}
+
+#[test]
+fn a_call_that_runs_for_long_is_charged_once() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let quota = Quota::per_minute(60, 60_000);
+    let daily = quota.tokens_per_day(60_000);
+    let hour = 3_600_000_000;
+    for (quota, of_today) in [(quota, None), (daily, Some(300))] {
+        let mut scripts = Scripts::new(&server, quota);
+        scripts.reserve(0, 1, 100, 900, None);
+        let call = scripts.names.call("me", 1);
+        if remembered(&quota) < 3_600_000 {
+            let _: () = scripts.connection.del(call).unwrap();
+        }
+        assert_eq!(scripts.settle(hour, 1, (hour, 0), 100, 200, 1), 1);
+        let snapshot = scripts.snapshot(hour);
+        assert_eq!(snapshot[..3], [0, 0, 200], "the answer has just ended");
+        assert_eq!(snapshot[9], of_today.unwrap_or(snapshot[9]));
+        // As if the reply had been lost, and the server away for long.
+        assert_eq!(settled(&quota) >= 86_400_000, of_today.is_some());
+        assert_eq!(
+            scripts.settle(2 * hour, 1, (2 * hour, hour), 100, 200, 1),
+            0
+        );
+    }
 }
