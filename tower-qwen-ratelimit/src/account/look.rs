@@ -99,6 +99,15 @@ impl State {
                     }
                     _ => Look::Ask(None),
                 },
+                Booking::Later(place, _) if place.ticket != Some(ticket) => Look::Ask(None),
+                Booking::Later(_, at) if self.now >= at => Look::Ask(None),
+                Booking::Later(_, at) => match latest {
+                    Some(latest) if latest_at < at => {
+                        let wait = Duration::from_nanos(at.saturating_sub(self.now));
+                        Look::Refused(Rejected::new(latest.kind, Some(wait)))
+                    }
+                    _ => Look::Await(at),
+                },
             },
             Turns::Unleased(until) if self.now >= until => Look::Away,
             Turns::Unleased(until) => Look::Await(until),

@@ -40,6 +40,8 @@ pub(super) enum Booking {
     At(Place, Nanos),
     /// It would come at this instant (at none: never), which was too late for whoever asked.
     TooLate(Place, Option<Nanos>),
+    /// The store is to be asked again at this instant.
+    Later(Place, Nanos),
 }
 
 /// What is booked.
@@ -153,14 +155,17 @@ impl State {
         }
         match booking {
             Booking::Asked(place, _) | Booking::At(place, _) => Some(place.id),
-            Booking::Nothing | Booking::TooLate(..) => None,
+            Booking::Nothing | Booking::TooLate(..) | Booking::Later(..) => None,
         }
     }
 
     /// Its waiter has gone; others may want what is booked.
     pub(super) fn forget_ticket(&mut self, left: Ticket) {
         if let Turns::Booked(
-            Booking::Asked(place, _) | Booking::At(place, _) | Booking::TooLate(place, _),
+            Booking::Asked(place, _)
+            | Booking::At(place, _)
+            | Booking::TooLate(place, _)
+            | Booking::Later(place, _),
         ) = &mut self.turns
             && place.ticket == Some(left)
         {
@@ -184,6 +189,7 @@ impl State {
                 Booking::At(place, later(wait))
             }
             Booked::TooLate(wait) => Booking::TooLate(place, Some(later(wait))),
+            Booked::Later(wait) => Booking::Later(place, later(wait)),
             Booked::Never => Booking::TooLate(place, None),
         };
         self.turns = Turns::Booked(booking);

@@ -65,6 +65,8 @@ pub(crate) enum Booked {
     In(Duration),
     /// Its turn would come after this time, which is too late; nothing is booked.
     TooLate(Duration),
+    /// It is to ask again after this time; nothing is booked.
+    Later(Duration),
     /// It can never go, or was given back before it was booked.
     Never,
 }

@@ -1,8 +1,8 @@
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use tower_qwen_ratelimit::{Pacing, Quota, RejectKind, store::redis::Sharing};
-use tower_qwen_tokens::clock;
+use tower_qwen_tokens::clock::{self, WallClock};
 
 use crate::{
     server::Server,
@@ -168,4 +168,28 @@ async fn what_is_dropped_at_any_time_comes_back_or_stands() {
         .query(&mut connection)
         .unwrap();
     assert_eq!(charged - given_back, stood.get());
+}
+
+#[tokio::test]
+async fn who_does_not_go_today_goes_tomorrow() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let today = WallClock::new().now().duration_since(UNIX_EPOCH).unwrap();
+    let today = Duration::from_secs(today.as_secs() % 86_400);
+    let quota = at_once(1_000, 100_000)
+        .tokens_per_day(1_000)
+        .day_begins(today + 3 * SECOND);
+    let one = Process::start(&server, quota, Sharing::Booking).await;
+    let other = Process::start(&server, quota, Sharing::Booking).await;
+    one.sends(600).await;
+    let limiter = &other.limiter;
+    let refused = limiter.acquire(&key(), cost(600)).max_wait(SECOND / 2);
+    assert_eq!(refused.await.unwrap_err().kind(), RejectKind::MaxWait);
+    let asked = clock::now();
+    other.sends(600).await;
+    assert!(clock::now() - asked > SECOND / 2);
+    let operations = other.store.snapshot().operations;
+    assert!(operations < 20, "it does not ask again and again");
+    assert_eq!(one.limiter.snapshot()[0].admitted, 1);
 }

@@ -9,6 +9,7 @@ pub(super) fn booked(value: &Value) -> Option<Booked> {
     match numbers(value)?[..] {
         [1, wait] => Some(Booked::In(micros(wait))),
         [0, wait] if wait >= 0 => Some(Booked::TooLate(micros(wait))),
+        [2, wait] => Some(Booked::Later(micros(wait))),
         [0 | -1, _] => Some(Booked::Never),
         _ => None,
     }
@@ -72,7 +73,8 @@ mod tests {
             (&[0, -1], Some(Booked::Never)),
             (&[-1, 0], Some(Booked::Never)),
             (&[1], None),
-            (&[2, 0], None),
+            (&[2, 7], Some(Booked::Later(wait))),
+            (&[3, 0], None),
         ] {
             assert_eq!(booked(&value(reply)), expected, "{reply:?}");
         }

@@ -14,7 +14,10 @@ use super::{
     names::{Names, quota_arguments},
     script::Script,
 };
-use crate::{key::Key, quota::Quota};
+use crate::{
+    key::Key,
+    quota::{Pacing, Quota},
+};
 use server::Server;
 
 const WINDOW: u64 = 60_000_000;
@@ -227,4 +230,37 @@ fn a_call_that_runs_for_long_is_charged_once() {
             0
         );
     }
+}
+
+#[test]
+fn each_day_counts_what_goes_out_in_it() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let quota = Quota::per_minute(1_000, 100_000)
+        .pacing(Pacing::Window)
+        .tokens_per_day(10_000);
+    let mut scripts = Scripts::new(&server, quota);
+    let (evening, morning) = (DAY - 5_000_000, DAY + 1_000_000);
+    assert_eq!(scripts.reserve(evening, 1, 9_000, 0, None), [1, 0]);
+    for (id, longest, expected) in [
+        (2, None, [2, 5_000_000]),
+        (3, Some(10_000_000), [2, 5_000_000]),
+        (4, Some(1_000_000), [0, 5_000_000]),
+    ] {
+        let reply = scripts.reserve(evening, id, 8_000, 0, longest);
+        assert_eq!(reply, expected, "nothing is booked for tomorrow");
+    }
+    assert_eq!(scripts.reserve(evening, 5, 10_001, 0, None), [0, -1]);
+    assert_eq!(scripts.reserve(evening, 6, 10, 0, None), [1, 0]);
+    assert_eq!(scripts.reserve(morning, 8, 8_000, 0, None), [1, 0]);
+    // Today's is corrected, not yesterday's.
+    scripts.settle(morning, 8, (0, 0), 100, 0, 1);
+    scripts.settle(morning, 1, (0, 0), 0, 0, 1);
+    assert_eq!(scripts.snapshot(morning)[9], 100);
+    // Booked in the evening, sent in the morning.
+    assert_eq!(scripts.send(morning, 6), 1);
+    assert_eq!(scripts.snapshot(morning)[9], 110);
+    scripts.settle(morning, 6, (0, 0), 5, 0, 1);
+    assert_eq!(scripts.snapshot(morning)[9], 105);
 }

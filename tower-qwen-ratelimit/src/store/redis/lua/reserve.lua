@@ -5,8 +5,11 @@
 -- ARGV[12] the longest wait in microseconds; -1: any
 -- ARGV[13] milliseconds for which the reservation is remembered
 --
+-- Nothing is booked beyond the end of a day whose tokens are limited: it is charged to the day in which it goes out.
+--
 -- Returns { 1, wait } when it is booked, the same again for a repeat; { 0, wait } when the wait would be longer than
--- allowed (-1: for ever), nothing taken; { -1, 0 } when it was given back before it arrived.
+-- allowed (-1: for ever), nothing taken; { 2, wait } when it does not go today and is to ask again, which may be sooner,
+-- since tokens come back; { -1, 0 } when it was given back before it arrived.
 
 local failed = load()
 if failed then return failed end
@@ -52,19 +55,20 @@ local at = max(
   ring_ready('e', input, allowed_tokens()),
   state.p
 )
-local day = state.d
+local day_ends = (state.d + 1) * 86400000000 + quota.day_begins + state.o
 if quota.day_tokens >= 0 and state.du + total > quota.day_tokens then
   if total > quota.day_tokens then return { 0, -1 } end
-  at = max(at, (state.d + 1) * 86400000000 + quota.day_begins + state.o)
+  at = max(at, day_ends)
 end
 
 if longest >= 0 and at - now > longest then return { 0, at - now } end
+if quota.day_tokens >= 0 and at >= day_ends then return { 2, min(day_ends - now, state.w) } end
 
 advance(at)
 give(-1, -total)
 add(state.n, 1, total, input)
-if at - state.o < (state.d + 1) * 86400000000 + quota.day_begins then state.du = state.du + total else day = day + 1 end
+state.du = state.du + total
 count(total)
-redis.call('SET', KEYS[2], string.format('b %.0f %.0f %.0f %.0f %.0f', at, state.n, input, output, day), 'PX', ARGV[13])
+redis.call('SET', KEYS[2], string.format('b %.0f %.0f %.0f %.0f %.0f', at, state.n, input, output, state.d), 'PX', ARGV[13])
 save()
 return { 1, at - now }

@@ -14,6 +14,7 @@ if not booked or tonumber(booked) >= slot then return 0 end
 booked, input, output = tonumber(booked), tonumber(input), tonumber(output)
 add(booked, -1, -input - output, -input)
 add(slot, 1, input + output, input)
-redis.call('SET', KEYS[2], string.format('b %.0f %.0f %.0f %.0f %s', now, slot, input, output, day), 'PX', ARGV[10])
+if tonumber(day) ~= state.d then state.du = state.du + input + output end
+redis.call('SET', KEYS[2], string.format('b %.0f %.0f %.0f %.0f %.0f', now, slot, input, output, state.d), 'PX', ARGV[10])
 save()
 return 1

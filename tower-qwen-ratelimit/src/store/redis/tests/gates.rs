@@ -84,7 +84,7 @@ impl Model {
         input: u64,
         output: u64,
         longest: Option<u64>,
-    ) -> Result<Booked, Option<u64>> {
+    ) -> Result<Booked, [i64; 2]> {
         self.advance(now);
         self.today(now);
         let total = input + output;
@@ -103,15 +103,19 @@ impl Model {
             .max(self.at_end.ready_at(self.at, input, tokens.max(input)))
             .max(self.closed_until);
         let limit = self.quota.most_of_a_day();
+        let day_ends = (self.day.0 + 1) * DAY + self.set_back;
         if self.day.1 + total > limit {
             if total > limit {
-                return Err(None);
+                return Err([0, -1]);
             }
-            at = at.max((self.day.0 + 1) * DAY + self.set_back);
+            at = at.max(day_ends);
         }
         assert_ne!(at, NEVER);
         if longest.is_some_and(|longest| at - now > longest) {
-            return Err(Some(at - now));
+            return Err([0, (at - now) as i64]);
+        }
+        if limit < u64::MAX && at >= day_ends {
+            return Err([2, (day_ends - now).min(WINDOW) as i64]);
         }
         self.advance(at);
         self.requests.0.take(1);
@@ -119,19 +123,14 @@ impl Model {
         let slot = self.requests.1.charge(1);
         self.tokens.1.charge(total);
         self.at_end.charge(input);
-        let mut day = self.day.0;
-        if self.wall(at) < (day + 1) * DAY {
-            self.day.1 += total;
-        } else {
-            day += 1;
-        }
+        self.day.1 += total;
         self.charged += total;
         Ok(Booked {
             at,
             slot,
             input,
             output,
-            day,
+            day: self.day.0,
         })
     }
 
@@ -199,6 +198,10 @@ impl Model {
             window.add(slot, amount);
         }
         (booked.at, booked.slot) = (now, slot);
+        if booked.day != self.day.0 {
+            booked.day = self.day.0;
+            self.day.1 += total;
+        }
         true
     }
 
@@ -380,9 +383,7 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                                 prop_assert_eq!(&reply, &[1, wait]);
                                 outstanding.push((next, booked));
                             }
-                            Err(wait) => {
-                                prop_assert_eq!(reply, [0, wait.map_or(-1, |wait| wait as i64)])
-                            }
+                            Err(expected) => prop_assert_eq!(reply, expected),
                         }
                     }
                     Step::Settle {
