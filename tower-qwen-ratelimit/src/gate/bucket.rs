@@ -5,6 +5,7 @@ use super::{NEVER, Nanos};
 /// The level is kept in amount x nanoseconds of the window, so that refilling is exact: in one nanosecond it gains
 /// `rate` units, and one request or token is worth `window` units.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Bucket {
     level: i128,
     capacity: i128,

@@ -9,6 +9,7 @@ pub(crate) type Slot = u64;
 ///
 /// A slot counts until a whole window has passed since its *end*: an amount leaves up to one slot late, never early.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Window {
     slots: Box<[u64; SLOTS]>,
     sum: u128,

@@ -264,3 +264,30 @@ fn each_day_counts_what_goes_out_in_it() {
     scripts.settle(morning, 6, (0, 0), 5, 0, 1);
     assert_eq!(scripts.snapshot(morning)[9], 105);
 }
+
+#[test]
+fn nobody_stands_for_a_booking_that_was_given_back() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let quota = Quota::per_minute(1_000, 100_000);
+    for quota in [quota, quota.pacing(Pacing::Window)] {
+        let mut scripts = Scripts::new(&server, quota);
+        scripts.make(0);
+        scripts.reserve(10_000_000, 1, 50_000, 0, None);
+        let before = scripts.snapshot(11_000_000);
+        let wait = scripts.reserve(11_000_000, 2, 60_000, 0, None)[1];
+        assert!(wait > 10_000_000, "{wait}");
+        scripts.settle(11_000_000, 2, (0, 0), 0, 0, 0);
+        let after = scripts.snapshot(11_000_000);
+        assert_eq!(after[..7], before[..7]);
+        // Closed for longer than a window; time goes on while it is booked.
+        let members = scripts.names.members.clone();
+        let pause = ["90000000", "me", "65536", "65536"];
+        scripts.run(Script::Pause, 11_000_000, &members, &pause);
+        let wait = scripts.reserve(12_000_000, 3, 100, 0, None)[1];
+        assert_eq!(wait, 89_000_000);
+        scripts.settle(13_000_000, 3, (0, 0), 0, 0, 0);
+        assert_eq!(scripts.snapshot(13_000_000)[6], 0);
+    }
+}

@@ -98,4 +98,4 @@ for _, member in ipairs(members) do
   state.sr, state.st = min(state.sr, member.sr), min(state.st, member.st)
 end
 save()
-return { #members, busy, mine.granted, max(state.p - now, 0), state.sr, state.st, mine.slots_granted, state.v - now }
+return { #members, busy, mine.granted, max(state.p - now, 0), state.sr, state.st, mine.slots_granted, max(state.v, state.b) - now }

@@ -1,4 +1,5 @@
--- Books a call: takes its cost at the first instant at which it fits, which may be ahead, and says how long that is.
+-- Books a call: takes its cost at the first instant at which it fits, which may be ahead, and says how long that is. Never
+-- before those that are booked already, even if what they waited for is given back.
 --
 -- KEYS[2]  the reservation: a string.
 -- ARGV[10] tokens of the prompt   ARGV[11] tokens set aside for the answer
@@ -24,6 +25,8 @@ if known then
   if not at then return { -1, 0 } end
   return { 1, max(at - now, 0) }
 end
+
+commit()
 
 local function bucket_ready(level, rate, burst, amount)
   local missing = min(amount, burst) * state.w - level
@@ -64,11 +67,13 @@ end
 if longest >= 0 and at - now > longest then return { 0, at - now } end
 if quota.day_tokens >= 0 and at >= day_ends then return { 2, min(day_ends - now, state.w) } end
 
-advance(at)
-give(-1, -total)
-add(state.n, 1, total, input)
+state.b, state.bn, state.bi, state.bo = at, state.bn + 1, input, output
+state.br, state.bt = filled(at)
+state.br, state.bt = given(state.br, state.bt, -1, -total)
+if at <= now then commit() end
 state.du = state.du + total
 count(total)
-redis.call('SET', KEYS[2], string.format('b %.0f %.0f %.0f %.0f %.0f', at, state.n, input, output, state.d), 'PX', ARGV[13])
+local booked = string.format('b %.0f %.0f %.0f %.0f %.0f %.0f', at, slot_at(at), input, output, state.d, state.bn)
+redis.call('SET', KEYS[2], booked, 'PX', ARGV[13])
 save()
 return { 1, at - now }

@@ -8,13 +8,14 @@
 local failed = load()
 if failed then return failed end
 local known = redis.call('GET', KEYS[2])
-local booked, input, output, day = string.match(known or '', '^b %d+ (%d+) (%d+) (%d+) (-?%d+)$')
+local booked, input, output, day, number = string.match(known or '', '^b %d+ (%d+) (%d+) (%d+) (-?%d+) (%d+)$')
 local slot = slot_at(now)
 if not booked or tonumber(booked) >= slot then return 0 end
 booked, input, output = tonumber(booked), tonumber(input), tonumber(output)
 add(booked, -1, -input - output, -input)
 add(slot, 1, input + output, input)
 if tonumber(day) ~= state.d then state.du = state.du + input + output end
-redis.call('SET', KEYS[2], string.format('b %.0f %.0f %.0f %.0f %.0f', now, slot, input, output, state.d), 'PX', ARGV[10])
+booked = string.format('b %.0f %.0f %.0f %.0f %.0f %s', now, slot, input, output, state.d, number)
+redis.call('SET', KEYS[2], booked, 'PX', ARGV[10])
 save()
 return 1

@@ -21,16 +21,24 @@ local known = redis.call('GET', KEYS[2])
 if known == 's' then return 0 end
 redis.call('SET', KEYS[2], 's', 'PX', ARGV[15])
 local day = floor((wall - tonumber(ARGV[13]) - quota.day_begins) / 86400000000)
-local charged_input, charged, charged_request = 0, 0, 0
-local slot = slot_at(now - tonumber(ARGV[13]))
+local slot, ended = slot_at(now - tonumber(ARGV[13])), slot_at(now - tonumber(ARGV[14]))
+local charged_input, charged, charged_request, number = 0, 0, 0, nil
 if known then
-  local booked, its_input, its_output, its_day = string.match(known, '^b %d+ (%d+) (%d+) (%d+) (-?%d+)$')
-  slot, day = tonumber(booked), tonumber(its_day)
+  local its_input, its_output
+  slot, its_input, its_output, day, number = string.match(known, '^b %d+ (%d+) (%d+) (%d+) (-?%d+) (%d+)$')
+  slot, day = tonumber(slot), tonumber(day)
   charged_input, charged, charged_request = tonumber(its_input), its_input + its_output, 1
-  give(charged_request - counts, charged - total)
 end
-add(slot, counts - charged_request, total - charged, input - charged_input)
-add(slot_at(now - tonumber(ARGV[14])), 0, 0, output)
+local is_latest = state.b > 0 and tonumber(number) == state.bn
+if is_latest and counts == 0 and total == 0 then
+  -- Nobody has booked after it: it has never been.
+  state.b = 0
+else
+  if is_latest then commit() end
+  if known then give(charged_request - counts, charged - total) end
+  add(slot, counts - charged_request, total - charged, input - charged_input)
+  add(ended, 0, 0, output)
+end
 if day == state.d then state.du = max(state.du + total - charged, 0) end
 count(total - charged)
 save()

@@ -5,6 +5,7 @@
 
 local failed = load()
 if failed then return failed end
+commit()
 return {
   state.rs, state.ts, state.es, floor(state.lr / state.w), floor(state.lt / state.w), max(state.p - now, 0), state.v - now,
   state.c, state.g, state.du, state.m,
