@@ -44,6 +44,7 @@ local FIELDS = {
   'o', 't', 'v', 'n', 'w', 'qr', 'qt', 'lr', 'lt', 'rs', 'ts', 'es', 'p', 'd', 'du', 'sr', 'st', 'c', 'g', 'm', 'k',
   'b', 'bn', 'bi', 'bo', 'br', 'bt',
 }
+local SUMS = { 'rs', 'ts', 'es' }
 local state, loaded, now, wall = {}, {}, 0, 0
 -- Slots that were changed, by their fields. Nothing is written before save().
 local slots = {}
@@ -95,10 +96,9 @@ local function advance(to)
     for _, field in ipairs(fields) do slots[field] = 0 end
     state.rs, state.ts, state.es = 0, 0, 0
   else
-    local sums = { 'es', 'rs', 'ts' }
     for i, amount in ipairs(read(fields)) do
       if amount > 0 then
-        local sum = sums[i % 3 + 1]
+        local sum = SUMS[(i - 1) % 3 + 1]
         state[sum] = state[sum] - amount
         slots[fields[i]] = 0
       end
@@ -110,19 +110,12 @@ end
 -- Adds to a slot of the rings, or takes from it; nothing once the slot has left.
 local function add(slot, requests, tokens, input)
   if slot > state.n or state.n - slot >= SLOTS then return end
-  local i, fields, sums, amounts = slot % SLOTS, {}, {}, {}
-  local function change(ring, amount)
-    if amount == 0 then return end
-    fields[#fields + 1], sums[#sums + 1], amounts[#amounts + 1] = ring .. i, ring .. 's', amount
-  end
-  change('r', requests)
-  change('t', tokens)
-  change('e', input)
-  if #fields == 0 then return end
+  local i = slot % SLOTS
+  local fields, amounts = { 'r' .. i, 't' .. i, 'e' .. i }, { requests, tokens, input }
   for at, before in ipairs(read(fields)) do
-    local after = max(before + amounts[at], 0)
-    slots[fields[at]] = after
-    state[sums[at]] = state[sums[at]] + after - before
+    local after, sum = max(before + amounts[at], 0), SUMS[at]
+    if after ~= before then slots[fields[at]] = after end
+    state[sum] = state[sum] + after - before
   end
 end
 
@@ -140,10 +133,11 @@ end
 local function load()
   wall = server_time()
   local values = redis.call('HMGET', account, unpack(FIELDS))
-  for i, field in ipairs(FIELDS) do loaded[field] = tonumber(values[i]) end
-  if loaded.v then
-    for field, value in pairs(loaded) do state[field] = value end
-  else
+  for i, field in ipairs(FIELDS) do
+    local value = tonumber(values[i])
+    loaded[field], state[field] = value, value
+  end
+  if not state.v then
     state = {
       o = 0, t = wall, v = wall, n = slot_at(wall), w = quota.window, qr = quota.requests, qt = quota.tokens, lr = 0, lt = 0,
       rs = 0, ts = 0, es = 0, p = 0, d = 0, du = 0, sr = FULL, st = FULL, c = 0, g = 0, m = 1, k = 0,
