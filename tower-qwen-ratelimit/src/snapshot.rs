@@ -57,7 +57,8 @@ pub struct FleetSnapshot {
     pub is_store_away: bool,
     /// The most tokens by which the fleet may pass the quota in a window: none where calls are booked; with leases, and with
     /// [`Outage::LocalShare`](crate::Outage) while the store is away, the burst, and the largest call so far once for each
-    /// process; [`u64::MAX`] with `Outage::Open` while the store is away.
+    /// process; [`u64::MAX`] with `Outage::Open` while the store is away. Leased, once after the server has lost its memory,
+    /// an eighth of the quota and a burst more, if a process without a part was heard before those that had one.
     pub may_overshoot_tokens: u64,
 }
 

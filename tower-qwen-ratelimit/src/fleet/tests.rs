@@ -74,6 +74,7 @@ impl Calls {
             account: self.account.clone(),
             id,
             charged_at: clock::now(),
+            ended_at: clock::now(),
         ended_at: clock::now(),
             input: u64::from(is_sent),
             output: 0,

@@ -10,6 +10,10 @@
 -- What a member holds stays its own until it says that it runs on less, or is dead: so the shares of all never exceed the
 -- whole. Wants are met evenly (max-min). Slots that cannot be divided go round.
 --
+-- A member that holds what was not granted here was granted it before the server lost its memory, or was cut off. Others may
+-- be like it and not have been heard yet: so for a term all together get no more than what is known and told. Fields of the
+-- account: z, until when; y and ys, how much of the quota and of the slots that is.
+--
 -- One that only books wants 1 while it has something to book, else 0; that is no share, and nothing of it is granted.
 --
 -- Returns { members, those of them that want something, share granted, closed for, share of requests, share of tokens, slots
@@ -26,17 +30,21 @@ local mine = {
 local most_slots = tonumber(ARGV[16])
 
 local PARTS = { 'till', 'held', 'granted', 'want', 'sr', 'st', 'slots', 'slots_granted', 'slots_want' }
-local members = { mine }
+local members, before = { mine }, nil
 local entries = redis.call('HGETALL', KEYS[2])
 for i = 1, #entries, 2 do
   local name = entries[i]
-  if name ~= me then
-    local member, at = { name = name }, 0
-    for number in string.gmatch(entries[i + 1], '%S+') do
-      at = at + 1
-      member[PARTS[at]] = tonumber(number)
-    end
-    if member.till > now then members[#members + 1] = member else redis.call('HDEL', KEYS[2], name) end
+  local member, at = { name = name }, 0
+  for number in string.gmatch(entries[i + 1], '%S+') do
+    at = at + 1
+    member[PARTS[at]] = tonumber(number)
+  end
+  if member.till <= now then
+    redis.call('HDEL', KEYS[2], name)
+  elseif name == me then
+    before = member
+  else
+    members[#members + 1] = member
   end
 end
 table.sort(members, function(one, other) return one.name < other.name end)
@@ -54,11 +62,23 @@ local function level(whole, want)
   return nil, 0
 end
 
-local function grant(whole, want, held, granted, turn)
-  local others = 0
+-- What others hold, or may hold.
+local function of_others(held, granted)
+  local sum = 0
   for _, member in ipairs(members) do
-    if member ~= mine then others = others + max(member[held], member[granted]) end
+    if member ~= mine then sum = sum + max(member[held], member[granted]) end
   end
+  return sum
+end
+
+-- What this member was known to hold, and what it holds besides.
+local function known_and_new(held, granted)
+  local known = before and max(before[held], before[granted]) or 0
+  return known, max(mine[held] - known, 0)
+end
+
+local function grant(whole, want, held, granted, turn)
+  local others = of_others(held, granted)
   local most, rest = level(whole, want)
   local target = mine[want]
   if most and target > most then
@@ -78,8 +98,23 @@ end
 
 local is_lease = mine.want > 1 or mine.held > 0
 if is_lease and state.c > 0 then return redis.error_reply('SHARING calls of the account are booked, so nothing can be leased') end
+
+local told = redis.call('HMGET', account, 'z', 'y', 'ys')
+local wary_until, most_parts, told_slots = tonumber(told[1]) or 0, tonumber(told[2]) or FULL, tonumber(told[3]) or 0
+local known, new = known_and_new('held', 'granted')
+local known_slots, new_slots = known_and_new('slots', 'slots_granted')
+-- Who is idle is forgotten here but keeps its slots: only an account that is new has to be wary of them.
+if new > 0 or new_slots > 0 and now - state.f < term then
+  if now >= wary_until then
+    most_parts, told_slots = known + of_others('held', 'granted'), known_slots + of_others('slots', 'slots_granted')
+  end
+  wary_until, most_parts, told_slots = now + term, min(most_parts + new, FULL), told_slots + new_slots
+  redis.call('HSET', account, 'z', wary_until, 'y', most_parts, 'ys', told_slots)
+end
+if now >= wary_until then most_parts = FULL elseif most_slots >= 0 then most_slots = min(most_slots, told_slots) end
+
 if is_lease then
-  mine.granted = grant(FULL, 'want', 'held', 'granted', 0)
+  mine.granted = grant(most_parts, 'want', 'held', 'granted', 0)
   if mine.granted > 0 then state.k = max(state.k, mine.till) end
 end
 if most_slots >= 0 then

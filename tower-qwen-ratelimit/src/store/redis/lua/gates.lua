@@ -18,7 +18,7 @@
 -- p   closed until then                        r0-r127   slots of the rings; so t0-, e0-
 -- d, du  number of the day, its tokens         sr, st    shares of the quota in use, of 65536: below after a throttle
 -- c, g   tokens ever charged, given back       m         members, as the latest heartbeat counted them
--- k      until then a part is leased
+-- k      until then a part is leased           f         when the account was made
 -- b      instant of the latest booking while it stands apart, else 0
 -- bn     its number                            bi, bo    its tokens: prompt, answer
 -- br, bt levels of the buckets after it
@@ -42,7 +42,7 @@ local width = ceil(quota.window / (SLOTS - 1))
 
 local FIELDS = {
   'o', 't', 'v', 'n', 'w', 'qr', 'qt', 'lr', 'lt', 'rs', 'ts', 'es', 'p', 'd', 'du', 'sr', 'st', 'c', 'g', 'm', 'k',
-  'b', 'bn', 'bi', 'bo', 'br', 'bt',
+  'f', 'b', 'bn', 'bi', 'bo', 'br', 'bt',
 }
 local SUMS = { 'rs', 'ts', 'es' }
 local state, loaded, now, wall = {}, {}, 0, 0
@@ -140,7 +140,7 @@ local function load()
   if not state.v then
     state = {
       o = 0, t = wall, v = wall, n = slot_at(wall), w = quota.window, qr = quota.requests, qt = quota.tokens, lr = 0, lt = 0,
-      rs = 0, ts = 0, es = 0, p = 0, d = 0, du = 0, sr = FULL, st = FULL, c = 0, g = 0, m = 1, k = 0,
+      rs = 0, ts = 0, es = 0, p = 0, d = 0, du = 0, sr = FULL, st = FULL, c = 0, g = 0, m = 1, k = 0, f = wall,
       -- A number that no earlier life of the account has given.
       b = 0, bn = wall, bi = 0, bo = 0, br = 0, bt = 0,
     }

@@ -34,6 +34,8 @@ enum Step {
     },
     /// The member forgets everything; another of its name never comes.
     Die(usize),
+    /// The server loses its memory.
+    Flush,
 }
 
 struct Fleet<'a> {
@@ -42,6 +44,12 @@ struct Fleet<'a> {
     members: Vec<Member>,
     names: Vec<String>,
     born: usize,
+    /// Who held something when the server lost its memory, and has not been heard since.
+    unheard: Vec<usize>,
+    /// Whether one that held nothing was heard before any of them.
+    is_trusting: bool,
+    /// Whether one of them was heard first.
+    is_wary: bool,
 }
 
 impl<'a> Fleet<'a> {
@@ -53,6 +61,9 @@ impl<'a> Fleet<'a> {
             members: vec![Member::default(); size],
             names: (0..size).map(|name| name.to_string()).collect(),
             born: size,
+            unheard: Vec::new(),
+            is_trusting: false,
+            is_wary: false,
         }
     }
 
@@ -67,6 +78,14 @@ impl<'a> Fleet<'a> {
 
     fn beat(&mut self, who: usize, wants: Wants, reply_is_lost: bool) -> Vec<i64> {
         let member = self.live(who);
+        let holds = member.part + member.slots > 0;
+        if self.unheard.contains(&who) && holds {
+            self.is_wary = true;
+        }
+        if !reply_is_lost {
+            self.unheard.retain(|unheard| *unheard != who);
+        }
+        self.is_trusting |= !self.is_wary && !self.unheard.is_empty();
         let arguments = [
             self.names[who].clone(),
             TERM.to_string(),
@@ -97,6 +116,11 @@ impl<'a> Fleet<'a> {
 
     fn die(&mut self, who: usize) {
         // Its part stays its own until it expires: nobody else may have it.
+        for unheard in &mut self.unheard {
+            if *unheard == who {
+                *unheard = self.members.len();
+            }
+        }
         self.members.push(self.members[who]);
         self.names.push(String::new());
         self.members[who] = Member::default();
@@ -104,12 +128,33 @@ impl<'a> Fleet<'a> {
         self.names[who] = self.born.to_string();
     }
 
+    fn flush(&mut self) {
+        self.scripts.flush();
+        let holds = |who: &usize| self.live(*who).part + self.live(*who).slots > 0;
+        self.unheard = (0..self.members.len()).filter(holds).collect();
+        self.is_trusting = false;
+        self.is_wary = false;
+    }
+
     fn held(&self) -> (u64, u64) {
-        (0..self.members.len())
-            .map(|who| self.live(who))
-            .fold((0, 0), |(parts, slots), member| {
-                (parts + member.part, slots + member.slots)
-            })
+        self.held_by(0..self.members.len())
+    }
+
+    fn held_by(&self, members: impl IntoIterator<Item = usize>) -> (u64, u64) {
+        let live = members.into_iter().map(|who| self.live(who));
+        live.fold((0, 0), |(parts, slots), member| {
+            (parts + member.part, slots + member.slots)
+        })
+    }
+
+    /// The most of the quota and of the slots that all may hold.
+    fn may_hold(&self) -> (u64, u64) {
+        let (mut parts, mut slots) = (u64::from(FULL), SLOTS);
+        if self.is_trusting {
+            let unheard = self.held_by(self.unheard.iter().copied());
+            (parts, slots) = (parts + unheard.0, slots + unheard.1);
+        }
+        (parts, slots)
     }
 }
 
@@ -121,6 +166,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             8 => (0..5usize, wants, prop::bool::weighted(0.2))
                 .prop_map(|(who, wants, reply_is_lost)| Step::Beat { who, wants, reply_is_lost }),
             1 => (0..5usize).prop_map(Step::Die),
+            1 => Just(Step::Flush),
         ],
         1..60,
     )
@@ -151,14 +197,63 @@ fn the_parts_of_all_never_exceed_the_whole() {
                         fleet.beat(who, wants, reply_is_lost);
                     }
                     Step::Die(who) => fleet.die(who),
+                    // One loss at a time: what overlaps has to be over.
+                    Step::Flush if fleet.is_trusting && !fleet.unheard.is_empty() => {}
+                    Step::Flush => fleet.flush(),
                 }
-                let (parts, slots) = fleet.held();
-                prop_assert!(parts <= u64::from(FULL), "{parts}");
-                prop_assert!(slots <= SLOTS, "{slots}");
+                let ((parts, slots), most) = (fleet.held(), fleet.may_hold());
+                prop_assert!(parts <= most.0, "{parts} of {most:?}");
+                prop_assert!(slots <= most.1, "{slots} of {most:?}");
             }
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn after_a_flush_each_goes_on_with_what_it_held() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut scripts = Scripts::new(&server, Quota::per_minute(60, 60_000));
+    let mut fleet = Fleet::new(&mut scripts, 5);
+    let full = u64::from(FULL);
+    let all = Wants {
+        part: full,
+        slots: 0,
+    };
+    let round = |fleet: &mut Fleet<'_>, members: &[usize]| {
+        for who in members {
+            fleet.beat(*who, all, false);
+            assert!(fleet.held().0 <= fleet.may_hold().0);
+            fleet.now += TERM / 15;
+        }
+    };
+    for _ in 0..4 {
+        round(&mut fleet, &[0, 1, 2, 3]);
+    }
+    fleet.flush();
+    round(&mut fleet, &[2, 1, 0, 3]);
+    let parts: Vec<u64> = fleet.members.iter().map(|member| member.part).collect();
+    assert_eq!(parts, [full / 4, full / 4, full / 4, full / 4, 0]);
+    // One that held nothing comes second, and has to wait.
+    fleet.flush();
+    round(&mut fleet, &[2, 4]);
+    assert_eq!(fleet.members[4].part, 0);
+    for _ in 0..4 {
+        round(&mut fleet, &[2, 4, 1, 0, 3]);
+    }
+    for who in 0..5 {
+        assert!(fleet.members[who].part.abs_diff(full / 5) <= 1);
+    }
+    // One that held nothing comes first: nobody can know, until the others are heard, which is within one heartbeat.
+    fleet.now += 2 * TERM;
+    round(&mut fleet, &[0]);
+    fleet.flush();
+    round(&mut fleet, &[1]);
+    assert_eq!(fleet.held().0, 2 * full);
+    round(&mut fleet, &[0]);
+    assert_eq!(fleet.held().0, full);
 }
 
 #[test]
