@@ -114,6 +114,17 @@ impl Scripts {
         self.run(Script::Send, now, &key, &[&KEEP.to_string()])[0]
     }
 
+    fn add_usage(&mut self, day: &str, mark: &str, fields: &[&str]) -> i64 {
+        redis::Script::new(Script::Usage.source())
+            .key(day)
+            .key(mark)
+            .arg(KEEP)
+            .arg(KEEP / 2)
+            .arg(fields)
+            .invoke(&mut self.connection)
+            .unwrap()
+    }
+
     /// Makes the account, if there is none.
     fn make(&mut self, now: u64) {
         let members = self.names.members.clone();
@@ -146,15 +157,73 @@ fn keys_expire_once_they_say_nothing() {
     };
     let mut scripts = Scripts::new(&server, Quota::per_minute(60, 60_000));
     scripts.reserve(0, 1, 100, 100, None);
-    let account = scripts.names.account.clone();
-    let call = scripts.names.call("me", 1);
-    let mut ttl = |key: &str| -> i64 { scripts.connection.pttl(key).unwrap() };
-    assert!(
-        (120_000..240_000).contains(&ttl(&account)),
-        "{}",
-        ttl(&account)
-    );
-    assert!((1..=KEEP).contains(&ttl(&call)));
+    scripts.reserve(0, 2, 100, 100, None);
+    scripts.send(WINDOW / 2, 1);
+    scripts.settle(WINDOW / 2, 2, (0, 0), 1, 1, 1);
+    scripts.settle(WINDOW / 2, 3, (0, 0), 1, 1, 1);
+    let members = scripts.names.members.clone();
+    let beat = ["me", "3000000", "0", "1", "65536", "65536", "-1", "0", "0"];
+    scripts.run(Script::Beat, WINDOW / 2, &members, &beat);
+    scripts.add_usage("today", "mark", &["calls", "1"]);
+
+    let call = |id| scripts.names.call("me", id);
+    let expected = [
+        (scripts.names.account.clone(), 120_000..240_000),
+        (members, 3_000..5_000),
+        (call(1), 1..KEEP),
+        (call(2), 1..KEEP),
+        (call(3), 1..KEEP),
+        ("today".to_owned(), 1..KEEP),
+        ("mark".to_owned(), 1..KEEP / 2),
+    ];
+    for (key, lives) in &expected {
+        let ttl: i64 = scripts.connection.pttl(key).unwrap();
+        let lives = lives.start..=lives.end;
+        assert!(lives.contains(&ttl), "{key} {ttl}");
+    }
+    let all: Vec<String> = scripts.connection.keys("*").unwrap();
+    assert_eq!(all.len(), expected.len(), "{all:?}");
+}
+
+#[test]
+fn usage_counts_once_however_often_it_is_told() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut scripts = Scripts::new(&server, Quota::per_minute(60, 60_000));
+    assert_eq!(scripts.add_usage("today", "1", &["a", "5", "b", "7"]), 1);
+    assert_eq!(scripts.add_usage("today", "1", &["a", "5", "b", "7"]), 0);
+    assert_eq!(scripts.add_usage("today", "2", &["a", "1"]), 1);
+    // What is too large stays at the most, what is no number as it is, and the rest is added.
+    let most = i64::MAX.to_string();
+    let _: () = scripts.connection.hset("today", "c", "none").unwrap();
+    let large = ["b", &*most, "c", "1", "a", "1"];
+    assert_eq!(scripts.add_usage("today", "3", &large), 1);
+    assert_eq!(scripts.add_usage("today", "3", &large), 0);
+    let sums: Vec<String> = scripts.connection.hmget("today", &["a", "b", "c"]).unwrap();
+    assert_eq!(sums, ["7", &most, "none"]);
+}
+
+#[test]
+fn a_call_goes_out_once() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut scripts = Scripts::new(&server, Quota::per_minute(60, 60_000));
+    let second = 1_000_000;
+    scripts.reserve(0, 1, 100, 200, None);
+    assert_eq!(scripts.send(0, 1), 0, "as it was booked");
+    assert_eq!(scripts.send(30 * second, 1), 1);
+    assert_eq!(scripts.send(30 * second, 1), 0, "told again");
+    assert_eq!(scripts.send(30 * second, 2), 0, "never booked");
+    let snapshot = scripts.snapshot(30 * second);
+    assert_eq!((&snapshot[..3], snapshot[7]), (&[1, 300, 100][..], 300));
+    // It leaves a window after it went out.
+    assert_eq!(scripts.snapshot(89 * second)[..3], [1, 300, 100]);
+    assert_eq!(scripts.snapshot(91 * second)[..3], [0, 0, 0]);
+    assert_eq!(scripts.settle(91 * second, 1, (0, 0), 100, 0, 1), 1);
+    assert_eq!(scripts.send(91 * second, 1), 0, "it has ended");
+    assert_eq!(scripts.snapshot(91 * second)[..3], [0, 0, 0]);
 }
 
 #[test]
@@ -289,5 +358,42 @@ fn nobody_stands_for_a_booking_that_was_given_back() {
         assert_eq!(wait, 89_000_000);
         scripts.settle(13_000_000, 3, (0, 0), 0, 0, 0);
         assert_eq!(scripts.snapshot(13_000_000)[6], 0);
+    }
+}
+
+#[test]
+fn who_is_refused_changes_nothing() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let quota = Quota::per_minute(60, 60_000).tokens_per_day(1_000);
+    let mut scripts = Scripts::new(&server, quota);
+    scripts.reserve(0, 1, 300, 0, None);
+    scripts.settle(0, 1, (0, 0), 300, 0, 1);
+    scripts.reserve(0, 2, 600, 0, None);
+    let account = scripts.names.account.clone();
+    let kept = |scripts: &mut Scripts| -> HashMap<String, String> {
+        scripts.connection.hgetall(&account).unwrap()
+    };
+    let before = kept(&mut scripts);
+    for now in [1_000_000, WINDOW / 2, 2 * WINDOW] {
+        scripts.settle(now, 1, (0, 0), 1, 1, 1);
+        scripts.reserve(now, 1, 1, 1, None);
+        scripts.reserve(now, 2, 1, 1, None);
+        scripts.send(now, 1);
+        scripts.send(now, 9);
+        assert_eq!(scripts.reserve(now, 3, 1_001, 0, None)[0], 0);
+        assert_eq!(scripts.reserve(now, 3, 400, 0, Some(0))[0], 0);
+        assert_eq!(scripts.reserve(now, 3, 400, 0, None)[0], 2);
+        scripts.snapshot(now);
+        let lease: redis::RedisResult<redis::Value> = redis::Script::new(Script::Beat.source())
+            .key(&scripts.names.account)
+            .key(&scripts.names.members)
+            .arg(BEGIN + now)
+            .arg(&quota_arguments(&quota))
+            .arg(&["me", "9", "9", "9", "9", "9", "9", "9", "9"])
+            .invoke(&mut scripts.connection);
+        assert_eq!(lease.unwrap_err().code(), Some("SHARING"));
+        assert_eq!(kept(&mut scripts), before);
     }
 }
