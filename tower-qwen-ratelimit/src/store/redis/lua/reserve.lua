@@ -65,7 +65,7 @@ if quota.day_tokens >= 0 and state.du + total > quota.day_tokens then
 end
 
 if longest >= 0 and at - now > longest then return { 0, at - now } end
-if quota.day_tokens >= 0 and at >= day_ends then return { 2, min(day_ends - now, state.w) } end
+if quota.day_tokens >= 0 and at >= day_ends then return { 2, min(day_ends - now, max(state.w, 1000000)) } end
 
 state.b, state.bn, state.bi, state.bo = at, state.bn + 1, input, output
 state.br, state.bt = filled(at)

@@ -222,8 +222,10 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                             }
                         }
                     }
-                    Step::GiveBack { .. } | Step::Send(_) | Step::Repeat { .. } => {}
-                    Step::Settle { .. } => {}
+                    Step::Settle { .. }
+                    | Step::GiveBack { .. }
+                    | Step::Send(_)
+                    | Step::Repeat { .. } => {}
                     Step::Overtaken { input } => {
                         next += 1;
                         prop_assert_eq!(scripts.settle(wall(now), next, (0, 0), 0, 0, 0), 1);
