@@ -75,7 +75,6 @@ impl Calls {
             id,
             charged_at: clock::now(),
             ended_at: clock::now(),
-        ended_at: clock::now(),
             input: u64::from(is_sent),
             output: 0,
             counts: is_sent,
