@@ -66,7 +66,7 @@ pub(super) struct Fleet {
     /// What throttles have left the fleet of requests and tokens, of [`FULL`].
     cap: (u32, u32),
     cap_in_force: (u32, u32),
-    /// The largest call so far.
+    /// The tokens of the largest call in the fleet so far, as far as is known.
     pub(super) largest: u64,
     /// Whether the store was asked for more slots since they last changed.
     asked_for_slots: bool,
@@ -220,6 +220,7 @@ impl State {
         self.fleet.tail = self.now.saturating_add(nanos(heard.booked_ahead));
         self.pause
             .extend(self.now.saturating_add(nanos(heard.closed_for)));
+        self.fleet.largest = self.fleet.largest.max(heard.largest);
         self.fleet.patience_left = None;
         if self.quota.most_running() < u64::MAX && heard.slots != self.running.limit() {
             self.running.set_limit(heard.slots);
@@ -299,7 +300,7 @@ impl State {
         let most_running = self.quota.most_running();
         let running = self.running.running();
         let held = match self.turns {
-            Turns::Leased(_) => self.fleet.part,
+            Turns::Leased(until) if self.now < until => self.fleet.part,
             // Until it is granted another one.
             Turns::Own if is_lease => self.fleet.part,
             _ => 0,
@@ -318,6 +319,7 @@ impl State {
                 .saturating_add(waiting)
                 .saturating_add(1)
                 .min(most_running),
+            largest: self.fleet.largest,
         })
     }
 

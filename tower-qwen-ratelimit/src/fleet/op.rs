@@ -83,6 +83,8 @@ pub(crate) struct Standing {
     pub(crate) most_running: u64,
     pub(crate) slots_held: u64,
     pub(crate) slots_wanted: u64,
+    /// The tokens of the largest call that it knows of.
+    pub(crate) largest: u64,
 }
 
 /// What a process hears of the others.
@@ -99,4 +101,6 @@ pub(crate) struct Heard {
     pub(crate) slots: u64,
     /// How far ahead the latest booking lies.
     pub(crate) booked_ahead: Duration,
+    /// The tokens of the largest call that any of them knows of.
+    pub(crate) largest: u64,
 }

@@ -133,6 +133,7 @@ fn heard(members: u64, granted: u32, slots: u64) -> Heard {
         shares: (FULL, FULL),
         slots,
         booked_ahead: Duration::ZERO,
+        largest: 0,
     }
 }
 

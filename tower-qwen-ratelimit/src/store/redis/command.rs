@@ -163,7 +163,8 @@ impl Commands {
             .arg(standing.shares.1)
             .arg(limit(standing.most_running))
             .arg(limit(standing.slots_held).max(0))
-            .arg(limit(standing.slots_wanted).max(0));
+            .arg(limit(standing.slots_wanted).max(0))
+            .arg(limit(standing.largest).max(0));
         command
     }
 

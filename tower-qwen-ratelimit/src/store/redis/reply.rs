@@ -28,6 +28,7 @@ pub(super) fn heard(value: &Value) -> Option<Heard> {
             tokens,
             slots,
             ahead,
+            largest,
         ] => Some(Heard {
             members: u64::try_from(members).ok()?,
             busy: u64::try_from(busy).ok()?,
@@ -36,6 +37,7 @@ pub(super) fn heard(value: &Value) -> Option<Heard> {
             shares: (share(requests)?, share(tokens)?),
             slots: u64::try_from(slots).ok()?,
             booked_ahead: micros(ahead),
+            largest: u64::try_from(largest).ok()?,
         }),
         _ => None,
     }
@@ -84,12 +86,13 @@ mod tests {
 
     #[test]
     fn heartbeats() {
-        let heard = heard(&value(&[3, 2, 100, 5, 9, 8, 0, 4])).unwrap();
+        let heard = heard(&value(&[3, 2, 100, 5, 9, 8, 0, 4, 7])).unwrap();
         assert_eq!((heard.members, heard.busy, heard.granted), (3, 2, 100));
         assert_eq!((heard.shares, heard.slots), ((9, 8), 0));
         assert_eq!(heard.closed_for, Duration::from_micros(5));
         assert_eq!(heard.booked_ahead, Duration::from_micros(4));
-        assert_eq!(super::heard(&value(&[-1, 2, 100, 5, 9, 8, 0, 4])), None);
+        assert_eq!(heard.largest, 7);
+        assert_eq!(super::heard(&value(&[-1, 2, 100, 5, 9, 8, 0, 4, 7])), None);
         assert_eq!(super::heard(&value(&[3])), None);
     }
 }

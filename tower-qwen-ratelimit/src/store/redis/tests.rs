@@ -162,7 +162,9 @@ fn keys_expire_once_they_say_nothing() {
     scripts.settle(WINDOW / 2, 2, (0, 0), 1, 1, 1);
     scripts.settle(WINDOW / 2, 3, (0, 0), 1, 1, 1);
     let members = scripts.names.members.clone();
-    let beat = ["me", "3000000", "0", "1", "65536", "65536", "-1", "0", "0"];
+    let beat = [
+        "me", "3000000", "0", "1", "65536", "65536", "-1", "0", "0", "0",
+    ];
     scripts.run(Script::Beat, WINDOW / 2, &members, &beat);
     scripts.add_usage("today", "mark", &["calls", "1"]);
 
@@ -391,7 +393,7 @@ fn who_is_refused_changes_nothing() {
             .key(&scripts.names.members)
             .arg(BEGIN + now)
             .arg(&quota_arguments(&quota))
-            .arg(&["me", "9", "9", "9", "9", "9", "9", "9", "9"])
+            .arg(&["me", "9", "9", "9", "9", "9", "9", "9", "9", "9"])
             .invoke(&mut scripts.connection);
         assert_eq!(lease.unwrap_err().code(), Some("SHARING"));
         assert_eq!(kept(&mut scripts), before);

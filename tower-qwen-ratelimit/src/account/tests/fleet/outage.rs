@@ -82,6 +82,21 @@ async fn the_tokens_of_a_day_are_divided_too() {
     assert_pending!(task::spawn(soon()).poll());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_bound_takes_the_largest_call_of_any_process() {
+    let fleet = fleet_of_four(Sharing::Lease, Outage::LocalShare);
+    let before = seen(&fleet).may_overshoot_tokens;
+    for (told, counts) in [(70_000, 70_000), (500, 70_000)] {
+        let largest = Heard {
+            largest: told,
+            ..heard(4, FULL / 4, u64::MAX)
+        };
+        fleet.hear_all(largest);
+        let after = seen(&fleet).may_overshoot_tokens;
+        assert_eq!(after, before + 4 * counts);
+    }
+}
+
 /// A driver that is not run answers nobody, however soon each leaves.
 #[tokio::test(start_paused = true)]
 async fn a_silent_store_is_found_out_by_the_impatient_too() {

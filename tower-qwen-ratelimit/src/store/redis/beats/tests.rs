@@ -87,6 +87,7 @@ fn heard(granted: u32) -> Heard {
         shares: (FULL, FULL),
         slots: 0,
         booked_ahead: Duration::ZERO,
+        largest: 0,
     }
 }
 

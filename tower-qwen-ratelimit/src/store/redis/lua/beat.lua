@@ -6,6 +6,7 @@
 -- ARGV[14] ARGV[15] the shares of requests and tokens that throttles have left it, of 65536
 -- ARGV[16] calls that may run at one time in the whole fleet (-1: any)
 -- ARGV[17] slots of these that it holds now, ARGV[18] slots that it wants
+-- ARGV[19] the tokens of the largest call that it knows of
 --
 -- What a member holds stays its own until it says that it runs on less, or is dead: so the shares of all never exceed the
 -- whole. Wants are met evenly (max-min). Slots that cannot be divided go round.
@@ -17,7 +18,7 @@
 -- One that only books wants 1 while it has something to book, else 0; that is no share, and nothing of it is granted.
 --
 -- Returns { members, those of them that want something, share granted, closed for, share of requests, share of tokens, slots
--- granted, booked ahead }.
+-- granted, booked ahead, the largest call }.
 
 local failed = load()
 if failed then return failed end
@@ -25,11 +26,11 @@ local me, term = ARGV[10], tonumber(ARGV[11])
 local mine = {
   name = me, till = now + term, held = tonumber(ARGV[12]), granted = 0, want = tonumber(ARGV[13]),
   sr = tonumber(ARGV[14]), st = tonumber(ARGV[15]), slots = tonumber(ARGV[17]), slots_granted = 0,
-  slots_want = tonumber(ARGV[18]),
+  slots_want = tonumber(ARGV[18]), largest = tonumber(ARGV[19]),
 }
 local most_slots = tonumber(ARGV[16])
 
-local PARTS = { 'till', 'held', 'granted', 'want', 'sr', 'st', 'slots', 'slots_granted', 'slots_want' }
+local PARTS = { 'till', 'held', 'granted', 'want', 'sr', 'st', 'slots', 'slots_granted', 'slots_want', 'largest' }
 local members, before = { mine }, nil
 local entries = redis.call('HGETALL', KEYS[2])
 for i = 1, #entries, 2 do
@@ -126,11 +127,16 @@ for i, part in ipairs(PARTS) do text[i] = string.format('%.0f', mine[part]) end
 redis.call('HSET', KEYS[2], me, table.concat(text, ' '))
 redis.call('PEXPIRE', KEYS[2], string.format('%.0f', ceil(term / 1000) + 1000))
 
-local busy = 0
+local busy, largest = 0, 0
 state.m, state.sr, state.st = #members, FULL, FULL
 for _, member in ipairs(members) do
   if member.want > 0 then busy = busy + 1 end
   state.sr, state.st = min(state.sr, member.sr), min(state.st, member.st)
+  -- Members of an older version tell of none.
+  largest = max(largest, member.largest or 0)
 end
 save()
-return { #members, busy, mine.granted, max(state.p - now, 0), state.sr, state.st, mine.slots_granted, max(state.v, state.b) - now }
+return {
+  #members, busy, mine.granted, max(state.p - now, 0), state.sr, state.st, mine.slots_granted, max(state.v, state.b) - now,
+  largest,
+}

@@ -96,6 +96,7 @@ impl<'a> Fleet<'a> {
             SLOTS.to_string(),
             member.slots.to_string(),
             wants.slots.to_string(),
+            "0".to_owned(),
         ];
         let key = self.scripts.names.members.clone();
         let reply = self.scripts.run(
@@ -360,4 +361,25 @@ fn a_throttle_that_one_heard_slows_all() {
         i64::from(FULL),
         "it has recovered"
     );
+}
+
+#[test]
+fn the_largest_call_of_any_member_is_known_to_all() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut scripts = Scripts::new(&server, Quota::per_minute(60, 60_000));
+    let key = scripts.names.members.clone();
+    let mut largest = |name: &str, now: u64, own: u64| {
+        let (term, own) = (TERM.to_string(), own.to_string());
+        let beat = [
+            name, &term, "0", "0", "65536", "65536", "-1", "0", "0", &own,
+        ];
+        scripts.run(Script::Beat, now, &key, &beat)[8]
+    };
+    assert_eq!(largest("one", 0, 70), 70);
+    assert_eq!(largest("other", 1, 0), 70);
+    assert_eq!(largest("other", 2, 900_000), 900_000);
+    assert_eq!(largest("one", 3, 70), 900_000);
+    assert_eq!(largest("one", TERM + 3, 70), 70, "the other has gone");
 }
