@@ -304,7 +304,9 @@ impl State {
         let (window, hinted) = (self.quota.window_nanos(), retry_after.is_some());
         let news = self.pause.throttled(charge.at, self.now, window, hinted);
         let blame = Blame::of(cause);
-        if news && self.pause.slows(blame) {
+        // While the store is away and calls go as they come, a rate that is not in force is not to blame.
+        let is_in_force = self.turns != Turns::Open || blame == Blame::Concurrency;
+        if news && is_in_force && self.pause.slows(blame) {
             self.blame(blame, again);
         }
         if let Some(hint) = retry_after {

@@ -1,5 +1,9 @@
 //! The store goes away and comes back.
 
+use std::time::UNIX_EPOCH;
+
+use tower_qwen_tokens::{Report, Settle, Usage, Verdict};
+
 use super::*;
 use crate::snapshot::FleetSnapshot;
 
@@ -94,6 +98,27 @@ async fn the_bound_takes_the_largest_call_of_any_process() {
         fleet.hear_all(largest);
         let after = seen(&fleet).may_overshoot_tokens;
         assert_eq!(after, before + 4 * counts);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttles_of_calls_that_went_as_they_came_slow_no_rate() {
+    let body = br#"{"error":{"code":"limit_requests","message":"You exceeded your current requests list."}}"#;
+    let headers = http::HeaderMap::new();
+    let status = http::StatusCode::TOO_MANY_REQUESTS;
+    let mut report = Report::reported(Usage::default());
+    report.verdict = Some(Verdict::of_response(status, &headers, body, UNIX_EPOCH));
+    for outage in [Outage::LocalShare, Outage::Open] {
+        let fleet = fleet_of_four(Sharing::Booking, outage);
+        fleet.account.store_away();
+        advance(Duration::from_secs(10)).await;
+        let call = assert_ready_ok!(task::spawn(fleet.acquire(10)).poll());
+        call.mark_sent();
+        Settle::settle(&call, &report);
+        let seen = fleet.account.snapshot(clock::now());
+        assert!(!seen.closed_for.is_zero(), "{outage:?}: it is heard");
+        let is_slowed = seen.requests.share_percent < 100;
+        assert_eq!(is_slowed, outage == Outage::LocalShare);
     }
 }
 
