@@ -103,7 +103,7 @@ fleet_outages() {
           fleet_check "$name" went_away ">" 0
           fleet_check "$name" waited_away "<=" 50
           fleet_check "$name" throttled_at_end "==" 0
-          fleet_check "$name" calls_at_end ">=" 300
+          fleet_check "$name" calls_at_end ">=" 600
           ;;
         closed)
           fleet_check "$name" refused_away ">" 0
