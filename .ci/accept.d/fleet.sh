@@ -85,7 +85,7 @@ outage_run() {
 fleet_outages() {
   need redis-server
   local mode name sharing
-  for mode in local-share open closed; do
+  for mode in local-share unlimited reject; do
     for sharing in booked leased; do
       name=$mode-$sharing
       # shellcheck disable=SC2046
@@ -93,19 +93,19 @@ fleet_outages() {
       fleet_check "$name" failed "==" 0
       fleet_check "$name" outages ">=" 2
       fleet_check "$name" overrun "<=" 50
-      # Open, only the provider sees to it.
-      [ $mode = open ] || fleet_check "$name" highest "<=" "$(leased_bound)"
+      # Unlimited: only the provider sees to it.
+      [ $mode = unlimited ] || fleet_check "$name" highest "<=" "$(leased_bound)"
       case $mode in
         # Three outages in half a minute, each of which may cost a throttle, and that a seventh of the rate for a window.
         local-share) fleet_check "$name" used ">=" 0.6 ;;
         # Until the provider throttles; and what went counts on the return.
-        open)
+        unlimited)
           fleet_check "$name" went_away ">" 0
           fleet_check "$name" waited_away "<=" 50
           fleet_check "$name" throttled_at_end "==" 0
           fleet_check "$name" calls_at_end ">=" 600
           ;;
-        closed)
+        reject)
           fleet_check "$name" refused_away ">" 0
           fleet_check "$name" went_away "==" 0
           fleet_check "$name" throttled "==" 0

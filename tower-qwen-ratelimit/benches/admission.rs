@@ -65,15 +65,12 @@ fn alone(criterion: &mut Criterion) {
                 bencher.iter(|| assert!(governor.check(&keys[next(&mut at, count)])));
             });
         }
-        for (name, discipline) in [
-            ("ours", Discipline::FirstCome),
-            ("ours, fair", Discipline::Fair),
-        ] {
+        for (name, discipline) in [("ours", Discipline::Fifo), ("ours, fair", Discipline::Fair)] {
             let limiter = LazyCell::new(|| limiter(&keys, discipline));
             group.bench_function(format!("{name}: acquire to drop"), |bencher| {
                 bencher.iter(|| acquire(&limiter, &keys[next(&mut at, count)]));
             });
-            if discipline == Discipline::FirstCome {
+            if discipline == Discipline::Fifo {
                 group.bench_function(format!("{name}: try_acquire to drop"), |bencher| {
                     bencher.iter(|| try_acquire(&limiter, &keys[next(&mut at, count)]));
                 });
@@ -158,7 +155,7 @@ fn contended(criterion: &mut Criterion) {
     group.bench_function("governor check_key_n x2, system clock", |bencher| {
         bencher.iter_custom(|iters| beside_another(iters, &|| assert!(governor.check(key))));
     });
-    let limiter = limiter(&keys, Discipline::FirstCome);
+    let limiter = limiter(&keys, Discipline::Fifo);
     group.bench_function("ours: acquire to drop", |bencher| {
         bencher.iter_custom(|iters| beside_another(iters, &|| acquire(&limiter, key)));
     });
@@ -209,7 +206,7 @@ fn layer(criterion: &mut Criterion) {
         bencher.iter(|| poll_once(inner.call(request())));
     });
     let key = Key::new("http://host", "qwen-plus");
-    let mut service = AdmissionLayer::new(limiter(&[key], Discipline::FirstCome)).layer(Inner);
+    let mut service = AdmissionLayer::new(limiter(&[key], Discipline::Fifo)).layer(Inner);
     group.bench_function("through AdmissionLayer", |bencher| {
         bencher.iter(|| poll_once(service.call(request())).expect("an answer"));
     });

@@ -17,7 +17,7 @@ use std::{
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use tower_qwen_ratelimit::{
-    Acquire, Cost, Discipline, Key, Limiter, Output, Pacing, Quota, RejectKind, Reservation,
+    Acquire, Cost, Discipline, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind, Reservation,
 };
 use tower_qwen_tokens::{
     clock::{self, Instant},
@@ -37,7 +37,7 @@ struct Case {
 const CASES: [Case; 4] = [
     Case {
         name: "first-come",
-        discipline: Discipline::FirstCome,
+        discipline: Discipline::Fifo,
         flows: 1,
     },
     Case {
@@ -98,7 +98,7 @@ impl Crowd {
             .build()
             .expect("a limiter");
         let key = Key::new("https://host", "qwen-plus");
-        let held = limiter.acquire(&key, Cost::new(TOKENS, Output::Nothing));
+        let held = limiter.acquire(&key, Cost::new(TOKENS, OutputLimit::NoOutput));
         let Poll::Ready(Ok(held)) = Box::pin(held)
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
@@ -134,7 +134,7 @@ impl Crowd {
         self.joined += 1;
         self.arrived += Duration::from_nanos(1);
         self.limiter
-            .acquire(&self.key, Cost::new(TOKENS, Output::Nothing))
+            .acquire(&self.key, Cost::new(TOKENS, OutputLimit::NoOutput))
             .tenant(self.tenants[self.joined % self.tenants.len()].clone())
             .arrived(self.arrived)
     }

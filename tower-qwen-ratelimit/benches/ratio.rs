@@ -43,7 +43,7 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 fn compare(name: &str, keys: &[Key]) {
     let own_clock = Governor::new(&DefaultClock::default(), keys);
     let same_clock = Governor::new(&MonotonicClock, keys);
-    let ours: Limiter = limiter(keys, Discipline::FirstCome);
+    let ours: Limiter = limiter(keys, Discipline::Fifo);
     let mut timed = [
         "governor, its own clock",
         "governor, the system's clock",

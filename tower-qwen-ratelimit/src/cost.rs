@@ -9,20 +9,20 @@ pub struct Cost {
     /// Tokens of the prompt, estimated.
     pub input_tokens: u64,
     /// The answer.
-    pub output: Output,
+    pub output: OutputLimit,
 }
 
 /// What the answer may cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Output {
+pub enum OutputLimit {
     /// No tokens: embeddings, or no model call at all.
     #[default]
-    Nothing,
+    NoOutput,
     /// At most so many tokens, all answers together.
     AtMost(u64),
     /// The call sets itself no bound.
-    Unbounded,
+    Unlimited,
 }
 
 impl Cost {
@@ -31,13 +31,13 @@ impl Cost {
     pub const fn request() -> Self {
         Self {
             input_tokens: 0,
-            output: Output::Nothing,
+            output: OutputLimit::NoOutput,
         }
     }
 
     /// One request with this prompt and answer.
     #[must_use]
-    pub const fn new(input_tokens: u64, output: Output) -> Self {
+    pub const fn new(input_tokens: u64, output: OutputLimit) -> Self {
         Self {
             input_tokens,
             output,
@@ -53,10 +53,10 @@ impl Cost {
 
     fn of_model_call(call: &ModelCall) -> Self {
         let output = if call.dialect.is_embedding() {
-            Output::Nothing
+            OutputLimit::NoOutput
         } else {
             call.output_ceiling_of_all()
-                .map_or(Output::Unbounded, Output::AtMost)
+                .map_or(OutputLimit::Unlimited, OutputLimit::AtMost)
         };
         Self::new(call.cautious_input_tokens, output)
     }

@@ -41,14 +41,14 @@ pub(crate) use tenant::{Denied, Dimension, Tenant};
 /// # Examples
 ///
 /// ```
-/// use tower_qwen_ratelimit::{Cost, Key, Limiter, Output, Quota};
+/// use tower_qwen_ratelimit::{Cost, Key, Limiter, OutputLimit, Quota};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), tower_qwen_ratelimit::Rejected> {
 /// let limiter = Limiter::new(Quota::per_minute(800, 800_000));
 /// let key = Key::new("https://dashscope.aliyuncs.com", "qwen-plus");
 ///
-/// let reservation = limiter.acquire(&key, Cost::new(1_200, Output::AtMost(500))).await?;
+/// let reservation = limiter.acquire(&key, Cost::new(1_200, OutputLimit::AtMost(500))).await?;
 /// reservation.mark_sent();
 /// // ... the call goes out, its answer says what it cost ...
 /// reservation.settle(1_180, 212);

@@ -58,7 +58,7 @@ pub struct Quota {
 /// Settings under which nothing could ever go, or more than the quota could.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum QuotaError {
+pub enum InvalidQuota {
     /// No requests, no tokens, or no concurrency: every call would wait for ever.
     Nothing,
     /// The window is shorter than 1 ms or longer than a day.
@@ -153,25 +153,25 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// [`QuotaError`]: nothing could ever go, or the window, the burst or the headroom are out of range.
-    pub const fn check(&self) -> Result<(), QuotaError> {
+    /// [`InvalidQuota`]: nothing could ever go, or the window, the burst or the headroom are out of range.
+    pub const fn check(&self) -> Result<(), InvalidQuota> {
         if self.requests == 0
             || self.tokens == 0
             || self.concurrency == 0
             || self.tokens_per_day == 0
         {
-            return Err(QuotaError::Nothing);
+            return Err(InvalidQuota::Nothing);
         }
         if self.window.as_millis() == 0 || self.window.as_nanos() > DAY.as_nanos() {
-            return Err(QuotaError::Window);
+            return Err(InvalidQuota::Window);
         }
         if let Some(burst) = self.burst
             && burst.as_nanos() > self.window.as_nanos()
         {
-            return Err(QuotaError::Burst);
+            return Err(InvalidQuota::Burst);
         }
         if self.headroom > 99 {
-            return Err(QuotaError::Headroom);
+            return Err(InvalidQuota::Headroom);
         }
         Ok(())
     }
@@ -260,7 +260,7 @@ impl Quota {
     }
 }
 
-impl fmt::Display for QuotaError {
+impl fmt::Display for InvalidQuota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nothing => "the quota allows nothing at all",
@@ -271,7 +271,7 @@ impl fmt::Display for QuotaError {
     }
 }
 
-impl Error for QuotaError {}
+impl Error for InvalidQuota {}
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -305,14 +305,14 @@ mod tests {
     fn settings_out_of_range_are_refused_where_that_is_asked_for() {
         assert_eq!(Quota::qwen2().check(), Ok(()));
         for (quota, error) in [
-            (Quota::per_minute(0, 1), QuotaError::Nothing),
-            (Quota::per_minute(1, 0), QuotaError::Nothing),
-            (Quota::qwen2().concurrency(0), QuotaError::Nothing),
-            (Quota::qwen2().tokens_per_day(0), QuotaError::Nothing),
-            (Quota::qwen2().window(Duration::ZERO), QuotaError::Window),
-            (Quota::qwen2().window(DAY * 2), QuotaError::Window),
-            (Quota::qwen2().burst(DAY), QuotaError::Burst),
-            (Quota::qwen2().headroom(100), QuotaError::Headroom),
+            (Quota::per_minute(0, 1), InvalidQuota::Nothing),
+            (Quota::per_minute(1, 0), InvalidQuota::Nothing),
+            (Quota::qwen2().concurrency(0), InvalidQuota::Nothing),
+            (Quota::qwen2().tokens_per_day(0), InvalidQuota::Nothing),
+            (Quota::qwen2().window(Duration::ZERO), InvalidQuota::Window),
+            (Quota::qwen2().window(DAY * 2), InvalidQuota::Window),
+            (Quota::qwen2().burst(DAY), InvalidQuota::Burst),
+            (Quota::qwen2().headroom(100), InvalidQuota::Headroom),
         ] {
             assert_eq!(quota.check(), Err(error), "{quota:?}");
             assert!(!error.to_string().is_empty());

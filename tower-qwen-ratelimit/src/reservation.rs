@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tower_qwen_tokens::{
-    Basis, Call, Cause, Paced, Report, Settle, Verdict,
+    Basis, Call, Cause, OnUsage, PacedUntil, Report, Verdict,
     clock::{self, Instant},
     protocol::Levels,
 };
@@ -95,14 +95,14 @@ impl Reservation {
     }
 
     /// The same, and what Retry is to know of it.
-    pub(crate) fn throttled(&self, verdict: &Verdict) -> Paced {
+    pub(crate) fn throttled(&self, verdict: &Verdict) -> PacedUntil {
         let paced = self.account.throttled(self.charge(), verdict, clock::now());
         self.finish(Outcome::Refused);
         paced
     }
 
     /// The provider is not available: where that goes on, it closes the account as a throttle does.
-    pub(crate) fn unavailable(&self, verdict: &Verdict) -> Option<Paced> {
+    pub(crate) fn unavailable(&self, verdict: &Verdict) -> Option<PacedUntil> {
         let is_away = verdict.cause() == Cause::Unavailable;
         is_away.then(|| {
             self.account
@@ -156,8 +156,8 @@ impl Reservation {
     }
 }
 
-impl Settle for Reservation {
-    fn settle(&self, report: &Report) {
+impl OnUsage for Reservation {
+    fn on_usage(&self, report: &Report) {
         if self.lock().phase == Phase::Settled {
             return;
         }

@@ -56,8 +56,8 @@ pub struct FleetSnapshot {
     /// Whether the store is away, or refuses the account.
     pub is_store_away: bool,
     /// The most tokens by which the fleet may pass the quota in a window: none where calls are booked; with leases, and with
-    /// [`Outage::LocalShare`](crate::Outage) while the store is away, the burst, and the largest call so far once for each
-    /// process; [`u64::MAX`] with `Outage::Open` while the store is away. Leased, once after the server has lost its memory,
+    /// [`OutagePolicy::LocalShare`](crate::OutagePolicy) while the store is away, the burst, and the largest call so far once for each
+    /// process; [`u64::MAX`] with `OutagePolicy::Unlimited` while the store is away. Leased, once after the server has lost its memory,
     /// an eighth of the quota and a burst more, if a process without a part was heard before those that had one.
     pub may_overshoot_tokens: u64,
 }
@@ -73,5 +73,5 @@ pub struct GateSnapshot {
     /// What may go at once; negative while the account owes. `None` without a bucket ([`crate::Pacing::Window`]).
     pub level: Option<i64>,
     /// The share of the quota in use, in percent: below 100 after a throttle.
-    pub share_percent: u8,
+    pub rate_percent: u8,
 }

@@ -11,7 +11,7 @@ use tower_qwen_ratelimit::{
     AccountSnapshot, AdmissionLayer, BoxError, Limiter, Pacing, Quota, RejectKind, Rejected,
     admission::ResponseBody,
 };
-use tower_qwen_tokens::{Basis, Call, End, Paced, Report, Usage, UsageSink, Verdict, clock};
+use tower_qwen_tokens::{Basis, Call, End, PacedUntil, Report, Usage, UsageSink, Verdict, clock};
 use tower_test::mock;
 
 type Body = Full<Bytes>;
@@ -124,8 +124,8 @@ async fn the_sink_settles_with_the_true_cost() {
         1,
         "settled by the body's end, not by its head"
     );
-    sink.settle(&Report::reported(Usage::new(12, 30)));
-    sink.settle(&Report::reported(Usage::new(5_000, 5_000)));
+    sink.report(&Report::reported(Usage::new(12, 30)));
+    sink.report(&Report::reported(Usage::new(5_000, 5_000)));
     let state = account(&limiter);
     assert_eq!(
         (state.in_flight, state.settled_tokens, state.tokens.used),
@@ -144,7 +144,7 @@ async fn usage_that_stays_unknown_lets_the_estimate_stand() {
     let reserved = account(&limiter).reserved_tokens;
     let mut report = Report::reported(Usage::default());
     (report.basis, report.end) = (Basis::Unknown, End::Cancelled);
-    sink.settle(&report);
+    sink.report(&report);
     let state = account(&limiter);
     assert_eq!((state.settled_tokens, state.reserved_tokens), (reserved, 0));
 }
@@ -160,7 +160,7 @@ async fn a_throttle_gives_tokens_back_and_closes_the_account_for_all() {
         .insert("retry-after", "7".parse().unwrap());
     respond.send_response(response);
     let response = assert_ready_ok!(throttled.poll());
-    let paced = *response.extensions().get::<Paced>().unwrap();
+    let paced = *response.extensions().get::<PacedUntil>().unwrap();
     assert_eq!(paced.until, clock::now() + Duration::from_secs(7));
     assert!(
         response
@@ -171,7 +171,7 @@ async fn a_throttle_gives_tokens_back_and_closes_the_account_for_all() {
     );
     let state = account(&limiter);
     assert_eq!((state.requests.used, state.tokens.used), (1, 0));
-    assert!(state.tokens.share_percent < 100 && state.requests.share_percent == 100);
+    assert!(state.tokens.rate_percent < 100 && state.requests.rate_percent == 100);
 
     handle.allow(1);
     assert_ready_ok!(service.poll_ready());
@@ -198,10 +198,10 @@ async fn an_error_that_is_no_throttle_closes_nothing() {
     respond.send_response(answer(StatusCode::BAD_REQUEST, "{}"));
     let response = assert_ready_ok!(failed.poll());
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-    assert!(response.extensions().get::<Paced>().is_none());
+    assert!(response.extensions().get::<PacedUntil>().is_none());
     let state = account(&limiter);
     assert_eq!((state.tokens.used, state.closed_for), (0, Duration::ZERO));
-    assert_eq!(state.tokens.share_percent, 100);
+    assert_eq!(state.tokens.rate_percent, 100);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use http::{Request, Response, Uri};
 use http_body_util::Full;
 use tower::{Layer, Service};
 use tower_qwen_ratelimit::{
-    AdmissionLayer, Cost, Discipline, Key, Limiter, Output, Pacing, Quota, RejectKind,
+    AdmissionLayer, Cost, Discipline, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind,
 };
 use tower_qwen_tokens::{
     Call,
@@ -45,7 +45,7 @@ fn poll_once<F: Future>(future: F) -> F::Output {
 }
 
 fn cost() -> Cost {
-    Cost::new(1_000, Output::AtMost(500))
+    Cost::new(1_000, OutputLimit::AtMost(500))
 }
 
 /// What a second run allocates: the first makes the account.
@@ -78,7 +78,7 @@ fn of_rounds(discipline: Discipline) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_need_not_wait_allocates_nothing() {
-    assert_eq!(of_rounds(Discipline::FirstCome), 0);
+    assert_eq!(of_rounds(Discipline::Fifo), 0);
     assert_eq!(of_rounds(Discipline::Fair), 0);
 }
 

@@ -10,7 +10,9 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_qwen_ratelimit::{AdmissionLayer, Cost, Key, Limiter, Output, Pacing, Quota, RejectKind};
+use tower_qwen_ratelimit::{
+    AdmissionLayer, Cost, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind,
+};
 use tower_qwen_tokens::clock::{self, WallClock};
 
 fn key() -> Key {
@@ -18,7 +20,7 @@ fn key() -> Key {
 }
 
 fn cost(tokens: u64) -> Cost {
-    Cost::new(tokens, Output::Nothing)
+    Cost::new(tokens, OutputLimit::NoOutput)
 }
 
 fn at_once(quota: Quota) -> Limiter {

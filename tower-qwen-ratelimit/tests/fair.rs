@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_qwen_ratelimit::{
-    Acquire, AdmissionLayer, Cost, Discipline, Key, Limiter, Output, Pacing, Quota, RejectKind,
-    Weight,
+    Acquire, AdmissionLayer, Cost, Discipline, Key, Limiter, OutputLimit, Pacing, Quota,
+    RejectKind, Weight,
 };
 use tower_qwen_tokens::{clock, ledger::Tenant};
 
@@ -36,7 +36,7 @@ fn weight(share: u32) -> Weight {
 
 fn call(limiter: &Limiter, tenant: &str, tokens: u64) -> Acquire {
     limiter
-        .acquire(&key(), Cost::new(tokens, Output::Nothing))
+        .acquire(&key(), Cost::new(tokens, OutputLimit::NoOutput))
         .tenant(tenant.into())
 }
 
@@ -108,12 +108,12 @@ async fn who_offers_ten_times_as_much_gets_its_share_and_no_more() {
     let fair = served(Discipline::Fair, &one_hog()).await;
     assert!(jain(&fair) >= 0.98, "{} {fair:?}", jain(&fair));
     assert!(fair[0] <= fair[1..].iter().sum::<u64>() / 8, "{fair:?}");
-    let first_come = served(Discipline::FirstCome, &one_hog()).await;
-    assert!(jain(&first_come) < 0.6, "{first_come:?}");
-    let (fair, first_come): (u64, u64) = (fair.iter().sum(), first_come.iter().sum());
+    let fifo = served(Discipline::Fifo, &one_hog()).await;
+    assert!(jain(&fifo) < 0.6, "{fifo:?}");
+    let (fair, fifo): (u64, u64) = (fair.iter().sum(), fifo.iter().sum());
     assert!(
-        fair.abs_diff(first_come) < first_come / 50,
-        "nothing is held back: {fair} {first_come}"
+        fair.abs_diff(fifo) < fifo / 50,
+        "nothing is held back: {fair} {fifo}"
     );
 }
 
@@ -139,8 +139,8 @@ async fn tokens_are_shared_by_weight() {
     let fair = served(Discipline::Fair, &loads).await;
     let of_one: Vec<_> = fair.iter().zip([1, 2, 4]).map(|(n, w)| n / w).collect();
     assert!(jain(&of_one) >= 0.98, "{fair:?}");
-    let first_come = served(Discipline::FirstCome, &loads).await;
-    assert!(jain(&first_come) >= 0.98, "{first_come:?}");
+    let fifo = served(Discipline::Fifo, &loads).await;
+    assert!(jain(&fifo) >= 0.98, "{fifo:?}");
 }
 
 /// A quota of which one call goes every second.
@@ -244,7 +244,7 @@ async fn a_retried_call_keeps_its_first_place_in_its_flow() {
 #[tokio::test(start_paused = true)]
 async fn without_a_tenant_all_are_one() {
     let limiter = limiter(Discipline::Fair, one_a_second());
-    let nobody = || limiter.acquire(&key(), Cost::new(100, Output::Nothing));
+    let nobody = || limiter.acquire(&key(), Cost::new(100, OutputLimit::NoOutput));
     let mut first = task::spawn(nobody());
     let mut second = task::spawn(nobody());
     let mut tenant = task::spawn(call(&limiter, "tenant", 100));

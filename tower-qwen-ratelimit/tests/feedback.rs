@@ -10,8 +10,9 @@ use tower_qwen_ratelimit::{
     AccountSnapshot, AdmissionLayer, BoxError, Limiter, Pacing, Quota, admission::AnswerKind,
 };
 use tower_qwen_tokens::{
-    Paced, Report, Usage, UsageSink, clock,
-    judge::{FirstEvent, JudgeOptions},
+    PacedUntil, Report, Usage, UsageSink,
+    classify::{ClassifyOptions, FirstEvent},
+    clock,
 };
 
 type Body = Full<Bytes>;
@@ -131,7 +132,7 @@ async fn growth_halves_the_rate_and_lets_it_ramp_up_again() {
     let state = account(&limiter);
     assert_eq!(state.slow_start_percent, Some(50));
     assert_eq!(
-        (state.requests.share_percent, state.tokens.share_percent),
+        (state.requests.rate_percent, state.tokens.rate_percent),
         (100, 100)
     );
     assert!(state.closed_for > Duration::ZERO);
@@ -218,7 +219,7 @@ async fn kinds_of_answers_are_learned_apart() {
         request.extensions_mut().insert(AnswerKind::new(kind));
         let service = layer.layer(service_fn(move |request: Request<Body>| async move {
             if let Some(sink) = request.extensions().get::<UsageSink>() {
-                sink.settle(&Report::reported(Usage::new(10, output)));
+                sink.report(&Report::reported(Usage::new(10, output)));
             }
             Ok::<_, Infallible>(answer(StatusCode::OK, &[], ""))
         }));
@@ -278,7 +279,7 @@ async fn the_provider_is_asked_to_queue_only_on_request() {
     };
     let layer = AdmissionLayer::new(at_once());
     assert_eq!(seen(layer.clone(), None).await, None);
-    let asking = layer.wait_timeout(Duration::from_secs(30));
+    let asking = layer.provider_queue_timeout(Duration::from_secs(30));
     assert_eq!(seen(asking.clone(), None).await.as_deref(), Some("30"));
     assert_eq!(seen(asking, Some("5")).await.as_deref(), Some("5"));
 }
@@ -298,7 +299,7 @@ async fn a_throttle_that_our_count_does_not_explain_is_a_hint() {
 
     let limiter = at_once();
     let key = tower_qwen_ratelimit::Key::new("https://host", "qwen-plus");
-    let cost = tower_qwen_ratelimit::Cost::new(95_000, tower_qwen_ratelimit::Output::Nothing);
+    let cost = tower_qwen_ratelimit::Cost::new(95_000, tower_qwen_ratelimit::OutputLimit::NoOutput);
     let running = limiter.acquire(&key, cost).await.unwrap();
     running.mark_sent();
     send(&AdmissionLayer::new(limiter.clone()), tokens())
@@ -319,7 +320,11 @@ async fn a_throttle_that_our_count_does_not_explain_is_a_hint() {
 }
 
 /// Sends one call that is answered so, and gives the mark on the answer.
-async fn mark(layer: &AdmissionLayer, request: Request<Body>, answer: Answer) -> Option<Paced> {
+async fn mark(
+    layer: &AdmissionLayer,
+    request: Request<Body>,
+    answer: Answer,
+) -> Option<PacedUntil> {
     let service = service_fn(move |_: Request<Body>| {
         let answer = answer.clone();
         async { Ok::<_, Infallible>(answer) }
@@ -332,18 +337,18 @@ async fn mark(layer: &AdmissionLayer, request: Request<Body>, answer: Answer) ->
 async fn a_provider_that_refuses_whatever_is_sent_does_so_for_all() {
     let layer = AdmissionLayer::new(at_once());
     let capacity = || throttle(r#"{"code":"Throttling","message":"x","request_id":"r"}"#);
-    let mut for_all = Vec::new();
+    let mut outage = Vec::new();
     for _ in 0..4 {
         let paced = mark(&layer, request(), capacity()).await.unwrap();
-        for_all.push(paced.for_all);
+        outage.push(paced.outage);
         assert!(paced.until <= clock::now() + Duration::from_secs(3));
     }
-    assert_eq!(for_all, [false, false, true, true]);
+    assert_eq!(outage, [false, false, true, true]);
     send(&layer, answer(StatusCode::OK, &[], "{}"))
         .await
         .unwrap();
     let paced = mark(&layer, request(), capacity()).await.unwrap();
-    assert!(!paced.for_all, "one was accepted in between");
+    assert!(!paced.outage, "one was accepted in between");
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,7 +365,7 @@ async fn a_service_that_is_missed_again_and_again_closes_the_account() {
     assert_eq!(mark(&layer, request(), missed()).await, None);
     assert!(mark(&layer, request(), missed()).await.is_some());
     assert_eq!(
-        account(&limiter).requests.share_percent,
+        account(&limiter).requests.rate_percent,
         100,
         "no quota is to blame"
     );
@@ -405,7 +410,7 @@ async fn a_throttle_that_begins_a_stream_is_heard_where_it_is_asked_for() {
     let layer = AdmissionLayer::new(limiter.clone());
     assert_eq!(mark(&layer, request(), stream()).await, None);
     let mut asking = request();
-    let options = JudgeOptions::default().first_event(FirstEvent::default());
+    let options = ClassifyOptions::default().first_event(FirstEvent::default());
     asking.extensions_mut().insert(options);
     assert!(mark(&layer, asking, stream()).await.is_some());
     assert!(account(&limiter).closed_for > Duration::ZERO);

@@ -12,7 +12,7 @@ use http::{HeaderName, Request, Response, request::Builder};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_qwen_ratelimit::{
-    AdmissionLayer, EnforceLayer, Key, KeyOf, Limiter, Quota, enforce::Refusal,
+    AdmissionLayer, EnforceLayer, Key, KeyOf, Limiter, Quota, enforce::Rejection,
 };
 
 type Body = Full<Bytes>;
@@ -279,7 +279,7 @@ async fn no_secret_is_ever_shown() {
             said += &format!("{future:?}");
             let answer = future.await.unwrap();
             said += &format!("{answer:?}");
-            if let Some(refusal) = answer.extensions().get::<Refusal>() {
+            if let Some(refusal) = answer.extensions().get::<Rejection>() {
                 said += &format!("{refusal} {refusal:?} {}", refusal.key());
             }
             said += std::str::from_utf8(

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::task::JoinSet;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower_qwen_ratelimit::{
-    AccountSnapshot, Cost, Key, Limiter, Output, Pacing, Quota, RejectKind, Reservation,
+    AccountSnapshot, Cost, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind, Reservation,
 };
 use tower_qwen_tokens::{Deadline, Verdict, clock};
 
@@ -18,7 +18,7 @@ fn key() -> Key {
 }
 
 fn cost(tokens: u64) -> Cost {
-    Cost::new(tokens, Output::Nothing)
+    Cost::new(tokens, OutputLimit::NoOutput)
 }
 
 fn account(limiter: &Limiter) -> AccountSnapshot {
@@ -182,7 +182,7 @@ async fn what_no_window_can_hold_is_refused_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_ceiling_above_the_window_is_no_reason_to_refuse() {
     let limiter = at_once(10, 1_000);
-    let call = Cost::new(400, Output::AtMost(32_768));
+    let call = Cost::new(400, OutputLimit::AtMost(32_768));
     let reservation = limiter.acquire(&key(), call).await.unwrap();
     assert_eq!(reservation.output_tokens(), 600);
 }

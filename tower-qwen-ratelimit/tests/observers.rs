@@ -10,27 +10,28 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 use tower_qwen_ratelimit::{
-    Cost, Event, Key, Limiter, Output, Pacing, Quota, Reservation, observe::Observe,
+    Cost, Key, Limiter, LimiterEvent, OutputLimit, Pacing, Quota, Reservation,
+    observe::LimiterObserver,
 };
 use tower_qwen_tokens::Verdict;
 
 #[derive(Clone, Default)]
 struct Heard(Arc<Mutex<Vec<String>>>);
 
-impl Observe for Heard {
-    fn observe(&self, event: &Event<'_>) {
+impl LimiterObserver for Heard {
+    fn on_event(&self, event: &LimiterEvent<'_>) {
         let text = match event {
-            Event::Admitted {
+            LimiterEvent::Admitted {
                 waited, reserved, ..
             } => format!("admitted {reserved} after {} s", waited.as_secs()),
-            Event::Refused { rejected, .. } => format!("refused {:?}", rejected.kind()),
-            Event::Settled {
+            LimiterEvent::Rejected { rejected, .. } => format!("refused {:?}", rejected.kind()),
+            LimiterEvent::Settled {
                 reserved,
                 used,
                 known,
                 ..
             } => format!("settled {reserved} as {used}, known: {known}"),
-            Event::Throttled {
+            LimiterEvent::Throttled {
                 cause, closed_for, ..
             } => format!("throttled {cause:?} for {} s", closed_for.as_secs()),
             _ => "something else".into(),
@@ -67,9 +68,9 @@ async fn an_observer_may_look_at_the_reservation_of_which_it_hears() {
     let seen = Arc::new(AtomicU64::new(0));
     let observer = {
         let (settled, seen) = (settled.clone(), seen.clone());
-        move |event: &Event<'_>| {
+        move |event: &LimiterEvent<'_>| {
             let reservation = settled.get().and_then(Weak::upgrade);
-            if let (Event::Settled { .. }, Some(reservation)) = (event, reservation) {
+            if let (LimiterEvent::Settled { .. }, Some(reservation)) = (event, reservation) {
                 seen.store(reservation.input_tokens(), Ordering::Relaxed);
                 // Too late: it is settled.
                 reservation.settle(1, 1);
@@ -78,7 +79,7 @@ async fn an_observer_may_look_at_the_reservation_of_which_it_hears() {
     };
     let quota = Quota::per_minute(2, 1_000).pacing(Pacing::Window);
     let limiter = Limiter::builder(quota).observe(observer).build().unwrap();
-    let call = limiter.acquire(&key(), Cost::new(100, Output::Nothing));
+    let call = limiter.acquire(&key(), Cost::new(100, OutputLimit::NoOutput));
     let call = Arc::new(call.await.unwrap());
     settled.set(Arc::downgrade(&call)).unwrap();
     call.mark_sent();
@@ -96,10 +97,10 @@ async fn everything_is_heard_once() {
             .pacing(Pacing::Window),
     )
     .observe(heard.clone())
-    .observe(|_: &Event<'_>| {})
+    .observe(|_: &LimiterEvent<'_>| {})
     .build()
     .unwrap();
-    let cost = Cost::new(100, Output::AtMost(50));
+    let cost = Cost::new(100, OutputLimit::AtMost(50));
     let first = limiter.acquire(&key(), cost).await.unwrap();
     first.mark_sent();
     first.settle(90, 20);
@@ -128,7 +129,7 @@ async fn everything_is_heard_once() {
         .max_wait(Duration::from_secs(1));
     assert!(hasty.await.is_err());
     assert!(limiter.try_acquire(&key(), cost).is_err());
-    let huge = limiter.acquire(&key(), Cost::new(1_001, Output::Nothing));
+    let huge = limiter.acquire(&key(), Cost::new(1_001, OutputLimit::NoOutput));
     assert!(huge.await.is_err());
     assert_eq!(
         heard.take(),
@@ -152,7 +153,7 @@ mod figures;
 mod metrics {
     use metrics::with_local_recorder;
     use tower_qwen_ratelimit::{
-        Cost, Key, Limiter, Output, Pacing, Quota, observe::MetricsObserver,
+        Cost, Key, Limiter, OutputLimit, Pacing, Quota, observe::LimiterMetrics,
     };
 
     use super::figures::Figures;
@@ -160,7 +161,7 @@ mod metrics {
     #[tokio::test(start_paused = true)]
     async fn figures_of_calls_and_accounts() {
         let figures = Figures::default();
-        let observer = MetricsObserver::new();
+        let observer = LimiterMetrics::new();
         let limiter = Limiter::builder(
             Quota::per_minute(60, 1_000)
                 .headroom(0)
@@ -170,14 +171,14 @@ mod metrics {
         .observe(observer.clone())
         .build()
         .unwrap();
-        let reservation = limiter.acquire(&super::key(), Cost::new(100, Output::AtMost(50)));
+        let reservation = limiter.acquire(&super::key(), Cost::new(100, OutputLimit::AtMost(50)));
         let reservation = reservation.await.unwrap();
         reservation.mark_sent();
         with_local_recorder(&figures, || {
             reservation.settle(80, 40);
             assert!(
                 limiter
-                    .try_acquire(&super::key(), Cost::new(2_000, Output::Nothing))
+                    .try_acquire(&super::key(), Cost::new(2_000, OutputLimit::NoOutput))
                     .is_err()
             );
             reservation.throttle(&super::throttle());
@@ -215,7 +216,7 @@ mod metrics {
             ),
         ];
         for (key, last, beyond, other) in rows {
-            let (figures, observer) = (Figures::default(), MetricsObserver::new());
+            let (figures, observer) = (Figures::default(), LimiterMetrics::new());
             let quota = Quota::per_minute(60, 1_000).pacing(Pacing::Window);
             let limiter = Limiter::builder(quota)
                 .observe(observer.clone())
@@ -223,7 +224,7 @@ mod metrics {
                 .unwrap();
             with_local_recorder(&figures, || {
                 for number in 0..1_026 {
-                    let cost = Cost::new(1, Output::Nothing);
+                    let cost = Cost::new(1, OutputLimit::NoOutput);
                     drop(limiter.try_acquire(&key(number), cost).unwrap());
                 }
                 observer.record(&limiter.snapshot());

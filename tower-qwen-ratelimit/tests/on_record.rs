@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use tokio_test::{assert_pending, task};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_qwen_ratelimit::{
-    AccountSnapshot, AdmissionLayer, Cost, Key, Limiter, Output, Pacing, Quota, RejectKind,
+    AccountSnapshot, AdmissionLayer, Cost, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind,
 };
 use tower_qwen_tokens::{Ledger, MeterLayer, Usage, UsageSink, clock};
 
@@ -66,7 +66,7 @@ async fn send(limiter: &Limiter, request: Request<Body>, answer: Response<Body>)
 async fn overshoot_by_checking_before_counting() {
     let limiter = limiter(1_000, 100);
     let mut calls: Vec<_> = (0..5)
-        .map(|_| task::spawn(limiter.acquire(&key(), Cost::new(40, Output::AtMost(5)))))
+        .map(|_| task::spawn(limiter.acquire(&key(), Cost::new(40, OutputLimit::AtMost(5)))))
         .collect();
     let admitted = calls.iter_mut().filter_map(|call| match call.poll() {
         std::task::Poll::Ready(reservation) => Some(reservation.unwrap()),
@@ -108,14 +108,14 @@ async fn estimates_too_large_for_the_bucket() {
     let limiter = Limiter::new(Quota::per_minute(60, 6_000));
     let start = clock::now();
     // A bucket of one second holds 98 tokens.
-    let large = limiter.acquire(&key(), Cost::new(5_000, Output::Nothing));
+    let large = limiter.acquire(&key(), Cost::new(5_000, OutputLimit::NoOutput));
     drop(large.await.unwrap());
     assert!(start.elapsed() < Duration::from_secs(2));
     let never = limiter
-        .acquire(&key(), Cost::new(6_001, Output::Nothing))
+        .acquire(&key(), Cost::new(6_001, OutputLimit::NoOutput))
         .await;
     assert_eq!(never.unwrap_err().kind(), RejectKind::TooLarge);
-    let bounded = limiter.acquire(&key(), Cost::new(10, Output::AtMost(1_000_000)));
+    let bounded = limiter.acquire(&key(), Cost::new(10, OutputLimit::AtMost(1_000_000)));
     assert!(
         bounded.await.is_ok(),
         "a ceiling alone makes no call too large"
@@ -130,7 +130,7 @@ async fn under_admission() {
     let mut tokens = 0;
     while start.elapsed() < Duration::from_secs(10 * 60) {
         let reservation = limiter
-            .acquire(&key(), Cost::new(500, Output::Nothing))
+            .acquire(&key(), Cost::new(500, OutputLimit::NoOutput))
             .await
             .unwrap();
         reservation.mark_sent();
@@ -165,13 +165,13 @@ async fn counted_twice() {
 async fn cached_tokens_counted_beside_the_prompt() {
     let limiter = limiter(1_000, 100_000);
     let reservation = limiter
-        .acquire(&key(), Cost::new(10, Output::AtMost(10)))
+        .acquire(&key(), Cost::new(10, OutputLimit::AtMost(10)))
         .await
         .unwrap();
     reservation.mark_sent();
     let mut usage = Usage::new(1_000, 10);
     usage.cached_tokens = Some(900);
-    tower_qwen_tokens::Settle::settle(&reservation, &tower_qwen_tokens::Report::reported(usage));
+    tower_qwen_tokens::OnUsage::on_usage(&reservation, &tower_qwen_tokens::Report::reported(usage));
     assert_eq!(account(&limiter).tokens.used, 1_010);
 }
 
@@ -292,17 +292,17 @@ async fn bursts_from_rest() {
 async fn answers_longer_than_the_window() {
     let limiter = limiter(1_000, 1_000);
     let long = limiter
-        .acquire(&key(), Cost::new(100, Output::AtMost(900)))
+        .acquire(&key(), Cost::new(100, OutputLimit::AtMost(900)))
         .await
         .unwrap();
     long.mark_sent();
     tokio::time::advance(Duration::from_secs(150)).await;
     long.settle(100, 900);
     // A provider that counts answers at their end counts these 900 now.
-    let mut next = task::spawn(limiter.acquire(&key(), Cost::new(101, Output::Nothing)));
+    let mut next = task::spawn(limiter.acquire(&key(), Cost::new(101, OutputLimit::NoOutput)));
     assert_pending!(next.poll());
     let small = limiter
-        .acquire(&key(), Cost::new(100, Output::Nothing))
+        .acquire(&key(), Cost::new(100, OutputLimit::NoOutput))
         .max_wait(Duration::ZERO);
     drop(next);
     assert!(small.await.is_ok());
@@ -355,8 +355,8 @@ async fn a_retried_call_is_charged_per_attempt_and_settled_once() {
         let service = layer.layer(service_fn(|mut request: Request<Body>| async move {
             let sink = request.extensions_mut().remove::<UsageSink>().unwrap();
             let report = tower_qwen_tokens::Report::reported(Usage::new(10, 5));
-            sink.settle(&report);
-            sink.settle(&report);
+            sink.report(&report);
+            sink.report(&report);
             Ok::<_, Infallible>(json(StatusCode::OK, "{}"))
         }));
         service.oneshot(chat("")).await.unwrap();

@@ -1,7 +1,7 @@
 //! What the layer costs where nothing goes wrong: the first attempt is served, the call was read before.
 //!
 //! The peer is tower's own `Retry` with a policy that clones the same request. Both pay for a clone of the head; what is
-//! beyond that is judging, budget, marker and the `Attempts` in the answer.
+//! beyond that is classifying, budget, marker and the `Attempts` in the answer.
 //!
 //! On a busy machine the medians of groups that run one after the other say little of their difference. So they also take
 //! turns, in rounds of 64 calls, and the fastest and the middle round of each are printed.
@@ -18,7 +18,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body_util::Full;
 use tower::{Layer, Service, retry};
-use tower_qwen_retry::{BoxError, Event, RetryLayer, RetryPolicy};
+use tower_qwen_retry::{BoxError, RetryEvent, RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{
     call::{ReadCall, ReadOptions},
     clock::now,
@@ -134,7 +134,7 @@ fn overhead(criterion: &mut Criterion) {
     };
     let tower = retry::RetryLayer::new(Clones);
     let ours = RetryLayer::new(RetryPolicy::default());
-    let observed = RetryPolicy::default().observe(|event: &Event<'_>| {
+    let observed = RetryPolicy::default().observe(|event: &RetryEvent<'_>| {
         black_box(event);
     });
     let observed = RetryLayer::new(observed);

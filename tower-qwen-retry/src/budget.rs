@@ -21,7 +21,7 @@ const RETRY: u64 = 100;
 /// # Costs
 ///
 /// A retry after a throttle costs one: the provider refused the call at its door and lets it in later. A retry after
-/// anything else (a server error, a timeout, a broken connection) costs [two](Budget::error_cost): the provider may still
+/// anything else (a server error, a timeout, a broken connection) costs [two](RetryBudget::error_cost): the provider may still
 /// be at work on the attempt before, so another one adds to a load that it does not bear, and may be billed twice.
 ///
 /// # Refunds
@@ -34,11 +34,11 @@ const RETRY: u64 = 100;
 /// - and at any time all retries <= share x calls + reserve + calls that a retry saved, of which there is at most one
 ///   for each call.
 ///
-/// Retries that the account inside paces ([`Paced`](tower_qwen_tokens::Paced)) cost nothing: it lets them go one by one.
+/// Retries that the account inside paces ([`PacedUntil`](tower_qwen_tokens::PacedUntil)) cost nothing: it lets them go one by one.
 ///
 /// Cloning shares the balance.
 #[derive(Clone)]
-pub struct Budget {
+pub struct RetryBudget {
     balance: Arc<Balance>,
     error_cost: u32,
 }
@@ -51,7 +51,7 @@ struct Balance {
     held: AtomicU64,
 }
 
-impl Budget {
+impl RetryBudget {
     /// `percent` of the calls may be retried, and `reserve` retries beyond that.
     ///
     /// A percentage above 100 is no mistake: a call may be retried more than once. Without a reserve the balance still
@@ -123,9 +123,9 @@ impl Balance {
     }
 }
 
-impl fmt::Debug for Budget {
+impl fmt::Debug for RetryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Budget")
+        f.debug_struct("RetryBudget")
             .field("percent", &self.balance.share)
             .field("available", &self.available())
             .field("error_cost", &self.error_cost)
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn reserve_is_there_before_the_first_call_and_ends() {
-        let budget = Budget::new(20, 2);
+        let budget = RetryBudget::new(20, 2);
         assert!(budget.withdraw(1));
         assert!(budget.withdraw(1));
         assert!(!budget.withdraw(1));
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn five_calls_at_twenty_percent_earn_one_retry_without_any_reserve() {
-        let budget = Budget::new(20, 0);
+        let budget = RetryBudget::new(20, 0);
         (0..4).for_each(|_| budget.deposit());
         assert!(!budget.withdraw(1));
         budget.deposit();
@@ -159,21 +159,21 @@ mod tests {
 
     #[test]
     fn quiet_times_earn_no_flood_of_retries() {
-        let budget = Budget::new(20, 3);
+        let budget = RetryBudget::new(20, 3);
         (0..1000).for_each(|_| budget.deposit());
         assert_eq!(budget.available(), 3);
     }
 
     #[test]
     fn clones_share_the_balance() {
-        let budget = Budget::new(0, 1);
+        let budget = RetryBudget::new(0, 1);
         assert!(budget.clone().withdraw(1));
         assert!(!budget.withdraw(1));
     }
 
     #[test]
     fn largest_values_do_not_overflow() {
-        let budget = Budget::new(u32::MAX, u32::MAX);
+        let budget = RetryBudget::new(u32::MAX, u32::MAX);
         budget.deposit();
         assert!(budget.withdraw(1));
         budget.deposit();
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn errors_are_dearer_than_throttles_and_success_gives_back() {
-        let budget = Budget::new(0, 3);
+        let budget = RetryBudget::new(0, 3);
         let (throttle, error) = (budget.cost(Cause::RequestRate), budget.cost(Cause::Timeout));
         assert_eq!((throttle, error), (1, 2));
         assert!(budget.withdraw(error));
@@ -222,7 +222,7 @@ mod tests {
             percent in 0u32..300, reserve in 0u32..20,
             steps in proptest::collection::vec(step(), 0..600), from in 0usize..600,
         ) {
-            let budget = Budget::new(percent, reserve);
+            let budget = RetryBudget::new(percent, reserve);
             let (mut calls, mut retries, mut wasted, mut saved) = (0u64, 0u64, 0u64, 0u64);
             for (at, step) in steps.into_iter().enumerate() {
                 let counts = u64::from(at >= from);
@@ -253,7 +253,7 @@ mod tests {
         /// The bound is tight: nobody is refused whom the share and the reserve would cover.
         #[test]
         fn a_retry_per_call_is_never_refused_at_a_full_share(reserve in 0u32..20, calls in 0u32..200) {
-            let budget = Budget::new(100, reserve);
+            let budget = RetryBudget::new(100, reserve);
             for _ in 0..calls {
                 budget.deposit();
                 prop_assert!(budget.withdraw(1));

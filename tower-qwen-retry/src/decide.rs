@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use tower_qwen_tokens::{Cause, Paced, clock::Instant};
+use tower_qwen_tokens::{Cause, PacedUntil, clock::Instant};
 
 use crate::{GiveUp, RetryPolicy, jitter::between};
 
@@ -23,7 +23,7 @@ pub(crate) struct Failure {
     /// The wait that the server named.
     pub(crate) hint: Option<Duration>,
     /// Whether an account inside is closed because of it, and until when.
-    pub(crate) paced: Option<Paced>,
+    pub(crate) paced: Option<PacedUntil>,
 }
 
 /// What earlier attempts of a call leave behind.
@@ -68,7 +68,7 @@ impl RetryPolicy {
     ) -> Result<Duration, GiveUp> {
         past.paid = 0;
         let was_paced = std::mem::replace(&mut past.was_paced, failure.paced.is_some());
-        let away = failure.paced.filter(|paced| paced.for_all);
+        let away = failure.paced.filter(|paced| paced.outage);
         match away {
             // The provider refuses whatever is sent, so this says nothing of the call.
             Some(_) => past.attempts = past.attempts.saturating_sub(1),
@@ -83,7 +83,7 @@ impl RetryPolicy {
         let wait = match failure.paced {
             // From the second time on back after the account has opened, so that another call feels the way, not always the
             // one with the first place: should the fault be its own, the others go on.
-            Some(paced) if paced.for_all || was_paced => paced
+            Some(paced) if paced.outage || was_paced => paced
                 .until
                 .saturating_duration_since(now)
                 .saturating_add(between(rng, PACED.0, PACED.1)),
@@ -105,7 +105,7 @@ impl RetryPolicy {
         if failure.paced.is_none() {
             let cost = self.budget.cost(failure.cause);
             if !self.budget.withdraw(cost) {
-                return Err(GiveUp::Budget);
+                return Err(GiveUp::RetryBudget);
             }
             past.paid = cost;
         }

@@ -11,7 +11,7 @@ pub enum GiveUp {
     /// The wait would pass the call's deadline.
     Deadline,
     /// The budget of all calls is used up.
-    Budget,
+    RetryBudget,
     /// The provider has been away for all calls for too long.
     Patience,
 }
@@ -24,7 +24,7 @@ impl GiveUp {
             Self::Attempts => "attempts",
             Self::RetryAfter => "retry_after",
             Self::Deadline => "deadline",
-            Self::Budget => "budget",
+            Self::RetryBudget => "budget",
             Self::Patience => "patience",
         }
     }

@@ -1,7 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(feature = "tower-0-5")]
-pub mod adapter;
 mod attempts;
 mod backoff;
 mod budget;
@@ -13,16 +11,20 @@ pub mod observe;
 mod policy;
 mod repeat;
 pub mod retry;
+#[cfg(feature = "tower-0-5")]
+mod tower_policy;
 mod transport;
 mod waits;
 
 pub use attempts::Attempts;
 pub use backoff::Backoff;
-pub use budget::Budget;
+pub use budget::RetryBudget;
 pub use fallback::{Fallback, InvalidFallback};
 pub use give_up::GiveUp;
-pub use observe::{Event, Observe};
+pub use observe::{RetryEvent, RetryObserver};
 pub use policy::RetryPolicy;
-pub use repeat::Repeatable;
+pub use repeat::Idempotent;
 pub use retry::{Retry, RetryLayer};
-pub use tower_qwen_tokens::{call::BoxError, judge::FirstEvent};
+#[cfg(feature = "tower-0-5")]
+pub use tower_policy::TowerPolicy;
+pub use tower_qwen_tokens::{call::BoxError, classify::FirstEvent};

@@ -3,17 +3,18 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName};
 use tower_qwen_tokens::{
     Cause, Verdict,
-    judge::{FirstEvent, JudgeOptions},
+    classify::{ClassifyOptions, FirstEvent},
     protocol::header::X_STAINLESS_RETRY_COUNT,
 };
 
 use crate::{
-    Backoff, Budget, Fallback, Observe, jitter::Seeds, observe::Observers, transport, waits::Waits,
+    Backoff, Fallback, RetryBudget, RetryObserver, jitter::Seeds, observe::Observers, transport,
+    waits::Waits,
 };
 
 /// What is retried, how often and after which wait.
 ///
-/// Cloning shares the [`Budget`].
+/// Cloning shares the [`RetryBudget`].
 #[derive(Clone)]
 #[must_use]
 pub struct RetryPolicy {
@@ -21,9 +22,9 @@ pub struct RetryPolicy {
     pub(crate) waits: Waits,
     pub(crate) max_retry_after: Duration,
     pub(crate) patience: Duration,
-    pub(crate) budget: Budget,
+    pub(crate) budget: RetryBudget,
     pub(crate) seeds: Seeds,
-    pub(crate) judging: JudgeOptions,
+    pub(crate) classify_options: ClassifyOptions,
     pub(crate) marker: Option<HeaderName>,
     pub(crate) fallbacks: Vec<Arc<Fallback>>,
     pub(crate) observers: Observers,
@@ -82,7 +83,7 @@ impl RetryPolicy {
     }
 
     /// How long a call waits for a provider that refuses whatever is sent, while the account inside feels its way
-    /// ([`Paced::for_all`](tower_qwen_tokens::Paced)). Default: 120 s.
+    /// ([`PacedUntil::outage`](tower_qwen_tokens::PacedUntil)). Default: 120 s.
     ///
     /// Such refusals say nothing of the call and are no attempts of its own, so not their number ends the wait but this,
     /// or the call's deadline. Calls that the account has not let go are not concerned: they wait in its queue.
@@ -95,7 +96,7 @@ impl RetryPolicy {
     ///
     /// The reserve lets a batch through that is throttled as a whole when it starts. Throttles that the account inside
     /// paces cost nothing: such retries are admitted at the provider's own rate.
-    pub fn budget(mut self, budget: Budget) -> Self {
+    pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
         self
     }
@@ -119,11 +120,11 @@ impl RetryPolicy {
     where
         F: Fn(&Verdict, &HeaderMap) -> Option<Verdict> + Send + Sync + 'static,
     {
-        self.judging = self.judging.rule(rule);
+        self.classify_options = self.classify_options.rule(rule);
         self
     }
 
-    /// Judges errors of the inner service before the built-in rules do: `Some(true)` retries, `Some(false)` does not,
+    /// Classifies errors of the inner service before the built-in rules do: `Some(true)` retries, `Some(false)` does not,
     /// `None` leaves it to them. Default: none.
     ///
     /// The rule is given the outermost error and may follow its chain of sources.
@@ -142,7 +143,7 @@ impl RetryPolicy {
     /// they would have come without, and an error after that is the caller's. A longer time catches more; zero lets
     /// streams pass unread.
     pub fn first_event(mut self, first: FirstEvent) -> Self {
-        self.judging = self.judging.first_event(first);
+        self.classify_options = self.classify_options.first_event(first);
         self
     }
 
@@ -166,7 +167,7 @@ impl RetryPolicy {
     }
 
     /// Adds somebody who hears of attempts and retries. Default: nobody.
-    pub fn observe(mut self, observer: impl Observe + 'static) -> Self {
+    pub fn observe(mut self, observer: impl RetryObserver + 'static) -> Self {
         self.observers.add(observer);
         self
     }
@@ -187,11 +188,11 @@ impl RetryPolicy {
         }
     }
 
-    /// How long an answer to this kind of call is held back, and by which rules it is judged; `None` where the layers
+    /// How long an answer to this kind of call is held back, and by which rules it is classified; `None` where the layers
     /// inside need not know.
-    pub(crate) fn judging(&self, streams: bool) -> Option<&JudgeOptions> {
-        (streams && self.judging.holds_streams() || self.judging.has_rule())
-            .then_some(&self.judging)
+    pub(crate) fn classify_options(&self, streams: bool) -> Option<&ClassifyOptions> {
+        (streams && self.classify_options.holds_streams() || self.classify_options.has_rule())
+            .then_some(&self.classify_options)
     }
 }
 
@@ -202,9 +203,9 @@ impl Default for RetryPolicy {
             waits: Waits::default(),
             max_retry_after: Duration::from_secs(120),
             patience: Duration::from_secs(120),
-            budget: Budget::new(20, 100),
+            budget: RetryBudget::new(20, 100),
             seeds: Seeds::random(),
-            judging: JudgeOptions::default().first_event(FirstEvent::default()),
+            classify_options: ClassifyOptions::default().first_event(FirstEvent::default()),
             marker: Some(X_STAINLESS_RETRY_COUNT),
             fallbacks: Vec::new(),
             observers: Observers::default(),
@@ -221,7 +222,7 @@ impl fmt::Debug for RetryPolicy {
             .field("max_retry_after", &self.max_retry_after)
             .field("patience", &self.patience)
             .field("budget", &self.budget)
-            .field("judging", &self.judging)
+            .field("classify_options", &self.classify_options)
             .field("marker", &self.marker)
             .field("fallbacks", &self.fallbacks)
             .field("observers", &self.observers)
@@ -246,9 +247,9 @@ mod tests {
         assert!(budget.contains("percent: 20") && budget.contains("error_cost: 2"));
         assert_eq!(policy.marker, Some(X_STAINLESS_RETRY_COUNT));
         assert!(policy.fallbacks.is_empty() && policy.observers.is_empty());
-        let judging = format!("{:?}", policy.judging(true));
-        assert!(judging.contains("wait: 1s, bytes: 65536"), "{judging}");
-        assert!(policy.judging(false).is_none());
+        let options = format!("{:?}", policy.classify_options(true));
+        assert!(options.contains("wait: 1s, bytes: 65536"), "{options}");
+        assert!(policy.classify_options(false).is_none());
     }
 
     #[test]
@@ -259,9 +260,9 @@ mod tests {
     #[test]
     fn layers_inside_hear_what_they_need_to() {
         let unread = RetryPolicy::default().first_event(FirstEvent::within(Duration::ZERO));
-        assert!(unread.judging(true).is_none());
+        assert!(unread.classify_options(true).is_none());
         let ruled = unread.rule(|_, _| None);
-        assert!(ruled.judging(true).is_some() && ruled.judging(false).is_some());
+        assert!(ruled.classify_options(true).is_some() && ruled.classify_options(false).is_some());
     }
 
     #[test]

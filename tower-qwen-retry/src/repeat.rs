@@ -1,5 +1,5 @@
 use http::{HeaderMap, HeaderName, Method, Request};
-use tower_qwen_tokens::{Dialect, call::Unrepeatable};
+use tower_qwen_tokens::{Dialect, call::UnbufferedBody};
 
 /// A header by which a client asks that a request takes effect once, however often it is sent.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -8,18 +8,18 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 ///
 /// Put into the request's extensions by the caller. Its body still has to be one that was kept: empty, or a model call's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Repeatable;
+pub struct Idempotent;
 
 /// Whether a request may be sent more than once. See the [module page](crate::retry#what-is-sent-again).
 pub(crate) fn is_repeatable<B>(request: &Request<B>) -> bool {
     let extensions = request.extensions();
-    if extensions.get::<Unrepeatable>().is_some() {
+    if extensions.get::<UnbufferedBody>().is_some() {
         return false;
     }
     is_idempotent(request.method())
         || *request.method() == Method::POST && Dialect::of_path(request.uri().path()).is_some()
         || request.headers().contains_key(IDEMPOTENCY_KEY)
-        || extensions.get::<Repeatable>().is_some()
+        || extensions.get::<Idempotent>().is_some()
 }
 
 /// By RFC 9110, section 9.2.2.
@@ -70,9 +70,9 @@ mod tests {
             assert_eq!(is_repeatable(&request), expected, "{request:?}");
         }
         let mut declared = request(Method::POST, BATCH);
-        declared.extensions_mut().insert(Repeatable);
+        declared.extensions_mut().insert(Idempotent);
         assert!(is_repeatable(&declared));
-        declared.extensions_mut().insert(Unrepeatable);
+        declared.extensions_mut().insert(UnbufferedBody);
         assert!(!is_repeatable(&declared), "of two the careful one");
         let mut keyed = request(Method::POST, BATCH);
         let key = "7".parse().expect("a header value");

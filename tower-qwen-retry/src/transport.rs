@@ -29,7 +29,7 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> Option<Cause> {
     let mut rather = None;
     let mut next = Some(error);
     while let Some(error) = next {
-        match judge(error) {
+        match classify(error) {
             Some(Told::Transient(cause)) => return Some(cause),
             Some(Told::Permanent) => return None,
             Some(Told::Rather(cause)) => rather = Some(cause),
@@ -44,7 +44,7 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> Option<Cause> {
     rather
 }
 
-fn judge(error: &(dyn Error + 'static)) -> Option<Told> {
+fn classify(error: &(dyn Error + 'static)) -> Option<Told> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return of_io(error.kind());
     }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn io_errors_are_judged_by_their_kind_wherever_they_stand() {
+    fn io_errors_are_classified_by_their_kind_wherever_they_stand() {
         let rows = [
             (ErrorKind::ConnectionRefused, TRANSPORT),
             (ErrorKind::ConnectionReset, TRANSPORT),

@@ -18,7 +18,7 @@ type Body = Full<Bytes>;
 
 /// The map of the answer's extensions and its table, and the box in which they keep the [`Attempts`](tower_qwen_retry::Attempts).
 const OF_THE_ANSWER: u64 = 3;
-/// The box in which a request's extensions keep the options of a stream's judgement, twice: in the clone and in what is
+/// The box in which a request's extensions keep the options of a stream's classification, twice: in the clone and in what is
 /// sent.
 const OF_A_STREAM: u64 = 2;
 

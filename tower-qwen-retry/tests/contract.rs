@@ -22,10 +22,10 @@ use http_body_util::{Full, combinators::BoxBody};
 use support::{Answer, AnswerBody, RequestBody, broken, ms, ok, request, throttled};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_qwen_retry::{
-    Attempts, BoxError, Budget, Retry, RetryLayer, RetryPolicy,
+    Attempts, BoxError, Retry, RetryBudget, RetryLayer, RetryPolicy,
     retry::{ResponseBody, ResponseFuture},
 };
-use tower_qwen_tokens::{Paced, clock::now};
+use tower_qwen_tokens::{PacedUntil, clock::now};
 use tower_test::mock::Mock;
 
 #[test]
@@ -288,7 +288,7 @@ fn failing(
 #[tokio::test(start_paused = true)]
 async fn clones_and_further_services_share_the_budget() {
     let calls = Arc::new(AtomicU32::new(0));
-    let layer = RetryLayer::new(RetryPolicy::default().budget(Budget::new(0, 6)));
+    let layer = RetryLayer::new(RetryPolicy::default().budget(RetryBudget::new(0, 6)));
     let service = layer.layer(failing(&calls));
     let twin = service.clone();
     let further = layer.clone().layer(failing(&calls));
@@ -333,12 +333,12 @@ async fn no_call_of_a_paced_batch_fails_for_lack_of_budget() {
             answer = throttled();
             answer
                 .extensions_mut()
-                .insert(Paced::until(now() + ms(1_000)));
+                .insert(PacedUntil::new(now() + ms(1_000)));
         }
         async { Ok::<Answer, Infallible>(answer) }
     });
     let policy = RetryPolicy::default().max_attempts(50);
-    let budget = Budget::new(20, 100);
+    let budget = RetryBudget::new(20, 100);
     let service = RetryLayer::new(policy.budget(budget.clone())).layer(inner);
     let answers = join_all((0..1_000).map(|_| service.clone().oneshot(request()))).await;
     assert!(

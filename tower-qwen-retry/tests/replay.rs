@@ -19,7 +19,7 @@ use support::{Answer, PROMPT, RequestBody, broken, bytes, ms, ok, request, run, 
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_qwen_retry::{BoxError, RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{
-    Report, Settle, UsageSink,
+    OnUsage, Report, UsageSink,
     call::{Call, ReadCall, ReadError, ReadOptions},
 };
 
@@ -28,8 +28,8 @@ struct Mark(&'static str);
 
 struct Deaf;
 
-impl Settle for Deaf {
-    fn settle(&self, _: &Report) {}
+impl OnUsage for Deaf {
+    fn on_usage(&self, _: &Report) {}
 }
 
 /// A request that was read by a layer further out.

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use support::{answer, broken, ms, ok, request, run, throttled, with_header};
-use tower_qwen_retry::{Backoff, Budget, RetryPolicy};
+use tower_qwen_retry::{Backoff, RetryBudget, RetryPolicy};
 use tower_qwen_tokens::{
-    Deadline, Paced,
+    Deadline, PacedUntil,
     clock::{WallClock, now},
 };
 
@@ -152,8 +152,8 @@ async fn a_throttle_that_the_account_paces_is_not_waited_out_twice() {
     let mut paced = with_header(throttled(), "retry-after", "30");
     paced
         .extensions_mut()
-        .insert(Paced::until(now() + ms(30_000)));
-    let policy = RetryPolicy::default().budget(Budget::new(0, 0));
+        .insert(PacedUntil::new(now() + ms(30_000)));
+    let policy = RetryPolicy::default().budget(RetryBudget::new(0, 0));
     let gap = run(policy, request(), vec![Ok(paced), Ok(ok())])
         .await
         .gaps()[0];
@@ -165,8 +165,8 @@ async fn the_mark_of_an_account_means_nothing_on_a_server_error() {
     let mut marked = broken();
     marked
         .extensions_mut()
-        .insert(Paced::until(now() + ms(30_000)));
-    let policy = RetryPolicy::default().budget(Budget::new(0, 0));
+        .insert(PacedUntil::new(now() + ms(30_000)));
+    let policy = RetryPolicy::default().budget(RetryBudget::new(0, 0));
     let run = run(policy, request(), vec![Ok(marked)]).await;
     assert_eq!(run.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
@@ -175,12 +175,12 @@ async fn the_mark_of_an_account_means_nothing_on_a_server_error() {
 async fn a_provider_that_is_away_for_all_costs_no_attempts() {
     let away = || {
         let mut away = answer(503, "");
-        let mark = Paced::until(now() + ms(30_000)).for_all(true);
+        let mark = PacedUntil::new(now() + ms(30_000)).outage(true);
         away.extensions_mut().insert(mark);
         Ok(away)
     };
     let policy = RetryPolicy::default()
-        .budget(Budget::new(0, 0))
+        .budget(RetryBudget::new(0, 0))
         .max_attempts(2);
     let script = vec![away(), away(), away(), Ok(ok())];
     let run_ = run(policy.clone(), request(), script).await;

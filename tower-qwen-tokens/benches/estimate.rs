@@ -1,6 +1,6 @@
 //! How many bytes the estimator reads in a second, by language and kind of text.
 //!
-//! `cargo bench -p tower-qwen-tokens --bench estimate`. Reads `corpus/judge`, which the package leaves out: run it in the
+//! `cargo bench -p tower-qwen-tokens --bench estimate`. Reads `corpus/held_out`, which the package leaves out: run it in the
 //! repository.
 #![allow(missing_docs)]
 
@@ -32,7 +32,7 @@ fn estimate(criterion: &mut Criterion) {
 
 /// The directories of the corpus, and the texts in each.
 fn kinds() -> Vec<(String, Vec<String>)> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/judge");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/held_out");
     let list = |directory: &Path| {
         let entries = fs::read_dir(directory).expect("the corpus is there");
         let mut paths: Vec<_> = entries

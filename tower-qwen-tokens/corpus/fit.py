@@ -4,7 +4,7 @@
 
 Every character gets the mean number of tokens that begin in its context (its class and the class before it), and a
 correction by the last three characters (two if wide), hashed; then a ridge regression on whole documents, with the relative
-error as its loss, moves all of them a little. White space is charged to what follows it. The judged half of the corpus is
+error as its loss, moves all of them a little. White space is charged to what follows it. The held-out half of the corpus is
 never read here.
 """
 import base64, glob, json, random, sys, unicodedata

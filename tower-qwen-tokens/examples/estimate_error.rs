@@ -2,12 +2,12 @@
 //!
 //! `cargo run --release -p tower-qwen-tokens --example estimate_error`
 //!
-//! Reads `corpus/judge`, of which nothing was fitted, and its true counts. "signed" is of the sums: what a quota feels.
+//! Reads `corpus/held_out`, of which nothing was fitted, and its true counts. "signed" is of the sums: what a quota feels.
 //!
 //! After calibration: a random half of a kind's documents are the calls that the calibration learns from, over and over until
-//! they are 50 of each script, and the other half is judged; "signed" is how far off its sum is, either way, on the mean of
+//! they are 50 of each script, and the other half is held out; "signed" is how far off its sum is, either way, on the mean of
 //! 400 such draws. "chance" is what it would be if the documents were no more than random draws around one true ratio: both
-//! halves are small. "of 50" is what chance leaves after 50 unlike calls, where there are many to be judged.
+//! halves are small. "of 50" is what chance leaves after 50 unlike calls, where there are many to be held_out.
 
 use std::{collections::BTreeMap, error::Error, fs, path::Path};
 
@@ -31,7 +31,7 @@ struct Errors {
 }
 
 fn main() -> Result<()> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/judge");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/held_out");
     let kinds = read(&corpus)?;
 
     println!(
@@ -90,7 +90,7 @@ fn row(name: &str, documents: &[&Document], all: &mut Errors, all_calibrated: &m
     let mut signed = 0.0;
     for draw in 0..DRAWS {
         let shuffled = shuffled(documents, draw);
-        let (learned, judged) = shuffled.split_at(shuffled.len() / 2);
+        let (learned, held_out) = shuffled.split_at(shuffled.len() / 2);
         let mut half = Errors::default();
         let calibration = Calibration::new();
         for script in Script::ALL {
@@ -102,7 +102,7 @@ fn row(name: &str, documents: &[&Document], all: &mut Errors, all_calibrated: &m
             for call in calls.cycle().take(CALLS) {
                 calibration.learn("qwen", script, call.estimated.tokens, call.actual);
             }
-            for document in judged.iter().filter(of_script) {
+            for document in held_out.iter().filter(of_script) {
                 let tokens = calibration.apply("qwen", document.estimated);
                 half.add(tokens, document.actual);
                 calibrated.add(tokens, document.actual);

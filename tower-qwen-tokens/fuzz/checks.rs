@@ -162,7 +162,7 @@ fn sorted(data: &[u8], piece: usize) -> Vec<u8> {
         .to_vec()
 }
 
-/// An error answer is judged, whatever its headers and body say. Lines up to an empty one are headers.
+/// An error answer is classified, whatever its headers and body say. Lines up to an empty one are headers.
 pub(crate) fn hint(data: &[u8]) {
     let (status, data) = steer(data);
     let status = StatusCode::from_u16(400 + status as u16 % 200).expect("a status");

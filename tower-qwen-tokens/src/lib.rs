@@ -3,6 +3,7 @@
 #[cfg(feature = "http")]
 pub mod adapter;
 pub mod data;
+pub mod error_format;
 pub mod estimate;
 #[cfg(feature = "metrics")]
 mod label_values;
@@ -10,10 +11,11 @@ pub mod ledger;
 pub mod price;
 pub mod protocol;
 mod usage;
-pub mod wording;
 
 #[cfg(feature = "http")]
 pub mod call;
+#[cfg(feature = "http")]
+pub mod classify;
 #[cfg(feature = "http")]
 pub mod clock;
 #[cfg(feature = "http")]
@@ -21,13 +23,11 @@ pub mod context_window;
 #[cfg(feature = "axum-0-8")]
 pub mod extract;
 #[cfg(feature = "http")]
-pub mod judge;
-#[cfg(feature = "http")]
 pub mod meter;
 #[cfg(feature = "http")]
-mod paced;
+mod paced_until;
 #[cfg(feature = "http")]
-mod peeked;
+mod peeked_body;
 #[cfg(feature = "http")]
 pub mod scan;
 #[cfg(feature = "http")]
@@ -48,7 +48,7 @@ pub use {
     call::{Call, Deadline},
     context_window::ContextWindowLayer,
     meter::MeterLayer,
-    paced::Paced,
-    peeked::Peeked,
-    sink::{Basis, End, Report, Settle, UnknownReason, UsageSink},
+    paced_until::PacedUntil,
+    peeked_body::PeekedBody,
+    sink::{Basis, End, OnUsage, Report, UnknownReason, UsageSink},
 };

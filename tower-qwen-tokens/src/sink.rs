@@ -47,16 +47,16 @@ pub enum UnknownReason {
 }
 
 /// Receives the usage of one attempt.
-pub trait Settle: Send + Sync {
+pub trait OnUsage: Send + Sync {
     /// Called at most once per attempt, from wherever the body ends, a `Drop` included: it must neither block nor panic.
-    fn settle(&self, report: &Report);
+    fn on_usage(&self, report: &Report);
 }
 
 /// Asks the Meter for the usage of this attempt. [Put](UsageSink::attach) into the request's extensions, per attempt.
 ///
 /// The Meter takes it out and calls it once. Without a Meter it is dropped uncalled: whoever asked keeps its estimate.
 #[derive(Clone)]
-pub struct UsageSink(Arc<dyn Settle>);
+pub struct UsageSink(Arc<dyn OnUsage>);
 
 /// Of two layers, the inner one's first.
 struct Both(UsageSink, UsageSink);
@@ -101,7 +101,7 @@ impl fmt::Display for UnknownReason {
 impl UsageSink {
     /// A sink that hands on to `receiver`.
     #[must_use]
-    pub fn new(receiver: Arc<dyn Settle>) -> Self {
+    pub fn new(receiver: Arc<dyn OnUsage>) -> Self {
         Self(receiver)
     }
 
@@ -119,15 +119,15 @@ impl UsageSink {
     }
 
     /// Hands the report on.
-    pub fn settle(&self, report: &Report) {
-        self.0.settle(report);
+    pub fn report(&self, report: &Report) {
+        self.0.on_usage(report);
     }
 }
 
-impl Settle for Both {
-    fn settle(&self, report: &Report) {
-        self.0.settle(report);
-        self.1.settle(report);
+impl OnUsage for Both {
+    fn on_usage(&self, report: &Report) {
+        self.0.report(report);
+        self.1.report(report);
     }
 }
 
@@ -145,8 +145,8 @@ mod tests {
 
     struct Named(&'static str, Arc<Mutex<Vec<&'static str>>>);
 
-    impl Settle for Named {
-        fn settle(&self, _: &Report) {
+    impl OnUsage for Named {
+        fn on_usage(&self, _: &Report) {
             self.1.lock().unwrap().push(self.0);
         }
     }
@@ -160,7 +160,7 @@ mod tests {
             UsageSink::new(named).attach(&mut extensions);
         }
         let sink = extensions.remove::<UsageSink>().unwrap();
-        sink.settle(&Report::reported(Usage::new(1, 2)));
+        sink.report(&Report::reported(Usage::new(1, 2)));
         assert_eq!(*heard.lock().unwrap(), ["inner", "middle", "outer"]);
     }
 }

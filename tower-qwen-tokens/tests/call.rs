@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower_qwen_tokens::{
     Call, Deadline, Dialect,
-    call::{ModelCall, ParseErrorKind, ReadCall, ReadError, ReadOptions, Unrepeatable},
+    call::{ModelCall, ParseErrorKind, ReadCall, ReadError, ReadOptions, UnbufferedBody},
     clock,
     estimate::estimate_text,
 };
@@ -475,7 +475,7 @@ async fn what_is_left_unread() {
     let mut get = post(CHAT, json);
     *get.method_mut() = http::Method::GET;
     let mut unrepeatable = post(CHAT, json);
-    unrepeatable.extensions_mut().insert(Unrepeatable);
+    unrepeatable.extensions_mut().insert(UnbufferedBody);
     let rows = [
         ("a path of no model", post("/v1/files", json)),
         ("no POST", get),

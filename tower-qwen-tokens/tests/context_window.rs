@@ -16,7 +16,7 @@ use tower::{Service, ServiceExt};
 use tower_layer::Layer;
 use tower_qwen_tokens::{
     Call, ContextWindowLayer, Deadline, WindowBook,
-    call::{BoxError, ReadCall, ReadError, ReadOptions, Unrepeatable},
+    call::{BoxError, ReadCall, ReadError, ReadOptions, UnbufferedBody},
     context_window::{
         ContextWindow, ContextWindowClamped, ContextWindowExceeded, ContextWindowWarning, OnExceed,
     },
@@ -243,7 +243,7 @@ async fn unknown_models_and_other_requests_pass() {
         request("http://host/api/v1/files", &body("mine", more)),
         {
             let mut request = request(CHAT, &body("mine", more));
-            request.extensions_mut().insert(Unrepeatable);
+            request.extensions_mut().insert(UnbufferedBody);
             request
         },
         {

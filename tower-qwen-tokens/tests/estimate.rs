@@ -13,8 +13,8 @@ struct Document {
     actual: u64,
 }
 
-fn judged() -> Vec<Document> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/judge");
+fn held_out() -> Vec<Document> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/held_out");
     let counts = fs::read_to_string(corpus.join("counts.json")).expect("counts.json is there");
     let counts: BTreeMap<String, u64> =
         serde_json::from_str(&counts).expect("it maps paths to tokens");
@@ -54,7 +54,7 @@ fn spread<'a>(documents: &[&'a Document]) -> Vec<&'a Document> {
 
 #[test]
 fn mean_error_is_at_most_8_percent_and_p95_at_most_20() {
-    let documents = judged();
+    let documents = held_out();
     assert!(documents.len() > 500);
     let all: Vec<&Document> = documents.iter().collect();
     assert!(all.iter().all(|document| document.text.len() >= 200));
@@ -65,7 +65,7 @@ fn mean_error_is_at_most_8_percent_and_p95_at_most_20() {
 
 #[test]
 fn no_kind_is_far_off() {
-    let documents = judged();
+    let documents = held_out();
     let mut kinds: BTreeMap<&str, Vec<&Document>> = BTreeMap::new();
     for document in &documents {
         let (kind, _) = document
@@ -86,7 +86,7 @@ fn no_kind_is_far_off() {
 
 #[test]
 fn fifty_calls_bring_the_signed_error_of_a_script_under_3_percent() {
-    let documents = judged();
+    let documents = held_out();
     for script in [Script::Latin, Script::Code, Script::Cjk, Script::Other] {
         let of_script = documents
             .iter()
@@ -100,7 +100,7 @@ fn fifty_calls_bring_the_signed_error_of_a_script_under_3_percent() {
         for more in [80, 100, 130] {
             let actual = |document: &Document| Ratio::percent(more).apply(document.actual);
             let calibration = Calibration::new();
-            let (learned, judged) = of_script.split_at(of_script.len() / 2);
+            let (learned, held_out) = of_script.split_at(of_script.len() / 2);
             for document in learned.iter().cycle().take(50) {
                 calibration.learn(
                     "qwen",
@@ -111,7 +111,7 @@ fn fifty_calls_bring_the_signed_error_of_a_script_under_3_percent() {
             }
             let estimate =
                 |document: &Document| calibration.apply("qwen", Estimated::of(&document.text));
-            let off = (100.0 + signed(judged, estimate)) * 100.0 / f64::from(more) - 100.0;
+            let off = (100.0 + signed(held_out, estimate)) * 100.0 / f64::from(more) - 100.0;
             assert!(off.abs() < 3.0, "{script:?} at {more} %: {off}");
         }
     }
@@ -119,7 +119,7 @@ fn fifty_calls_bring_the_signed_error_of_a_script_under_3_percent() {
 
 #[test]
 fn fifty_calls_bring_the_signed_error_of_a_language_to_what_chance_leaves() {
-    let documents = judged();
+    let documents = held_out();
     let mut kinds: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
     for document in &documents {
         let (kind, _) = document
@@ -154,13 +154,13 @@ fn mean_of_draws(samples: &[Sample]) -> f64 {
         for at in (1..samples.len()).rev() {
             samples.swap(at, dice() % (at + 1));
         }
-        let (learned, judged) = samples.split_at(samples.len() / 2);
+        let (learned, held_out) = samples.split_at(samples.len() / 2);
         let calibration = Calibration::with_caution(Ratio::ONE);
         for (estimated, actual) in learned.iter().cycle().take(50) {
             calibration.learn("qwen", Script::Latin, estimated.tokens, *actual);
         }
         let (mut estimated, mut actual) = (0, 0);
-        for (one, true_count) in judged {
+        for (one, true_count) in held_out {
             estimated += calibration.apply("qwen", Estimated::new(one.tokens, Script::Latin));
             actual += true_count;
         }

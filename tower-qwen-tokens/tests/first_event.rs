@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use tower_qwen_tokens::{
     Cause, Verdict,
     call::{ReadCall, ReadOptions},
+    classify::{ClassifyOptions, FirstEvent, RequestContext, classify},
     clock::{self, WallClock},
-    judge::{FirstEvent, JudgeOptions, Judging, judge},
 };
 
 const ROLE: &str = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n";
@@ -21,8 +21,8 @@ const TEXT: &str =
 const THROTTLE: &str = "id:1\nevent:error\n:HTTP_STATUS/429\ndata:{\"code\":\"Throttling.AllocationQuota\",\"message\":\"x\",\"request_id\":\"r\"}\n\n";
 const BROKEN_OFF: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Throttling: TPM(10680324/10000000)\"},\"finish_reason\":\"error_finish\"}]}\n\n";
 
-fn holding() -> Judging {
-    Judging::default().by(JudgeOptions::default().first_event(FirstEvent::default()))
+fn holding() -> RequestContext {
+    RequestContext::default().by(ClassifyOptions::default().first_event(FirstEvent::default()))
 }
 
 fn event_stream<B>(body: B) -> Response<B> {
@@ -46,10 +46,10 @@ fn cause<B>(response: &Response<B>) -> Option<Cause> {
 }
 
 /// The verdict on a stream that comes in these pieces; all of it has to come out again.
-fn judged(parts: Vec<Bytes>) -> Option<Cause> {
+fn classified(parts: Vec<Bytes>) -> Option<Cause> {
     let whole = parts.concat();
-    let judge = holding().judge(event_stream(pieces(parts)), &WallClock::new());
-    let response = judge.now_or_never().expect("nothing to wait for");
+    let classify = holding().classify(event_stream(pieces(parts)), &WallClock::new());
+    let response = classify.now_or_never().expect("nothing to wait for");
     let cause = cause(&response);
     let collected = response.into_body().collect().now_or_never();
     let collected = collected.expect("all there").expect("a body");
@@ -113,13 +113,13 @@ const STREAMS: &[(&str, &[&str], Option<Cause>)] = &[
 fn what_the_first_event_tells_whatever_the_cuts() {
     for (name, events, expected) in STREAMS {
         let whole = Bytes::from(events.concat());
-        assert_eq!(judged(vec![whole.clone()]), *expected, "{name}");
+        assert_eq!(classified(vec![whole.clone()]), *expected, "{name}");
         for at in 0..=whole.len() {
             let cut = vec![whole.slice(..at), whole.slice(at..)];
-            assert_eq!(judged(cut), *expected, "{name}, cut at {at}");
+            assert_eq!(classified(cut), *expected, "{name}, cut at {at}");
         }
         let bytes = (0..whole.len()).map(|at| whole.slice(at..=at)).collect();
-        assert_eq!(judged(bytes), *expected, "{name}, byte by byte");
+        assert_eq!(classified(bytes), *expected, "{name}, byte by byte");
     }
 }
 
@@ -133,8 +133,8 @@ fn a_stream_cut_off_anywhere_before_its_first_content_is_a_broken_connection() {
             Err("reset"),
         ];
         let body = StreamBody::new(stream::iter(frames));
-        let judge = holding().judge(event_stream(body), &WallClock::new());
-        let response = judge.now_or_never().expect("nothing to wait for");
+        let classify = holding().classify(event_stream(body), &WallClock::new());
+        let response = classify.now_or_never().expect("nothing to wait for");
         let expected = (at < first_content).then_some(Cause::Transport);
         assert_eq!(cause(&response), expected, "cut at {at}");
         let frames = response
@@ -153,23 +153,23 @@ async fn nobody_waits_who_was_not_asked_to() {
     let never = || StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
     let clock = WallClock::new();
     assert!(
-        judge(event_stream(never()), &clock)
+        classify(event_stream(never()), &clock)
             .now_or_never()
             .is_some()
     );
     assert!(
         holding()
-            .judge(Response::new(never()), &clock)
+            .classify(Response::new(never()), &clock)
             .now_or_never()
             .is_some()
     );
     let mut encoded = event_stream(never());
     let gzip = HeaderValue::from_static("gzip");
     encoded.headers_mut().insert("content-encoding", gzip);
-    assert!(holding().judge(encoded, &clock).now_or_never().is_some());
+    assert!(holding().classify(encoded, &clock).now_or_never().is_some());
     assert!(
         holding()
-            .judge(event_stream(never()), &clock)
+            .classify(event_stream(never()), &clock)
             .now_or_never()
             .is_none()
     );
@@ -183,10 +183,12 @@ async fn one_second_then_it_flows_and_once_for_all_layers() {
         Ok::<_, Infallible>(Frame::data(Bytes::from_static(THROTTLE.as_bytes())))
     });
     let body = StreamBody::new(slow.boxed());
-    let held = holding().judge(event_stream(body), &WallClock::new()).await;
+    let held = holding()
+        .classify(event_stream(body), &WallClock::new())
+        .await;
     assert_eq!(clock::now() - start, Duration::from_secs(1));
     assert_eq!(cause(&held), None);
-    let again = holding().judge(held, &WallClock::new());
+    let again = holding().classify(held, &WallClock::new());
     let again = again
         .now_or_never()
         .expect("a layer further out does not wait anew");
@@ -204,10 +206,10 @@ async fn one_second_then_it_flows_and_once_for_all_layers() {
 fn no_more_is_held_than_asked() {
     let comments = (0..100).map(|_| Bytes::from(format!(": {}\n\n", "x".repeat(1_000))));
     let first = FirstEvent::within(Duration::from_secs(1)).at_most(10_000);
-    let judging = Judging::default().by(JudgeOptions::default().first_event(first));
+    let context = RequestContext::default().by(ClassifyOptions::default().first_event(first));
     let body = pieces(comments.collect());
-    let judge = judging.judge(event_stream(body), &WallClock::new());
-    let held = judge.now_or_never().expect("enough");
+    let classify = context.classify(event_stream(body), &WallClock::new());
+    let held = classify.now_or_never().expect("enough");
     let debug = format!("{:?}", held.body());
     assert!(debug.contains("head_frames: 10,"), "{debug}");
     assert_eq!(
@@ -219,7 +221,7 @@ fn no_more_is_held_than_asked() {
 
 #[tokio::test]
 async fn a_rule_has_the_last_word_and_the_request_is_heard() {
-    let options = JudgeOptions::default().rule(|verdict, headers| {
+    let options = ClassifyOptions::default().rule(|verdict, headers| {
         let busy = headers.contains_key("x-busy");
         busy.then(|| verdict.clone().with_cause(Cause::Concurrency))
     });
@@ -232,14 +234,14 @@ async fn a_rule_has_the_last_word_and_the_request_is_heard() {
     };
     let mut request = Request::new(());
     request.extensions_mut().insert(options);
-    let judging = Judging::of(&request);
+    let context = RequestContext::of(&request);
     let clock = WallClock::new();
     for (busy, expected) in [(true, Cause::Concurrency), (false, Cause::ServerError)] {
-        let once = judging.judge(answer(busy), &clock).await;
+        let once = context.classify(answer(busy), &clock).await;
         assert_eq!(cause(&once), Some(expected));
         // Also where a layer that knows of no rule came first.
-        let twice = judging
-            .judge(judge(answer(busy), &clock).await, &clock)
+        let twice = context
+            .classify(classify(answer(busy), &clock).await, &clock)
             .await;
         assert_eq!(cause(&twice), Some(expected));
     }
@@ -267,10 +269,12 @@ async fn the_throttle_of_a_task_that_there_is_not_is_permanent() {
         (embedding, Cause::Throttled),
     ] {
         let read = ReadCall::new(request(path, body), &ReadOptions::default()).await;
-        let judging = Judging::of(&read.expect("a call"));
+        let context = RequestContext::of(&read.expect("a call"));
         let throttled = Response::builder().status(429).body(pieces(vec![]));
-        let judged = judging.judge(throttled.expect("an answer"), &clock).await;
-        assert_eq!(cause(&judged), Some(expected), "{path}");
+        let classified = context
+            .classify(throttled.expect("an answer"), &clock)
+            .await;
+        assert_eq!(cause(&classified), Some(expected), "{path}");
     }
 }
 
@@ -287,6 +291,6 @@ proptest! {
         cuts.extend([0, whole.len()]);
         cuts.sort_unstable();
         let parts = cuts.windows(2).map(|pair| whole.slice(pair[0]..pair[1])).collect();
-        prop_assert_eq!(judged(parts), judged(vec![whole]));
+        prop_assert_eq!(classified(parts), classified(vec![whole]));
     }
 }

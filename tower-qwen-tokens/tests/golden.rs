@@ -127,7 +127,7 @@ fn headers(rows: &[(&'static str, &str)]) -> HeaderMap {
     rows.iter().map(header).collect()
 }
 
-fn judged(row: &Row) -> Verdict {
+fn classified(row: &Row) -> Verdict {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
     let status = StatusCode::from_u16(row.status).expect("a status");
     Verdict::of_response(status, &headers(row.headers), row.body.as_bytes(), now)
@@ -136,7 +136,7 @@ fn judged(row: &Row) -> Verdict {
 #[test]
 fn every_row_means_what_it_should() {
     for row in ROWS {
-        let verdict = judged(row);
+        let verdict = classified(row);
         let (cause, transient, wait) = row.expected;
         assert_eq!(
             (verdict.cause(), verdict.is_transient()),
@@ -158,13 +158,13 @@ fn every_row_means_what_it_should() {
 fn no_success_or_redirection_is_told_to_be_tried_again() {
     for status in [200, 204, 301, 304, 400, 404, 418, 422] {
         let refused = row("", status, NO, "", (Other, false, None));
-        assert!(!judged(&refused).is_transient(), "{status}");
+        assert!(!classified(&refused).is_transient(), "{status}");
     }
 }
 
 #[test]
 fn rules_of_ones_own_change_one_thing_at_a_time() {
-    let of = |host| judged(ROWS.iter().find(|row| row.host == host).expect("a row"));
+    let of = |host| classified(ROWS.iter().find(|row| row.host == host).expect("a row"));
     let verdict = of("SiliconFlow");
     let changed = verdict.clone().with_cause(Account);
     assert_eq!(

@@ -162,7 +162,7 @@ fn bodies_of_other_hosts() {
 }
 
 #[test]
-fn a_body_that_is_cut_is_judged_by_what_is_there() {
+fn a_body_that_is_cut_is_classified_by_what_is_there() {
     let body = r#"{"error":{"code":"limit_burst_rate","message":"Request rate incr"#;
     assert_eq!(verdict(429, body).cause(), Growth);
     assert_eq!(
@@ -174,7 +174,7 @@ fn a_body_that_is_cut_is_judged_by_what_is_there() {
 #[test]
 fn a_quota_that_comes_back_in_days_is_the_plan() {
     let body = compat("insufficient_quota", "You exceeded your current quota.");
-    let judged = |wait: &str| {
+    let classified = |wait: &str| {
         let headers = headers(&[("retry-after", wait)]);
         Verdict::of_response(
             StatusCode::TOO_MANY_REQUESTS,
@@ -184,15 +184,21 @@ fn a_quota_that_comes_back_in_days_is_the_plan() {
         )
     };
     assert_eq!(
-        (judged("86399").cause(), judged("86399").is_transient()),
+        (
+            classified("86399").cause(),
+            classified("86399").is_transient()
+        ),
         (TokenRate, true)
     );
     assert_eq!(
-        (judged("86400").cause(), judged("86400").is_transient()),
+        (
+            classified("86400").cause(),
+            classified("86400").is_transient()
+        ),
         (Account, false)
     );
     assert_eq!(
-        judged("86400").retry_after(),
+        classified("86400").retry_after(),
         Some(Duration::from_secs(86_400))
     );
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tower_qwen_tokens::{
     Cause, Dialect, Usage, Verdict,
-    scan::{Scanned, Scanner, Unreadable},
+    scan::{Scanned, Scanner, UnsupportedBody},
 };
 
 struct Case {
@@ -304,16 +304,16 @@ fn the_scanner_fits_the_answer() {
         })
     };
     let events = Some("text/event-stream");
-    let no_type = Err(Unreadable::ContentType);
+    let no_type = Err(UnsupportedBody::ContentType);
     for (content_type, encoding, expected) in [
         (Some("application/json"), None, Ok("json")),
         (Some("Application/JSON; charset=utf-8"), None, Ok("json")),
         (Some("application/problem+json"), None, Ok("json")),
         (Some("text/event-stream;charset=UTF-8"), None, Ok("sse")),
         (events, Some("identity"), Ok("sse")),
-        (events, Some("gzip"), Err(Unreadable::Encoded)),
-        (events, Some("br"), Err(Unreadable::Encoded)),
-        (None, Some("zstd"), Err(Unreadable::Encoded)),
+        (events, Some("gzip"), Err(UnsupportedBody::Encoded)),
+        (events, Some("br"), Err(UnsupportedBody::Encoded)),
+        (None, Some("zstd"), Err(UnsupportedBody::Encoded)),
         (Some("text/html"), None, no_type),
         (Some("application/jsonp"), None, no_type),
         (None, None, no_type),

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderValue, header::WWW_AUTHENTICATE};
-use tower_qwen_tokens::{protocol::refusal::UNAUTHENTICATED, wording::Wording};
+use tower_qwen_tokens::{error_format::ErrorFormat, protocol::rejection::UNAUTHENTICATED};
 use tracing::Span;
 
 use crate::callers::{ApiKey, Callers};
@@ -27,13 +27,13 @@ pub async fn auth(
             request.extensions_mut().insert(tenant);
             next.run(request).await
         }
-        None => unauthenticated(&Wording::of(request.uri().path(), request.headers())),
+        None => unauthenticated(&ErrorFormat::of(request.uri().path(), request.headers())),
     }
 }
 
 /// The answer to whoever has no key that is known.
 #[must_use]
-pub fn unauthenticated(wording: &Wording) -> Response {
+pub fn unauthenticated(wording: &ErrorFormat) -> Response {
     let mut answer = wording.error(
         UNAUTHENTICATED,
         "Incorrect API key provided: send one that is known here as `Authorization: Bearer`.",

@@ -22,10 +22,10 @@ use tower::{
 use tower_qwen_ratelimit::{AdmissionLayer, Limiter};
 use tower_qwen_retry::{
     RetryLayer, RetryPolicy,
-    observe::{MetricsObserver, TracingObserver},
+    observe::{RetryMetrics, RetryTracing},
 };
 use tower_qwen_tokens::{
-    UsageSink, call::BoxError, meter::AnswerUsage, stall_timeout::StallTimeoutLayer,
+    UsageSink, call::BoxError, meter::ResponseUsage, stall_timeout::StallTimeoutLayer,
 };
 
 use crate::{args::Args, errors::Failure};
@@ -97,8 +97,8 @@ where
 {
     let attempts = attempts.clone();
     let policy = RetryPolicy::default()
-        .observe(MetricsObserver::new())
-        .observe(TracingObserver::new());
+        .observe(RetryMetrics::new())
+        .observe(RetryTracing::new());
     BoxCloneSyncService::new(
         ServiceBuilder::new()
             .map_response(|answer: Response<_>| answer.map(Body::new))
@@ -133,7 +133,7 @@ impl Attempts {
     {
         self.0.fetch_add(1, Ordering::Relaxed);
         let sink = request.extensions_mut().remove::<UsageSink>();
-        let usage = AnswerUsage::of(&request).cloned();
+        let usage = ResponseUsage::of(&request).cloned();
         let spent = request.extensions_mut().remove::<Spent>();
         let answer = service.oneshot(request).await.map_err(Into::into);
         if let Some(spent) = spent {

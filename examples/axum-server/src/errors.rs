@@ -16,8 +16,8 @@ use http_body_util::LengthLimitError;
 use tower::timeout::error::Elapsed;
 use tower_qwen_ratelimit::{RejectKind, Rejected};
 use tower_qwen_tokens::{
-    protocol::refusal::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, TOO_LARGE, UNAVAILABLE},
-    wording::Wording,
+    error_format::ErrorFormat,
+    protocol::rejection::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, TOO_LARGE, UNAVAILABLE},
 };
 
 const TOO_LONG: &str = "The request body is too long.";
@@ -81,7 +81,7 @@ impl Failure {
 
     /// The answer to the caller.
     #[must_use]
-    pub fn answer(&self, wording: &Wording) -> Response {
+    pub fn answer(&self, wording: &ErrorFormat) -> Response {
         let (codes, message) = match self.kind {
             Kind::TooLarge => (
                 TOO_LARGE,
@@ -109,7 +109,7 @@ impl Failure {
 
 /// Words what tower-http says in plain text: a body that is too long.
 pub async fn word(request: Request, next: Next) -> Response {
-    let wording = Wording::of(request.uri().path(), request.headers());
+    let wording = ErrorFormat::of(request.uri().path(), request.headers());
     let answer = next.run(request).await;
     let is_plain = |answer: &Response| {
         let kind = answer.headers().get(CONTENT_TYPE);
@@ -124,7 +124,7 @@ pub async fn word(request: Request, next: Next) -> Response {
 
 /// Nothing is at this path.
 pub async fn not_found(request: Request) -> impl IntoResponse {
-    let wording = Wording::of(request.uri().path(), request.headers());
+    let wording = ErrorFormat::of(request.uri().path(), request.headers());
     let answer = wording.error(NOT_FOUND, "There is nothing at this path.");
     answer.map(Body::from)
 }

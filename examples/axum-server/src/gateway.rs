@@ -8,8 +8,8 @@ use http::{Request, Response};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower::Service;
 use tower_qwen_ratelimit::{
-    Discipline, EnforceLayer, Event, KeyOf, Limiter,
-    observe::{MetricsObserver, Observe},
+    Discipline, EnforceLayer, KeyOf, Limiter, LimiterEvent,
+    observe::{LimiterMetrics, LimiterObserver},
 };
 use tower_qwen_tokens::{
     Ledger, PriceBook,
@@ -38,7 +38,7 @@ pub struct Gateway {
     pub(crate) enforce: EnforceLayer,
     /// The upstream's quota.
     pub(crate) upstream: Limiter,
-    pub(crate) observer: MetricsObserver,
+    pub(crate) observer: LimiterMetrics,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) forward: Forward,
     file: Option<Arc<JsonLines>>,
@@ -78,16 +78,16 @@ impl Gateway {
             ledger = ledger.with_sink(lines.clone());
             file = Some(lines);
         }
-        let observer = MetricsObserver::new();
+        let observer = LimiterMetrics::new();
         let of_upstream = observer.clone();
         let upstream = Limiter::builder(args.upstream_quota())
             // Callers share the upstream's quota fairly, whoever is the busiest.
             .discipline(Discipline::Fair)
             .max_keys(1_024)
-            .observe(move |event: &Event<'_>| {
+            .observe(move |event: &LimiterEvent<'_>| {
                 // What happens to every call stands in the ledger's figures.
-                if !matches!(event, Event::Settled { .. }) && !is_at_once(event) {
-                    of_upstream.observe(event);
+                if !matches!(event, LimiterEvent::Settled { .. }) && !is_at_once(event) {
+                    of_upstream.on_event(event);
                 }
             })
             .build()?;
@@ -95,7 +95,7 @@ impl Gateway {
             Limiter::builder(args.callers_quota()).build()?,
             KeyOf::extension::<Tenant>(),
         )
-        .read(ReadOptions::default().max_body(args.max_body));
+        .read_options(ReadOptions::default().max_body(args.max_body));
         let attempts = Attempts::default();
         let client: Client = if args.bare {
             client::bare(transport)
@@ -170,8 +170,8 @@ impl Gateway {
 }
 
 /// A call that had its turn without waiting: what passes from its arrival to its turn is no wait then, but work.
-fn is_at_once(event: &Event<'_>) -> bool {
-    matches!(event, Event::Admitted { waited, .. } if *waited < Duration::from_millis(1))
+fn is_at_once(event: &LimiterEvent<'_>) -> bool {
+    matches!(event, LimiterEvent::Admitted { waited, .. } if *waited < Duration::from_millis(1))
 }
 
 fn callers(args: &Args) -> anyhow::Result<Callers> {

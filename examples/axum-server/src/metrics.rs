@@ -10,7 +10,7 @@ use http::{HeaderMap, header::CONTENT_TYPE};
 use metrics::counter;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 use metrics_util::MetricKindMask;
-use tower_qwen_tokens::wording::Wording;
+use tower_qwen_tokens::error_format::ErrorFormat;
 
 use crate::{auth::unauthenticated, callers::ApiKey, gateway::Gateway};
 
@@ -49,7 +49,7 @@ pub async fn metrics(State(gateway): State<Arc<Gateway>>, mut headers: HeaderMap
     let key = ApiKey::take(&mut headers);
     let callers = &gateway.callers;
     if callers.has_admin() && !key.is_some_and(|key| callers.is_admin(&key)) {
-        return unauthenticated(&Wording::of("/metrics", &headers));
+        return unauthenticated(&ErrorFormat::of("/metrics", &headers));
     }
     gateway.count();
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4")];

@@ -4,7 +4,7 @@
 //! what was let in here as none.
 
 use axum::{body::Body, extract::Request, middleware::Next, response::Response};
-use tower_qwen_tokens::{protocol::refusal::UNREADABLE, wording::Wording};
+use tower_qwen_tokens::{error_format::ErrorFormat, protocol::rejection::UNREADABLE};
 
 /// Refuses whatever [is not plain](is_plain).
 pub async fn plain(request: Request, next: Next) -> Response {
@@ -13,7 +13,7 @@ pub async fn plain(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let message = "The path must be plain: no empty segment, no `.` or `..`, no parameters, and no escape of what needs none.";
-    let answer = Wording::of(path, request.headers()).error(UNREADABLE, message);
+    let answer = ErrorFormat::of(path, request.headers()).error(UNREADABLE, message);
     answer.map(Body::from)
 }
 

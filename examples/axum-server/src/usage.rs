@@ -10,8 +10,8 @@ use axum::{
 use http::HeaderMap;
 use serde::Serialize;
 use tower_qwen_tokens::{
+    error_format::ErrorFormat,
     ledger::{Tenant, Totals},
-    wording::Wording,
 };
 
 use crate::{auth::unauthenticated, callers::ApiKey, gateway::Gateway};
@@ -25,7 +25,7 @@ struct Own {
 /// The handler: everything for the admin, a caller's own for the caller.
 pub async fn usage(State(gateway): State<Arc<Gateway>>, mut headers: HeaderMap) -> Response {
     let Some(key) = ApiKey::take(&mut headers) else {
-        return unauthenticated(&Wording::of("/usage", &headers));
+        return unauthenticated(&ErrorFormat::of("/usage", &headers));
     };
     if gateway.callers.is_admin(&key) {
         return Json(gateway.ledger.snapshot()).into_response();
@@ -39,6 +39,6 @@ pub async fn usage(State(gateway): State<Arc<Gateway>>, mut headers: HeaderMap) 
             })
             .into_response()
         }
-        None => unauthenticated(&Wording::of("/usage", &headers)),
+        None => unauthenticated(&ErrorFormat::of("/usage", &headers)),
     }
 }

@@ -98,10 +98,10 @@ pub enum PacingArg {
 pub enum OutageArg {
     /// Each process goes on with its part of the quota.
     LocalShare,
-    /// Calls go as they come.
-    Open,
-    /// Calls are refused.
-    Closed,
+    /// Calls are sent without a limit.
+    Unlimited,
+    /// Calls are rejected.
+    Reject,
 }
 
 impl Args {

@@ -4,7 +4,7 @@ use std::{io::Write, time::Duration};
 
 use tokio::{task::JoinHandle, time::timeout};
 use tower_qwen_ratelimit::{
-    Event, InvalidLimiter, Limiter, Outage, Sharing,
+    InvalidLimiter, Limiter, LimiterEvent, OutagePolicy, Sharing,
     store::redis::{RedisOptions, RedisStore, StoreError},
 };
 
@@ -57,9 +57,9 @@ impl Admission {
                 Sharing::Booking
             })
             .outage(match args.outage {
-                OutageArg::LocalShare => Outage::LocalShare,
-                OutageArg::Open => Outage::Open,
-                OutageArg::Closed => Outage::Closed,
+                OutageArg::LocalShare => OutagePolicy::LocalShare,
+                OutageArg::Unlimited => OutagePolicy::Unlimited,
+                OutageArg::Reject => OutagePolicy::Reject,
             });
         let (store, driver) = RedisStore::with_options(options)
             .await
@@ -90,12 +90,12 @@ impl Admission {
     }
 }
 
-fn tell(event: &Event<'_>) {
+fn tell(event: &LimiterEvent<'_>) {
     match event {
-        Event::StoreAway { outage, reason, .. } => {
+        LimiterEvent::StoreAway { outage, reason, .. } => {
             say(&format!("the store is away ({reason}): {outage:?}"));
         }
-        Event::StoreBack { away_for, .. } => {
+        LimiterEvent::StoreBack { away_for, .. } => {
             say(&format!("the store is back after {away_for:.1?}"));
         }
         _ => {}

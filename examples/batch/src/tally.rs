@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tower_qwen_tokens::{Report, Settle, UsageSink};
+use tower_qwen_tokens::{OnUsage, Report, UsageSink};
 
 /// Counts attempts, and throttles by cause. Clones share the counts.
 #[derive(Debug, Clone, Default)]
@@ -59,8 +59,8 @@ impl Attempts {
     }
 }
 
-impl Settle for Tap {
-    fn settle(&self, report: &Report) {
+impl OnUsage for Tap {
+    fn on_usage(&self, report: &Report) {
         if let Some(verdict) = report
             .verdict
             .as_ref()
@@ -71,7 +71,7 @@ impl Settle for Tap {
                 .with(|counts| *counts.throttles.entry(cause).or_default() += 1);
         }
         if let Some(next) = &self.next {
-            next.settle(report);
+            next.report(report);
         }
     }
 }
@@ -87,8 +87,8 @@ mod tests {
     #[derive(Default)]
     struct Heard(AtomicU64);
 
-    impl Settle for Heard {
-        fn settle(&self, _: &Report) {
+    impl OnUsage for Heard {
+        fn on_usage(&self, _: &Report) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -99,7 +99,7 @@ mod tests {
         let heard = Arc::new(Heard::default());
         let sink = tally.tap(Some(UsageSink::new(heard.clone())));
         let mut report = Report::reported(Usage::new(1, 1));
-        sink.settle(&report);
+        sink.report(&report);
         for code in [
             "Throttling.RateQuota",
             "Throttling.RateQuota",
@@ -107,9 +107,9 @@ mod tests {
         ] {
             let event = format!(r#"{{"code":"{code}","message":"m"}}"#);
             report.verdict = Verdict::of_event(event.as_bytes(), None);
-            sink.settle(&report);
+            sink.report(&report);
         }
-        tally.tap(None).settle(&report);
+        tally.tap(None).report(&report);
         let attempts = tally.attempts();
         assert_eq!(attempts.throttles, BTreeMap::from([("request_rate", 2)]));
         assert_eq!((attempts.sent, attempts.throttled()), (0, 2));

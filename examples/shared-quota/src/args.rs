@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use batch::args::duration;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
-use tower_qwen_ratelimit::{Outage, Quota};
+use tower_qwen_ratelimit::{OutagePolicy, Quota};
 
 /// Processes that share one quota through Redis, against one mock of the provider.
 #[derive(Debug, Parser)]
@@ -87,8 +87,8 @@ pub(crate) struct ShareArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Mode {
     LocalShare,
-    Open,
-    Closed,
+    Unlimited,
+    Reject,
 }
 
 #[derive(Debug, Group)]
@@ -133,12 +133,12 @@ impl ShareArgs {
     }
 }
 
-impl From<Mode> for Outage {
+impl From<Mode> for OutagePolicy {
     fn from(mode: Mode) -> Self {
         match mode {
             Mode::LocalShare => Self::LocalShare,
-            Mode::Open => Self::Open,
-            Mode::Closed => Self::Closed,
+            Mode::Unlimited => Self::Unlimited,
+            Mode::Reject => Self::Reject,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tower_qwen_ratelimit::{BoxError, Event, RejectKind, Rejected};
+use tower_qwen_ratelimit::{BoxError, LimiterEvent, RejectKind, Rejected};
 use tower_qwen_tokens::{
     Deadline,
     clock::{self, Instant},
@@ -60,17 +60,17 @@ impl Watch {
     }
 
     /// Something that happened at the account.
-    pub(crate) fn see(&self, event: &Event<'_>) {
+    pub(crate) fn see(&self, event: &LimiterEvent<'_>) {
         let now = clock::now();
         let state = &mut *self.lock();
         match *event {
-            Event::StoreAway { .. } => state.away_since = Some(now),
-            Event::StoreBack { .. } => state.away_since = None,
-            Event::Throttled { .. } => {
+            LimiterEvent::StoreAway { .. } => state.away_since = Some(now),
+            LimiterEvent::StoreBack { .. } => state.away_since = None,
+            LimiterEvent::Throttled { .. } => {
                 state.away_since = None;
                 state.outcomes.throttled_at_end += u64::from(now >= self.last_window);
             }
-            Event::Admitted { waited, .. } => {
+            LimiterEvent::Admitted { waited, .. } => {
                 if let Some(since) = state.away_since {
                     state.outcomes.went_away += 1;
                     if now.duration_since(since) >= waited {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use futures_util::future::join_all;
 use serde::Serialize;
 use tower_qwen_ratelimit::{
-    Cost, Key, Limiter, Output, Quota, Sharing,
+    Cost, Key, Limiter, OutputLimit, Quota, Sharing,
     store::redis::{RedisOptions, RedisStore},
 };
 use tower_qwen_tokens::clock;
@@ -73,7 +73,7 @@ async fn admit(limiter: &Limiter, calls: u32) -> anyhow::Result<f64> {
     let key = Key::new("https://provider", "qwen-plus");
     let began = clock::now();
     for _ in 0..calls {
-        let call = limiter.acquire(&key, Cost::new(100, Output::AtMost(100)));
+        let call = limiter.acquire(&key, Cost::new(100, OutputLimit::AtMost(100)));
         let call = call.await?;
         call.mark_sent();
         call.settle(100, 50);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_qwen_ratelimit::{
-    Event, Limiter, Sharing,
+    Limiter, LimiterEvent, Sharing,
     store::redis::{RedisOptions, RedisStore},
 };
 use tower_qwen_retry::RetryPolicy;
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
     let observer = watch.clone();
     let stack = Stack {
         limiter: Limiter::builder(args.share.quota())
-            .observe(move |event: &Event<'_>| observer.see(event))
+            .observe(move |event: &LimiterEvent<'_>| observer.see(event))
             .store(&store)
             .build()?,
         ledger: Ledger::new(PriceBook::builtin()),

@@ -11,7 +11,7 @@ use std::{
 use governor::{
     RateLimiter, clock::Clock, middleware::NoOpMiddleware, state::keyed::DashMapStateStore,
 };
-use tower_qwen_ratelimit::{Cost, Discipline, Key, Limiter, Output, Quota};
+use tower_qwen_ratelimit::{Cost, Discipline, Key, Limiter, OutputLimit, Quota};
 
 /// Tokens that the other limiters take; governor lets one go per nanosecond at most.
 pub(crate) const TOKENS: NonZeroU32 = NonZeroU32::new(15).expect("not nothing");
@@ -75,7 +75,7 @@ pub(crate) fn limiter(keys: &[Key], discipline: Discipline) -> Limiter {
 }
 
 pub(crate) fn cost() -> Cost {
-    Cost::new(1_000, Output::AtMost(500))
+    Cost::new(1_000, OutputLimit::AtMost(500))
 }
 
 /// Reserved, sent, settled, dropped.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tower_qwen_tokens::{
-    Paced, Verdict,
+    PacedUntil, Verdict,
     clock::{self, Instant},
     protocol::{Level, Levels},
 };
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     gate::{Nanos, Stated},
-    observe::Event,
+    observe::LimiterEvent,
     quota::Quota,
 };
 
@@ -35,23 +35,23 @@ impl Account {
     }
 
     /// Hears of a throttle; says until when the account is closed, and whether for all.
-    pub(crate) fn throttled(&self, charge: Charge, verdict: &Verdict, now: Instant) -> Paced {
+    pub(crate) fn throttled(&self, charge: Charge, verdict: &Verdict, now: Instant) -> PacedUntil {
         let cause = verdict.cause();
-        let (until, for_all, unexplained) = self.change(now, |state| {
+        let (until, outage, unexplained) = self.change(now, |state| {
             let before = state.unexplained;
             let until = state.throttled(charge, cause, verdict.retry_after());
-            let for_all = state.pause.is_for_all();
-            (until, for_all, state.unexplained > before)
+            let outage = state.pause.is_for_all();
+            (until, outage, state.unexplained > before)
         });
         let until = self.instant(until);
         self.tell_pause(until);
-        self.manner.observers.tell(&Event::Throttled {
+        self.manner.observers.tell(&LimiterEvent::Throttled {
             key: &self.key,
             cause,
             closed_for: until.saturating_duration_since(now),
             unexplained,
         });
-        Paced::until(until).for_all(for_all)
+        PacedUntil::new(until).outage(outage)
     }
 
     /// Hears that the provider is not available; says so where that closes the account.
@@ -60,7 +60,7 @@ impl Account {
         charge: Charge,
         verdict: &Verdict,
         now: Instant,
-    ) -> Option<Paced> {
+    ) -> Option<PacedUntil> {
         let is_closed = verdict.retry_after().is_some() || {
             let mut state = self.lock();
             state.pause.missed(charge.at)

@@ -39,7 +39,7 @@ impl State {
         let is_full = |gate: &crate::gate::Gate| {
             gate.usable() == 0
                 || (gate.ready_at(self.now, u64::MAX) <= self.now
-                    && gate.snapshot().share_percent == 100)
+                    && gate.snapshot().rate_percent == 100)
         };
         self.queue.len() == 0
             && self.in_flight == 0
@@ -64,7 +64,7 @@ mod tests {
     use crate::{
         account::Manner,
         acquire::Acquire,
-        cost::{Cost, Output},
+        cost::{Cost, OutputLimit},
         key::Key,
         observe::Observers,
         queue::Discipline,
@@ -90,7 +90,7 @@ mod tests {
     }
 
     fn reserve(account: &Arc<Account>, tokens: u64) -> Reservation {
-        let cost = Cost::new(tokens, Output::Nothing);
+        let cost = Cost::new(tokens, OutputLimit::NoOutput);
         let charge = account.try_enter(cost, clock::now()).unwrap();
         Reservation::new(account.clone(), charge, None)
     }
@@ -132,7 +132,7 @@ mod tests {
     async fn nor_are_those_who_wait() {
         let account = at_once();
         reserve(&account, 1_000 - 20).mark_sent();
-        let cost = Cost::new(500, Output::Nothing);
+        let cost = Cost::new(500, OutputLimit::NoOutput);
         let mut waiting = task::spawn(Acquire::new(account.clone(), cost));
         assert_pending!(waiting.poll());
         tokio::time::advance(2 * MINUTE).await;

@@ -21,7 +21,7 @@ use crate::{
     fleet::{Booked, CallId, Handle, Heard, Op, Sharing, Standing},
     gate::Nanos,
     key::Key,
-    observe::Event,
+    observe::LimiterEvent,
     queue::Ticket,
     quota::Quota,
     snapshot::FleetSnapshot,
@@ -243,7 +243,7 @@ impl Account {
             return;
         };
         if !member.is_refused.swap(true, Ordering::Relaxed) {
-            self.manner.observers.tell(&Event::StoreRefused {
+            self.manner.observers.tell(&LimiterEvent::StoreRejected {
                 key: &self.key,
                 outage: member.link.terms().outage,
                 reason,

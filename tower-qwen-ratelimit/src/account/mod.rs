@@ -27,7 +27,7 @@ use crate::{
     fleet::Handle,
     gate::{NEVER, Nanos},
     key::Key,
-    observe::{Event, Observers},
+    observe::{LimiterEvent, Observers},
     queue::{Ahead, Discipline, FlowKey, Queue, Ticket},
     quota::Quota,
     ramp::Ramp,
@@ -311,7 +311,7 @@ impl Account {
     }
 
     fn tell_admitted_after(&self, waited: Duration, charge: Charge) {
-        self.manner.observers.tell(&Event::Admitted {
+        self.manner.observers.tell(&LimiterEvent::Admitted {
             key: &self.key,
             waited,
             reserved: charge.total(),
@@ -319,7 +319,7 @@ impl Account {
     }
 
     fn tell_settled(&self, charge: Charge, outcome: Outcome, used: u64) {
-        self.manner.observers.tell(&Event::Settled {
+        self.manner.observers.tell(&LimiterEvent::Settled {
             key: &self.key,
             reserved: charge.total(),
             used,
@@ -331,7 +331,7 @@ impl Account {
         let key = &self.key;
         self.manner
             .observers
-            .tell(&Event::Refused { key, rejected });
+            .tell(&LimiterEvent::Rejected { key, rejected });
     }
 
     /// Changes what decides when the head may go; the head looks again.

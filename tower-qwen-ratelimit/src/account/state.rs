@@ -7,7 +7,7 @@ use std::{
 use tower_qwen_tokens::{Cause, clock::WallClock};
 
 use crate::{
-    cost::{Cost, Output},
+    cost::{Cost, OutputLimit},
     expect::Expect,
     feedback::{Blame, FULL, Pause},
     gate::{Day, Gate, Nanos, Running, Stated, Window},
@@ -143,9 +143,9 @@ impl State {
     #[inline]
     pub(super) fn estimate(&self, cost: Cost, label: Option<&Arc<str>>) -> Charge {
         let ceiling = match cost.output {
-            Output::Nothing => Some(0),
-            Output::AtMost(ceiling) => Some(ceiling),
-            Output::Unbounded => None,
+            OutputLimit::NoOutput => Some(0),
+            OutputLimit::AtMost(ceiling) => Some(ceiling),
+            OutputLimit::Unlimited => None,
         };
         let output = match ceiling {
             Some(ceiling) if self.quota.holds_ceiling() => ceiling,

@@ -12,7 +12,7 @@ use super::{
     state::State,
 };
 use crate::{
-    cost::{Cost, Output},
+    cost::{Cost, OutputLimit},
     gate::{NEVER, Nanos},
     queue::Queue,
     quota::{Pacing, Quota, Reserve},
@@ -122,7 +122,7 @@ proptest! {
                 Step::Pass { nanos } => now += nanos,
                 Step::Ask { input, ceiling } => {
                     state.advance(now);
-                    let estimate = state.estimate(Cost::new(input, ceiling.map_or(Output::Unbounded, Output::AtMost)), None);
+                    let estimate = state.estimate(Cost::new(input, ceiling.map_or(OutputLimit::Unlimited, OutputLimit::AtMost)), None);
                     if !state.fits_a_window(estimate) {
                         continue;
                     }
@@ -220,7 +220,7 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
         state.tokens.allowed() < 9_000,
         "the call is larger than what is allowed at present"
     );
-    let large = state.estimate(Cost::new(100, Output::AtMost(9_000)), None);
+    let large = state.estimate(Cost::new(100, OutputLimit::AtMost(9_000)), None);
     let at = state.ready_at(large);
     assert!(at != NEVER && at > now);
 }

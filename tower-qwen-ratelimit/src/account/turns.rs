@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     feedback::FULL,
-    fleet::{Booked, CallId, Heard, Outage, Standing},
+    fleet::{Booked, CallId, Heard, OutagePolicy, Standing},
     gate::{NEVER, Nanos},
     queue::Ticket,
     ramp::Ramp,
@@ -239,7 +239,7 @@ impl State {
     }
 
     /// The store is away, and so many processes live at whatever account. Says what was booked.
-    pub(super) fn store_away(&mut self, outage: Outage, processes: u64) -> Option<CallId> {
+    pub(super) fn store_away(&mut self, outage: OutagePolicy, processes: u64) -> Option<CallId> {
         let booked = self.unbook();
         let members = self.fleet.members.max(processes).max(1);
         if self.quota.most_running() < u64::MAX {
@@ -247,13 +247,13 @@ impl State {
                 .set_limit((self.quota.most_running() / members).max(1));
         }
         self.turns = match outage {
-            Outage::LocalShare => {
+            OutagePolicy::LocalShare => {
                 let part = u64::from(FULL) / members;
                 self.run_on(u32::try_from(part).unwrap_or(FULL).max(1));
                 Turns::Own
             }
-            Outage::Open => Turns::Open,
-            Outage::Closed => Turns::Closed,
+            OutagePolicy::Unlimited => Turns::Open,
+            OutagePolicy::Reject => Turns::Closed,
         };
         booked
     }

@@ -6,7 +6,7 @@ use std::{
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tower_qwen_tokens::Peeked;
+use tower_qwen_tokens::PeekedBody;
 
 use crate::reservation::Reservation;
 
@@ -18,14 +18,14 @@ pin_project! {
         B: Body,
     {
         #[pin]
-        inner: Peeked<B>,
+        inner: PeekedBody<B>,
         // After the inner body, so that a Meter below has reported when this goes.
         running: Option<Arc<Reservation>>,
     }
 }
 
 impl<B: Body> ResponseBody<B> {
-    pub(super) fn new(inner: Peeked<B>, running: Option<Arc<Reservation>>) -> Self {
+    pub(super) fn new(inner: PeekedBody<B>, running: Option<Arc<Reservation>>) -> Self {
         let running = running.filter(|_| !inner.is_end_stream());
         Self { inner, running }
     }

@@ -13,8 +13,8 @@ use pin_project_lite::pin_project;
 use tower_qwen_tokens::{
     Call, UsageSink, Verdict,
     call::ReadCall,
+    classify::{Classify, RequestContext},
     clock::WallClock,
-    judge::{Judge, Judging},
     ledger::Tenant,
     protocol::{Levels, header::X_DASHSCOPE_WAIT_TIMEOUT},
 };
@@ -43,7 +43,7 @@ pin_project! {
         options: Options,
         request: Option<Request<B>>,
         reservation: Option<Arc<Reservation>>,
-        judging: Judging,
+        context: RequestContext,
         #[pin]
         state: State<S::Future, B, RB>,
     }
@@ -60,7 +60,7 @@ pin_project! {
         Waiting { #[pin] waiting: Acquire },
         Readying,
         Calling { #[pin] calling: F },
-        Judging { #[pin] judging: Judge<RB> },
+        Classifying { #[pin] classify: Classify<RB> },
     }
 }
 
@@ -76,7 +76,7 @@ where
             limiter,
             request: None,
             reservation: None,
-            judging: Judging::default(),
+            context: RequestContext::default(),
             state: State::Reading {
                 reading: ReadCall::new(request, &options.read),
             },
@@ -120,13 +120,13 @@ where
                     else {
                         return Poll::Pending;
                     };
-                    if let Some(seconds) = &this.options.wait_timeout {
+                    if let Some(seconds) = &this.options.provider_queue_timeout {
                         let headers = request.headers_mut();
                         headers
                             .entry(X_DASHSCOPE_WAIT_TIMEOUT)
                             .or_insert_with(|| seconds.clone());
                     }
-                    *this.judging = Judging::of(&request);
+                    *this.context = RequestContext::of(&request);
                     reservation.mark_sent();
                     UsageSink::new(reservation.clone()).attach(request.extensions_mut());
                     let calling = this.service.call(request);
@@ -134,11 +134,11 @@ where
                 }
                 StateProj::Calling { calling } => {
                     let response = ready!(calling.poll(cx)).map_err(Into::into)?;
-                    let judging = this.judging.judge(response, &this.options.wall);
-                    this.state.set(State::Judging { judging });
+                    let classify = this.context.classify(response, &this.options.wall);
+                    this.state.set(State::Classifying { classify });
                 }
-                StateProj::Judging { judging } => {
-                    let mut response = ready!(judging.poll(cx));
+                StateProj::Classifying { classify } => {
+                    let mut response = ready!(classify.poll(cx));
                     let reservation = this.reservation.take();
                     if let Some(reservation) = &reservation {
                         hear(reservation, &mut response, &this.options.wall);

@@ -19,7 +19,7 @@ pub struct AdmissionLayer {
 pub(super) struct Options {
     pub(super) max_wait: Option<Duration>,
     pub(super) read: ReadOptions,
-    pub(super) wait_timeout: Option<HeaderValue>,
+    pub(super) provider_queue_timeout: Option<HeaderValue>,
     pub(super) wall: WallClock,
 }
 
@@ -31,7 +31,7 @@ impl AdmissionLayer {
             options: Options {
                 max_wait: None,
                 read: ReadOptions::default(),
-                wait_timeout: None,
+                provider_queue_timeout: None,
                 wall: WallClock::new(),
             },
         }
@@ -47,13 +47,13 @@ impl AdmissionLayer {
     /// Asks the provider to queue a call that grows too fast, for at most so long, rather than to throttle it
     /// (`X-DashScope-Wait-Timeout`, which a caller may set itself). Whole seconds; the provider recommends 3 to 120.
     /// Timeouts further in grow by as much. Default: not asked.
-    pub fn wait_timeout(mut self, timeout: Duration) -> Self {
-        self.options.wait_timeout = Some(HeaderValue::from(timeout.as_secs()));
+    pub fn provider_queue_timeout(mut self, timeout: Duration) -> Self {
+        self.options.provider_queue_timeout = Some(HeaderValue::from(timeout.as_secs()));
         self
     }
 
     /// How requests are read where no outer layer did. Default: [`ReadOptions::default`].
-    pub fn read(mut self, options: ReadOptions) -> Self {
+    pub fn read_options(mut self, options: ReadOptions) -> Self {
         self.options.read = options;
         self
     }

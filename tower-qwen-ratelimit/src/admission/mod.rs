@@ -12,7 +12,7 @@
 //! and model, in the order of arrival; a retried call keeps its first place. Just before it is sent the estimate is
 //! charged, and the Meter's report corrects it. A throttle gives the tokens back, closes the account for everybody and
 //! slows the gate it names; a hint of the provider (`Retry-After`) closes the account until then. Such an answer carries
-//! [`Paced`](tower_qwen_tokens::Paced) in its extensions, every error answer its [`Verdict`](tower_qwen_tokens::Verdict).
+//! [`PacedUntil`](tower_qwen_tokens::PacedUntil) in its extensions, every error answer its [`Verdict`](tower_qwen_tokens::Verdict).
 //!
 //! # Errors
 //!

@@ -24,7 +24,7 @@ pin_project! {
 pin_project! {
     #[project = InnerProj]
     enum Inner<B> {
-        Refusal {
+        Rejection {
             text: Option<Bytes>,
         },
         Passed {
@@ -39,7 +39,7 @@ pin_project! {
 impl<B> ResponseBody<B> {
     pub(super) fn refusal(text: Bytes) -> Self {
         Self {
-            inner: Inner::Refusal { text: Some(text) },
+            inner: Inner::Rejection { text: Some(text) },
         }
     }
 
@@ -63,7 +63,7 @@ impl<B: Body> Body for ResponseBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().inner.project() {
-            InnerProj::Refusal { text } => {
+            InnerProj::Rejection { text } => {
                 Poll::Ready(text.take().map(|text| Ok(Frame::data(text))))
             }
             InnerProj::Passed { mut body, running } => {
@@ -78,14 +78,14 @@ impl<B: Body> Body for ResponseBody<B> {
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
-            Inner::Refusal { text } => text.is_none(),
+            Inner::Rejection { text } => text.is_none(),
             Inner::Passed { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
-            Inner::Refusal { text } => {
+            Inner::Rejection { text } => {
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
             }
             Inner::Passed { body, .. } => body.size_hint(),
@@ -101,7 +101,7 @@ fn into_bytes(mut data: impl Buf) -> Bytes {
 impl<B> Default for ResponseBody<B> {
     fn default() -> Self {
         Self {
-            inner: Inner::Refusal { text: None },
+            inner: Inner::Rejection { text: None },
         }
     }
 }

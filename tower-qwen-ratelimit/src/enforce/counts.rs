@@ -1,11 +1,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::RefusalKind;
+use super::RejectionKind;
 
 /// What a layer has done so far. In shadow mode, what it would have done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Counts {
+pub struct EnforceCounts {
     /// Calls let through and charged.
     pub admitted: u64,
     /// Calls refused for want of requests.
@@ -30,7 +30,7 @@ pub(super) struct Counters {
     unread: AtomicU64,
 }
 
-impl Counts {
+impl EnforceCounts {
     /// Calls refused for their quota.
     #[must_use]
     pub fn refused(&self) -> u64 {
@@ -49,19 +49,19 @@ impl Counters {
         self.unread.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn refused(&self, kind: RefusalKind) {
+    pub(super) fn refused(&self, kind: RejectionKind) {
         let counter = match kind {
-            RefusalKind::Requests => &self.requests,
-            RefusalKind::Tokens => &self.tokens,
-            RefusalKind::TooLarge => &self.too_large,
-            RefusalKind::Closed => &self.closed,
+            RejectionKind::Requests => &self.requests,
+            RejectionKind::Tokens => &self.tokens,
+            RejectionKind::TooLarge => &self.too_large,
+            RejectionKind::Closed => &self.closed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn now(&self) -> Counts {
+    pub(super) fn now(&self) -> EnforceCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts {
+        EnforceCounts {
             admitted: read(&self.admitted),
             requests: read(&self.requests),
             tokens: read(&self.tokens),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, Response, StatusCode};
 use tower_qwen_tokens::{Call, UsageSink, Verdict, clock};
 
-use super::{Refusal, Reserved, layer::Settings, refusal::Limits, settle::Settler};
+use super::{Rejection, Reserved, layer::Settings, rejection::Limits, settle::Settler};
 use crate::{
     cost::Cost,
     key::RequestHead,
@@ -17,14 +17,14 @@ pub(super) struct Passage {
     tenant: Arc<Tenant>,
     /// `None` in shadow mode, of a call that would have been refused.
     settler: Option<Arc<Settler>>,
-    shadowed: Option<Refusal>,
+    shadowed: Option<Rejection>,
 }
 
 /// What becomes of a call.
 #[derive(Debug)]
 pub(super) enum Decision {
     Passes(Passage),
-    Refused(Refusal, Arc<Tenant>),
+    Refused(Rejection, Arc<Tenant>),
 }
 
 impl Settings {
@@ -69,9 +69,9 @@ impl Settings {
             requests: tenant.requests_left(now).map_or(0, |left| left.limit),
             tokens: tenant.tokens_left(now).limit,
         };
-        let refusal = Refusal::new(denied, &tenant, limits, self.shadow);
+        let refusal = Rejection::new(denied, &tenant, limits, self.shadow);
         self.counters.refused(refusal.kind());
-        if let Some(hear) = &self.on_refusal {
+        if let Some(hear) = &self.on_rejection {
             hear(&refusal);
         }
         if self.shadow {

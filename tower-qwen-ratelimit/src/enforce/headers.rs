@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_qwen_tokens::{clock::Instant, protocol::header};
 
-use super::{refusal::whole_seconds, text::Text};
+use super::{rejection::whole_seconds, text::Text};
 use crate::{key::Salt, limiter::Tenant};
 
 /// The largest integer of a structured field. A limit beyond it is none, and is not told.

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 use tower_qwen_tokens::{call::ReadOptions, clock::WallClock};
 
-use super::{Counts, Enforce, HeaderFamily, Refusal, counts::Counters, headers::Families};
+use super::{Enforce, EnforceCounts, HeaderFamily, Rejection, counts::Counters, headers::Families};
 use crate::{key::KeyOf, limiter::Limiter};
 
 /// Puts [`Enforce`] before a service; see the [module](super). Cloning and layering anew share accounts and counts.
@@ -20,13 +20,13 @@ pub(super) struct Settings {
     pub(super) key_of: KeyOf,
     pub(super) shadow: bool,
     pub(super) families: Families,
-    pub(super) on_refusal: Option<Arc<RefusalFn>>,
+    pub(super) on_rejection: Option<Arc<RejectionFn>>,
     pub(super) counters: Arc<Counters>,
     pub(super) read: ReadOptions,
     pub(super) wall: WallClock,
 }
 
-type RefusalFn = dyn Fn(&Refusal) + Send + Sync;
+type RejectionFn = dyn Fn(&Rejection) + Send + Sync;
 
 impl EnforceLayer {
     /// Grants each caller, told apart by `key_of`, the quota of the limiter.
@@ -37,7 +37,7 @@ impl EnforceLayer {
                 key_of,
                 shadow: false,
                 families: Families::ALL,
-                on_refusal: None,
+                on_rejection: None,
                 counters: Arc::default(),
                 read: ReadOptions::default(),
                 wall: WallClock::new(),
@@ -66,20 +66,20 @@ impl EnforceLayer {
     }
 
     /// What hears of every refusal, in shadow mode too. It must neither block nor panic. Default: nothing.
-    pub fn on_refusal(mut self, hear: impl Fn(&Refusal) + Send + Sync + 'static) -> Self {
-        Arc::make_mut(&mut self.settings).on_refusal = Some(Arc::new(hear));
+    pub fn on_rejection(mut self, hear: impl Fn(&Rejection) + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.settings).on_rejection = Some(Arc::new(hear));
         self
     }
 
     /// How requests are read where no outer layer did. Default: [`ReadOptions::default`].
-    pub fn read(mut self, options: ReadOptions) -> Self {
+    pub fn read_options(mut self, options: ReadOptions) -> Self {
         Arc::make_mut(&mut self.settings).read = options;
         self
     }
 
     /// What the layer, its clones and its services have done so far.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> EnforceCounts {
         self.settings.counters.now()
     }
 }

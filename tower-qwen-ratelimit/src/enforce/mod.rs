@@ -52,8 +52,8 @@
 //!
 //! How long a body may grow, [`EnforceLayer::read`] says, or a layer further out such as tower-http's `RequestBodyLimit`.
 //! Only the first two carry `Retry-After`: whole seconds, rounded up, never 0, and true: a call that comes alone after that
-//! time is admitted. What no wait helps has a status that no client retries. [`Refusal`] stands in the answer's
-//! extensions, [`Unread`](tower_qwen_tokens::meter::Unread) where the body could not be read.
+//! time is admitted. What no wait helps has a status that no client retries. [`Rejection`] stands in the answer's
+//! extensions, [`BodyRejection`](tower_qwen_tokens::meter::BodyRejection) where the body could not be read.
 //!
 //! # Headers
 //!
@@ -80,7 +80,7 @@
 //! # Shadow mode
 //!
 //! [`EnforceLayer::shadow`] counts and reports what would be refused ([`EnforceLayer::counts`],
-//! [`EnforceLayer::on_refusal`], [`Refusal::is_shadow`]) and lets it through uncharged, without headers. Only a body that
+//! [`EnforceLayer::on_rejection`], [`Rejection::is_shadow`]) and lets it through uncharged, without headers. Only a body that
 //! cannot be read is refused all the same, since its bytes are gone.
 //!
 //! # Example
@@ -140,17 +140,17 @@ mod future;
 mod headers;
 mod layer;
 mod problem;
-mod refusal;
+mod rejection;
 mod reserved;
 mod service;
 mod settle;
 mod text;
 
 pub use body::ResponseBody;
-pub use counts::Counts;
+pub use counts::EnforceCounts;
 pub use future::ResponseFuture;
 pub use headers::HeaderFamily;
 pub use layer::EnforceLayer;
-pub use refusal::{Refusal, RefusalKind};
+pub use rejection::{Rejection, RejectionKind};
 pub use reserved::Reserved;
 pub use service::Enforce;

@@ -3,48 +3,50 @@ use std::{error::Error, iter::successors};
 use bytes::Bytes;
 use http::{HeaderMap, Response, header::RETRY_AFTER};
 use http_body_util::LengthLimitError;
-use tower_qwen_tokens::{call::ReadError, meter::Unread, protocol::refusal, wording::Wording};
+use tower_qwen_tokens::{
+    call::ReadError, error_format::ErrorFormat, meter::BodyRejection, protocol::rejection,
+};
 
-use super::refusal::{Refusal, RefusalKind, whole_seconds};
+use super::rejection::{Rejection, RejectionKind, whole_seconds};
 use crate::BoxError;
 
 /// How an answer is to be written: as the caller expects it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Manner(Wording);
+pub(super) struct Manner(ErrorFormat);
 
 impl Manner {
     pub(super) fn of(path: &str, headers: &HeaderMap) -> Self {
-        Self(Wording::of(path, headers))
+        Self(ErrorFormat::of(path, headers))
     }
 
     /// The answer to a call beyond its quota. The messages begin as the provider's own, by which clients tell the two
     /// throttles apart where the code does not.
-    pub(super) fn refuse(&self, refusal: Refusal) -> Response<Bytes> {
+    pub(super) fn refuse(&self, refusal: Rejection) -> Response<Bytes> {
         let retry_after = refusal.retry_after();
         let limit = refusal.limit();
         let window = whole_seconds(refusal.window());
         let wait = retry_after.unwrap_or_default();
         let (codes, message) = match refusal.kind() {
-            RefusalKind::Requests => (
-                refusal::REQUESTS,
+            RejectionKind::Requests => (
+                rejection::REQUESTS,
                 format!(
                     "Requests rate limit exceeded: {limit} requests per {window}s. Please try again in {wait}s."
                 ),
             ),
-            RefusalKind::Tokens => (
-                refusal::TOKENS,
+            RejectionKind::Tokens => (
+                rejection::TOKENS,
                 format!(
                     "Allocated quota exceeded: {limit} tokens per {window}s. Please try again in {wait}s."
                 ),
             ),
-            RefusalKind::TooLarge => (
-                refusal::TOO_LARGE,
+            RejectionKind::TooLarge => (
+                rejection::TOO_LARGE,
                 format!(
                     "The request needs more than the {limit} tokens per {window}s that its quota has."
                 ),
             ),
-            RefusalKind::Closed => (
-                refusal::CLOSED,
+            RejectionKind::Closed => (
+                rejection::CLOSED,
                 "There is no quota for this call.".to_owned(),
             ),
         };
@@ -60,21 +62,21 @@ impl Manner {
     pub(super) fn unread(&self, error: ReadError<BoxError>) -> Response<Bytes> {
         let (codes, message, reason) = match error {
             ReadError::TooLarge { limit } => (
-                refusal::TOO_LARGE,
+                rejection::TOO_LARGE,
                 format!("The request body is longer than {limit} bytes."),
-                Unread::TooLarge { limit },
+                BodyRejection::TooLarge { limit },
             ),
             ReadError::Body(error) if is_too_long(&*error) => (
-                refusal::TOO_LARGE,
+                rejection::TOO_LARGE,
                 "The request body is too long.".to_owned(),
-                Unread::Body,
+                BodyRejection::Body,
             ),
             error => (
-                refusal::UNREADABLE,
+                rejection::UNREADABLE,
                 "The request body cannot be read.".to_owned(),
                 match error {
-                    ReadError::Parse(error) => Unread::Parse(error),
-                    _ => Unread::Body,
+                    ReadError::Parse(error) => BodyRejection::Parse(error),
+                    _ => BodyRejection::Body,
                 },
             ),
         };

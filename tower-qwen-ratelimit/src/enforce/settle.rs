@@ -1,13 +1,13 @@
 use std::sync::{Arc, OnceLock};
 
-use tower_qwen_tokens::{Report, Settle, Verdict};
+use tower_qwen_tokens::{OnUsage, Report, Verdict};
 
 use crate::reservation::Reservation;
 
 /// Hands a Meter's report on to the reservation, but no throttle: one of a provider behind the handler says nothing about
 /// the caller's account.
 ///
-/// Usage counts whatever the answer is. A failure without any is the head's to judge: until it is there, another attempt
+/// Usage counts whatever the answer is. A failure without any is the head's to classify: until it is there, another attempt
 /// may follow below. An error answer settles when nobody is left who may still report usage.
 #[derive(Debug)]
 pub(super) struct Settler {
@@ -36,8 +36,8 @@ impl Settler {
     }
 }
 
-impl Settle for Settler {
-    fn settle(&self, report: &Report) {
+impl OnUsage for Settler {
+    fn on_usage(&self, report: &Report) {
         let is_accepted = matches!(self.answered.get(), Some(None));
         if report.usage.is_empty() && !is_accepted {
             return;
@@ -59,7 +59,7 @@ impl Settle for Settler {
                     );
                 }
             }
-            _ => Settle::settle(reservation, report),
+            _ => OnUsage::on_usage(reservation, report),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     account::Account,
-    observe::{Event, Observe, Observers},
+    observe::{LimiterEvent, LimiterObserver, Observers},
 };
 
 pub(crate) use flush::Flushing;
@@ -40,7 +40,7 @@ struct State {
     crowded_at: usize,
     /// Accounts have come of which the driver has not heard.
     is_new: bool,
-    observers: Vec<Weak<dyn Observe>>,
+    observers: Vec<Weak<dyn LimiterObserver>>,
     away_since: Option<Instant>,
     has_driver: bool,
     flushing: Vec<Waker>,
@@ -261,7 +261,7 @@ impl Link {
             let observers = state.observers.clone();
             drop(state);
             let outage = self.terms.outage;
-            tell(&observers, &Event::StoreAway { outage, reason });
+            tell(&observers, &LimiterEvent::StoreAway { outage, reason });
         } else {
             drop(state);
         }
@@ -281,7 +281,7 @@ impl Link {
         let observers = state.observers.clone();
         drop(state);
         let away_for = clock::now().saturating_duration_since(since);
-        tell(&observers, &Event::StoreBack { away_for });
+        tell(&observers, &LimiterEvent::StoreBack { away_for });
         for account in self.accounts() {
             account.store_back();
         }
@@ -316,9 +316,9 @@ const ENOUGH: usize = 64;
 /// At most so many go in one.
 const MOST: usize = 512;
 
-fn tell(observers: &[Weak<dyn Observe>], event: &Event<'_>) {
+fn tell(observers: &[Weak<dyn LimiterObserver>], event: &LimiterEvent<'_>) {
     for observer in observers.iter().filter_map(Weak::upgrade) {
-        observer.observe(event);
+        observer.on_event(event);
     }
 }
 

@@ -14,7 +14,7 @@ mod terms;
 mod tests;
 mod usage;
 
-pub use terms::{Outage, Sharing};
+pub use terms::{OutagePolicy, Sharing};
 pub use usage::{UsageOfDay, UsageSums};
 
 pub(crate) use handle::Handle;

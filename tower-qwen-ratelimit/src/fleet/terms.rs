@@ -13,25 +13,25 @@ pub enum Sharing {
     Lease,
 }
 
-/// What becomes of calls while the store is away.
+/// What happens to calls while the store cannot be reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Outage {
+pub enum OutagePolicy {
     /// Each process goes on with the n-th part of the quota, that of a day too, n being the processes that lived when the store
     /// was last heard, whether or not they had calls.
     #[default]
     LocalShare,
-    /// Calls go as they come; throttles of the provider are all that holds them.
-    Open,
-    /// Calls are refused.
-    Closed,
+    /// Calls are sent without a limit of ours; only throttles of the provider hold them back.
+    Unlimited,
+    /// Calls are rejected.
+    Reject,
 }
 
 /// What the processes of a fleet have agreed on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) sharing: Sharing,
-    pub(crate) outage: Outage,
+    pub(crate) outage: OutagePolicy,
     /// How long an operation may take before the store counts as away.
     pub(crate) timeout: Duration,
     /// Operations that may wait for the driver.

@@ -15,12 +15,13 @@ use tower_qwen_tokens::{
 };
 
 use super::{
-    Answer, CallId, Flushing, Handle, Link, Op, Outage, Sharing, Taken, Terms, UsageSums, Work,
+    Answer, CallId, Flushing, Handle, Link, Op, OutagePolicy, Sharing, Taken, Terms, UsageSums,
+    Work,
 };
 use crate::{
     account::{Account, Manner},
     key::Key,
-    observe::{Event, Observers},
+    observe::{LimiterEvent, Observers},
     queue::Discipline,
     quota::Quota,
 };
@@ -37,14 +38,14 @@ impl Calls {
     fn new() -> Self {
         let link = Link::new(Terms {
             sharing: Sharing::Booking,
-            outage: Outage::LocalShare,
+            outage: OutagePolicy::LocalShare,
             timeout: Duration::from_secs(10),
             capacity: CAPACITY,
         });
         let handle = Handle::new(link.clone());
         let manner = Manner {
             max_queued: 100,
-            discipline: Discipline::FirstCome,
+            discipline: Discipline::Fifo,
             observers: Observers::default(),
             fleet: Some(handle.clone()),
         };
@@ -158,7 +159,7 @@ async fn observers_are_told_as_long_as_their_limiter_lives() {
     let observers = || {
         let outages = outages.clone();
         let mut observers = Observers::default();
-        observers.add(move |_: &Event<'_>| {
+        observers.add(move |_: &LimiterEvent<'_>| {
             outages.fetch_add(1, Ordering::Relaxed);
         });
         calls.link.observe(&observers);

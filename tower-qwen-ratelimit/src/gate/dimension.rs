@@ -209,7 +209,7 @@ impl Gate {
             quota: self.quota,
             used: self.window.sum(),
             level: self.bucket.as_ref().map(Bucket::level),
-            share_percent: self.share.percent(),
+            rate_percent: self.share.percent(),
         }
     }
 }

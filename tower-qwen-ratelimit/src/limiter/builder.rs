@@ -11,9 +11,9 @@ use crate::{
     account::Manner,
     fleet::{Handle, Sharing},
     key::Salt,
-    observe::{Observe, Observers},
+    observe::{LimiterObserver, Observers},
     queue::Discipline,
-    quota::{Quota, QuotaError},
+    quota::{InvalidQuota, Quota},
 };
 
 /// Settings of a [`Limiter`]; see [`Limiter::builder`].
@@ -38,7 +38,7 @@ enum Reason {
     NoKeys,
     NoModel,
     ModelTwice(Box<str>),
-    Quota(Box<str>, QuotaError),
+    Quota(Box<str>, InvalidQuota),
     LeasedAtOnce(Box<str>),
     LeasedDay(Box<str>),
 }
@@ -78,7 +78,7 @@ impl LimiterBuilder {
         self
     }
 
-    /// Who goes first of those that wait. Default: [`Discipline::FirstCome`].
+    /// Who goes first of those that wait. Default: [`Discipline::Fifo`].
     pub fn discipline(mut self, discipline: Discipline) -> Self {
         self.discipline = discipline;
         self
@@ -105,7 +105,7 @@ impl LimiterBuilder {
     }
 
     /// Tells this observer what happens, beside those given before.
-    pub fn observe(mut self, observer: impl Observe + 'static) -> Self {
+    pub fn observe(mut self, observer: impl LimiterObserver + 'static) -> Self {
         self.observers.add(observer);
         self
     }
@@ -236,7 +236,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{Link, Outage, Terms},
+        fleet::{Link, OutagePolicy, Terms},
         quota::Pacing,
     };
 
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(reason(builder()), Ok(()));
         assert_eq!(reason(builder().max_keys(0)), Err(Reason::NoKeys));
         let nothing = Quota::per_minute(0, 1);
-        let unsound = |model: &str| Err(Reason::Quota(model.into(), QuotaError::Nothing));
+        let unsound = |model: &str| Err(Reason::Quota(model.into(), InvalidQuota::Nothing));
         assert_eq!(reason(LimiterBuilder::new(nothing)), unsound(""));
         assert_eq!(reason(builder().quota_for("a", nothing)), unsound("a"));
         assert_eq!(reason(builder().max_keys(1).max_queued(0)), Ok(()));
@@ -279,7 +279,7 @@ mod tests {
         let reason = |quota, sharing| {
             let terms = Terms {
                 sharing,
-                outage: Outage::default(),
+                outage: OutagePolicy::default(),
                 timeout: Duration::from_secs(1),
                 capacity: 1,
             };

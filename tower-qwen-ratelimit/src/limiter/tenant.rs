@@ -54,7 +54,7 @@ impl Tenant {
     ) -> Self {
         let manner = Manner {
             max_queued: 0,
-            discipline: Discipline::FirstCome,
+            discipline: Discipline::Fifo,
             observers,
             fleet: None,
         };
@@ -128,7 +128,7 @@ impl Tenant {
                 quota: left.limit,
                 used: left.limit - left.now,
                 level: i64::try_from(left.now).ok(),
-                share_percent: 100,
+                rate_percent: 100,
             };
         }
         snapshot

@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use tower_qwen_tokens::Cause;
 
-use crate::{error::Rejected, fleet::Outage, key::Key};
+use crate::{error::Rejected, fleet::OutagePolicy, key::Key};
 
 /// Something that happened at an account.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum LimiterEvent<'a> {
     /// A call had its turn.
     #[non_exhaustive]
     Admitted {
@@ -20,7 +20,7 @@ pub enum Event<'a> {
     },
     /// A call was refused before anything was sent.
     #[non_exhaustive]
-    Refused {
+    Rejected {
         /// Whose account it is.
         key: &'a Key,
         /// Why.
@@ -55,18 +55,18 @@ pub enum Event<'a> {
     #[non_exhaustive]
     StoreAway {
         /// What becomes of calls meanwhile.
-        outage: Outage,
+        outage: OutagePolicy,
         /// What happened, in words.
         reason: &'a str,
     },
     /// The store refuses an account, since others share it under other terms, and goes on with the rest. Told once, until it
     /// is accepted.
     #[non_exhaustive]
-    StoreRefused {
+    StoreRejected {
         /// Whose account it is.
         key: &'a Key,
         /// What becomes of its calls meanwhile.
-        outage: Outage,
+        outage: OutagePolicy,
         /// What the store says.
         reason: &'a str,
     },

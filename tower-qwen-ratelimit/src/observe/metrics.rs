@@ -4,7 +4,7 @@ use metrics::{
 };
 use tower_qwen_tokens::LabelValues;
 
-use super::{Event, Observe};
+use super::{LimiterEvent, LimiterObserver};
 use crate::{
     error::RejectKind,
     key::Key,
@@ -45,7 +45,7 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 /// | `tower_qwen.ratelimit.store.refused` | counter: an account that others share under other terms | |
 /// | `tower_qwen.ratelimit.store.away` | gauge, 1 while the store is away | none at all |
 ///
-/// The state of accounts ([`MetricsObserver::record`]):
+/// The state of accounts ([`LimiterMetrics::record`]):
 ///
 /// | metric | kind | labels beside the common ones |
 /// |---|---|---|
@@ -63,12 +63,12 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 ///
 /// Clones share the values.
 #[derive(Debug, Clone)]
-pub struct MetricsObserver {
+pub struct LimiterMetrics {
     addresses: LabelValues,
     models: LabelValues,
 }
 
-impl MetricsObserver {
+impl LimiterMetrics {
     /// An observer for the recorder that is installed whenever something happens. Describes its metrics to the one that is
     /// installed now.
     #[must_use]
@@ -128,16 +128,16 @@ impl MetricsObserver {
     }
 }
 
-impl Default for MetricsObserver {
+impl Default for LimiterMetrics {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Observe for MetricsObserver {
-    fn observe(&self, event: &Event<'_>) {
+impl LimiterObserver for LimiterMetrics {
+    fn on_event(&self, event: &LimiterEvent<'_>) {
         match *event {
-            Event::Admitted {
+            LimiterEvent::Admitted {
                 key,
                 waited,
                 reserved,
@@ -146,11 +146,11 @@ impl Observe for MetricsObserver {
                 histogram!(WAIT, common.clone()).record(waited);
                 counter!(RESERVED, common).increment(reserved);
             }
-            Event::Refused { key, rejected } => {
+            LimiterEvent::Rejected { key, rejected } => {
                 let reason = Label::from_static_parts("reason", reason(rejected.kind()));
                 counter!(REFUSED, with(self.labels(key), reason)).increment(1);
             }
-            Event::Settled {
+            LimiterEvent::Settled {
                 key,
                 reserved,
                 used,
@@ -163,16 +163,18 @@ impl Observe for MetricsObserver {
                 }
                 counter!(SETTLED, common).increment(used);
             }
-            Event::Throttled { key, cause, .. } => {
+            LimiterEvent::Throttled { key, cause, .. } => {
                 let cause = Label::from_static_parts("error.type", cause.as_str());
                 counter!(THROTTLED, with(self.labels(key), cause)).increment(1);
             }
-            Event::StoreAway { .. } => {
+            LimiterEvent::StoreAway { .. } => {
                 counter!(OUTAGES).increment(1);
                 gauge!(AWAY).set(1);
             }
-            Event::StoreRefused { key, .. } => counter!(NOT_SHARED, self.labels(key)).increment(1),
-            Event::StoreBack { .. } => gauge!(AWAY).set(0),
+            LimiterEvent::StoreRejected { key, .. } => {
+                counter!(NOT_SHARED, self.labels(key)).increment(1)
+            }
+            LimiterEvent::StoreBack { .. } => gauge!(AWAY).set(0),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What happens at accounts, told to whoever wants to know.
 //!
 //! An observer is given to the limiter when it is built. It hears every admission, refusal, settlement and throttle, as
-//! they happen and outside of any lock of ours. With the feature `metrics` there is [`MetricsObserver`], with `tracing`
-//! [`TracingObserver`]; a closure is one too.
+//! they happen and outside of any lock of ours. With the feature `metrics` there is [`LimiterMetrics`], with `tracing`
+//! [`LimiterTracing`]; a closure is one too.
 
 mod event;
 #[cfg(feature = "metrics")]
@@ -16,42 +16,42 @@ use std::{
 };
 
 #[cfg(feature = "metrics")]
-pub use self::metrics::MetricsObserver;
+pub use self::metrics::LimiterMetrics;
 #[cfg(feature = "tracing")]
-pub use self::tracing::TracingObserver;
-pub use event::Event;
+pub use self::tracing::LimiterTracing;
+pub use event::LimiterEvent;
 
 /// Hears what happens.
 ///
 /// Called on the path of calls, from drops too: it must neither block nor panic.
-pub trait Observe: Send + Sync {
+pub trait LimiterObserver: Send + Sync {
     /// Something happened.
-    fn observe(&self, event: &Event<'_>);
+    fn on_event(&self, event: &LimiterEvent<'_>);
 }
 
-impl<F: Fn(&Event<'_>) + Send + Sync> Observe for F {
-    fn observe(&self, event: &Event<'_>) {
+impl<F: Fn(&LimiterEvent<'_>) + Send + Sync> LimiterObserver for F {
+    fn on_event(&self, event: &LimiterEvent<'_>) {
         self(event);
     }
 }
 
 /// All observers of a limiter.
 #[derive(Clone, Default)]
-pub(crate) struct Observers(Vec<Arc<dyn Observe>>);
+pub(crate) struct Observers(Vec<Arc<dyn LimiterObserver>>);
 
 impl Observers {
-    pub(crate) fn add(&mut self, observer: impl Observe + 'static) {
+    pub(crate) fn add(&mut self, observer: impl LimiterObserver + 'static) {
         self.0.push(Arc::new(observer));
     }
 
     /// For who outlives the limiter.
-    pub(crate) fn downgrade(&self) -> impl Iterator<Item = Weak<dyn Observe>> {
+    pub(crate) fn downgrade(&self) -> impl Iterator<Item = Weak<dyn LimiterObserver>> {
         self.0.iter().map(Arc::downgrade)
     }
 
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn tell(&self, event: &LimiterEvent<'_>) {
         for observer in &self.0 {
-            observer.observe(event);
+            observer.on_event(event);
         }
     }
 }

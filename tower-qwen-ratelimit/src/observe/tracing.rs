@@ -2,17 +2,17 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::{Event, Observe};
+use super::{LimiterEvent, LimiterObserver};
 
 /// Emits an event for what happens: throttles and refusals at the level warn, long waits at info, the rest at debug.
 ///
 /// Events are of the target `tower_qwen_ratelimit` and hold figures and names, never content.
 #[derive(Debug, Clone, Copy)]
-pub struct TracingObserver {
+pub struct LimiterTracing {
     long: Duration,
 }
 
-impl TracingObserver {
+impl LimiterTracing {
     /// An observer for the subscriber that is there whenever something happens. A wait is long from 10 s on.
     #[must_use]
     pub fn new() -> Self {
@@ -29,37 +29,37 @@ impl TracingObserver {
     }
 }
 
-impl Default for TracingObserver {
+impl Default for LimiterTracing {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Observe for TracingObserver {
-    fn observe(&self, event: &Event<'_>) {
+impl LimiterObserver for LimiterTracing {
+    fn on_event(&self, event: &LimiterEvent<'_>) {
         match *event {
-            Event::Admitted {
+            LimiterEvent::Admitted {
                 key,
                 waited,
                 reserved,
             } if waited >= self.long => {
                 info!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, "admitted after a long wait");
             }
-            Event::Admitted {
+            LimiterEvent::Admitted {
                 key,
                 waited,
                 reserved,
             } => debug!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, "admitted"),
-            Event::Refused { key, rejected } => {
+            LimiterEvent::Rejected { key, rejected } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, %rejected, "refused");
             }
-            Event::Settled {
+            LimiterEvent::Settled {
                 key,
                 reserved,
                 used,
                 known,
             } => debug!(target: "tower_qwen_ratelimit", ?key, reserved, used, known, "settled"),
-            Event::Throttled {
+            LimiterEvent::Throttled {
                 key,
                 cause,
                 closed_for,
@@ -67,17 +67,17 @@ impl Observe for TracingObserver {
             } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, cause = cause.as_str(), ?closed_for, unexplained, "throttled");
             }
-            Event::StoreAway { outage, reason } => {
+            LimiterEvent::StoreAway { outage, reason } => {
                 warn!(target: "tower_qwen_ratelimit", ?outage, reason, "the store is away");
             }
-            Event::StoreRefused {
+            LimiterEvent::StoreRejected {
                 key,
                 outage,
                 reason,
             } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, ?outage, reason, "the store refuses the account");
             }
-            Event::StoreBack { away_for } => {
+            LimiterEvent::StoreBack { away_for } => {
                 info!(target: "tower_qwen_ratelimit", ?away_for, "the store is back");
             }
         }

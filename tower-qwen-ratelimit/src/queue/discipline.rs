@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 pub enum Discipline {
     /// Whoever arrived first; a retried call keeps its first place.
     #[default]
-    FirstCome,
+    Fifo,
     /// Whoever has been served the fewest tokens for its weight.
     ///
     /// Calls of one [`Tenant`](tower_qwen_tokens::ledger::Tenant) at one [`Weight`] form a flow and go in the order of

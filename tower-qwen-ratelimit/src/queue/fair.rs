@@ -207,7 +207,7 @@ impl Fair {
     /// leaving.
     ///
     /// Exact for up to [`LOOKS`] flows whose calls are of one size each, else within one call per flow; more flows are
-    /// judged by that many of them.
+    /// classified by that many of them.
     pub(super) fn others_ahead(&self, seat: Seat, key: &FlowKey, own: &Gap) -> (u64, u128) {
         let tokens = u64::try_from(own.tokens).unwrap_or(u64::MAX);
         let weight = u64::from(key.weight.get().get());

@@ -15,9 +15,9 @@ use super::*;
 use crate::gate::Nanos;
 
 mod fair;
-mod first_come;
+mod fifo;
 
-const DISCIPLINES: [Discipline; 2] = [Discipline::FirstCome, Discipline::Fair];
+const DISCIPLINES: [Discipline; 2] = [Discipline::Fifo, Discipline::Fair];
 
 #[derive(Debug, Default)]
 struct Count(AtomicUsize);
@@ -115,7 +115,7 @@ proptest! {
         fair: bool,
         steps in prop::collection::vec((0..6u32, 0..40u64, 0..2_000u64, 0..5usize, any::<usize>()), 1..200),
     ) {
-        let discipline = if fair { Discipline::Fair } else { Discipline::FirstCome };
+        let discipline = if fair { Discipline::Fair } else { Discipline::Fifo };
         let mut queue = Queue::new(discipline);
         let mut waiting: Vec<Known> = Vec::new();
         let mut under_way = Vec::new();

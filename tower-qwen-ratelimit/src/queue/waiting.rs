@@ -20,7 +20,7 @@ pub(crate) struct Queue {
 
 #[derive(Debug)]
 enum Order {
-    FirstCome(Line),
+    Fifo(Line),
     Fair(Box<Fair>),
 }
 
@@ -46,7 +46,7 @@ impl Queue {
         Self {
             waiters: Waiters::default(),
             order: match discipline {
-                Discipline::FirstCome => Order::FirstCome(Line::default()),
+                Discipline::Fifo => Order::Fifo(Line::default()),
                 Discipline::Fair => Order::Fair(Box::default()),
             },
             head: None,
@@ -66,7 +66,7 @@ impl Queue {
     /// Where a call would stand that arrived at `arrived`: in its line behind all who arrived no later.
     pub(crate) fn place(&self, arrived: Nanos, key: &FlowKey) -> Place {
         let (seat, line, is_next) = match &self.order {
-            Order::FirstCome(line) => (None, Some(line), true),
+            Order::Fifo(line) => (None, Some(line), true),
             Order::Fair(fair) => {
                 let seat = fair.seat(key);
                 (Some(seat), fair.line(seat), fair.is_first(seat))
@@ -121,7 +121,7 @@ impl Queue {
         });
         self.tokens += u128::from(tokens);
         match &mut self.order {
-            Order::FirstCome(line) => line.insert(&mut self.waiters, place.gap, index),
+            Order::Fifo(line) => line.insert(&mut self.waiters, place.gap, index),
             Order::Fair(fair) => {
                 fair.line_mut(flow)
                     .insert(&mut self.waiters, place.gap, index);
@@ -173,7 +173,7 @@ impl Queue {
     pub(crate) fn admit(&mut self, ticket: Ticket, cost: u64) -> (Served, Wakes) {
         let (left, flow) = self.remove(ticket);
         let served = match &mut self.order {
-            Order::FirstCome(_) => Served::default(),
+            Order::Fifo(_) => Served::default(),
             Order::Fair(fair) => fair.serve(flow, cost),
         };
         let wakes = Wakes {
@@ -202,7 +202,7 @@ impl Queue {
     /// Whoever is the head by now learns it, and so does whoever was it.
     fn head_changed(&mut self, by: Option<Ticket>) -> Wakes {
         let next = match &self.order {
-            Order::FirstCome(line) => line.first(),
+            Order::Fifo(line) => line.first(),
             Order::Fair(fair) => fair.next().and_then(Line::first),
         };
         let head = next.map(Ticket);
@@ -226,7 +226,7 @@ impl Queue {
     fn remove(&mut self, ticket: Ticket) -> (Option<Waker>, usize) {
         let Waiter { tokens, flow, .. } = *self.waiters.at(ticket.0);
         let line = match &mut self.order {
-            Order::FirstCome(line) => line,
+            Order::Fifo(line) => line,
             Order::Fair(fair) => fair.line_mut(flow),
         };
         line.remove(&mut self.waiters, ticket.0);

@@ -16,7 +16,7 @@ use tower_qwen_ratelimit::{
     EnforceLayer, KeyOf, Limiter, Quota,
     enforce::{Enforce, ResponseBody, ResponseFuture},
 };
-use tower_qwen_tokens::{Call, UsageSink, call::ReadCall, call::ReadOptions, meter::Unread};
+use tower_qwen_tokens::{Call, UsageSink, call::ReadCall, call::ReadOptions, meter::BodyRejection};
 use tower_test::mock;
 
 use crate::support::{Body, CHAT, account, chat, layer, limiter, send, server};
@@ -163,13 +163,13 @@ async fn bodies_that_break_off_or_grow_too_long_are_answered() {
     let inner =
         service_fn(|_: Request<Slow>| ready(Ok::<_, Infallible>(Response::new(Body::default()))));
     let limiter = limiter(9, 9_000);
-    let layer = layer(&limiter).read(ReadOptions::default().max_body(50));
-    let rows: [(Result<Bytes, &'static str>, StatusCode, Unread); 2] = [
-        (Err("reset"), StatusCode::BAD_REQUEST, Unread::Body),
+    let layer = layer(&limiter).read_options(ReadOptions::default().max_body(50));
+    let rows: [(Result<Bytes, &'static str>, StatusCode, BodyRejection); 2] = [
+        (Err("reset"), StatusCode::BAD_REQUEST, BodyRejection::Body),
         (
             Ok(Bytes::from(vec![b'x'; 60])),
             StatusCode::PAYLOAD_TOO_LARGE,
-            Unread::TooLarge { limit: 50 },
+            BodyRejection::TooLarge { limit: 50 },
         ),
     ];
     for (rest, status, reason) in rows {

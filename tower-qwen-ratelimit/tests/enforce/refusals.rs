@@ -2,8 +2,8 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use http_body_util::BodyExt;
-use tower_qwen_ratelimit::{EnforceLayer, KeyOf, Limiter, Quota, enforce::RefusalKind};
-use tower_qwen_tokens::{Cause, Verdict, call::ReadOptions, meter::Unread};
+use tower_qwen_ratelimit::{EnforceLayer, KeyOf, Limiter, Quota, enforce::RejectionKind};
+use tower_qwen_tokens::{Cause, Verdict, call::ReadOptions, meter::BodyRejection};
 
 use crate::support::{
     ANTHROPIC, Answer, Body, CHAT, NATIVE, account, answering, chat, embedding, header, layer,
@@ -33,7 +33,7 @@ async fn cost(path: &str) -> u64 {
     account(&limiter).tokens.used
 }
 
-async fn judged(answer: Answer) -> (Verdict, serde_json::Value) {
+async fn classified(answer: Answer) -> (Verdict, serde_json::Value) {
     let (parts, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let verdict = Verdict::of_response(parts.status, &parts.headers, &body, SystemTime::UNIX_EPOCH);
@@ -78,14 +78,14 @@ async fn want_of_requests_in_every_dialect() {
         assert_eq!(header(&answer, "content-type"), "application/json");
         assert_eq!(header(&answer, "content-length"), body.len().to_string());
         assert_eq!(header(&answer, "retry-after"), "60");
-        assert_eq!(refusal(&answer).kind(), RefusalKind::Requests);
+        assert_eq!(refusal(&answer).kind(), RejectionKind::Requests);
         assert_eq!(refusal(&answer).wait(), Some(Duration::from_secs(60)));
         assert_eq!(text(answer).await, body, "{path}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_own_judge_tells_requests_from_tokens_in_every_dialect() {
+async fn our_own_classifier_tells_requests_from_tokens_in_every_dialect() {
     for path in [
         CHAT,
         NATIVE,
@@ -96,12 +96,12 @@ async fn our_own_judge_tells_requests_from_tokens_in_every_dialect() {
     ] {
         let (cost, body) = (cost(path).await, body(path));
         assert!(cost > 8, "{path}: {cost}");
-        let (verdict, _) = judged(second(&limiter(1, 1_000_000), path, &body).await).await;
+        let (verdict, _) = classified(second(&limiter(1, 1_000_000), path, &body).await).await;
         assert_eq!(verdict.cause(), Cause::RequestRate, "{path}");
         assert!(verdict.is_transient());
         assert_eq!(verdict.retry_after(), Some(Duration::from_secs(60)));
 
-        let (verdict, _) = judged(second(&limiter(100, cost + 1), path, &body).await).await;
+        let (verdict, _) = classified(second(&limiter(100, cost + 1), path, &body).await).await;
         assert_eq!(verdict.cause(), Cause::TokenRate, "{path}");
         assert!(verdict.is_transient());
         assert_eq!(verdict.retry_after(), Some(Duration::from_secs(61)));
@@ -113,7 +113,7 @@ async fn our_own_judge_tells_requests_from_tokens_in_every_dialect() {
         ];
         for (limiter, body, cause) in rows {
             let answer = send(&server(&layer(&limiter)), request(path, body)).await;
-            let (verdict, _) = judged(answer).await;
+            let (verdict, _) = classified(answer).await;
             assert_eq!(verdict.cause(), cause, "{path}");
             assert!(!verdict.is_transient());
             assert_eq!(verdict.retry_after(), None);
@@ -126,8 +126,8 @@ async fn want_of_tokens() {
     let (tokens, body_of_chat) = (cost(CHAT).await + 1, body(CHAT));
     let answer = second(&limiter(100, tokens), CHAT, &body_of_chat).await;
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(refusal(&answer).kind(), RefusalKind::Tokens);
-    let (verdict, body) = judged(answer).await;
+    assert_eq!(refusal(&answer).kind(), RejectionKind::Tokens);
+    let (verdict, body) = classified(answer).await;
     assert_eq!(verdict.code(), Some("insufficient_quota"));
     assert_eq!(
         body["error"]["message"],
@@ -135,7 +135,7 @@ async fn want_of_tokens() {
     );
     let tokens = cost(NATIVE).await + 1;
     let body = crate::refusals::body(NATIVE);
-    let (verdict, _) = judged(second(&limiter(100, tokens), NATIVE, &body).await).await;
+    let (verdict, _) = classified(second(&limiter(100, tokens), NATIVE, &body).await).await;
     assert_eq!(verdict.code(), Some("Throttling.AllocationQuota"));
 }
 
@@ -146,7 +146,7 @@ async fn what_never_fits_is_no_throttle() {
     let answer = send(&server, embedding(100)).await;
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(header(&answer, "retry-after"), "");
-    assert_eq!(refusal(&answer).kind(), RefusalKind::TooLarge);
+    assert_eq!(refusal(&answer).kind(), RejectionKind::TooLarge);
     assert_eq!(refusal(&answer).wait(), None);
     assert_eq!(
         text(answer).await,
@@ -157,18 +157,21 @@ async fn what_never_fits_is_no_throttle() {
     let closed = crate::support::limiter(0, 10);
     let answer = send(&crate::support::server(&layer(&closed)), chat()).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    assert_eq!(refusal(&answer).kind(), RefusalKind::Closed);
+    assert_eq!(refusal(&answer).kind(), RejectionKind::Closed);
     assert_eq!(header(&answer, "retry-after"), "");
 }
 
 #[tokio::test(start_paused = true)]
 async fn bodies_that_cannot_be_read() {
     let limiter = limiter(9, 1_000);
-    let layer = layer(&limiter).read(ReadOptions::default().max_body(20));
+    let layer = layer(&limiter).read_options(ReadOptions::default().max_body(20));
     let server = server(&layer);
     let answer = send(&server, request(NATIVE, "{no json")).await;
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
-    assert!(matches!(answer.extensions().get(), Some(Unread::Parse(_))));
+    assert!(matches!(
+        answer.extensions().get(),
+        Some(BodyRejection::Parse(_))
+    ));
     assert_eq!(
         text(answer).await,
         r#"{"code":"InvalidParameter","message":"The request body cannot be read.","request_id":""}"#

@@ -122,7 +122,7 @@ async fn a_throttle_behind_the_handler_does_not_close_the_callers_account() {
             account.closed_for.is_zero() && account.throttled.is_empty(),
             "{body}"
         );
-        assert_eq!((account.tokens.share_percent, account.in_flight), (100, 0));
+        assert_eq!((account.tokens.rate_percent, account.in_flight), (100, 0));
         let ok = r#"{"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
         assert_eq!(metered(&limiter, 200, JSON, ok).await, 200);
     }

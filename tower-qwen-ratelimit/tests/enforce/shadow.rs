@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
-use tower_qwen_ratelimit::{Key, enforce::RefusalKind};
+use tower_qwen_ratelimit::{Key, enforce::RejectionKind};
 
 use crate::support::{account, chat, embedding, layer, limiter, refusal, request, send, server};
 
@@ -12,7 +12,7 @@ async fn counts_and_reports_but_refuses_nothing() {
     let hearing = heard.clone();
     let layer = layer(&limiter)
         .shadow()
-        .on_refusal(move |refusal| hearing.lock().unwrap().push(refusal.clone()));
+        .on_rejection(move |refusal| hearing.lock().unwrap().push(refusal.clone()));
     let server = server(&layer);
     for call in 0..5 {
         let answer = send(&server, embedding(1)).await;
@@ -21,17 +21,17 @@ async fn counts_and_reports_but_refuses_nothing() {
             assert!(
                 answer
                     .extensions()
-                    .get::<tower_qwen_ratelimit::enforce::Refusal>()
+                    .get::<tower_qwen_ratelimit::enforce::Rejection>()
                     .is_none()
             );
         } else {
             assert!(refusal(&answer).is_shadow());
-            assert_eq!(refusal(&answer).kind(), RefusalKind::Requests);
+            assert_eq!(refusal(&answer).kind(), RejectionKind::Requests);
         }
         assert!(!answer.headers().contains_key("retry-after"));
     }
     let answer = send(&server, embedding(1_000)).await;
-    assert_eq!(refusal(&answer).kind(), RefusalKind::TooLarge);
+    assert_eq!(refusal(&answer).kind(), RejectionKind::TooLarge);
     let counts = layer.counts();
     assert_eq!(
         (
@@ -65,7 +65,7 @@ async fn refusals_are_heard_and_counted_without_it_too() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hearing = heard.clone();
     let layer =
-        layer(&limiter).on_refusal(move |refusal| hearing.lock().unwrap().push(refusal.clone()));
+        layer(&limiter).on_rejection(move |refusal| hearing.lock().unwrap().push(refusal.clone()));
     for _ in 0..3 {
         send(&server(&layer.clone()), chat()).await;
     }

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_qwen_ratelimit::{
     AccountSnapshot, EnforceLayer, KeyOf, Limiter, Quota,
-    enforce::{Enforce, Refusal, ResponseBody},
+    enforce::{Enforce, Rejection, ResponseBody},
 };
 
 pub(crate) type Body = Full<Bytes>;
@@ -93,7 +93,7 @@ pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
         .map_or("", |value| value.to_str().unwrap())
 }
 
-pub(crate) fn refusal(answer: &Answer) -> &Refusal {
+pub(crate) fn refusal(answer: &Answer) -> &Rejection {
     answer.extensions().get().unwrap()
 }
 

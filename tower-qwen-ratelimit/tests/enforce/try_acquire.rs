@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio_test::{assert_pending, task};
-use tower_qwen_ratelimit::{Cost, Key, Limiter, Output, Pacing, Quota, RejectKind};
+use tower_qwen_ratelimit::{Cost, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind};
 
 fn cost(tokens: u64) -> Cost {
-    Cost::new(tokens, Output::Nothing)
+    Cost::new(tokens, OutputLimit::NoOutput)
 }
 
 fn limiter(requests: u64, tokens: u64) -> Limiter {

@@ -15,7 +15,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use tokio::task::LocalSet;
-use tower_qwen_ratelimit::{Cost, Limiter, Output, Quota, RejectKind, store::redis::Sharing};
+use tower_qwen_ratelimit::{Cost, Limiter, OutputLimit, Quota, RejectKind, store::redis::Sharing};
 use tower_qwen_tokens::{
     Deadline,
     clock::{self, Instant},
@@ -188,7 +188,7 @@ async fn what_is_given_back_can_be_used(store: Store) {
     // Ten times as much is set aside as is used: the whole takes as long as what is used.
     let calls = [&member, &other].into_iter().flat_map(|member| {
         (0..100).map(|_| async {
-            let cost = Cost::new(100, Output::AtMost(900));
+            let cost = Cost::new(100, OutputLimit::AtMost(900));
             let call = member.limiter.acquire(&key(), cost).await.unwrap();
             log.add(began, 100);
             call.mark_sent();

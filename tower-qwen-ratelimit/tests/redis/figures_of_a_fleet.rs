@@ -3,7 +3,7 @@ use std::time::Duration;
 use metrics::with_local_recorder;
 use tower_qwen_ratelimit::{
     Limiter, Quota,
-    observe::MetricsObserver,
+    observe::LimiterMetrics,
     store::redis::{RedisOptions, RedisStore, Sharing},
 };
 
@@ -24,7 +24,7 @@ async fn a_fleet_and_its_store_are_seen() {
         .unwrap()
         .sharing(Sharing::Lease);
     let (store, driver) = RedisStore::with_options(options).await.unwrap();
-    let observer = MetricsObserver::new();
+    let observer = LimiterMetrics::new();
     let quota = Quota::per_minute(6_000, 60_000).headroom(0);
     let limiter = Limiter::builder(quota)
         .observe(observer.clone())

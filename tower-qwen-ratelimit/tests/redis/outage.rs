@@ -5,8 +5,8 @@ use std::{
 
 use tokio::time::timeout;
 use tower_qwen_ratelimit::{
-    Cost, Event, Key, Limiter, Output, Pacing, Quota, RejectKind,
-    store::redis::{Outage, RedisOptions, RedisStore, Sharing},
+    Cost, Key, Limiter, LimiterEvent, OutputLimit, Pacing, Quota, RejectKind,
+    store::redis::{OutagePolicy, RedisOptions, RedisStore, Sharing},
 };
 
 use tower_qwen_tokens::{
@@ -23,7 +23,7 @@ use crate::{
 type Told = Arc<Mutex<Vec<&'static str>>>;
 
 /// A process that finds out soon, and what its observers were told.
-async fn process(server: &Server, quota: Quota, outage: Outage) -> (Process, Told) {
+async fn process(server: &Server, quota: Quota, outage: OutagePolicy) -> (Process, Told) {
     let options = RedisOptions::new(&server.url())
         .unwrap()
         .outage(outage)
@@ -32,10 +32,10 @@ async fn process(server: &Server, quota: Quota, outage: Outage) -> (Process, Tol
     let told = Told::default();
     let observer = {
         let told = told.clone();
-        move |event: &Event<'_>| match event {
-            Event::StoreAway { .. } => told.lock().unwrap().push("away"),
-            Event::StoreBack { .. } => told.lock().unwrap().push("back"),
-            Event::StoreRefused { .. } => told.lock().unwrap().push("refused"),
+        move |event: &LimiterEvent<'_>| match event {
+            LimiterEvent::StoreAway { .. } => told.lock().unwrap().push("away"),
+            LimiterEvent::StoreBack { .. } => told.lock().unwrap().push("back"),
+            LimiterEvent::StoreRejected { .. } => told.lock().unwrap().push("refused"),
             _ => {}
         }
     };
@@ -94,8 +94,8 @@ async fn killed_the_n_th_part_goes_on_and_is_told_once() {
     let Some(mut server) = Server::start() else {
         return;
     };
-    let (one, told) = process(&server, quota(), Outage::LocalShare).await;
-    let (other, _) = process(&server, quota(), Outage::LocalShare).await;
+    let (one, told) = process(&server, quota(), OutagePolicy::LocalShare).await;
+    let (other, _) = process(&server, quota(), OutagePolicy::LocalShare).await;
     for process in [&one, &other] {
         let call = process.limiter.acquire(&key(), cost(10)).await.unwrap();
         call.mark_sent();
@@ -140,7 +140,7 @@ async fn closed_refuses_and_opens_again() {
     let Some(mut server) = Server::start() else {
         return;
     };
-    let (process, told) = process(&server, quota(), Outage::Closed).await;
+    let (process, told) = process(&server, quota(), OutagePolicy::Reject).await;
     process.sends(10).await;
     process.store.flush().await;
     server.kill();
@@ -163,7 +163,7 @@ async fn open_lets_all_go() {
     let Some(mut server) = Server::start() else {
         return;
     };
-    let (process, _) = process(&server, quota(), Outage::Open).await;
+    let (process, _) = process(&server, quota(), OutagePolicy::Unlimited).await;
     process.sends(10).await;
     server.kill();
     assert_eq!(go_at_once(&process, 1_000).await, 500);
@@ -174,7 +174,7 @@ async fn a_server_that_stands_still_is_away_and_what_it_booked_counts_once() {
     let Some(server) = Server::start() else {
         return;
     };
-    let (process, told) = process(&server, quota(), Outage::LocalShare).await;
+    let (process, told) = process(&server, quota(), OutagePolicy::LocalShare).await;
     process.sends(100).await;
     process.store.flush().await;
     server.signal("-STOP");
@@ -253,10 +253,10 @@ async fn who_has_another_window_is_on_its_own_there_and_told_once() {
     let Some(server) = Server::start() else {
         return;
     };
-    let (one, _) = process(&server, quota(), Outage::LocalShare).await;
+    let (one, _) = process(&server, quota(), OutagePolicy::LocalShare).await;
     one.sends(100).await;
     let shorter = quota().window(Duration::from_millis(300));
-    let (other, told) = process(&server, shorter, Outage::LocalShare).await;
+    let (other, told) = process(&server, shorter, OutagePolicy::LocalShare).await;
     // Idle in between, as one is that calls seldom; it goes on trying.
     for _ in 0..3 {
         other.sends(100).await;
@@ -316,7 +316,7 @@ async fn without_a_driver_the_store_is_away() {
     let Some(server) = Server::start() else {
         return;
     };
-    let (mut process, told) = process(&server, quota(), Outage::LocalShare).await;
+    let (mut process, told) = process(&server, quota(), OutagePolicy::LocalShare).await;
     process.sends(100).await;
     process.driver.abort();
     let _ = (&mut process.driver).await;
@@ -391,13 +391,13 @@ async fn answers_that_ended_in_an_outage_hold_nobody_up_after_it() {
     };
     let window = Duration::from_secs(1);
     let quota = Quota::per_minute(1_000, 10_000).window(window).headroom(0);
-    let (process, _) = process(&server, quota, Outage::LocalShare).await;
+    let (process, _) = process(&server, quota, OutagePolicy::LocalShare).await;
     process.sends(10).await;
     server.kill();
     for _ in 0..20 {
         let call = process
             .limiter
-            .acquire(&key(), Cost::new(10, Output::AtMost(990)));
+            .acquire(&key(), Cost::new(10, OutputLimit::AtMost(990)));
         let call = timeout(LONG, call).await.expect("nobody hangs").unwrap();
         call.mark_sent();
         call.settle(10, 990);

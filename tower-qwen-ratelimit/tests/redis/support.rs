@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::{task::JoinHandle, time::timeout};
 use tower_qwen_ratelimit::{
-    Cost, Key, Limiter, Output, Quota,
+    Cost, Key, Limiter, OutputLimit, Quota,
     store::redis::{RedisOptions, RedisStore, Sharing},
 };
 
@@ -61,5 +61,5 @@ pub(crate) fn key() -> Key {
 }
 
 pub(crate) fn cost(tokens: u64) -> Cost {
-    Cost::new(tokens, Output::Nothing)
+    Cost::new(tokens, OutputLimit::NoOutput)
 }

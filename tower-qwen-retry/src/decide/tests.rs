@@ -2,7 +2,7 @@ use proptest::prelude::{prop_assert, proptest};
 use tower_qwen_tokens::clock::now;
 
 use super::*;
-use crate::{Backoff, Budget};
+use crate::{Backoff, RetryBudget};
 
 const THROTTLE: Failure = of(Cause::RequestRate);
 const ERROR: Failure = of(Cause::ServerError);
@@ -74,7 +74,7 @@ fn every_cause_waits_within_its_own_bounds() {
 
 #[test]
 fn the_waits_of_a_throttled_call_take_a_minute() {
-    let policy = RetryPolicy::default().budget(Budget::new(0, 10_000));
+    let policy = RetryPolicy::default().budget(RetryBudget::new(0, 10_000));
     let all: Duration = (0..400)
         .flat_map(|seed| (1..5).map(move |attempt| (attempt, seed)))
         .map(|(attempt, seed)| {
@@ -121,10 +121,10 @@ fn a_wait_that_would_pass_the_deadline_is_not_begun() {
 
 #[test]
 fn a_paced_retry_stays_away_for_a_moment_and_costs_nothing() {
-    let policy = RetryPolicy::default().budget(Budget::new(0, 0));
+    let policy = RetryPolicy::default().budget(RetryBudget::new(0, 0));
     let now = now();
     let paced = Failure {
-        paced: Some(Paced::until(now + ms(30_000))),
+        paced: Some(PacedUntil::new(now + ms(30_000))),
         ..hinted(ms(30_000))
     };
     let mut rng = Rng::with_seed(0);
@@ -133,7 +133,7 @@ fn a_paced_retry_stays_away_for_a_moment_and_costs_nothing() {
     assert!((ms(50)..=ms(250)).contains(&wait));
     assert_eq!(until(Some(now + ms(29_999))), Err(GiveUp::Deadline));
     assert!(until(Some(now + ms(30_000))).is_ok());
-    assert_eq!(next(&policy, THROTTLE, 1, 0), Err(GiveUp::Budget));
+    assert_eq!(next(&policy, THROTTLE, 1, 0), Err(GiveUp::RetryBudget));
 
     let mut past = after(1);
     let mut again = || policy.next_wait(paced, &mut past, now, None, &mut Rng::with_seed(0));
@@ -155,7 +155,7 @@ fn while_the_provider_is_away_for_all_a_call_waits_by_its_patience_not_by_attemp
     let given_up = loop {
         past.sent();
         attempts += 1;
-        let paced = Paced::until(at + ms(2_000)).for_all(true);
+        let paced = PacedUntil::new(at + ms(2_000)).outage(true);
         let away = Failure {
             paced: Some(paced),
             ..THROTTLE
@@ -190,7 +190,7 @@ fn success_gives_back_what_the_last_retry_cost() {
     assert_eq!(past.refund(), 2);
     assert_eq!(past.refund(), 0, "once");
     let paced = Failure {
-        paced: Some(Paced::until(now())),
+        paced: Some(PacedUntil::new(now())),
         ..THROTTLE
     };
     fail(&mut past, ERROR);

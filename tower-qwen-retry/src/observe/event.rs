@@ -8,7 +8,7 @@ use crate::GiveUp;
 /// Something that happened to a call. `model` is empty where the call names none or was not read.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum RetryEvent<'a> {
     /// An attempt was answered, or failed.
     #[non_exhaustive]
     Attempt {
@@ -20,7 +20,7 @@ pub enum Event<'a> {
         status: Option<StatusCode>,
         /// Why it failed; `None` where it did not, and where an error is of no kind that is known.
         cause: Option<Cause>,
-        /// From its send, the wait of an Admission inside included, until its head was judged; `None` where that is not
+        /// From its send, the wait of an Admission inside included, until its head was classified; `None` where that is not
         /// known.
         took: Option<Duration>,
     },

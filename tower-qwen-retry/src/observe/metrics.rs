@@ -3,7 +3,7 @@ use metrics::{
 };
 use tower_qwen_tokens::LabelValues;
 
-use super::{Event, Observe};
+use super::{RetryEvent, RetryObserver};
 
 const ATTEMPTS: &str = "tower_qwen.retry.attempts";
 const DURATION: &str = "tower_qwen.retry.attempt_duration";
@@ -28,11 +28,11 @@ const FALLBACKS: &str = "tower_qwen.retry.fallbacks";
 /// Beyond 1,024 models the rest is `(other)`, and so is one whose name is longer than 256 bytes ([`LabelValues`]). Clones
 /// share the models.
 #[derive(Debug, Clone)]
-pub struct MetricsObserver {
+pub struct RetryMetrics {
     models: LabelValues,
 }
 
-impl MetricsObserver {
+impl RetryMetrics {
     /// An observer for the recorder that is installed whenever something happens. Describes its metrics to the one that is
     /// installed now.
     #[must_use]
@@ -45,7 +45,7 @@ impl MetricsObserver {
         describe_histogram!(
             DURATION,
             Unit::Seconds,
-            "From an attempt's send to its judgement"
+            "From an attempt's send to its classification"
         );
         describe_counter!(RETRIES, Unit::Count, "Attempts that are made again");
         describe_histogram!(WAIT, Unit::Seconds, "Waits before retries");
@@ -63,16 +63,16 @@ impl MetricsObserver {
     }
 }
 
-impl Default for MetricsObserver {
+impl Default for RetryMetrics {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Observe for MetricsObserver {
-    fn observe(&self, event: &Event<'_>) {
+impl RetryObserver for RetryMetrics {
+    fn on_event(&self, event: &RetryEvent<'_>) {
         match *event {
-            Event::Attempt {
+            RetryEvent::Attempt {
                 model,
                 status,
                 cause,
@@ -89,7 +89,7 @@ impl Observe for MetricsObserver {
                     histogram!(DURATION, self.labels(model, [])).record(took);
                 }
             }
-            Event::Retry {
+            RetryEvent::Retry {
                 model,
                 cause,
                 wait,
@@ -100,7 +100,7 @@ impl Observe for MetricsObserver {
                 counter!(RETRIES, self.labels(model, [error(cause.as_str()), paced])).increment(1);
                 histogram!(WAIT, self.labels(model, [])).record(wait);
             }
-            Event::GaveUp {
+            RetryEvent::GaveUp {
                 model, cause, why, ..
             } => {
                 let reason = Label::from_static_parts("reason", why.as_str());
@@ -110,7 +110,7 @@ impl Observe for MetricsObserver {
                 )
                 .increment(1);
             }
-            Event::Fallback { model, cause, to } => {
+            RetryEvent::Fallback { model, cause, to } => {
                 let to = Label::new("to", to.to_owned());
                 counter!(FALLBACKS, self.labels(model, [error(cause.as_str()), to])).increment(1);
             }

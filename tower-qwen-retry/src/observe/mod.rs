@@ -1,8 +1,8 @@
 //! What becomes of attempts, told to whoever wants to know.
 //!
 //! An observer is given to the [policy](crate::RetryPolicy::observe). It hears of every attempt, every retry and every one
-//! that is not made, as they happen. With the feature `metrics` there is [`MetricsObserver`], with `tracing`
-//! [`TracingObserver`]; a closure is one too.
+//! that is not made, as they happen. With the feature `metrics` there is [`RetryMetrics`], with `tracing`
+//! [`RetryTracing`]; a closure is one too.
 
 mod event;
 #[cfg(feature = "metrics")]
@@ -13,31 +13,31 @@ mod tracing;
 use std::{fmt, sync::Arc};
 
 #[cfg(feature = "metrics")]
-pub use self::metrics::MetricsObserver;
+pub use self::metrics::RetryMetrics;
 #[cfg(feature = "tracing")]
-pub use self::tracing::TracingObserver;
-pub use event::Event;
+pub use self::tracing::RetryTracing;
+pub use event::RetryEvent;
 
 /// Hears what happens.
 ///
 /// Called on the path of calls: it must neither block nor panic.
-pub trait Observe: Send + Sync {
+pub trait RetryObserver: Send + Sync {
     /// Something happened.
-    fn observe(&self, event: &Event<'_>);
+    fn on_event(&self, event: &RetryEvent<'_>);
 }
 
-impl<F: Fn(&Event<'_>) + Send + Sync> Observe for F {
-    fn observe(&self, event: &Event<'_>) {
+impl<F: Fn(&RetryEvent<'_>) + Send + Sync> RetryObserver for F {
+    fn on_event(&self, event: &RetryEvent<'_>) {
         self(event);
     }
 }
 
 /// All observers of a policy.
 #[derive(Clone, Default)]
-pub(crate) struct Observers(Vec<Arc<dyn Observe>>);
+pub(crate) struct Observers(Vec<Arc<dyn RetryObserver>>);
 
 impl Observers {
-    pub(crate) fn add(&mut self, observer: impl Observe + 'static) {
+    pub(crate) fn add(&mut self, observer: impl RetryObserver + 'static) {
         self.0.push(Arc::new(observer));
     }
 
@@ -45,9 +45,9 @@ impl Observers {
         self.0.is_empty()
     }
 
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn tell(&self, event: &RetryEvent<'_>) {
         for observer in &self.0 {
-            observer.observe(event);
+            observer.on_event(event);
         }
     }
 }

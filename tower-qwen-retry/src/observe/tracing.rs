@@ -1,6 +1,6 @@
 use tracing::{debug, info, warn};
 
-use super::{Event, Observe};
+use super::{RetryEvent, RetryObserver};
 
 /// Emits an event for what happens: retries that are not made at the level warn, fallbacks and retries at info, attempts
 /// at debug.
@@ -8,9 +8,9 @@ use super::{Event, Observe};
 /// Events are of the target `tower_qwen_retry` and hold figures and names, never content, addresses or headers.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
-pub struct TracingObserver;
+pub struct RetryTracing;
 
-impl TracingObserver {
+impl RetryTracing {
     /// An observer for the subscriber that is there whenever something happens.
     #[must_use]
     pub fn new() -> Self {
@@ -18,10 +18,10 @@ impl TracingObserver {
     }
 }
 
-impl Observe for TracingObserver {
-    fn observe(&self, event: &Event<'_>) {
+impl RetryObserver for RetryTracing {
+    fn on_event(&self, event: &RetryEvent<'_>) {
         match *event {
-            Event::Attempt {
+            RetryEvent::Attempt {
                 model,
                 number,
                 status,
@@ -32,7 +32,7 @@ impl Observe for TracingObserver {
                 let cause = cause.map(|cause| cause.as_str());
                 debug!(target: "tower_qwen_retry", model, number, status, cause, ?took, "attempt");
             }
-            Event::Retry {
+            RetryEvent::Retry {
                 model,
                 number,
                 cause,
@@ -41,7 +41,7 @@ impl Observe for TracingObserver {
             } => {
                 info!(target: "tower_qwen_retry", model, number, cause = cause.as_str(), ?wait, paced, "retry");
             }
-            Event::GaveUp {
+            RetryEvent::GaveUp {
                 model,
                 number,
                 cause,
@@ -49,7 +49,7 @@ impl Observe for TracingObserver {
             } => {
                 warn!(target: "tower_qwen_retry", model, number, cause = cause.as_str(), why = why.as_str(), "gave up");
             }
-            Event::Fallback { model, cause, to } => {
+            RetryEvent::Fallback { model, cause, to } => {
                 info!(target: "tower_qwen_retry", model, cause = cause.as_str(), to, "fallback");
             }
         }

@@ -6,7 +6,7 @@ use std::{
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tower_qwen_tokens::Peeked;
+use tower_qwen_tokens::PeekedBody;
 
 pin_project! {
     /// The body of an answer, as the inner service gave it. See the [module page](crate::retry).
@@ -15,12 +15,12 @@ pin_project! {
         B: Body,
     {
         #[pin]
-        inner: Peeked<B>,
+        inner: PeekedBody<B>,
     }
 }
 
 impl<B: Body> ResponseBody<B> {
-    pub(super) fn new(inner: Peeked<B>) -> Self {
+    pub(super) fn new(inner: PeekedBody<B>) -> Self {
         Self { inner }
     }
 }

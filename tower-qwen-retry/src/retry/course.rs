@@ -5,15 +5,15 @@ use fastrand::Rng;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower_qwen_tokens::{
-    Call, Cause, Paced, Peeked, Verdict,
+    Call, Cause, PacedUntil, PeekedBody, Verdict,
+    classify::{Classify, ClassifyOptions, RequestContext},
     clock::{Instant, now},
-    judge::{Judge, JudgeOptions, Judging},
 };
 use tower_service::Service;
 
 use super::{ResponseBody, layer::Shared, replay::Replay};
 use crate::{
-    Attempts, BoxError, Event, Fallback, GiveUp, RetryPolicy,
+    Attempts, BoxError, Fallback, GiveUp, RetryEvent, RetryPolicy,
     decide::{Failure, Past},
 };
 
@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct Course<S> {
     pub(super) service: S,
     pub(super) shared: Arc<Shared>,
-    judging: JudgeOptions,
+    classify_options: ClassifyOptions,
     pub(super) attempts: Attempts,
     past: Past,
     rng: Rng,
@@ -52,7 +52,7 @@ impl<S> Course<S> {
         shared.policy.budget.deposit();
         Self {
             service,
-            judging: JudgeOptions::default(),
+            classify_options: ClassifyOptions::default(),
             attempts: Attempts::NONE,
             past: Past::default(),
             rng: shared.policy.seeds.rng(),
@@ -75,9 +75,9 @@ impl<S> Course<S> {
         let model_call = self.call.as_ref().and_then(|call| call.model_call());
         let may_repeat = policy.max_attempts > 1 || !policy.fallbacks.is_empty();
         let streams = may_repeat && model_call.is_some_and(|call| call.stream);
-        if let Some(options) = policy.judging(streams) {
+        if let Some(options) = policy.classify_options(streams) {
             let extensions = request.extensions_mut();
-            self.judging = extensions.get_or_insert_with(|| options.clone()).clone();
+            self.classify_options = extensions.get_or_insert_with(|| options.clone()).clone();
         }
         if may_repeat {
             self.replay = Replay::keep(&request, self.call.as_ref());
@@ -107,21 +107,21 @@ impl<S> Course<S> {
         self.sent = observed.then(now);
     }
 
-    /// Whether there is nothing to judge in this answer.
+    /// Whether there is nothing to classify in this answer.
     pub(super) fn passes<RB>(&self, answer: &Response<RB>) -> bool {
-        self.judging.pass(answer)
+        self.classify_options.pass(answer)
     }
 
-    /// Judges an answer, by all that the request says.
-    pub(super) fn judge<RB: Body>(&self, answer: Response<RB>) -> Judge<RB> {
-        let judging = match &self.replay {
-            Some(replay) => replay.judging(),
-            None => Judging::default().by(self.judging.clone()),
+    /// Classifies an answer, by all that the request says.
+    pub(super) fn classify<RB: Body>(&self, answer: Response<RB>) -> Classify<RB> {
+        let context = match &self.replay {
+            Some(replay) => replay.request_context(),
+            None => RequestContext::default().by(self.classify_options.clone()),
         };
-        judging.judge(answer, &self.shared.clock)
+        context.classify(answer, &self.shared.clock)
     }
 
-    /// What comes after an answer that was judged.
+    /// What comes after an answer that was classified.
     pub(super) fn after_answer<RB>(&mut self, answer: &Response<RB>) -> Next {
         let verdict = answer.extensions().get::<Verdict>();
         self.tell_attempt(Some(answer.status()), verdict.map(Verdict::cause));
@@ -138,7 +138,7 @@ impl<S> Course<S> {
         }
         // Whatever else an account may be closed for says nothing of this failure.
         let can_pace = verdict.is_throttle() || cause == Cause::Unavailable;
-        let paced = answer.extensions().get::<Paced>().filter(|_| can_pace);
+        let paced = answer.extensions().get::<PacedUntil>().filter(|_| can_pace);
         self.after(Failure {
             cause,
             hint: verdict.retry_after(),
@@ -170,7 +170,7 @@ impl<S> Course<S> {
         match wait {
             Ok(wait) => {
                 self.attempts.waited = self.attempts.waited.saturating_add(wait);
-                self.tell(|model, number| Event::Retry {
+                self.tell(|model, number| RetryEvent::Retry {
                     model,
                     number,
                     cause: failure.cause,
@@ -180,7 +180,7 @@ impl<S> Course<S> {
                 Next::Wait(wait)
             }
             Err(why) => {
-                self.tell(|model, number| Event::GaveUp {
+                self.tell(|model, number| RetryEvent::GaveUp {
                     model,
                     number,
                     cause: failure.cause,
@@ -208,7 +208,7 @@ impl<S> Course<S> {
                 continue;
             };
             let fallback = Arc::clone(fallback);
-            self.tell(|model, _| Event::Fallback {
+            self.tell(|model, _| RetryEvent::Fallback {
                 model,
                 cause,
                 to: fallback.name(),
@@ -223,7 +223,7 @@ impl<S> Course<S> {
 
     pub(super) fn hand_back<RB: Body>(
         &self,
-        answer: Response<Peeked<RB>>,
+        answer: Response<PeekedBody<RB>>,
     ) -> Response<ResponseBody<RB>> {
         let mut answer = answer.map(ResponseBody::new);
         answer.extensions_mut().insert(self.attempts);
@@ -233,7 +233,7 @@ impl<S> Course<S> {
     fn tell_attempt(&self, status: Option<StatusCode>, cause: Option<Cause>) {
         let Some(sent) = self.sent else { return };
         let took = now().saturating_duration_since(sent);
-        self.tell(|model, number| Event::Attempt {
+        self.tell(|model, number| RetryEvent::Attempt {
             model,
             number,
             status,
@@ -242,7 +242,7 @@ impl<S> Course<S> {
         });
     }
 
-    fn tell<'a>(&'a self, event: impl FnOnce(&'a str, u32) -> Event<'a>) {
+    fn tell<'a>(&'a self, event: impl FnOnce(&'a str, u32) -> RetryEvent<'a>) {
         let RetryPolicy { observers, .. } = &self.shared.policy;
         if observers.is_empty() {
             return;

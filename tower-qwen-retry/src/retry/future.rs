@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
-use tower_qwen_tokens::{Peeked, call::ReadCall, judge::Judge};
+use tower_qwen_tokens::{PeekedBody, call::ReadCall, classify::Classify};
 use tower_service::Service;
 
 use super::{
@@ -33,7 +33,7 @@ pin_project! {
         RB: Body,
     {
         #[pin]
-        state: State<ReadCall<B>, S::Future, Judge<RB>>,
+        state: State<ReadCall<B>, S::Future, Classify<RB>>,
         course: Course<S>,
     }
 }
@@ -44,7 +44,7 @@ pin_project! {
         Reading { #[pin] read: R },
         Readying,
         Calling { #[pin] call: F },
-        Judging { #[pin] judge: J },
+        Classifying { #[pin] classify: J },
         Waiting { #[pin] sleep: Sleep },
         Done,
     }
@@ -112,13 +112,13 @@ where
                 },
                 StateProj::Calling { call } => match ready!(call.poll(cx)) {
                     Ok(answer) if course.passes(&answer) => {
-                        let answer = answer.map(Peeked::new);
+                        let answer = answer.map(PeekedBody::new);
                         course.after_answer(&answer);
                         this.state.set(State::Done);
                         return Poll::Ready(Ok(course.hand_back(answer)));
                     }
-                    Ok(answer) => State::Judging {
-                        judge: course.judge(answer),
+                    Ok(answer) => State::Classifying {
+                        classify: course.classify(answer),
                     },
                     Err(error) => {
                         let error = error.into();
@@ -132,8 +132,8 @@ where
                         }
                     }
                 },
-                StateProj::Judging { judge } => {
-                    let answer = ready!(judge.poll(cx));
+                StateProj::Classifying { classify } => {
+                    let answer = ready!(classify.poll(cx));
                     let next = match course.after_answer(&answer) {
                         Next::Wait(wait) => State::Waiting { sleep: sleep(wait) },
                         Next::Send => State::Readying,

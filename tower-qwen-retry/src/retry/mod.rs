@@ -34,10 +34,10 @@
 //!
 //! - a `POST` to a path of a model call, although it is not idempotent: an answer that got lost costs tokens, not harm;
 //! - `GET`, `HEAD`, `PUT`, `DELETE`, `OPTIONS` and `TRACE`, which are idempotent by RFC 9110;
-//! - anything with an `idempotency-key`, or declared [`Repeatable`](crate::Repeatable).
+//! - anything with an `idempotency-key`, or declared [`Idempotent`](crate::Idempotent).
 //!
 //! Everything else is sent once: one that is no model call, one too large to hold, one declared
-//! [`Unrepeatable`](tower_qwen_tokens::call::Unrepeatable), and one that is itself the
+//! [`UnbufferedBody`](tower_qwen_tokens::call::UnbufferedBody), and one that is itself the
 //! [retry of a retrier further out](crate::RetryPolicy::marker).
 //!
 //! # Streams
@@ -55,7 +55,7 @@
 //!
 //! Where it names none, the wait depends on what stands inside. Alone, Retry has to wait out the quota's minute by
 //! itself: [`throttle_backoff`](crate::RetryPolicy::throttle_backoff). An Admission inside has already closed the
-//! account and says so with a [`Paced`](tower_qwen_tokens::Paced) mark in the answer's extensions. Then Retry comes back
+//! account and says so with a [`PacedUntil`](tower_qwen_tokens::PacedUntil) mark in the answer's extensions. Then Retry comes back
 //! within 50 to 250 ms, the call takes its first place in the queue again, and the account lets it go as soon as there
 //! is quota: sleeping here as well would leave quota unused. There is nothing to set: the mark decides, answer by
 //! answer.
@@ -68,12 +68,12 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tower_qwen_retry::{Backoff, Budget, RetryLayer, RetryPolicy};
+//! use tower_qwen_retry::{Backoff, RetryBudget, RetryLayer, RetryPolicy};
 //!
 //! let policy = RetryPolicy::default()
 //!     .max_attempts(3)
 //!     .error_backoff(Backoff::new(Duration::from_millis(200), Duration::from_secs(2)))
-//!     .budget(Budget::new(10, 50));
+//!     .budget(RetryBudget::new(10, 50));
 //! let layer = RetryLayer::new(policy);
 //! # let _ = layer;
 //! ```

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header::CONTENT_LENGTH, request::Parts};
-use tower_qwen_tokens::{Call, Deadline, clock::Instant, judge::Judging};
+use tower_qwen_tokens::{Call, Deadline, classify::RequestContext, clock::Instant};
 
 use crate::{
     Fallback,
@@ -85,9 +85,9 @@ impl Replay {
         is_retry(&self.parts.headers, marker)
     }
 
-    /// What the request says of judging its answer.
-    pub(super) fn judging(&self) -> Judging {
-        Judging::of_head(&self.parts.headers, &self.parts.extensions)
+    /// What the request says of classifying its answer.
+    pub(super) fn request_context(&self) -> RequestContext {
+        RequestContext::of_head(&self.parts.headers, &self.parts.extensions)
     }
 
     fn call(&self) -> Option<&Arc<Call>> {

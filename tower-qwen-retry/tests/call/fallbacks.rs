@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::{Request, StatusCode};
-use tower_qwen_retry::{Event, Fallback, RetryPolicy};
+use tower_qwen_retry::{Fallback, RetryEvent, RetryPolicy};
 use tower_qwen_tokens::{Call, Cause};
 
 use crate::support::{
@@ -184,8 +184,8 @@ async fn one_attempt_each_still_falls_back() {
 async fn it_is_told() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let observer = Arc::clone(&heard);
-    let policy = policy().observe(move |event: &Event<'_>| {
-        if let Event::Fallback {
+    let policy = policy().observe(move |event: &RetryEvent<'_>| {
+        if let RetryEvent::Fallback {
             model, cause, to, ..
         } = *event
         {

@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::{HeaderName, Method};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_qwen_retry::{BoxError, Repeatable, RetryLayer, RetryPolicy};
+use tower_qwen_retry::{BoxError, Idempotent, RetryLayer, RetryPolicy};
 
 use crate::support::{Answer, RequestBody, broken, ok, request, run, throttled};
 
@@ -110,7 +110,7 @@ async fn what_is_no_model_call_goes_by_its_method() {
         assert_eq!(run.attempts().number as usize, attempts, "{method}");
     }
     let mut declared = other(Method::POST);
-    declared.extensions_mut().insert(Repeatable);
+    declared.extensions_mut().insert(Idempotent);
     let run = run(
         RetryPolicy::default(),
         declared,

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use tower_qwen_retry::{Budget, Event, RetryPolicy};
-use tower_qwen_tokens::{Deadline, Paced, clock::now};
+use tower_qwen_retry::{RetryBudget, RetryEvent, RetryPolicy};
+use tower_qwen_tokens::{Deadline, PacedUntil, clock::now};
 
 use crate::support::{answer, broken, ms, ok, request, run, throttled, with_header};
 
@@ -14,9 +14,9 @@ struct Heard(Arc<Mutex<Vec<String>>>);
 impl Heard {
     fn by(&self, policy: RetryPolicy) -> RetryPolicy {
         let heard = self.clone();
-        policy.observe(move |event: &Event<'_>| {
+        policy.observe(move |event: &RetryEvent<'_>| {
             let line = match *event {
-                Event::Attempt {
+                RetryEvent::Attempt {
                     model,
                     number,
                     status,
@@ -30,7 +30,7 @@ impl Heard {
                     let cause = cause.map_or("", |cause| cause.as_str());
                     format!("{model} {number}: {status} {cause}")
                 }
-                Event::Retry {
+                RetryEvent::Retry {
                     number,
                     cause,
                     paced,
@@ -43,7 +43,7 @@ impl Heard {
                         if paced { ", paced" } else { "" }
                     )
                 }
-                Event::GaveUp {
+                RetryEvent::GaveUp {
                     number, cause, why, ..
                 } => format!("no more after {number}, {cause}: {why}"),
                 _ => "something else".to_owned(),
@@ -62,7 +62,7 @@ async fn every_attempt_and_every_retry_is_told() {
     let heard = Heard::default();
     let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     let mut paced = throttled();
-    paced.extensions_mut().insert(Paced::until(now()));
+    paced.extensions_mut().insert(PacedUntil::new(now()));
     let script = vec![Ok(broken()), Err(reset.into()), Ok(paced), Ok(ok())];
     run(heard.by(RetryPolicy::default()), request(), script).await;
     assert_eq!(
@@ -98,7 +98,7 @@ async fn why_a_call_is_given_up_is_told() {
     .await;
     assert_eq!(heard.take()[3], "no more after 2, server_error: attempts");
 
-    let poor = policy().budget(Budget::new(0, 0));
+    let poor = policy().budget(RetryBudget::new(0, 0));
     run(poor, request(), vec![Ok(broken())]).await;
     assert_eq!(heard.take()[1], "no more after 1, server_error: budget");
 
@@ -116,7 +116,7 @@ async fn why_a_call_is_given_up_is_told() {
 
     let mut away = answer(503, "");
     away.extensions_mut()
-        .insert(Paced::until(now() + ms(200_000)).for_all(true));
+        .insert(PacedUntil::new(now() + ms(200_000)).outage(true));
     run(policy(), request(), vec![Ok(away)]).await;
     assert_eq!(heard.take()[1], "no more after 1, unavailable: patience");
 
@@ -126,7 +126,7 @@ async fn why_a_call_is_given_up_is_told() {
 
 /// One call that is throttled, breaks and is served, as these observers hear it.
 #[cfg(any(feature = "metrics", feature = "tracing"))]
-fn one_call(observer: impl tower_qwen_retry::Observe + 'static) {
+fn one_call(observer: impl tower_qwen_retry::RetryObserver + 'static) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -146,7 +146,7 @@ mod metrics {
         Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
         SharedString, Unit, with_local_recorder,
     };
-    use tower_qwen_retry::{RetryPolicy, observe::MetricsObserver};
+    use tower_qwen_retry::{RetryPolicy, observe::RetryMetrics};
 
     use crate::support::{PROMPT, ok, request, run};
 
@@ -202,7 +202,7 @@ mod metrics {
     #[test]
     fn figures_of_a_call() {
         let figures = Figures::default();
-        with_local_recorder(&figures, || super::one_call(MetricsObserver::new()));
+        with_local_recorder(&figures, || super::one_call(RetryMetrics::new()));
         assert_eq!(
             *figures.0.lock().expect("unbroken"),
             [
@@ -223,7 +223,7 @@ mod metrics {
 
     #[test]
     fn a_flood_of_models_is_bounded() {
-        let (figures, observer) = (Figures::default(), MetricsObserver::new());
+        let (figures, observer) = (Figures::default(), RetryMetrics::new());
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let flood = async {
             for number in 0..1_026 {
@@ -254,7 +254,7 @@ mod tracing {
         sync::{Arc, Mutex},
     };
 
-    use tower_qwen_retry::observe::TracingObserver;
+    use tower_qwen_retry::observe::RetryTracing;
     use tracing::{
         Event, Metadata, Subscriber,
         field::{Field, Visit},
@@ -296,7 +296,7 @@ mod tracing {
     #[test]
     fn events_of_a_call_hold_figures_and_names() {
         let lines = Lines::default();
-        with_default(lines.clone(), || super::one_call(TracingObserver::new()));
+        with_default(lines.clone(), || super::one_call(RetryTracing::new()));
         assert_eq!(
             *lines.0.lock().expect("unbroken"),
             [

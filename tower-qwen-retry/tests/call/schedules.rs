@@ -18,8 +18,8 @@ use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
-use tower_qwen_retry::{Attempts, BoxError, Budget, Fallback, RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{Paced, clock::now};
+use tower_qwen_retry::{Attempts, BoxError, Fallback, RetryBudget, RetryLayer, RetryPolicy};
+use tower_qwen_tokens::{PacedUntil, clock::now};
 
 use crate::support::{RequestBody, ms, request, streaming};
 
@@ -123,7 +123,7 @@ impl Anything {
         }
         let mut answer = answer.body(body).expect("an answer");
         if rng.bool() {
-            let paced = Paced::until(now() + ms(rng.u64(..3_000))).for_all(rng.bool());
+            let paced = PacedUntil::new(now() + ms(rng.u64(..3_000))).outage(rng.bool());
             answer.extensions_mut().insert(paced);
         }
         Ok(answer)
@@ -222,8 +222,8 @@ async fn schedule(layer: &RetryLayer, seed: u64, leaves_after: u32) -> (u32, boo
     (attempts, was_left)
 }
 
-fn layer() -> (RetryLayer, Budget) {
-    let budget = Budget::new(100, 1_000);
+fn layer() -> (RetryLayer, RetryBudget) {
+    let budget = RetryBudget::new(100, 1_000);
     let policy = RetryPolicy::default()
         .budget(budget.clone())
         .fallback(Fallback::new("other").model("qwen-flash").after_retries())

@@ -12,7 +12,7 @@ the last quarter. 请用中文回答。";
 const SIZES: [usize; 3] = [250_000, 500_000, 1_000_000];
 /// An engine that takes longer than this for one text is not given a larger one. Unit: seconds.
 const PATIENCE: f64 = 5.0;
-/// Asks this program for one engine's first sight of the judged half.
+/// Asks this program for one engine's first sight of the held-out half.
 const FIRST_SIGHT: &str = "--first-sight";
 
 fn main() {
@@ -37,7 +37,7 @@ type Speeds = Vec<Vec<f64>>;
 
 fn seen_before() -> Speeds {
     let engines = NAMES.map(Engine::load);
-    let kinds = KINDS.map(|(_, directories)| texts("judge", directories));
+    let kinds = KINDS.map(|(_, directories)| texts("held_out", directories));
     let rounds: Vec<[Vec<f64>; NAMES.len()]> = (0..7)
         .map(|_| {
             engines
@@ -55,11 +55,11 @@ fn first_sight(name: &str) {
     }
     for (kind, directories) in KINDS {
         // Only what no other kind has shown.
-        let mut texts = texts("judge", directories);
+        let mut texts = texts("held_out", directories);
         if directories.is_empty() {
             let shown = KINDS.iter().flat_map(|(_, directories)| *directories);
             let shown: Vec<String> = shown
-                .flat_map(|d| benches_peers::texts("judge", &[d]))
+                .flat_map(|d| benches_peers::texts("held_out", &[d]))
                 .collect();
             texts.retain(|text| !shown.contains(text));
         }
@@ -155,7 +155,7 @@ fn worst(engines: &[Engine]) {
 /// Whoever is compared counts alike, but where it says so.
 fn differences(engines: &[Engine]) {
     let mut all: Vec<(String, String)> = Vec::new();
-    for half in ["judge", "fit"] {
+    for half in ["held_out", "fit"] {
         all.extend(
             texts(half, &[])
                 .into_iter()

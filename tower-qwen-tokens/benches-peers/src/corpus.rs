@@ -23,7 +23,7 @@ pub struct Worst {
     pub text: String,
 }
 
-/// The documents of these directories in one half of the crate's corpus, `fit` or `judge`.
+/// The documents of these directories in one half of the crate's corpus, `fit` or `held_out`.
 ///
 /// # Panics
 ///

@@ -78,7 +78,7 @@ pub struct ModelCall {
 ///
 /// Put into the request's extensions by the caller. The body passes untouched, at the cost of an unread call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Unrepeatable;
+pub struct UnbufferedBody;
 
 impl Call {
     /// The call that one of our layers read earlier.

@@ -17,7 +17,7 @@ use http::{
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::{BoxError, Call, ParseError, Unrepeatable, counting::Counting, request_body};
+use super::{BoxError, Call, ParseError, UnbufferedBody, counting::Counting, request_body};
 use crate::{
     Dialect, clock,
     estimate::{Calibration, Estimate},
@@ -64,7 +64,7 @@ pin_project! {
     /// Reads a request: resolves to the same request with an `Arc<Call>` in its extensions and its body again.
     ///
     /// Ready at once where there is nothing to collect: a call that was read before, a request that is no model call, a
-    /// body that is too large, compressed or [`Unrepeatable`]. Such a body is left untouched. A body that is collected
+    /// body that is too large, compressed or [`UnbufferedBody`]. Such a body is left untouched. A body that is collected
     /// loses its trailers, which no provider of models asks for.
     ///
     /// # Cancel safety
@@ -185,7 +185,7 @@ impl<B: Body + From<Bytes>> ReadCall<B> {
 /// The dialect of a request whose body is to be collected.
 fn dialect<B>(request: &Request<B>) -> Option<Dialect> {
     let readable = request.method() == Method::POST
-        && request.extensions().get::<Unrepeatable>().is_none()
+        && request.extensions().get::<UnbufferedBody>().is_none()
         && is_json(request.headers())
         && is_plain(request.headers());
     readable.then(|| Dialect::of_path(request.uri().path()))?

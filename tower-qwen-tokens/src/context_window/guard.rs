@@ -26,7 +26,7 @@ pub enum OnExceed {
     Warn,
 }
 
-/// Judges calls by the windows.
+/// Classifies calls by the windows.
 #[derive(Debug, Clone)]
 pub(super) struct Guard {
     pub(super) windows: Arc<WindowBook>,

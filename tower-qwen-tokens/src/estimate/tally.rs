@@ -5,7 +5,7 @@ use super::{
 
 /// Latin text is taken for code when one byte in this many is punctuation of code or data.
 const CODE: u64 = 16;
-/// The bytes of a piece, from its start, that this is judged by.
+/// The bytes of a piece, from its start, that this is classified by.
 const SAMPLE: usize = 2048;
 
 /// The kind of text that a call mostly is: what an estimate's error depends on.

@@ -6,13 +6,13 @@ use axum_core::{
 };
 use http::request::Parts;
 
-use crate::{protocol::refusal::MISCONFIGURED, wording::Wording};
+use crate::{error_format::ErrorFormat, protocol::rejection::MISCONFIGURED};
 
 /// A handler asks for what no layer has put into the request: answered with 500 in the caller's dialect.
 #[derive(Debug, Clone)]
 pub struct Missing {
     what: &'static str,
-    wording: Wording,
+    wording: ErrorFormat,
 }
 
 impl Missing {
@@ -21,7 +21,7 @@ impl Missing {
     pub fn new(what: &'static str, parts: &Parts) -> Self {
         Self {
             what,
-            wording: Wording::of(parts.uri.path(), &parts.headers),
+            wording: ErrorFormat::of(parts.uri.path(), &parts.headers),
         }
     }
 }

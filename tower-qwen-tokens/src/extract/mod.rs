@@ -3,7 +3,7 @@
 //! | a handler asks for | and gets | put there by |
 //! |---|---|---|
 //! | [`SharedCall`] | the call, read once: dialect, model, estimate, the body's bytes | the first of our layers |
-//! | [`AnswerUsage`](crate::meter::AnswerUsage) | a handle to state the usage of its answer, or to learn it | `MeterLayer` |
+//! | [`ResponseUsage`](crate::meter::ResponseUsage) | a handle to state the usage of its answer, or to learn it | `MeterLayer` |
 //! | [`Tenant`](crate::ledger::Tenant) | whose call it is | your auth |
 //! | `Reserved` (of tower-qwen-ratelimit) | what was set aside for the call | `EnforceLayer` |
 //!
@@ -12,16 +12,16 @@
 //! # Errors
 //!
 //! Where the layer is missing they reject with [`Missing`]: 500 in the caller's dialect, with a message that names the
-//! layer. So does `AnswerUsage` of a request that is not metered. As an `Option` they give `None` instead.
+//! layer. So does `ResponseUsage` of a request that is not metered. As an `Option` they give `None` instead.
 //!
 //! # Example
 //!
 //! ```
 //! use axum::{Json, Router, routing::post};
 //! use serde_json::{Value, json};
-//! use tower_qwen_tokens::{Ledger, MeterLayer, Usage, extract::SharedCall, meter::AnswerUsage};
+//! use tower_qwen_tokens::{Ledger, MeterLayer, Usage, extract::SharedCall, meter::ResponseUsage};
 //!
-//! async fn chat(call: SharedCall, usage: AnswerUsage) -> Json<Value> {
+//! async fn chat(call: SharedCall, usage: ResponseUsage) -> Json<Value> {
 //!     let model = call.model_call().map_or("", |call| &*call.model);
 //!     // An answer in a shape of its own, whose cost the Meter could not find.
 //!     usage.state(Usage::new(12, 3));
@@ -35,8 +35,8 @@
 //! # let _ = app;
 //! ```
 
-mod answer_usage;
 mod missing;
+mod response_usage;
 mod shared_call;
 mod tenant;
 

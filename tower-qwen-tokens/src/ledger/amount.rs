@@ -17,7 +17,7 @@ pub enum Amount {
 /// A line that a day's spending has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Passed {
+pub struct BudgetAlert {
     /// The day.
     pub day: Day,
     /// The line.

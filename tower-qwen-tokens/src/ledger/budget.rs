@@ -6,7 +6,7 @@ use std::{
 use crate::{Basis, Money, clock::WallClock};
 
 use super::{
-    Amount, BudgetExceeded, Day, LedgerSink, Passed, Record,
+    Amount, BudgetAlert, BudgetExceeded, Day, LedgerSink, Record,
     spent::{Spent, Today},
 };
 
@@ -21,7 +21,7 @@ use super::{
 ///
 /// let budget = Budget::per_day("5 USD".parse::<tower_qwen_tokens::Money>()?)
 ///     .notify_at("4 USD".parse::<tower_qwen_tokens::Money>()?)
-///     .on_pass(|passed| eprintln!("{}: {} of {}", passed.day, passed.spent, passed.line));
+///     .on_alert(|passed| eprintln!("{}: {} of {}", passed.day, passed.spent, passed.line));
 /// let budget = Arc::new(budget);
 /// let ledger = Ledger::new(PriceBook::builtin()).with_sink(budget.clone());
 ///
@@ -33,12 +33,12 @@ use super::{
 /// ```
 pub struct Budget {
     lines: Vec<Line>,
-    on_pass: Option<Box<OnPass>>,
+    on_alert: Option<Box<OnAlert>>,
     clock: WallClock,
     today: Mutex<Today>,
 }
 
-type OnPass = dyn Fn(&Passed) + Send + Sync;
+type OnAlert = dyn Fn(&BudgetAlert) + Send + Sync;
 
 #[derive(Debug, Clone, Copy)]
 struct Line {
@@ -59,7 +59,7 @@ impl Budget {
         let clock = WallClock::new();
         let budget = Self {
             lines: Vec::new(),
-            on_pass: None,
+            on_alert: None,
             today: Mutex::new(Today::new(Day::of(clock.now()))),
             clock,
         };
@@ -81,8 +81,8 @@ impl Budget {
     /// What is called when a line is reached, limits included: once per line and day, by whoever ended the attempt that
     /// reached it. It must neither block nor panic. Default: nothing.
     #[must_use]
-    pub fn on_pass(mut self, callback: impl Fn(&Passed) + Send + Sync + 'static) -> Self {
-        self.on_pass = Some(Box::new(callback));
+    pub fn on_alert(mut self, callback: impl Fn(&BudgetAlert) + Send + Sync + 'static) -> Self {
+        self.on_alert = Some(Box::new(callback));
         self
     }
 
@@ -192,7 +192,7 @@ impl LedgerSink for Budget {
         for (index, line) in self.lines.iter().enumerate() {
             let spent = today.spent.amount_like(line.amount);
             if spent.reaches(line.amount) && today.tell(index) {
-                passed.push(Passed {
+                passed.push(BudgetAlert {
                     day: today.spent.day,
                     line: line.amount,
                     spent,
@@ -201,7 +201,7 @@ impl LedgerSink for Budget {
             }
         }
         drop(today);
-        if let Some(callback) = &self.on_pass {
+        if let Some(callback) = &self.on_alert {
             passed.iter().for_each(callback);
         }
     }

@@ -58,7 +58,7 @@ pub use totals::{Timing, Totals};
 
 #[cfg(feature = "http")]
 pub use {
-    amount::{Amount, BudgetExceeded, Passed},
+    amount::{Amount, BudgetAlert, BudgetExceeded},
     budget::Budget,
     spent::Spent,
 };

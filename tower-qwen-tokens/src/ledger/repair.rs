@@ -25,7 +25,7 @@ enum Tail {
 pub(super) fn repair(file: &mut File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     let tail = last_line(file, length)?;
-    match judge(&tail) {
+    match classify(&tail) {
         Tail::Empty => Ok(0),
         Tail::Whole => file.write_all(b"\n").map(|()| 0),
         Tail::Torn => {
@@ -52,7 +52,7 @@ fn last_line(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn judge(tail: &[u8]) -> Tail {
+fn classify(tail: &[u8]) -> Tail {
     // A file system may have grown the file before the bytes came.
     let zeros = tail.iter().rev().take_while(|&&byte| byte == 0).count();
     let written = &tail[..tail.len() - zeros];
@@ -95,10 +95,10 @@ mod tests {
             (br#"{"model":7}"#, Tail::Foreign),
             (b"\0x", Tail::Foreign),
         ] {
-            assert_eq!(judge(tail), expected, "{tail:?}");
+            assert_eq!(classify(tail), expected, "{tail:?}");
         }
         let long = [BEGINS[0], &vec![b'x'; 1024 * 1024]].concat();
-        assert_eq!(judge(&long), Tail::Foreign);
-        assert_eq!(judge(&long[..long.len() - BEGINS[0].len()]), Tail::Torn);
+        assert_eq!(classify(&long), Tail::Foreign);
+        assert_eq!(classify(&long[..long.len() - BEGINS[0].len()]), Tail::Torn);
     }
 }

@@ -9,10 +9,12 @@ use crate::{
     call::is_signed,
     clock::{self, Instant},
     ledger::{Entry, Labels, Tenant},
-    scan::{Scanned, Scanner, Unreadable},
+    scan::{Scanned, Scanner, UnsupportedBody},
 };
 
-use super::{AnswerUsage, ask::ask, counter::Counter, extra_event::ExtraEvent, service::Settings};
+use super::{
+    ResponseUsage, ask::ask, counter::Counter, extra_event::ExtraEvent, service::Settings,
+};
 
 /// One attempt at a model call, from its send to the end of its answer. Reports exactly once, when dropped at the latest.
 pub(super) struct Attempt {
@@ -35,7 +37,7 @@ pub(super) struct Attempt {
     status: Option<StatusCode>,
     answer: Option<Answer>,
     /// What the handler knows the attempt by.
-    handle: AnswerUsage,
+    handle: ResponseUsage,
     reported: bool,
 }
 
@@ -61,7 +63,7 @@ impl Attempt {
             ),
             None => (Arc::from(""), dialect_of_unread(&call, request)?, None),
         };
-        let handle = AnswerUsage::new();
+        let handle = ResponseUsage::new();
         request.extensions_mut().insert(handle.clone());
         Some(Self {
             ledger: settings.ledger.clone(),
@@ -221,7 +223,7 @@ impl Attempt {
             ..Entry::new(model, usage, basis, end)
         });
         if let Some(sink) = self.sink.take() {
-            sink.settle(&report);
+            sink.report(&report);
         }
         self.handle.end(Some(report));
     }
@@ -242,11 +244,11 @@ impl Drop for Attempt {
     }
 }
 
-impl From<Unreadable> for UnknownReason {
-    fn from(reason: Unreadable) -> Self {
+impl From<UnsupportedBody> for UnknownReason {
+    fn from(reason: UnsupportedBody) -> Self {
         match reason {
-            Unreadable::Encoded => Self::Encoded,
-            Unreadable::ContentType => Self::ContentType,
+            UnsupportedBody::Encoded => Self::Encoded,
+            UnsupportedBody::ContentType => Self::ContentType,
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{End, Peeked};
+use crate::{End, PeekedBody};
 
 use super::{attempt::Attempt, extra_event::ExtraEvent};
 
@@ -31,7 +31,7 @@ pin_project! {
         Empty,
         Body {
             #[pin]
-            body: Peeked<B>,
+            body: PeekedBody<B>,
         },
     }
 }
@@ -48,7 +48,7 @@ struct Sorting<E> {
 
 impl<B: Body> ResponseBody<B> {
     pub(super) fn new(
-        body: Peeked<B>,
+        body: PeekedBody<B>,
         attempt: Option<Attempt>,
         extra: Option<ExtraEvent>,
     ) -> Self {

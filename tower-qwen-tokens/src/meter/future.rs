@@ -13,13 +13,13 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    Call, End, Peeked, UsageSink, Verdict,
+    Call, End, PeekedBody, UsageSink, Verdict,
     call::ReadCall,
+    classify::{Classify, classify},
     clock::WallClock,
-    judge::{Judge, judge},
 };
 
-use super::{ResponseBody, Unread, attempt::Attempt, service::Settings};
+use super::{BodyRejection, ResponseBody, attempt::Attempt, service::Settings};
 
 pin_project! {
     /// Response future of [`Meter`](super::Meter); see the [module docs](super).
@@ -44,9 +44,9 @@ pin_project! {
             #[pin]
             future: F,
         },
-        Judging {
+        Classifying {
             #[pin]
-            judge: Judge<RB>,
+            classify: Classify<RB>,
         },
     }
 }
@@ -105,7 +105,7 @@ where
                 StateProj::Reading { read, then } => {
                     let mut request = match ready!(read.poll(cx)) {
                         Ok(request) => request,
-                        Err(error) => return Poll::Ready(Ok(refusal(Unread::of(error)))),
+                        Err(error) => return Poll::Ready(Ok(refusal(BodyRejection::of(error)))),
                     };
                     let mut then = then.take().expect("not polled after it was ready");
                     if let Some(call) = Call::of(&request).map(Arc::clone) {
@@ -120,12 +120,12 @@ where
                     Ok(response) => match this.attempt {
                         Some(attempt) => {
                             attempt.headed(response.status());
-                            State::Judging {
-                                judge: judge(response, this.clock),
+                            State::Classifying {
+                                classify: classify(response, this.clock),
                             }
                         }
                         None => {
-                            return Poll::Ready(Ok(metered(response.map(Peeked::new), None)));
+                            return Poll::Ready(Ok(metered(response.map(PeekedBody::new), None)));
                         }
                     },
                     Err(error) => {
@@ -135,8 +135,8 @@ where
                         return Poll::Ready(Err(error));
                     }
                 },
-                StateProj::Judging { judge } => {
-                    let response = ready!(judge.poll(cx));
+                StateProj::Classifying { classify } => {
+                    let response = ready!(classify.poll(cx));
                     return Poll::Ready(Ok(metered(response, this.attempt.take())));
                 }
             };
@@ -146,7 +146,7 @@ where
 }
 
 fn metered<RB: Body>(
-    response: Response<Peeked<RB>>,
+    response: Response<PeekedBody<RB>>,
     mut attempt: Option<Attempt>,
 ) -> Response<ResponseBody<RB>> {
     let (parts, body) = response.into_parts();
@@ -156,7 +156,7 @@ fn metered<RB: Body>(
     Response::from_parts(parts, ResponseBody::new(body, attempt, extra))
 }
 
-fn refusal<RB: Body>(reason: Unread) -> Response<ResponseBody<RB>> {
+fn refusal<RB: Body>(reason: BodyRejection) -> Response<ResponseBody<RB>> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = reason.status();
     response
@@ -171,7 +171,7 @@ impl<S, F, B, RB: Body> fmt::Debug for ResponseFuture<S, F, B, RB> {
         let state = match &self.state {
             State::Reading { .. } => "reading",
             State::Calling { .. } => "calling",
-            State::Judging { .. } => "judging",
+            State::Classifying { .. } => "classifying",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)

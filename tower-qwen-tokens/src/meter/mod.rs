@@ -25,10 +25,10 @@
 //!
 //! An attempt without an answer (a transport error, or dropped before) is booked as failed (`Unknown`: it may not have been
 //! sent) or cancelled (`Estimated`: the prompt alone), and its sink is dropped uncalled: whoever asked keeps its estimate. A request that is no model call is not metered at all. A model
-//! call whose body was left unread (too large, compressed, [`Unrepeatable`](crate::call::Unrepeatable)) is metered as far
+//! call whose body was left unread (too large, compressed, [`UnbufferedBody`](crate::call::UnbufferedBody)) is metered as far
 //! as its answer states model and usage; of its prompt nothing is known otherwise.
 //!
-//! Error answers carry a [`Verdict`](crate::Verdict) in their extensions; see [`judge`](crate::judge). An error event
+//! Error answers carry a [`Verdict`](crate::Verdict) in their extensions; see [`classify`](crate::classify). An error event
 //! inside a stream of status 200 stands in the report.
 //!
 //! # Asking for usage
@@ -68,13 +68,13 @@
 //!
 //! # Handlers
 //!
-//! At a server, the handler below finds an [`AnswerUsage`] in the extensions of every request that is metered: by it it can
+//! At a server, the handler below finds an [`ResponseUsage`] in the extensions of every request that is metered: by it it can
 //! state what its answer costs, and a task beside it can wait for the report.
 //!
 //! # Requests that cannot be read
 //!
 //! The request's body is read if no layer above has read it. One that cannot be read never reaches the inner service: it
-//! is answered with 400 or 413, without a body, and the reason as [`Unread`] in the extensions.
+//! is answered with 400 or 413, without a body, and the reason as [`BodyRejection`] in the extensions.
 //!
 //! # Example
 //!
@@ -123,20 +123,20 @@
 //!
 //! Clones, and services of the same layer, share the ledger.
 
-mod answer_usage;
 mod ask;
 mod attempt;
 mod body;
+mod body_rejection;
 mod counter;
 mod extra_event;
 mod future;
 mod layer;
+mod response_usage;
 mod service;
-mod unread;
 
-pub use answer_usage::AnswerUsage;
 pub use body::ResponseBody;
+pub use body_rejection::BodyRejection;
 pub use future::ResponseFuture;
 pub use layer::MeterLayer;
+pub use response_usage::ResponseUsage;
 pub use service::Meter;
-pub use unread::Unread;

@@ -10,7 +10,7 @@ mod error_body;
 pub mod header;
 pub mod hint;
 mod level;
-pub mod refusal;
+pub mod rejection;
 mod thinking;
 mod time;
 pub(crate) mod usage_body;

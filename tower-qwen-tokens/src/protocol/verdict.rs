@@ -34,7 +34,7 @@ struct Facts {
 }
 
 impl Verdict {
-    /// Judges an error answer by its status, its headers and the head of its body, which may be cut short or empty.
+    /// Classifies an error answer by its status, its headers and the head of its body, which may be cut short or empty.
     ///
     /// Where the server says itself whether another try may help (`x-should-retry`), it is believed.
     ///
@@ -60,7 +60,7 @@ impl Verdict {
         Self(Arc::new(facts))
     }
 
-    /// Judges an event of a stream by its data; `None` where it is no error.
+    /// Classifies an event of a stream by its data; `None` where it is no error.
     ///
     /// `status` is what the event itself states (`:HTTP_STATUS/429`); the code decides before it does.
     #[must_use]

@@ -162,8 +162,8 @@ impl Json {
         self.found
     }
 
-    /// Judges a document that is over and may be an error.
-    pub(super) fn judge(&self, event: Event) -> Option<Verdict> {
+    /// Classifies a document that is over and may be an error.
+    pub(super) fn classify(&self, event: Event) -> Option<Verdict> {
         if !self.suspicious && !event.is_error {
             return None;
         }

@@ -30,5 +30,5 @@ mod sketch;
 mod sse;
 
 pub use delivered::Delivered;
-pub use scanner::{Scanned, Scanner, Unreadable};
+pub use scanner::{Scanned, Scanner, UnsupportedBody};
 pub(crate) use sse::{Ended, Passed};

@@ -35,7 +35,7 @@ pub struct Scanned {
 /// Why a [`Scanner`] cannot read an answer's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Unreadable {
+pub enum UnsupportedBody {
     /// It is compressed, or encoded in another way.
     Encoded,
     /// It is neither JSON nor a stream of events, by its content type, or does not say what it is.
@@ -70,7 +70,7 @@ impl Scanner {
     /// # Errors
     ///
     /// A body that cannot be read: neither JSON nor a stream of events, or compressed.
-    pub fn for_response(headers: &HeaderMap, dialect: Dialect) -> Result<Self, Unreadable> {
+    pub fn for_response(headers: &HeaderMap, dialect: Dialect) -> Result<Self, UnsupportedBody> {
         let plain = |value: &http::HeaderValue| {
             value
                 .as_bytes()
@@ -78,21 +78,21 @@ impl Scanner {
                 .eq_ignore_ascii_case(b"identity")
         };
         if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
-            return Err(Unreadable::Encoded);
+            return Err(UnsupportedBody::Encoded);
         }
         let media_type = headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split(';').next())
             .map(|value| value.trim().to_ascii_lowercase())
-            .ok_or(Unreadable::ContentType)?;
+            .ok_or(UnsupportedBody::ContentType)?;
         match &*media_type {
             "text/event-stream" => Ok(Self::sse(dialect)),
             "application/json" => Ok(Self::json()),
             other if other.starts_with("application/") && other.ends_with("+json") => {
                 Ok(Self::json())
             }
-            _ => Err(Unreadable::ContentType),
+            _ => Err(UnsupportedBody::ContentType),
         }
     }
 
@@ -183,7 +183,7 @@ impl Scanner {
     fn finish_by(self, counter: Option<&dyn Estimate>) -> Scanned {
         match self.0 {
             Kind::Json(mut json) => {
-                let verdict = json.judge(Event::default());
+                let verdict = json.classify(Event::default());
                 json.end_document();
                 Scanned::new(json.into_found(), verdict, true, counter)
             }
@@ -233,7 +233,7 @@ impl Scanned {
     }
 }
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for UnsupportedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Encoded => "answer is encoded",
@@ -242,7 +242,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-impl Error for Unreadable {}
+impl Error for UnsupportedBody {}
 
 #[cfg(test)]
 mod tests {

@@ -360,7 +360,7 @@ impl Sse {
         let event = std::mem::take(&mut self.event);
         if std::mem::take(&mut self.data) != Data::None || event.is_error {
             if self.verdict.is_none() {
-                self.verdict = self.json.judge(event);
+                self.verdict = self.json.classify(event);
             }
             self.json.end_document();
         }

@@ -15,7 +15,7 @@ use tower_qwen_tokens::{
     Ledger, MeterLayer,
     adapter::reqwest_0_13::{ReqwestFront, ReqwestFrontLayer, ReqwestTransport},
     call::{BoxError, ReadOptions},
-    meter::Unread,
+    meter::BodyRejection,
 };
 
 use crate::support::{answer, body, client, model_answer, serve, text};
@@ -98,7 +98,7 @@ async fn an_answer_that_a_layer_makes_has_the_requests_url() {
     let answer = answer.expect("an answer");
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer.url().as_str(), url);
-    assert!(answer.extensions().get::<Unread>().is_some());
+    assert!(answer.extensions().get::<BodyRejection>().is_some());
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use tower_qwen_tokens::{
     adapter::reqwest_middleware_0_5::{LayerError, TowerMiddleware},
     call::ReadOptions,
     ledger::Tenant,
-    meter::Unread,
+    meter::BodyRejection,
 };
 
 use crate::support::{answer, body, client, model_answer, nobody, serve};
@@ -225,5 +225,5 @@ async fn an_answer_that_a_layer_makes_has_the_requests_url() {
     let answer = answer.expect("an answer");
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer.url().as_str(), url);
-    assert!(answer.extensions().get::<Unread>().is_some());
+    assert!(answer.extensions().get::<BodyRejection>().is_some());
 }

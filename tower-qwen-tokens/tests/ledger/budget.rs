@@ -8,14 +8,14 @@ use std::{
 use tokio::time::advance;
 use tower_qwen_tokens::{
     Ledger, Money, PriceBook, Usage,
-    ledger::{Amount, Basis, Budget, Day, End, Entry, MemorySink, Passed},
+    ledger::{Amount, Basis, Budget, BudgetAlert, Day, End, Entry, MemorySink},
 };
 
 use crate::entry;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-type Heard = Arc<Mutex<Vec<Passed>>>;
+type Heard = Arc<Mutex<Vec<BudgetAlert>>>;
 
 fn money(text: &str) -> Money {
     text.parse().expect("an amount")
@@ -25,7 +25,7 @@ fn money(text: &str) -> Money {
 fn watched(budget: Budget) -> (Ledger, Arc<Budget>, Heard) {
     let heard = Heard::default();
     let told = Arc::clone(&heard);
-    let budget = budget.on_pass(move |passed| told.lock().expect("lock").push(*passed));
+    let budget = budget.on_alert(move |passed| told.lock().expect("lock").push(*passed));
     let budget = Arc::new(budget);
     let ledger = Ledger::default().with_sink(budget.clone());
     (ledger, budget, heard)

@@ -42,7 +42,7 @@ async fn basis(response: Response<Script>) -> (Basis, Option<UnknownReason>) {
 }
 
 #[tokio::test]
-async fn an_error_answer_is_judged_and_costs_nothing() {
+async fn an_error_answer_is_classified_and_costs_nothing() {
     let body = r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota, please check your plan and billing details.","type":"insufficient_quota"}}"#;
     let mut response = json(Script::text(body));
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
@@ -51,7 +51,7 @@ async fn an_error_answer_is_judged_and_costs_nothing() {
     let verdict = answer
         .extensions()
         .get::<Verdict>()
-        .expect("judged")
+        .expect("classified")
         .clone();
     assert_eq!(verdict.cause(), Cause::TokenRate);
     assert!(recorder.reports().is_empty());

@@ -182,7 +182,7 @@ async fn dropped_unread() {
 }
 
 #[tokio::test]
-async fn an_error_dropped_while_it_is_judged_costs_nothing() {
+async fn an_error_dropped_while_it_is_classified_costs_nothing() {
     let ledger = Ledger::default();
     let service = service_fn(|_: Request<Full<Bytes>>| {
         let mut answer = json(Script::text("{\"error\":").with(Step::Wait));

@@ -16,9 +16,9 @@ use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_qwen_tokens::{
     Basis, Call, Ledger, MeterLayer, Report, UnknownReason, UsageSink,
-    call::{ReadOptions, Unrepeatable},
+    call::{ReadOptions, UnbufferedBody},
     ledger::{Labels, Tenant},
-    meter::{Meter, ResponseBody, Unread},
+    meter::{BodyRejection, Meter, ResponseBody},
 };
 use tower_test::mock;
 
@@ -187,10 +187,13 @@ async fn a_request_that_cannot_be_read_is_answered_here() {
             .expect("answered");
         assert_eq!(answer.status(), status);
         assert_eq!(answer.headers()["content-length"], "0");
-        let reason = answer.extensions().get::<Unread>().expect("the reason");
+        let reason = answer
+            .extensions()
+            .get::<BodyRejection>()
+            .expect("the reason");
         let expected = match reason {
-            Unread::Body | Unread::Parse(_) => StatusCode::BAD_REQUEST,
-            Unread::TooLarge { limit: 64 } => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyRejection::Body | BodyRejection::Parse(_) => StatusCode::BAD_REQUEST,
+            BodyRejection::TooLarge { limit: 64 } => StatusCode::PAYLOAD_TOO_LARGE,
             other => panic!("{other}"),
         };
         assert_eq!(expected, status);
@@ -267,7 +270,7 @@ async fn what_is_no_model_call_passes_unmetered() {
 async fn unread_call(uri: &str, answer: Response<Script>) -> (Vec<Report>, Ledger) {
     let ledger = Ledger::default();
     let (mut request, recorder) = unread::<Full<Bytes>>();
-    request.extensions_mut().insert(Unrepeatable);
+    request.extensions_mut().insert(UnbufferedBody);
     *request.uri_mut() = uri.parse().expect("a URI");
     let service = service_fn(move |_: Request<Full<Bytes>>| {
         let answer = answer.clone();

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use tower_qwen_tokens::{Call, Report, Settle, UsageSink, call::ReadCall, call::ReadOptions};
+use tower_qwen_tokens::{Call, OnUsage, Report, UsageSink, call::ReadCall, call::ReadOptions};
 
 pub(crate) const CHAT: &str = "https://host.example/compatible-mode/v1/chat/completions";
 pub(crate) const PROMPT: &str =
@@ -119,8 +119,8 @@ impl Body for Script {
     }
 }
 
-impl Settle for Recorder {
-    fn settle(&self, report: &Report) {
+impl OnUsage for Recorder {
+    fn on_usage(&self, report: &Report) {
         self.0
             .lock()
             .expect("no panic while held")
@@ -188,7 +188,7 @@ where
 
 /// What a reader sees of a body: data, borders, trailers, errors and hints.
 ///
-/// The hints of an error answer are left out: once it is judged, its end is known earlier.
+/// The hints of an error answer are left out: once it is classified, its end is known earlier.
 pub(crate) async fn seen<B: Body<Data = Bytes>>(body: B, with_hints: bool) -> Vec<String> {
     let mut body = std::pin::pin!(body);
     let mut seen = Vec::new();

@@ -79,9 +79,9 @@ async fn ceiling(charge: Charge) -> Vec<Figure> {
 }
 
 async fn shares() -> Vec<Figure> {
-    let (fair, first_come) = tokio::join!(
+    let (fair, fifo) = tokio::join!(
         tenants::unequal(CLOCK, Discipline::Fair),
-        tenants::unequal(CLOCK, Discipline::FirstCome)
+        tenants::unequal(CLOCK, Discipline::Fifo)
     );
     vec![
         figure(
@@ -91,7 +91,7 @@ async fn shares() -> Vec<Figure> {
         ),
         figure(
             "a tenant that offers 10x: Jain, first come",
-            first_come,
+            fifo,
             Bound::AtMost(0.7),
         ),
     ]

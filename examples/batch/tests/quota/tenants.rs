@@ -45,10 +45,10 @@ pub(crate) async fn unequal(setting: Setting, discipline: Discipline) -> f64 {
 #[tokio::test(start_paused = true)]
 async fn a_tenant_that_offers_ten_times_as_much_gets_no_more_than_its_share() {
     let fair = unequal(Setting::PAUSED, Discipline::Fair).await;
-    let first_come = unequal(Setting::PAUSED, Discipline::FirstCome).await;
-    println!("fair {fair:.4}, first come {first_come:.4}");
+    let fifo = unequal(Setting::PAUSED, Discipline::Fifo).await;
+    println!("fair {fair:.4}, first come {fifo:.4}");
     assert!(fair >= 0.98, "{fair}");
-    assert!(first_come < 0.7, "else nothing was shown: {first_come}");
+    assert!(fifo < 0.7, "else nothing was shown: {fifo}");
 }
 
 #[tokio::test(start_paused = true)]

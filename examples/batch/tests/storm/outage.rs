@@ -38,7 +38,7 @@ type Client = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
 /// How the provider refuses while it is away.
 #[derive(Debug, Clone, Copy)]
-struct Refusal {
+struct Rejection {
     status: StatusCode,
     body: &'static str,
     after: Duration,
@@ -46,8 +46,8 @@ struct Refusal {
 
 const CAPACITY: &str = r#"{"error":{"code":"ServiceUnavailable","message":"<503> InternalError.Algo: An error occurred in model serving, error message is: [Too many requests. Your requests are being throttled due to system capacity limits. Please try again later.]","type":"ServiceUnavailable"}}"#;
 
-fn refusal(status: u16, body: &'static str) -> Refusal {
-    Refusal {
+fn refusal(status: u16, body: &'static str) -> Rejection {
+    Rejection {
         status: status.try_into().expect("a status"),
         body,
         after: Duration::from_millis(20),
@@ -58,7 +58,7 @@ fn refusal(status: u16, body: &'static str) -> Refusal {
 #[derive(Clone)]
 struct Provider {
     mock: MockQwen,
-    refusal: Refusal,
+    refusal: Rejection,
     back: Instant,
     seen: Arc<Seen>,
 }
@@ -71,7 +71,7 @@ struct Seen {
 }
 
 impl Provider {
-    fn new(refusal: Refusal) -> Self {
+    fn new(refusal: Rejection) -> Self {
         Self {
             mock: MockQwen::new(Config {
                 rpm: RPM,
@@ -160,7 +160,7 @@ struct Outcome {
     most_attempts: u32,
 }
 
-async fn run(refusal: Refusal, client: fn(&Provider) -> Client) -> Outcome {
+async fn run(refusal: Rejection, client: fn(&Provider) -> Client) -> Outcome {
     let provider = Provider::new(refusal);
     let client = client(&provider);
     let start = clock::now();
@@ -199,7 +199,7 @@ async fn run(refusal: Refusal, client: fn(&Provider) -> Client) -> Outcome {
     }
 }
 
-async fn no_storm(name: &str, refusal: Refusal) {
+async fn no_storm(name: &str, refusal: Rejection) {
     let ours = run(refusal, ours).await;
     let plain = run(refusal, plain).await;
     println!(
@@ -235,7 +235,7 @@ async fn a_provider_that_answers_429_without_a_hint() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_takes_its_time_to_refuse() {
-    let slow = Refusal {
+    let slow = Rejection {
         after: Duration::from_secs(2),
         ..refusal(503, CAPACITY)
     };

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use mock_qwen::{Config, Faults};
 use serde_json::Value;
 use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer as TowerRetryLayer};
-use tower_qwen_retry::{RetryPolicy, adapter::TowerPolicy};
+use tower_qwen_retry::{RetryPolicy, TowerPolicy};
 use tower_qwen_tokens::call::BoxError;
 
 use crate::support::{Client, Place, TestResult, boxed, chat, for_axum, text};

@@ -56,7 +56,7 @@ async fn an_attempts_timeout_of_tower_is_retried() -> TestResult {
     Ok(())
 }
 
-/// tower-http's, below the Meter: an answer, which Retry judges by its status.
+/// tower-http's, below the Meter: an answer, which Retry classifies by its status.
 #[tokio::test(start_paused = true)]
 async fn an_attempts_timeout_of_tower_http_is_retried() -> TestResult {
     let place = Place::new(slow()).await?;

@@ -19,10 +19,10 @@ use tower_qwen_tokens::{Deadline, clock};
 use crate::{
     account::{Account, Manner},
     acquire::Acquire,
-    cost::{Cost, Output},
+    cost::{Cost, OutputLimit},
     error::RejectKind,
     feedback::FULL,
-    fleet::{Booked, CallId, Handle, Heard, Link, Op, Outage, Sharing, Terms, Work},
+    fleet::{Booked, CallId, Handle, Heard, Link, Op, OutagePolicy, Sharing, Terms, Work},
     key::Key,
     observe::Observers,
     queue::Discipline,
@@ -31,7 +31,11 @@ use crate::{
 
 const TICK: Duration = Duration::from_millis(1);
 const SHARINGS: [Sharing; 2] = [Sharing::Booking, Sharing::Lease];
-const OUTAGES: [Outage; 3] = [Outage::LocalShare, Outage::Open, Outage::Closed];
+const OUTAGES: [OutagePolicy; 3] = [
+    OutagePolicy::LocalShare,
+    OutagePolicy::Unlimited,
+    OutagePolicy::Reject,
+];
 
 struct Fleet {
     link: Arc<Link>,
@@ -46,7 +50,7 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn new(quota: Quota, sharing: Sharing, outage: Outage, discipline: Discipline) -> Self {
+    fn new(quota: Quota, sharing: Sharing, outage: OutagePolicy, discipline: Discipline) -> Self {
         let link = Link::new(Terms {
             sharing,
             outage,
@@ -73,7 +77,10 @@ impl Fleet {
     }
 
     fn acquire(&self, tokens: u64) -> Acquire {
-        Acquire::new(self.account.clone(), Cost::new(tokens, Output::Nothing))
+        Acquire::new(
+            self.account.clone(),
+            Cost::new(tokens, OutputLimit::NoOutput),
+        )
     }
 
     /// Takes what the account has told the store.
@@ -146,7 +153,7 @@ fn quota() -> Quota {
 async fn a_silent_store_holds_nobody_beyond_its_deadline() {
     for sharing in SHARINGS {
         for outage in OUTAGES {
-            let mut fleet = Fleet::new(quota(), sharing, outage, Discipline::FirstCome);
+            let mut fleet = Fleet::new(quota(), sharing, outage, Discipline::Fifo);
             let soon = Deadline::after(600 * TICK);
             let mut head = task::spawn(fleet.acquire(10));
             let mut late = task::spawn(fleet.acquire(10).max_wait(900 * TICK));
@@ -186,8 +193,8 @@ async fn a_head_that_is_refused_gives_its_booking_up() {
     let mut fleet = Fleet::new(
         quota(),
         Sharing::Booking,
-        Outage::Open,
-        Discipline::FirstCome,
+        OutagePolicy::Unlimited,
+        Discipline::Fifo,
     );
     let mut alone = task::spawn(fleet.acquire(10).max_wait(50 * TICK));
     assert_pending!(alone.poll());
@@ -207,8 +214,8 @@ async fn what_is_too_late_for_one_may_be_in_time_for_the_next() {
     let mut fleet = Fleet::new(
         quota(),
         Sharing::Booking,
-        Outage::Open,
-        Discipline::FirstCome,
+        OutagePolicy::Unlimited,
+        Discipline::Fifo,
     );
     for too_late in [Booked::TooLate(Duration::from_secs(30)), Booked::Never] {
         let mut large = task::spawn(fleet.acquire(30_000).max_wait(Duration::from_secs(9)));
@@ -227,7 +234,7 @@ async fn what_is_too_late_for_one_may_be_in_time_for_the_next() {
 async fn who_waits_for_another_to_end_does_so_until_its_deadline() {
     for sharing in SHARINGS {
         let quota = quota().concurrency(1);
-        let mut fleet = Fleet::new(quota, sharing, Outage::Open, Discipline::FirstCome);
+        let mut fleet = Fleet::new(quota, sharing, OutagePolicy::Unlimited, Discipline::Fifo);
         advance(Duration::from_secs(2)).await;
         fleet.hear(1, FULL, 1);
         let mut first = task::spawn(fleet.acquire(10));

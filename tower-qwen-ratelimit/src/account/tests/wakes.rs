@@ -20,7 +20,7 @@ use tower_qwen_tokens::{
 use super::{Finish, WINDOW, quotas};
 use crate::{
     account::{Account, Ask, Charge, Entered, Latest, Manner, Outcome, Turn},
-    cost::{Cost, Output},
+    cost::{Cost, OutputLimit},
     error::RejectKind,
     key::Key,
     observe::Observers,
@@ -132,7 +132,7 @@ proptest! {
     /// than it may go, so no wakeup is lost; and nobody waits beyond its deadline.
     #[test]
     fn the_head_is_timed_and_whoever_has_a_deadline(quota in quotas(), fair: bool, events in events()) {
-        let discipline = if fair { Discipline::Fair } else { Discipline::FirstCome };
+        let discipline = if fair { Discipline::Fair } else { Discipline::Fifo };
         let epoch = clock::now();
         let key = Key::new("http://host", "model");
         let manner = Manner {
@@ -150,7 +150,7 @@ proptest! {
                 Event::Join { flow, earlier, tokens, patience } => {
                     let ask = Ask {
                         label: None,
-                        cost: Cost::new(tokens, Output::Nothing),
+                        cost: Cost::new(tokens, OutputLimit::NoOutput),
                         arrived: now.checked_sub(Duration::from_nanos(earlier)),
                         flow: FlowKey { tenant: Some(Tenant::new(flow.to_string())), ..FlowKey::default() },
                         latest: patience.map(|longest| Latest {

@@ -4,7 +4,7 @@ use tower_qwen_tokens::clock;
 
 use super::*;
 use crate::{
-    cost::{Cost, Output},
+    cost::{Cost, OutputLimit},
     key::{Key, NameRef},
     limiter::Limiter,
     quota::Quota,
@@ -159,7 +159,7 @@ async fn the_flood_leaves_those_who_were_there_their_own_quota() {
     let take = |name: &str| {
         let key = Key::tenant(name);
         let tenant = limiter.tenant(key.as_ref());
-        let reserved = tenant.try_reserve(Cost::new(1, Output::Nothing));
+        let reserved = tenant.try_reserve(Cost::new(1, OutputLimit::NoOutput));
         reserved.is_ok_and(|reservation| {
             reservation.mark_sent();
             !tenant.key().is_overflow()
@@ -193,7 +193,7 @@ async fn an_account_in_use_stays() {
     let held = limiter.tenant(Key::tenant("held").as_ref());
     let reservation = limiter
         .tenant(Key::tenant("reserved").as_ref())
-        .try_reserve(Cost::new(7, Output::Nothing))
+        .try_reserve(Cost::new(7, OutputLimit::NoOutput))
         .unwrap();
     reservation.mark_sent();
     tokio::time::advance(Duration::from_secs(600)).await;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{cost::Output, key::NameRef, limiter::Limiter};
+use crate::{cost::OutputLimit, key::NameRef, limiter::Limiter};
 
 const WINDOW: u64 = 60_000_000_000;
 const SLOTS: u64 = 128;
@@ -16,7 +16,7 @@ fn tenant(quota: Quota) -> Arc<Tenant> {
 }
 
 fn cost(tokens: u64) -> Cost {
-    Cost::new(tokens, Output::Nothing)
+    Cost::new(tokens, OutputLimit::NoOutput)
 }
 
 /// What was charged, by slot.
@@ -171,7 +171,7 @@ proptest! {
                         model.now += nanos;
                     }
                     Step::Call(input, output) | Step::DropUnsent(input, output) => {
-                        let reserved = tenant.try_reserve(Cost::new(input, Output::AtMost(output)));
+                        let reserved = tenant.try_reserve(Cost::new(input, OutputLimit::AtMost(output)));
                         prop_assert_eq!(reserved.is_ok(), model.fits(input, output));
                         match reserved {
                             Ok(reservation) => {

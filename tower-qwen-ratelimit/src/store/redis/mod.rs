@@ -33,7 +33,7 @@
 //!
 //! # When the server is away
 //!
-//! Found out within [`RedisOptions::timeout`] of an operation, told to observers once, and mended by itself. [`Outage`] says
+//! Found out within [`RedisOptions::timeout`] of an operation, told to observers once, and mended by itself. [`OutagePolicy`] says
 //! what becomes of calls meanwhile. What they cost is told to the server when it is back, each once; where more settlements
 //! wait for that than [`RedisOptions::queue`] allows, those calls stay uncounted, and [`StoreSnapshot::dropped`] says how many.
 //!
@@ -61,7 +61,7 @@ mod tests;
 #[cfg(feature = "redis-tls")]
 mod tls;
 
-pub use crate::fleet::{Outage, Sharing, UsageOfDay, UsageSums};
+pub use crate::fleet::{OutagePolicy, Sharing, UsageOfDay, UsageSums};
 pub use driver::Driver;
 pub use error::StoreError;
 pub use ledger::{FleetLedger, ReadUsage};

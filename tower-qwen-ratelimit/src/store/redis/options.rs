@@ -5,13 +5,13 @@ use redis::{ConnectionInfo, IntoConnectionInfo};
 #[cfg(feature = "redis-tls")]
 use super::tls::Tls;
 use super::{StoreError, names::without_braces};
-use crate::fleet::{Outage, Sharing, Terms};
+use crate::fleet::{OutagePolicy, Sharing, Terms};
 
 /// How to reach a server, and how a fleet shares what stands there.
 ///
 /// The processes of a fleet agree on the namespace and the way of sharing, and give their accounts the same quotas. One that
 /// comes with another window than an account has, or shares it in another way, is refused there
-/// ([`Event::StoreRefused`](crate::Event::StoreRefused)): for this account the store counts as away, and what its calls cost
+/// ([`LimiterEvent::StoreRejected`](crate::LimiterEvent::StoreRejected)): for this account the store counts as away, and what its calls cost
 /// stays untold. It is asked again with each heartbeat.
 #[derive(Clone)]
 #[must_use]
@@ -56,7 +56,7 @@ impl RedisOptions {
             is_cluster: false,
             terms: Terms {
                 sharing: Sharing::default(),
-                outage: Outage::default(),
+                outage: OutagePolicy::default(),
                 timeout: Duration::from_millis(500),
                 capacity: 65_536,
             },
@@ -83,8 +83,8 @@ impl RedisOptions {
         self
     }
 
-    /// What becomes of calls while the server is away. Default: [`Outage::LocalShare`].
-    pub fn outage(mut self, outage: Outage) -> Self {
+    /// What becomes of calls while the server is away. Default: [`OutagePolicy::LocalShare`].
+    pub fn outage(mut self, outage: OutagePolicy) -> Self {
         self.terms.outage = outage;
         self
     }
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(options.linger, Duration::from_millis(50));
         let terms = options.terms();
         assert_eq!(terms.sharing, Sharing::Booking);
-        assert_eq!(terms.outage, Outage::LocalShare);
+        assert_eq!(terms.outage, OutagePolicy::LocalShare);
         assert_eq!(terms.timeout, Duration::from_millis(500));
         assert_eq!(terms.capacity, 65_536);
     }

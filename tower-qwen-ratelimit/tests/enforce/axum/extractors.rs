@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_qwen_ratelimit::{EnforceLayer, KeyOf, enforce::Reserved};
 use tower_qwen_tokens::{
-    Ledger, MeterLayer, Report, Settle, Usage, UsageSink, extract::SharedCall, ledger::Tenant,
-    meter::AnswerUsage,
+    Ledger, MeterLayer, OnUsage, Report, Usage, UsageSink, extract::SharedCall, ledger::Tenant,
+    meter::ResponseUsage,
 };
 
 use super::{WHOLE, booked, call, send};
@@ -31,7 +31,7 @@ async fn a_handler_sees_what_the_layers_know() {
         tenant: Tenant,
         call: SharedCall,
         reserved: Reserved,
-        usage: AnswerUsage,
+        usage: ResponseUsage,
         body: Bytes,
     ) -> Json<Value> {
         assert!(usage.report().is_none());
@@ -64,7 +64,7 @@ async fn a_handler_sees_what_the_layers_know() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_states_its_usage_or_settles_by_itself() {
-    async fn states(usage: AnswerUsage) -> &'static str {
+    async fn states(usage: ResponseUsage) -> &'static str {
         usage.state(Usage::new(70, 30));
         usage.state(Usage::new(1, 1)); // The first counts.
         "in a shape of its own"
@@ -102,7 +102,7 @@ async fn usage_that_is_stated_counts_for_an_answer_that_fails_too() {
     for status in [StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR] {
         for body in ["", "oops"] {
             let (limiter, ledger) = (limiter(9, 100_000), Ledger::default());
-            let fails = async move |usage: AnswerUsage| {
+            let fails = async move |usage: ResponseUsage| {
                 usage.state(Usage::new(1_000, 5_000));
                 (status, body)
             };
@@ -120,7 +120,7 @@ async fn usage_that_is_stated_counts_for_an_answer_that_fails_too() {
 #[tokio::test(start_paused = true)]
 async fn a_task_beside_the_handler_learns_the_usage() {
     type Reports = Arc<Mutex<Vec<Option<Report>>>>;
-    async fn handler(usage: AnswerUsage, Extension(reports): Extension<Reports>) -> Response {
+    async fn handler(usage: ResponseUsage, Extension(reports): Extension<Reports>) -> Response {
         tokio::spawn(async move {
             let report = usage.ended().await;
             assert_eq!(report.is_some(), usage.report().is_some());
@@ -156,7 +156,7 @@ async fn a_task_beside_the_handler_learns_the_usage() {
 #[tokio::test(start_paused = true)]
 async fn what_is_missing_is_named_in_the_callers_dialect() {
     async fn call_of(_: SharedCall) {}
-    async fn usage(_: AnswerUsage) {}
+    async fn usage(_: ResponseUsage) {}
     async fn tenant(_: Tenant) {}
     async fn reserved(_: Reserved) {}
     let request = |path| {
@@ -200,7 +200,7 @@ async fn what_is_missing_is_named_in_the_callers_dialect() {
 async fn what_is_missing_is_none_to_who_asks_so() {
     async fn handler(
         call: Option<SharedCall>,
-        usage: Option<AnswerUsage>,
+        usage: Option<ResponseUsage>,
         tenant: Option<Tenant>,
         reserved: Option<Reserved>,
         _: Body,
@@ -243,8 +243,8 @@ async fn in_shadow_mode_nothing_is_set_aside_for_what_would_be_refused() {
 async fn the_report_goes_to_a_further_sink_too_the_latest_one() {
     #[derive(Default)]
     struct Heard(Mutex<Vec<Option<u64>>>);
-    impl Settle for Heard {
-        fn settle(&self, report: &Report) {
+    impl OnUsage for Heard {
+        fn on_usage(&self, report: &Report) {
             self.0.lock().unwrap().push(report.usage.output_tokens);
         }
     }
@@ -253,7 +253,7 @@ async fn the_report_goes_to_a_further_sink_too_the_latest_one() {
         UsageSink::new(first.clone()),
         UsageSink::new(second.clone()),
     ];
-    let handler = async move |usage: AnswerUsage| {
+    let handler = async move |usage: ResponseUsage| {
         sinks.into_iter().for_each(|sink| usage.tell(sink));
         super::whole().await
     };

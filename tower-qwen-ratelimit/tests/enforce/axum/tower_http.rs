@@ -94,7 +94,7 @@ async fn a_body_of_unknown_length_that_grows_too_long() {
     let server = Server::new();
     let ours = server
         .enforce()
-        .read(ReadOptions::default().max_body(1_000));
+        .read_options(ReadOptions::default().max_body(1_000));
     let theirs = RequestBodyLimitLayer::new(1_000);
     let within = ServiceBuilder::new()
         .layer(theirs)

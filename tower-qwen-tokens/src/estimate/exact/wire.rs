@@ -76,7 +76,7 @@ struct Content {
 enum Element {
     Text(String),
     Image,
-    Unread,
+    BodyRejection,
 }
 
 /// A part of a message, in the spelling of either dialect.
@@ -148,7 +148,7 @@ impl WireMessage<'_> {
                 Element::Text(text) if message.content.is_empty() => message.content = text,
                 Element::Text(text) => message.content.push_str(&text),
                 Element::Image => message.push_image(None),
-                Element::Unread => *unread_parts += 1,
+                Element::BodyRejection => *unread_parts += 1,
             }
         }
         message.reasoning = self.reasoning_content;
@@ -196,7 +196,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
             } else if part.image_url.is_some() || part.image.is_some() {
                 Element::Image
             } else {
-                Element::Unread
+                Element::BodyRejection
             });
         }
         Ok(content)

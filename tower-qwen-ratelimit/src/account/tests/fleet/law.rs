@@ -16,7 +16,7 @@ use crate::{
     acquire::Acquire,
     error::RejectKind,
     feedback::FULL,
-    fleet::{Booked, Outage},
+    fleet::{Booked, OutagePolicy},
     queue::Discipline,
     reservation::Reservation,
 };
@@ -94,7 +94,7 @@ struct Calls {
 
 impl Calls {
     /// Lets everybody look who was woken, until nobody is. Nobody is left beyond its deadline or refused for another's.
-    fn look(&mut self, outage: Outage) -> Result<(), TestCaseError> {
+    fn look(&mut self, outage: OutagePolicy) -> Result<(), TestCaseError> {
         while let Some(at) = self.waiting.iter().position(|one| one.acquire.is_woken()) {
             let one = &mut self.waiting[at];
             match one.acquire.poll() {
@@ -106,7 +106,7 @@ impl Calls {
                 Poll::Ready(Err(refused)) => {
                     let kind = one.latest.map(|(_, kind)| kind);
                     let is_away =
-                        refused.kind() == RejectKind::StoreAway && outage == Outage::Closed;
+                        refused.kind() == RejectKind::StoreAway && outage == OutagePolicy::Reject;
                     prop_assert!(is_away || Some(refused.kind()) == kind, "{:?}", refused);
                     self.waiting.remove(at);
                 }
@@ -134,7 +134,7 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let discipline = if fair { Discipline::Fair } else { Discipline::FirstCome };
+            let discipline = if fair { Discipline::Fair } else { Discipline::Fifo };
             let mut fleet = Fleet::new(quota().concurrency(concurrency), sharing, outage, discipline);
             let mut calls = Calls::default();
             for event in events {

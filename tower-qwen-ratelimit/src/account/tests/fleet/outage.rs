@@ -2,13 +2,13 @@
 
 use std::time::UNIX_EPOCH;
 
-use tower_qwen_tokens::{Report, Settle, Usage, Verdict};
+use tower_qwen_tokens::{OnUsage, Report, Usage, Verdict};
 
 use super::*;
 use crate::snapshot::FleetSnapshot;
 
-fn fleet_of_four(sharing: Sharing, outage: Outage) -> Fleet {
-    let fleet = Fleet::new(quota(), sharing, outage, Discipline::FirstCome);
+fn fleet_of_four(sharing: Sharing, outage: OutagePolicy) -> Fleet {
+    let fleet = Fleet::new(quota(), sharing, outage, Discipline::Fifo);
     fleet.hear(4, FULL / 4, u64::MAX);
     fleet
 }
@@ -19,7 +19,7 @@ fn seen(fleet: &Fleet) -> FleetSnapshot {
 
 #[tokio::test(start_paused = true)]
 async fn who_was_idle_during_an_outage_has_the_whole_again() {
-    let fleet = fleet_of_four(Sharing::Booking, Outage::LocalShare);
+    let fleet = fleet_of_four(Sharing::Booking, OutagePolicy::LocalShare);
     fleet.account.store_away();
     assert_eq!(seen(&fleet).part_percent, 25);
     fleet.account.store_back();
@@ -29,7 +29,7 @@ async fn who_was_idle_during_an_outage_has_the_whole_again() {
 
 #[tokio::test(start_paused = true)]
 async fn who_runs_on_an_nth_part_says_so_until_it_is_granted_another() {
-    let fleet = fleet_of_four(Sharing::Lease, Outage::LocalShare);
+    let fleet = fleet_of_four(Sharing::Lease, OutagePolicy::LocalShare);
     let mut call = task::spawn(fleet.acquire(10));
     advance(Duration::from_secs(1)).await;
     let _going = assert_ready_ok!(call.poll());
@@ -56,9 +56,9 @@ async fn the_bound_is_that_of_the_way_in_which_calls_go() {
             Sharing::Booking => 0,
             Sharing::Lease => burst,
         };
-        assert_eq!(bound(Outage::LocalShare), (shared, burst));
-        assert_eq!(bound(Outage::Open), (shared, u64::MAX));
-        assert_eq!(bound(Outage::Closed), (shared, 0));
+        assert_eq!(bound(OutagePolicy::LocalShare), (shared, burst));
+        assert_eq!(bound(OutagePolicy::Unlimited), (shared, u64::MAX));
+        assert_eq!(bound(OutagePolicy::Reject), (shared, 0));
     }
 }
 
@@ -68,8 +68,8 @@ async fn the_tokens_of_a_day_are_divided_too() {
     let fleet = Fleet::new(
         quota,
         Sharing::Booking,
-        Outage::LocalShare,
-        Discipline::FirstCome,
+        OutagePolicy::LocalShare,
+        Discipline::Fifo,
     );
     fleet.hear(4, 0, u64::MAX);
     fleet.account.store_away();
@@ -88,7 +88,7 @@ async fn the_tokens_of_a_day_are_divided_too() {
 
 #[tokio::test(start_paused = true)]
 async fn the_bound_takes_the_largest_call_of_any_process() {
-    let fleet = fleet_of_four(Sharing::Lease, Outage::LocalShare);
+    let fleet = fleet_of_four(Sharing::Lease, OutagePolicy::LocalShare);
     let before = seen(&fleet).may_overshoot_tokens;
     for (told, counts) in [(70_000, 70_000), (500, 70_000)] {
         let largest = Heard {
@@ -108,17 +108,17 @@ async fn throttles_of_calls_that_went_as_they_came_slow_no_rate() {
     let status = http::StatusCode::TOO_MANY_REQUESTS;
     let mut report = Report::reported(Usage::default());
     report.verdict = Some(Verdict::of_response(status, &headers, body, UNIX_EPOCH));
-    for outage in [Outage::LocalShare, Outage::Open] {
+    for outage in [OutagePolicy::LocalShare, OutagePolicy::Unlimited] {
         let fleet = fleet_of_four(Sharing::Booking, outage);
         fleet.account.store_away();
         advance(Duration::from_secs(10)).await;
         let call = assert_ready_ok!(task::spawn(fleet.acquire(10)).poll());
         call.mark_sent();
-        Settle::settle(&call, &report);
+        OnUsage::on_usage(&call, &report);
         let seen = fleet.account.snapshot(clock::now());
         assert!(!seen.closed_for.is_zero(), "{outage:?}: it is heard");
-        let is_slowed = seen.requests.share_percent < 100;
-        assert_eq!(is_slowed, outage == Outage::LocalShare);
+        let is_slowed = seen.requests.rate_percent < 100;
+        assert_eq!(is_slowed, outage == OutagePolicy::LocalShare);
     }
 }
 
@@ -128,8 +128,8 @@ async fn a_silent_store_is_found_out_by_the_impatient_too() {
     let fleet = Fleet::new(
         quota(),
         Sharing::Booking,
-        Outage::LocalShare,
-        Discipline::FirstCome,
+        OutagePolicy::LocalShare,
+        Discipline::Fifo,
     );
     advance(Duration::from_secs(60)).await;
     let mut refused = 0;
@@ -152,8 +152,8 @@ async fn a_store_that_answers_late_is_not_away() {
     let mut fleet = Fleet::new(
         quota(),
         Sharing::Booking,
-        Outage::LocalShare,
-        Discipline::FirstCome,
+        OutagePolicy::LocalShare,
+        Discipline::Fifo,
     );
     for _ in 0..100 {
         let mut call = task::spawn(fleet.acquire(10));

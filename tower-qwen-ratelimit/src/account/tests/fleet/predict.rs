@@ -41,8 +41,8 @@ async fn predictions_are_true_within_one_booking_of_each_process() {
                     Fleet::new(
                         of_one,
                         Sharing::Booking,
-                        Outage::Open,
-                        Discipline::FirstCome,
+                        OutagePolicy::Unlimited,
+                        Discipline::Fifo,
                     )
                 })
                 .collect();
@@ -60,7 +60,7 @@ async fn predictions_are_true_within_one_booking_of_each_process() {
             for fleet in &fleets {
                 store.beat(fleet, processes);
             }
-            let cost = Cost::new(1, Output::Nothing);
+            let cost = Cost::new(1, OutputLimit::NoOutput);
             let newcomer = &fleets[0].account;
             let predicted = newcomer.wait_of(cost, clock::now()).unwrap();
             let came = clock::now();

@@ -6,7 +6,12 @@ const MOST: u64 = 8;
 
 fn fleet() -> Fleet {
     let quota = quota().concurrency(MOST);
-    Fleet::new(quota, Sharing::Lease, Outage::Open, Discipline::FirstCome)
+    Fleet::new(
+        quota,
+        Sharing::Lease,
+        OutagePolicy::Unlimited,
+        Discipline::Fifo,
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +56,12 @@ async fn another_quota_leaves_the_slots_divided() {
         fleet.account.set_quota(changed, clock::now());
         assert_eq!(fleet.account.snapshot(clock::now()).may_run, slots);
     }
-    let fleet = Fleet::new(quota(), Sharing::Lease, Outage::Open, Discipline::FirstCome);
+    let fleet = Fleet::new(
+        quota(),
+        Sharing::Lease,
+        OutagePolicy::Unlimited,
+        Discipline::Fifo,
+    );
     fleet.hear(4, FULL, 0);
     fleet
         .account

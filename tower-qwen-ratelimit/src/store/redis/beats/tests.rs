@@ -5,9 +5,9 @@ use super::*;
 use crate::{
     account::{Account, Manner},
     acquire::Acquire,
-    cost::{Cost, Output},
+    cost::{Cost, OutputLimit},
     feedback::FULL,
-    fleet::{Handle, Heard, Outage, Terms},
+    fleet::{Handle, Heard, OutagePolicy, Terms},
     key::Key,
     observe::Observers,
     queue::Discipline,
@@ -26,7 +26,7 @@ impl Process {
     fn new() -> Self {
         let link = Link::new(Terms {
             sharing: Sharing::Lease,
-            outage: Outage::LocalShare,
+            outage: OutagePolicy::LocalShare,
             timeout: Duration::from_secs(10),
             capacity: 1_000,
         });
@@ -49,7 +49,7 @@ impl Process {
     fn account_of(&self, model: &str, quota: Quota) -> Arc<Account> {
         let manner = Manner {
             max_queued: 100,
-            discipline: Discipline::FirstCome,
+            discipline: Discipline::Fifo,
             observers: Observers::default(),
             fleet: Some(self.handle.clone()),
         };
@@ -73,7 +73,10 @@ fn quota() -> Quota {
 }
 
 fn wants(account: &Arc<Account>) -> task::Spawn<Acquire> {
-    let mut call = task::spawn(Acquire::new(account.clone(), Cost::new(1, Output::Nothing)));
+    let mut call = task::spawn(Acquire::new(
+        account.clone(),
+        Cost::new(1, OutputLimit::NoOutput),
+    ));
     assert_pending!(call.poll());
     call
 }

@@ -17,49 +17,49 @@ use tokio::time::Sleep;
 use crate::{
     Dialect, Verdict,
     clock::{self, Instant, WallClock},
-    peeked::{After, Peeked},
+    peeked_body::{After, PeekedBody},
     scan::Scanner,
 };
 
 use super::{
-    options::{FirstEvent, JudgeOptions, Judged, Judging},
+    options::{Classified, ClassifyOptions, FirstEvent, RequestContext},
     reading::{Head, Reading, put},
 };
 
-/// The most of an error answer's body that is read before it is judged. Unit: bytes.
+/// The most of an error answer's body that is read before it is classified. Unit: bytes.
 const MAX_HEAD: usize = 64 * 1024;
 /// The longest wait for the head of a body.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// Judges an answer. A success is ready at once, and so is an answer that was judged before.
+/// Classifies an answer. A success is ready at once, and so is an answer that was classified before.
 ///
-/// Of an error answer (status 400 and above) at most 64 KiB are read, for at most a second; then it is judged by what
-/// came. A compressed body is judged by status and headers alone.
-pub fn judge<B: Body>(response: Response<B>, clock: &WallClock) -> Judge<B> {
-    Judging::default().judge(response, clock)
+/// Of an error answer (status 400 and above) at most 64 KiB are read, for at most a second; then it is classified by what
+/// came. A compressed body is classified by status and headers alone.
+pub fn classify<B: Body>(response: Response<B>, clock: &WallClock) -> Classify<B> {
+    RequestContext::default().classify(response, clock)
 }
 
-impl Judging {
-    /// Judges an answer as [`judge`] does, by what its request says.
+impl RequestContext {
+    /// Classifies an answer as [`classify`] does, by what its request says.
     ///
     /// A stream that is to be held back for its first event is read until an event with content or an error has ended,
     /// its time is up or enough has been read; then all of it goes on. Events without content, such as the first one of
     /// many hosts, which only names the role, tell nothing yet.
-    pub fn judge<B: Body>(&self, response: Response<B>, clock: &WallClock) -> Judge<B> {
-        let judged = response.extensions().get::<Verdict>().cloned();
-        let is_done = response.extensions().get::<Judged>().is_some();
-        if is_done || judged.is_some() && !self.knows_more() || self.options.pass(&response) {
-            return Judge::ready(response.map(Peeked::new));
+    pub fn classify<B: Body>(&self, response: Response<B>, clock: &WallClock) -> Classify<B> {
+        let classified = response.extensions().get::<Verdict>().cloned();
+        let is_done = response.extensions().get::<Classified>().is_some();
+        if is_done || classified.is_some() && !self.knows_more() || self.options.pass(&response) {
+            return Classify::ready(response.map(PeekedBody::new));
         }
         let (failed, held) = (is_failure(&response), self.options.holds(&response));
         let (mut parts, body) = response.into_parts();
-        if judged.is_some() || is_encoded(&parts.headers) || body.is_end_stream() {
-            let verdict = judged.or_else(|| {
+        if classified.is_some() || is_encoded(&parts.headers) || body.is_end_stream() {
+            let verdict = classified.or_else(|| {
                 let (status, headers) = (parts.status, &parts.headers);
                 failed.then(|| Verdict::of_response(status, headers, &[], clock.now()))
             });
             put(&mut parts, verdict, self);
-            return Judge::ready(Response::from_parts(parts, Peeked::new(body)));
+            return Classify::ready(Response::from_parts(parts, PeekedBody::new(body)));
         }
         let (head, limit, wait) = match held {
             Some(first) => {
@@ -69,10 +69,10 @@ impl Judging {
             None => (Head::Error(Vec::new()), MAX_HEAD, MAX_WAIT),
         };
         let now = clock::now();
-        Judge {
+        Classify {
             state: State::Reading {
                 reading: Some(Reading::new(parts, body, head, limit)),
-                judging: self.clone(),
+                context: self.clone(),
                 clock: *clock,
                 until: now.checked_add(wait).unwrap_or(now),
                 timer: None,
@@ -81,8 +81,8 @@ impl Judging {
     }
 }
 
-impl JudgeOptions {
-    /// Whether an answer is a success of which nothing is held back: there is nothing to judge.
+impl ClassifyOptions {
+    /// Whether an answer is a success of which nothing is held back: there is nothing to classify.
     #[must_use]
     pub fn pass<B>(&self, response: &Response<B>) -> bool {
         !is_failure(response)
@@ -102,13 +102,13 @@ fn is_failure<B>(response: &Response<B>) -> bool {
 }
 
 pin_project! {
-    /// The answer, judged: its [`Verdict`] stands in its extensions if it is an error. Never fails.
+    /// The answer, classified: its [`Verdict`] stands in its extensions if it is an error. Never fails.
     ///
     /// # Cancel safety
     ///
     /// Dropping it drops the answer; nothing else is held.
     #[must_use = "futures do nothing unless polled"]
-    pub struct Judge<B: Body> {
+    pub struct Classify<B: Body> {
         #[pin]
         state: State<B>,
     }
@@ -118,11 +118,11 @@ pin_project! {
     #[project = StateProj]
     enum State<B: Body> {
         Ready {
-            response: Option<Response<Peeked<B>>>,
+            response: Option<Response<PeekedBody<B>>>,
         },
         Reading {
             reading: Option<Reading<B>>,
-            judging: Judging,
+            context: RequestContext,
             clock: WallClock,
             until: Instant,
             #[pin]
@@ -131,8 +131,8 @@ pin_project! {
     }
 }
 
-impl<B: Body> Judge<B> {
-    fn ready(response: Response<Peeked<B>>) -> Self {
+impl<B: Body> Classify<B> {
+    fn ready(response: Response<PeekedBody<B>>) -> Self {
         Self {
             state: State::Ready {
                 response: Some(response),
@@ -157,8 +157,8 @@ fn is_stream(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
-impl<B: Body> Future for Judge<B> {
-    type Output = Response<Peeked<B>>;
+impl<B: Body> Future for Classify<B> {
+    type Output = Response<PeekedBody<B>>;
 
     /// # Panics
     ///
@@ -170,7 +170,7 @@ impl<B: Body> Future for Judge<B> {
             }
             StateProj::Reading {
                 reading,
-                judging,
+                context,
                 clock,
                 until,
                 mut timer,
@@ -195,14 +195,14 @@ impl<B: Body> Future for Judge<B> {
                     }
                 };
                 let reading = reading.take().expect("polled just now");
-                Poll::Ready(reading.finish(after, judging, clock))
+                Poll::Ready(reading.finish(after, context, clock))
             }
         }
     }
 }
 
-impl<B: Body> fmt::Debug for Judge<B> {
+impl<B: Body> fmt::Debug for Classify<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Judge").finish_non_exhaustive()
+        f.debug_struct("Classify").finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 /// The codes of one problem in every dialect.
 #[derive(Debug, Clone, Copy)]
-pub struct RefusalCodes {
+pub struct RejectionCodes {
     /// The status.
     pub status: StatusCode,
     /// OpenAI-compatible: `type`, then `code`.
@@ -17,7 +17,7 @@ pub struct RefusalCodes {
 }
 
 /// Too many requests.
-pub const REQUESTS: RefusalCodes = RefusalCodes {
+pub const REQUESTS: RejectionCodes = RejectionCodes {
     status: StatusCode::TOO_MANY_REQUESTS,
     compatible: ("limit_requests", "limit_requests"),
     native: "Throttling.RateQuota",
@@ -25,7 +25,7 @@ pub const REQUESTS: RefusalCodes = RefusalCodes {
 };
 
 /// Too many tokens.
-pub const TOKENS: RefusalCodes = RefusalCodes {
+pub const TOKENS: RejectionCodes = RejectionCodes {
     status: StatusCode::TOO_MANY_REQUESTS,
     compatible: ("insufficient_quota", "insufficient_quota"),
     native: "Throttling.AllocationQuota",
@@ -33,7 +33,7 @@ pub const TOKENS: RefusalCodes = RefusalCodes {
 };
 
 /// More than could ever be granted, or read.
-pub const TOO_LARGE: RefusalCodes = RefusalCodes {
+pub const TOO_LARGE: RejectionCodes = RejectionCodes {
     status: StatusCode::PAYLOAD_TOO_LARGE,
     compatible: ("invalid_request_error", "request_too_large"),
     native: "RequestTooLarge",
@@ -41,7 +41,7 @@ pub const TOO_LARGE: RefusalCodes = RefusalCodes {
 };
 
 /// Nothing is granted at all.
-pub const CLOSED: RefusalCodes = RefusalCodes {
+pub const CLOSED: RejectionCodes = RejectionCodes {
     status: StatusCode::FORBIDDEN,
     compatible: ("access_denied", "access_denied"),
     native: "AccessDenied",
@@ -49,7 +49,7 @@ pub const CLOSED: RefusalCodes = RefusalCodes {
 };
 
 /// The request cannot be read.
-pub const UNREADABLE: RefusalCodes = RefusalCodes {
+pub const UNREADABLE: RejectionCodes = RejectionCodes {
     status: StatusCode::BAD_REQUEST,
     compatible: ("invalid_request_error", "invalid_parameter_error"),
     native: "InvalidParameter",
@@ -57,7 +57,7 @@ pub const UNREADABLE: RefusalCodes = RefusalCodes {
 };
 
 /// The key is missing or not known.
-pub const UNAUTHENTICATED: RefusalCodes = RefusalCodes {
+pub const UNAUTHENTICATED: RejectionCodes = RejectionCodes {
     status: StatusCode::UNAUTHORIZED,
     compatible: ("invalid_request_error", "invalid_api_key"),
     native: "InvalidApiKey",
@@ -65,7 +65,7 @@ pub const UNAUTHENTICATED: RefusalCodes = RefusalCodes {
 };
 
 /// There is nothing at this path.
-pub const NOT_FOUND: RefusalCodes = RefusalCodes {
+pub const NOT_FOUND: RejectionCodes = RejectionCodes {
     status: StatusCode::NOT_FOUND,
     compatible: ("not_found_error", "not_found_error"),
     native: "NotFound",
@@ -73,7 +73,7 @@ pub const NOT_FOUND: RefusalCodes = RefusalCodes {
 };
 
 /// The body is of a kind, or encoded in a way, that is not read here.
-pub const UNSUPPORTED_MEDIA: RefusalCodes = RefusalCodes {
+pub const UNSUPPORTED_MEDIA: RejectionCodes = RejectionCodes {
     status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
     compatible: ("invalid_request_error", "unsupported_media_type"),
     native: "InvalidParameter",
@@ -81,7 +81,7 @@ pub const UNSUPPORTED_MEDIA: RefusalCodes = RefusalCodes {
 };
 
 /// The server is put together wrongly.
-pub const MISCONFIGURED: RefusalCodes = RefusalCodes {
+pub const MISCONFIGURED: RejectionCodes = RejectionCodes {
     status: StatusCode::INTERNAL_SERVER_ERROR,
     compatible: ("server_error", "internal_error"),
     native: "InternalError",
@@ -89,7 +89,7 @@ pub const MISCONFIGURED: RefusalCodes = RefusalCodes {
 };
 
 /// What stands behind the server does not answer, or not as it should.
-pub const BAD_GATEWAY: RefusalCodes = RefusalCodes {
+pub const BAD_GATEWAY: RejectionCodes = RejectionCodes {
     status: StatusCode::BAD_GATEWAY,
     compatible: ("server_error", "bad_gateway"),
     native: "InternalError",
@@ -97,7 +97,7 @@ pub const BAD_GATEWAY: RefusalCodes = RefusalCodes {
 };
 
 /// The server, or what stands behind it, cannot take the call now.
-pub const UNAVAILABLE: RefusalCodes = RefusalCodes {
+pub const UNAVAILABLE: RejectionCodes = RejectionCodes {
     status: StatusCode::SERVICE_UNAVAILABLE,
     compatible: ("server_error", "ServiceUnavailable"),
     native: "ServiceUnavailable",
@@ -105,7 +105,7 @@ pub const UNAVAILABLE: RefusalCodes = RefusalCodes {
 };
 
 /// What stands behind the server took too long.
-pub const TIMED_OUT: RefusalCodes = RefusalCodes {
+pub const TIMED_OUT: RejectionCodes = RejectionCodes {
     status: StatusCode::GATEWAY_TIMEOUT,
     compatible: ("server_error", "RequestTimeOut"),
     native: "RequestTimeOut",

@@ -12,13 +12,13 @@ use http_body::{Body, Frame};
 use crate::{
     Cause, Verdict,
     clock::WallClock,
-    peeked::{After, Peeked},
+    peeked_body::{After, PeekedBody},
     scan::{Passed, Scanner},
 };
 
-use super::options::{Judged, Judging};
+use super::options::{Classified, RequestContext};
 
-/// The most frames that are read before a body is judged: empty ones have no bytes to count.
+/// The most frames that are read before a body is classified: empty ones have no bytes to count.
 const MAX_FRAMES: usize = 1024;
 
 /// An answer whose head is being read.
@@ -74,9 +74,9 @@ impl<B: Body> Reading<B> {
     pub(super) fn finish(
         mut self,
         after: After<B::Error>,
-        judging: &Judging,
+        context: &RequestContext,
         clock: &WallClock,
-    ) -> Response<Peeked<B>> {
+    ) -> Response<PeekedBody<B>> {
         let verdict = match self.head {
             Head::Error(head) => {
                 let Parts {
@@ -93,19 +93,19 @@ impl<B: Body> Reading<B> {
                     .or_else(|| broken.then(|| Verdict::of_cause(Cause::Transport)))
             }
         };
-        put(&mut self.parts, verdict, judging);
-        Response::from_parts(self.parts, Peeked::read(self.frames, after, self.body))
+        put(&mut self.parts, verdict, context);
+        Response::from_parts(self.parts, PeekedBody::read(self.frames, after, self.body))
     }
 }
 
-/// Puts a verdict, if there is one, into the extensions of an answer that is judged now.
-pub(super) fn put(parts: &mut Parts, verdict: Option<Verdict>, judging: &Judging) {
+/// Puts a verdict, if there is one, into the extensions of an answer that is classified now.
+pub(super) fn put(parts: &mut Parts, verdict: Option<Verdict>, context: &RequestContext) {
     if let Some(verdict) = verdict {
-        let verdict = judging.correct(verdict, &parts.headers);
+        let verdict = context.correct(verdict, &parts.headers);
         parts.extensions.insert(verdict);
     }
-    if judging.knows_more() {
-        parts.extensions.insert(Judged);
+    if context.knows_more() {
+        parts.extensions.insert(Classified);
     }
 }
 

@@ -4,12 +4,12 @@ use http::{Extensions, HeaderMap, Request};
 
 use crate::{Call, Dialect, Verdict, protocol::header::X_DASHSCOPE_ASYNC};
 
-/// How the answer to a request is to be judged. Put into the request's extensions by a layer further out, or the caller.
+/// How the answer to a request is to be classified. Put into the request's extensions by a layer further out, or the caller.
 ///
-/// Without them error answers are judged by the built-in rules, and streams pass unread.
+/// Without them error answers are classified by the built-in rules, and streams pass unread.
 #[derive(Clone, Default)]
 #[must_use]
-pub struct JudgeOptions {
+pub struct ClassifyOptions {
     first_event: Option<FirstEvent>,
     rule: Option<Arc<Rule>>,
 }
@@ -26,19 +26,19 @@ pub struct FirstEvent {
     pub bytes: usize,
 }
 
-/// What a request says about judging its answer, to be kept while the request is under way.
+/// What a request says about classifying its answer, to be kept while the request is under way.
 #[derive(Debug, Clone, Default)]
-pub struct Judging {
-    pub(super) options: JudgeOptions,
+pub struct RequestContext {
+    pub(super) options: ClassifyOptions,
     pub(super) dialect: Option<Dialect>,
     pub(super) impossible_task: bool,
 }
 
-/// Stands in the extensions of an answer that was judged by all that its request says.
+/// Stands in the extensions of an answer that was classified by all that its request says.
 #[derive(Clone, Copy)]
-pub(super) struct Judged;
+pub(super) struct Classified;
 
-impl JudgeOptions {
+impl ClassifyOptions {
     /// Holds a stream back for its first event; for no time: lets it pass.
     pub fn first_event(mut self, first: FirstEvent) -> Self {
         self.first_event = Some(first);
@@ -96,7 +96,7 @@ impl Default for FirstEvent {
     }
 }
 
-impl Judging {
+impl RequestContext {
     /// What this request says, to be asked before it is sent.
     #[must_use]
     pub fn of<B>(request: &Request<B>) -> Self {
@@ -118,7 +118,7 @@ impl Judging {
 
     /// The same by other options.
     #[must_use]
-    pub fn by(self, options: JudgeOptions) -> Self {
+    pub fn by(self, options: ClassifyOptions) -> Self {
         Self { options, ..self }
     }
 
@@ -146,9 +146,9 @@ fn exists_as_task(dialect: Dialect) -> bool {
     matches!(dialect, Dialect::Embeddings | Dialect::NativeEmbeddings)
 }
 
-impl fmt::Debug for JudgeOptions {
+impl fmt::Debug for ClassifyOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JudgeOptions")
+        f.debug_struct("ClassifyOptions")
             .field("first_event", &self.first_event)
             .field("has_rule", &self.has_rule())
             .finish()

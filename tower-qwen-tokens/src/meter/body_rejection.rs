@@ -7,7 +7,7 @@ use crate::call::{ParseError, ReadError};
 /// Why a request was answered here instead of being sent. Stands in the answer's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Unread {
+pub enum BodyRejection {
     /// The caller's body failed: 400.
     Body,
     /// A body of unknown length turned out longer than the cap: 413.
@@ -19,7 +19,7 @@ pub enum Unread {
     Parse(ParseError),
 }
 
-impl Unread {
+impl BodyRejection {
     pub(super) fn of<E>(error: ReadError<E>) -> Self {
         match error {
             ReadError::Body(_) => Self::Body,
@@ -36,7 +36,7 @@ impl Unread {
     }
 }
 
-impl fmt::Display for Unread {
+impl fmt::Display for BodyRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Body => f.write_str("request body failed"),
@@ -46,7 +46,7 @@ impl fmt::Display for Unread {
     }
 }
 
-impl Error for Unread {
+impl Error for BodyRejection {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Parse(error) => Some(error),

@@ -7,8 +7,8 @@ use crate::{
 
 /// Why a call was refused, or in shadow mode would have been. Stands in the answer's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    kind: RefusalKind,
+pub struct Rejection {
+    kind: RejectionKind,
     key: Key,
     wait: Option<Duration>,
     limit: u64,
@@ -19,7 +19,7 @@ pub struct Refusal {
 /// What a refused call lacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum RefusalKind {
+pub enum RejectionKind {
     /// Requests: 429.
     Requests,
     /// Tokens: 429.
@@ -30,13 +30,13 @@ pub enum RefusalKind {
     Closed,
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn new(denied: Denied, tenant: &Tenant, limits: Limits, shadow: bool) -> Self {
         let (kind, limit) = match (denied.dimension, denied.wait) {
-            (Dimension::Requests, Some(_)) => (RefusalKind::Requests, limits.requests),
-            (Dimension::Requests, None) => (RefusalKind::Closed, 0),
-            (Dimension::Tokens, Some(_)) => (RefusalKind::Tokens, limits.tokens),
-            (Dimension::Tokens, None) => (RefusalKind::TooLarge, limits.tokens),
+            (Dimension::Requests, Some(_)) => (RejectionKind::Requests, limits.requests),
+            (Dimension::Requests, None) => (RejectionKind::Closed, 0),
+            (Dimension::Tokens, Some(_)) => (RejectionKind::Tokens, limits.tokens),
+            (Dimension::Tokens, None) => (RejectionKind::TooLarge, limits.tokens),
         };
         Self {
             kind,
@@ -50,7 +50,7 @@ impl Refusal {
 
     /// What the call lacked.
     #[must_use]
-    pub fn kind(&self) -> RefusalKind {
+    pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
@@ -108,7 +108,7 @@ pub(super) fn whole_seconds(duration: Duration) -> u64 {
         .saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
-impl RefusalKind {
+impl RejectionKind {
     /// The name for metrics. Stable.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -121,13 +121,13 @@ impl RefusalKind {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            RefusalKind::Requests => "the caller's requests are used up",
-            RefusalKind::Tokens => "the caller's tokens are used up",
-            RefusalKind::TooLarge => "the call needs more tokens than a whole window has",
-            RefusalKind::Closed => "the caller's quota has no requests",
+            RejectionKind::Requests => "the caller's requests are used up",
+            RejectionKind::Tokens => "the caller's tokens are used up",
+            RejectionKind::TooLarge => "the call needs more tokens than a whole window has",
+            RejectionKind::Closed => "the caller's quota has no requests",
         })?;
         match self.wait {
             Some(wait) => write!(f, " (wait: {wait:?})"),
@@ -136,7 +136,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Error for Refusal {}
+impl Error for Rejection {}
 
 #[cfg(test)]
 mod tests {

@@ -5,13 +5,13 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::time::{Sleep, sleep};
 use tower::retry::Policy;
 use tower_qwen_tokens::{
-    Call, Cause, Deadline, Paced, Verdict,
+    Call, Cause, Deadline, PacedUntil, Verdict,
+    classify::RequestContext,
     clock::{WallClock, now},
-    judge::Judging,
 };
 
 use crate::{
-    BoxError, Event, RetryPolicy,
+    BoxError, RetryEvent, RetryPolicy,
     decide::{Failure, Past},
     repeat::{is_repeatable, is_retry},
 };
@@ -28,7 +28,7 @@ use crate::{
 ///
 /// ```
 /// use tower::retry::RetryLayer;
-/// use tower_qwen_retry::{RetryPolicy, adapter::TowerPolicy};
+/// use tower_qwen_retry::{RetryPolicy, TowerPolicy};
 ///
 /// let layer = RetryLayer::new(TowerPolicy::new(RetryPolicy::default()));
 /// # let _ = layer;
@@ -78,8 +78,8 @@ impl TowerPolicy {
         let failed = status.is_client_error() || status.is_server_error();
         failed.then(|| {
             let verdict = Verdict::of_response(status, headers, &[], self.clock.now());
-            let judging = Judging::of(request).by(self.policy.judging.clone());
-            judging.correct(verdict, headers)
+            let context = RequestContext::of(request).by(self.policy.classify_options.clone());
+            context.correct(verdict, headers)
         })
     }
 
@@ -103,7 +103,7 @@ impl TowerPolicy {
         }
         let cause = verdict.cause();
         let can_pace = verdict.is_throttle() || cause == Cause::Unavailable;
-        let paced = answer.extensions().get::<Paced>().filter(|_| can_pace);
+        let paced = answer.extensions().get::<PacedUntil>().filter(|_| can_pace);
         let failure = Failure {
             cause,
             hint: verdict.retry_after(),
@@ -135,14 +135,14 @@ impl TowerPolicy {
             .next_wait(failure, &mut self.past, now(), deadline, rng);
         let (model, number, cause) = (model(request), self.number, failure.cause);
         self.policy.observers.tell(&match wait {
-            Ok(wait) => Event::Retry {
+            Ok(wait) => RetryEvent::Retry {
                 model,
                 number,
                 cause,
                 wait,
                 paced: failure.paced.is_some(),
             },
-            Err(why) => Event::GaveUp {
+            Err(why) => RetryEvent::GaveUp {
                 model,
                 number,
                 cause,
@@ -158,7 +158,7 @@ impl TowerPolicy {
         status: Option<StatusCode>,
         cause: Option<Cause>,
     ) {
-        self.policy.observers.tell(&Event::Attempt {
+        self.policy.observers.tell(&RetryEvent::Attempt {
             model: model(request),
             number: self.number,
             status,
@@ -219,7 +219,7 @@ mod tests {
     use tower::{Layer, ServiceExt, retry::RetryLayer, service_fn};
 
     use super::*;
-    use crate::Budget;
+    use crate::RetryBudget;
 
     type Body = Full<Bytes>;
 
@@ -301,13 +301,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_verdict_from_inside_and_the_policys_own_rule_count() {
-        let mut judged = answer(400, None).expect("an answer");
+        let mut classified = answer(400, None).expect("an answer");
         let verdict = Verdict::of_cause(Cause::Capacity);
-        judged.extensions_mut().insert(verdict);
+        classified.extensions_mut().insert(verdict);
         let (status, ..) = run(
             RetryPolicy::default(),
             request(),
-            vec![Ok(judged), answer(200, None)],
+            vec![Ok(classified), answer(200, None)],
         )
         .await;
         assert_eq!(status, Some(200));
@@ -319,7 +319,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_pay_in_retries_pay_out_and_success_gives_back() {
-        let budget = Budget::new(0, 2);
+        let budget = RetryBudget::new(0, 2);
         let policy = RetryPolicy::default().budget(budget.clone());
         let script = vec![answer(500, None), answer(200, None)];
         run(policy.clone(), request(), script).await;

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 
 pin_project! {
     /// A body of which the head may have been read already: gives that again, then the rest, as if it had not been.
-    pub struct Peeked<B: Body> {
+    pub struct PeekedBody<B: Body> {
         head: VecDeque<Frame<B::Data>>,
         after: After<B::Error>,
         #[pin]
@@ -43,7 +43,7 @@ pub(crate) enum After<E> {
     End,
 }
 
-impl<B: Body> Peeked<B> {
+impl<B: Body> PeekedBody<B> {
     /// A body of which nothing was read.
     #[must_use]
     pub fn new(inner: B) -> Self {
@@ -77,7 +77,7 @@ impl<B> Rest<B> {
     }
 }
 
-impl<B: Body> Body for Peeked<B> {
+impl<B: Body> Body for PeekedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -132,9 +132,9 @@ impl<B: Body> Body for Peeked<B> {
     }
 }
 
-impl<B: Body> fmt::Debug for Peeked<B> {
+impl<B: Body> fmt::Debug for PeekedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peeked")
+        f.debug_struct("PeekedBody")
             .field("head_frames", &self.head.len())
             .finish_non_exhaustive()
     }

@@ -12,7 +12,7 @@ use crate::{Report, Usage, UsageSink};
 ///
 /// The Meter puts one into the extensions of every request that it meters. Clones share everything.
 #[derive(Clone)]
-pub struct AnswerUsage(Arc<Shared>);
+pub struct ResponseUsage(Arc<Shared>);
 
 struct Shared {
     stated: OnceLock<Usage>,
@@ -22,7 +22,7 @@ struct Shared {
     ended: Notify,
 }
 
-impl AnswerUsage {
+impl ResponseUsage {
     pub(super) fn new() -> Self {
         Self(Arc::new(Shared {
             stated: OnceLock::new(),
@@ -84,7 +84,7 @@ impl AnswerUsage {
     pub(super) fn end(&self, outcome: Option<Report>) {
         let further = self.further().take();
         if let (Some(sink), Some(report)) = (further, &outcome) {
-            sink.settle(report);
+            sink.report(report);
         }
         let _ = self.0.outcome.set(outcome);
         self.0.ended.notify_waiters();
@@ -98,9 +98,9 @@ impl AnswerUsage {
     }
 }
 
-impl fmt::Debug for AnswerUsage {
+impl fmt::Debug for ResponseUsage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnswerUsage")
+        f.debug_struct("ResponseUsage")
             .field("stated", &self.0.stated.get())
             .field("has_ended", &self.0.outcome.get().is_some())
             .finish_non_exhaustive()

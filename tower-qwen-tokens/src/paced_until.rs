@@ -7,28 +7,28 @@ use crate::clock::Instant;
 /// timing for everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct Paced {
+pub struct PacedUntil {
     /// When the account opens again, as far as is known now.
     pub until: Instant,
     /// Whether the provider refuses whatever is sent: it has accepted nothing between this refusal and those before. Then
     /// the refusal says nothing of this call, which need not give up for it.
-    pub for_all: bool,
+    pub outage: bool,
 }
 
-impl Paced {
+impl PacedUntil {
     /// A mark for an account that is closed until `until`, for all that is known because of this call.
     #[must_use]
-    pub fn until(until: Instant) -> Self {
+    pub fn new(until: Instant) -> Self {
         Self {
             until,
-            for_all: false,
+            outage: false,
         }
     }
 
     /// Whether the provider refuses whatever is sent.
     #[must_use]
-    pub fn for_all(mut self, for_all: bool) -> Self {
-        self.for_all = for_all;
+    pub fn outage(mut self, outage: bool) -> Self {
+        self.outage = outage;
         self
     }
 }

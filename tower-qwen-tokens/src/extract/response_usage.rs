@@ -3,11 +3,11 @@ use std::sync::Arc;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
-use crate::{Call, meter::AnswerUsage};
+use crate::{Call, meter::ResponseUsage};
 
 use super::Missing;
 
-impl<S: Sync> FromRequestParts<S> for AnswerUsage {
+impl<S: Sync> FromRequestParts<S> for ResponseUsage {
     type Rejection = Missing;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Missing> {
@@ -23,7 +23,7 @@ impl<S: Sync> FromRequestParts<S> for AnswerUsage {
     }
 }
 
-impl<S: Sync> OptionalFromRequestParts<S> for AnswerUsage {
+impl<S: Sync> OptionalFromRequestParts<S> for ResponseUsage {
     type Rejection = Missing;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Missing> {

@@ -1,3 +1,18 @@
+//! How a server of one's own words its errors: as whoever calls expects them.
+//!
+//! ```
+//! use http::HeaderMap;
+//! use tower_qwen_tokens::{protocol::rejection::UNAUTHENTICATED, error_format::ErrorFormat};
+//!
+//! let wording = ErrorFormat::of("/v1/chat/completions", &HeaderMap::new());
+//! let answer = wording.error(UNAUTHENTICATED, "This key is not known here.");
+//! assert_eq!(answer.status(), 401);
+//! assert_eq!(
+//!     answer.body(),
+//!     r#"{"error":{"message":"This key is not known here.","type":"invalid_request_error","param":null,"code":"invalid_api_key"},"request_id":""}"#,
+//! );
+//! ```
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Response,
@@ -7,17 +22,17 @@ use serde_json::Value;
 
 use crate::{
     Dialect,
-    protocol::{header::X_REQUEST_ID, refusal::RefusalCodes},
+    protocol::{header::X_REQUEST_ID, rejection::RejectionCodes},
 };
 
 /// Words error answers in the dialect of one request, with its id.
 #[derive(Debug, Clone, Default)]
-pub struct Wording {
+pub struct ErrorFormat {
     dialect: Option<Dialect>,
     request_id: Option<HeaderValue>,
 }
 
-impl Wording {
+impl ErrorFormat {
     /// The wording for a request to this path. Paths of no dialect are answered in the compatible one.
     #[must_use]
     pub fn of(path: &str, headers: &HeaderMap) -> Self {
@@ -29,7 +44,7 @@ impl Wording {
 
     /// An error answer: the status and codes of a problem, and a message for people, as JSON.
     #[must_use]
-    pub fn error(&self, codes: RefusalCodes, message: &str) -> Response<Bytes> {
+    pub fn error(&self, codes: RejectionCodes, message: &str) -> Response<Bytes> {
         let id = self.request_id();
         let message = Value::from(message);
         let text = match self.dialect {
@@ -74,7 +89,7 @@ mod tests {
     use super::*;
     use crate::{
         Cause, Verdict,
-        protocol::refusal::{
+        protocol::rejection::{
             BAD_GATEWAY, MISCONFIGURED, NOT_FOUND, TIMED_OUT, UNAUTHENTICATED, UNAVAILABLE,
             UNSUPPORTED_MEDIA,
         },
@@ -88,7 +103,7 @@ mod tests {
     ];
 
     #[test]
-    fn our_own_judge_understands_them_in_every_dialect() {
+    fn our_own_classifier_understands_them_in_every_dialect() {
         let rows = [
             (UNAUTHENTICATED, Cause::Unauthorized, false),
             (NOT_FOUND, Cause::NotFound, false),
@@ -99,16 +114,16 @@ mod tests {
         ];
         for path in PATHS {
             for (codes, cause, transient) in rows {
-                let answer = Wording::of(path, &HeaderMap::new()).error(codes, "");
-                let verdict = judged(&answer);
+                let answer = ErrorFormat::of(path, &HeaderMap::new()).error(codes, "");
+                let verdict = classified(&answer);
                 // Where the code says nothing of its own, the status has the word.
                 if codes.status != UNSUPPORTED_MEDIA.status {
                     assert_eq!(verdict.cause(), cause, "{path} {codes:?}");
                 }
                 assert_eq!(verdict.is_transient(), transient, "{path} {codes:?}");
             }
-            let answer = Wording::of(path, &HeaderMap::new()).error(UNAVAILABLE, "");
-            assert!(judged(&answer).is_transient(), "{path}");
+            let answer = ErrorFormat::of(path, &HeaderMap::new()).error(UNAVAILABLE, "");
+            assert!(classified(&answer).is_transient(), "{path}");
         }
     }
 
@@ -117,7 +132,7 @@ mod tests {
         for path in PATHS {
             let mut headers = HeaderMap::new();
             headers.insert(X_REQUEST_ID, HeaderValue::from_static("a\"b"));
-            let answer = Wording::of(path, &headers).error(NOT_FOUND, "no \"such\"\npath");
+            let answer = ErrorFormat::of(path, &headers).error(NOT_FOUND, "no \"such\"\npath");
             let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
             let message = body.pointer("/error/message").or(body.get("message"));
             assert_eq!(message, Some(&Value::from("no \"such\"\npath")), "{path}");
@@ -127,7 +142,7 @@ mod tests {
         }
     }
 
-    fn judged(answer: &Response<Bytes>) -> Verdict {
+    fn classified(answer: &Response<Bytes>) -> Verdict {
         Verdict::of_response(
             answer.status(),
             answer.headers(),

@@ -1,4 +1,4 @@
-//! Judging error answers: the verdict is there, and the body comes out as it would have without.
+//! Classifying error answers: the verdict is there, and the body comes out as it would have without.
 
 use std::{
     collections::VecDeque,
@@ -17,9 +17,9 @@ use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use tokio::time::{Sleep, sleep};
 use tower_qwen_tokens::{
-    Cause, Peeked, Verdict,
+    Cause, PeekedBody, Verdict,
+    classify::{Classify, classify},
     clock::{self, WallClock},
-    judge::{Judge, judge},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,14 +155,14 @@ async fn shown<B: Body<Data = Bytes, Error = u8>>(body: B) -> Vec<Shown> {
 }
 
 #[tokio::test]
-async fn an_error_is_judged_and_its_body_goes_on() {
+async fn an_error_is_classified_and_its_body_goes_on() {
     let steps = [
         data(&GROWTH[..9]),
         Step::Pending,
         data(&GROWTH[9..]),
         Step::Trailers,
     ];
-    let response = judge(answer(429, scripted(steps)), &WallClock::new()).await;
+    let response = classify(answer(429, scripted(steps)), &WallClock::new()).await;
     assert_eq!(cause(&response), Some(Cause::Growth));
     let collected = response.into_body().collect().await.expect("a body");
     assert!(collected.trailers().is_some());
@@ -170,10 +170,10 @@ async fn an_error_is_judged_and_its_body_goes_on() {
 }
 
 #[tokio::test]
-async fn a_success_is_neither_read_nor_judged() {
+async fn a_success_is_neither_read_nor_classified() {
     for status in [200, 204, 302, 399] {
-        let judge = judge(answer(status, scripted([data(GROWTH)])), &WallClock::new());
-        let response = judge.now_or_never().expect("ready at once");
+        let classify = classify(answer(status, scripted([data(GROWTH)])), &WallClock::new());
+        let response = classify.now_or_never().expect("ready at once");
         assert_eq!(cause(&response), None, "{status}");
         assert_eq!(
             response.body().size_hint().exact(),
@@ -183,7 +183,7 @@ async fn a_success_is_neither_read_nor_judged() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_judged_is_left_alone() {
+async fn an_answer_that_was_classified_is_left_alone() {
     let verdict = Verdict::of_response(
         StatusCode::BAD_REQUEST,
         &HeaderMap::new(),
@@ -195,7 +195,7 @@ async fn an_answer_that_was_judged_is_left_alone() {
         scripted([Step::Sleep(Duration::from_secs(9)), data(GROWTH)]),
     );
     response.extensions_mut().insert(verdict);
-    let response = judge(response, &WallClock::new())
+    let response = classify(response, &WallClock::new())
         .now_or_never()
         .expect("ready at once");
     assert_eq!(cause(&response), Some(Cause::InvalidRequest));
@@ -206,14 +206,14 @@ fn clock_wall() -> std::time::SystemTime {
 }
 
 #[tokio::test]
-async fn an_encoded_body_is_judged_by_its_status() {
+async fn an_encoded_body_is_classified_by_its_status() {
     let with = |encoding: &'static str| {
         let mut response = answer(429, scripted([data(GROWTH)]));
         response
             .headers_mut()
             .insert("content-encoding", HeaderValue::from_static(encoding));
         cause(
-            &judge(response, &WallClock::new())
+            &classify(response, &WallClock::new())
                 .now_or_never()
                 .expect("ready at once"),
         )
@@ -228,20 +228,20 @@ async fn headers_count() {
     response
         .headers_mut()
         .insert("retry-after", HeaderValue::from_static("3"));
-    let response = judge(response, &WallClock::new()).await;
-    let verdict = response.extensions().get::<Verdict>().expect("judged");
+    let response = classify(response, &WallClock::new()).await;
+    let verdict = response.extensions().get::<Verdict>().expect("classified");
     assert_eq!(verdict.retry_after(), Some(Duration::from_secs(3)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_hangs_is_judged_by_what_came_and_flows_on() {
+async fn a_body_that_hangs_is_classified_by_what_came_and_flows_on() {
     let begun = clock::now();
     let steps = [
         data(&GROWTH[..40]),
         Step::Sleep(Duration::from_secs(10)),
         data(&GROWTH[40..]),
     ];
-    let response = judge(answer(429, scripted(steps)), &WallClock::new()).await;
+    let response = classify(answer(429, scripted(steps)), &WallClock::new()).await;
     assert_eq!(clock::now() - begun, Duration::from_secs(1));
     assert_eq!(cause(&response), Some(Cause::Growth));
     let body = response
@@ -258,7 +258,7 @@ async fn a_body_that_hangs_is_judged_by_what_came_and_flows_on() {
 async fn a_second_is_for_the_whole_head() {
     let begun = clock::now();
     let drops = (0..20).flat_map(|_| [Step::Sleep(Duration::from_millis(300)), data(" ")]);
-    let response = judge(answer(503, scripted(drops)), &WallClock::new()).await;
+    let response = classify(answer(503, scripted(drops)), &WallClock::new()).await;
     assert_eq!(clock::now() - begun, Duration::from_secs(1));
     assert_eq!(cause(&response), Some(Cause::Unavailable));
     assert_eq!(
@@ -277,7 +277,7 @@ async fn a_second_is_for_the_whole_head() {
 async fn no_more_than_the_head_is_read() {
     let kilobyte = || Step::Data(Bytes::from(vec![b' '; 1024]));
     let body = scripted((0..200).map(|_| kilobyte()));
-    let response = judge(answer(500, body), &WallClock::new()).await;
+    let response = classify(answer(500, body), &WallClock::new()).await;
     assert_eq!(response.body().size_hint().exact(), Some(200 * 1024));
     let debug = format!("{:?}", response.body());
     assert!(debug.contains("head_frames: 64"), "{debug}");
@@ -293,7 +293,7 @@ async fn no_more_than_the_head_is_read() {
     );
     // Frames without bytes end too.
     let endless = scripted((0..100_000).map(|_| data("")));
-    let response = judge(answer(500, endless), &WallClock::new()).await;
+    let response = classify(answer(500, endless), &WallClock::new()).await;
     assert!(format!("{:?}", response.body()).contains("head_frames: 1024"));
 }
 
@@ -320,7 +320,7 @@ async fn a_chunk_in_pieces_is_seen_whole() {
         }
     }
     let body = Full::new(Pieces(Bytes::from_static(GROWTH.as_bytes())));
-    let response = judge(answer(429, body), &WallClock::new()).await;
+    let response = classify(answer(429, body), &WallClock::new()).await;
     assert_eq!(cause(&response), Some(Cause::Growth));
 }
 
@@ -341,7 +341,7 @@ impl Body for Immovable {
 
 #[tokio::test]
 async fn a_body_need_not_be_unpin() {
-    let response = judge(answer(429, Immovable(PhantomPinned)), &WallClock::new()).await;
+    let response = classify(answer(429, Immovable(PhantomPinned)), &WallClock::new()).await;
     assert_eq!(cause(&response), Some(Cause::Throttled));
     let body = pin!(response.into_body());
     assert!(body.is_end_stream() && shown(body).await.len() == 1);
@@ -352,10 +352,10 @@ fn send_and_sync_where_the_body_is() {
     fn is_send<T: Send>() {}
     fn is_sync<T: Sync>() {}
     fn is_unpin<T: Unpin>() {}
-    is_send::<Judge<Full<Bytes>>>();
-    is_send::<Peeked<Full<Bytes>>>();
-    is_sync::<Peeked<Full<Bytes>>>();
-    is_unpin::<Peeked<Full<Bytes>>>();
+    is_send::<Classify<Full<Bytes>>>();
+    is_send::<PeekedBody<Full<Bytes>>>();
+    is_sync::<PeekedBody<Full<Bytes>>>();
+    is_unpin::<PeekedBody<Full<Bytes>>>();
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -390,11 +390,11 @@ proptest! {
         };
         runtime.block_on(async {
             let plain = shown(body()).await;
-            let response = judge(answer(status, body()), &WallClock::new()).await;
+            let response = classify(answer(status, body()), &WallClock::new()).await;
             prop_assert_eq!(response.extensions().get::<Verdict>().is_some(), status >= 400);
-            let judged = shown(response.into_body()).await;
+            let classified = shown(response.into_body()).await;
             // Where the end was not announced, having met it beforehand is known to be over.
-            let (over, told): (Vec<_>, Vec<_>) = judged.into_iter().map(|(length, over, given)| (over, (length, given))).unzip();
+            let (over, told): (Vec<_>, Vec<_>) = classified.into_iter().map(|(length, over, given)| (over, (length, given))).unzip();
             let (plain_over, plain_told): (Vec<_>, Vec<_>) = plain.into_iter().map(|(length, over, given)| (over, (length, given))).unzip();
             for (at, ((length, given), (plain_length, plain_given))) in told.iter().zip(&plain_told).enumerate() {
                 prop_assert_eq!(given, plain_given, "step {}", at);

@@ -1,5 +1,0 @@
-//! The same policy in other people's retriers.
-
-mod tower;
-
-pub use tower::TowerPolicy;
