@@ -20,7 +20,7 @@ use tower_qwen_ratelimit::{
     Acquire, Cost, Discipline, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind, Reservation,
 };
 use tower_qwen_tokens::{
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
     ledger::Tenant,
 };
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use governor::clock::{DefaultClock, MonotonicClock};
 use subjects::{Governor, KEYS, acquire, keys, limiter, next, try_acquire};
 use tower_qwen_ratelimit::{Discipline, Key, Limiter};
-use tower_qwen_tokens::clock;
+use tower_qwen_tokens::internal::clock;
 
 const ROUNDS: usize = 31;
 const BLOCK: u32 = 100_000;

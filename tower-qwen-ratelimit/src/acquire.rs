@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_qwen_tokens::{
     Deadline,
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
     ledger::Tenant,
 };
 

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use tower_qwen_tokens::clock::{self, Instant};
+use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use crate::{
     account::{Account, Manner},

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tower_qwen_tokens::{
     Basis, Call, Cause, OnUsage, PacedUntil, Report, Verdict,
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
     protocol::Levels,
 };
 

@@ -11,7 +11,9 @@ use tower_qwen_ratelimit::{
     AccountSnapshot, AdmissionLayer, BoxError, Limiter, Pacing, Quota, RejectKind, Rejected,
     admission::ResponseBody,
 };
-use tower_qwen_tokens::{Basis, Call, End, PacedUntil, Report, Usage, UsageSink, Verdict, clock};
+use tower_qwen_tokens::{
+    Basis, Call, End, PacedUntil, Report, Usage, UsageSink, Verdict, internal::clock,
+};
 use tower_test::mock;
 
 type Body = Full<Bytes>;

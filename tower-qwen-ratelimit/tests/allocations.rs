@@ -17,10 +17,7 @@ use tower::{Layer, Service};
 use tower_qwen_ratelimit::{
     AdmissionLayer, Cost, Discipline, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind,
 };
-use tower_qwen_tokens::{
-    Call,
-    call::{ReadCall, ReadOptions},
-};
+use tower_qwen_tokens::{Call, call::ReadOptions, internal::ReadCall};
 
 type Body = Full<Bytes>;
 

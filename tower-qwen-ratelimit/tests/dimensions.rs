@@ -13,7 +13,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_qwen_ratelimit::{
     AdmissionLayer, Cost, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind,
 };
-use tower_qwen_tokens::clock::{self, WallClock};
+use tower_qwen_tokens::internal::clock::{self, WallClock};
 
 fn key() -> Key {
     Key::new("https://host", "qwen-plus")

@@ -17,7 +17,7 @@ use tower_qwen_ratelimit::{
     Acquire, AdmissionLayer, Cost, Discipline, Key, Limiter, OutputLimit, Pacing, Quota,
     RejectKind, Weight,
 };
-use tower_qwen_tokens::{clock, ledger::Tenant};
+use tower_qwen_tokens::{internal::clock, ledger::Tenant};
 
 fn key() -> Key {
     Key::new("https://host", "qwen-plus")

@@ -12,7 +12,7 @@ use tower_qwen_ratelimit::{
 use tower_qwen_tokens::{
     PacedUntil, Report, Usage, UsageSink,
     classify::{ClassifyOptions, FirstEvent},
-    clock,
+    internal::clock,
 };
 
 type Body = Full<Bytes>;

@@ -11,7 +11,7 @@ use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok
 use tower_qwen_ratelimit::{
     AccountSnapshot, Cost, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind, Reservation,
 };
-use tower_qwen_tokens::{Deadline, Verdict, clock};
+use tower_qwen_tokens::{Deadline, Verdict, internal::clock};
 
 fn key() -> Key {
     Key::new("https://host", "qwen-plus")

@@ -11,7 +11,7 @@ use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_qwen_ratelimit::{
     AccountSnapshot, AdmissionLayer, Cost, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind,
 };
-use tower_qwen_tokens::{Ledger, MeterLayer, Usage, UsageSink, clock};
+use tower_qwen_tokens::{Ledger, MeterLayer, Usage, UsageSink, internal::clock};
 
 type Body = Full<Bytes>;
 

@@ -20,8 +20,8 @@ use http_body_util::Full;
 use tower::{Layer, Service, retry};
 use tower_qwen_retry::{BoxError, RetryEvent, RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{
-    call::{ReadCall, ReadOptions},
-    clock::now,
+    call::ReadOptions,
+    internal::{ReadCall, clock::now},
 };
 
 type Body = Full<Bytes>;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use tower_qwen_tokens::{Cause, PacedUntil, clock::Instant};
+use tower_qwen_tokens::{Cause, PacedUntil, internal::clock::Instant};
 
 use crate::{GiveUp, RetryPolicy, jitter::between};
 

@@ -6,8 +6,10 @@ use tokio::time::{Sleep, sleep};
 use tower::retry::Policy;
 use tower_qwen_tokens::{
     Call, Cause, Deadline, PacedUntil, Verdict,
-    classify::RequestContext,
-    clock::{WallClock, now},
+    internal::{
+        RequestContext,
+        clock::{WallClock, now},
+    },
 };
 
 use crate::{

@@ -25,7 +25,7 @@ use tower_qwen_retry::{
     Attempts, BoxError, Retry, RetryBudget, RetryLayer, RetryPolicy,
     retry::{ResponseBody, ResponseFuture},
 };
-use tower_qwen_tokens::{PacedUntil, clock::now};
+use tower_qwen_tokens::{PacedUntil, internal::clock::now};
 use tower_test::mock::Mock;
 
 #[test]

@@ -20,7 +20,8 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_qwen_retry::{BoxError, RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{
     OnUsage, Report, UsageSink,
-    call::{Call, ReadCall, ReadError, ReadOptions},
+    call::{Call, ReadError, ReadOptions},
+    internal::ReadCall,
 };
 
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use support::{answer, broken, ms, ok, request, run, throttled, with_header};
 use tower_qwen_retry::{Backoff, RetryBudget, RetryPolicy};
 use tower_qwen_tokens::{
     Deadline, PacedUntil,
-    clock::{WallClock, now},
+    internal::clock::{WallClock, now},
 };
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,8 @@ use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_qwen_tokens::{
     Call, Dialect, Ledger, MeterLayer, Verdict,
-    call::{ReadCall, ReadOptions},
+    call::ReadOptions,
+    internal::ReadCall,
     scan::{Scanned, Scanner},
 };
 

@@ -5,8 +5,8 @@ pub mod adapter;
 pub mod data;
 pub mod error_format;
 pub mod estimate;
-#[cfg(feature = "metrics")]
-mod label_values;
+#[doc(hidden)]
+pub mod internal;
 pub mod ledger;
 pub mod price;
 pub mod protocol;
@@ -17,8 +17,6 @@ pub mod call;
 #[cfg(feature = "http")]
 pub mod classify;
 #[cfg(feature = "http")]
-pub mod clock;
-#[cfg(feature = "http")]
 pub mod context_window;
 #[cfg(feature = "axum-0-8")]
 pub mod extract;
@@ -27,8 +25,6 @@ pub mod meter;
 #[cfg(feature = "http")]
 mod paced_until;
 #[cfg(feature = "http")]
-mod peeked_body;
-#[cfg(feature = "http")]
 pub mod scan;
 #[cfg(feature = "http")]
 mod sink;
@@ -36,8 +32,6 @@ mod sink;
 pub mod stall_timeout;
 
 pub use data::{QuotaBook, WindowBook};
-#[cfg(feature = "metrics")]
-pub use label_values::LabelValues;
 pub use ledger::Ledger;
 pub use price::{Money, PriceBook};
 pub use protocol::{Cause, Dialect, Verdict};
@@ -49,6 +43,5 @@ pub use {
     context_window::ContextWindowLayer,
     meter::MeterLayer,
     paced_until::PacedUntil,
-    peeked_body::PeekedBody,
     sink::{Basis, End, OnUsage, Report, UnknownReason, UsageSink},
 };

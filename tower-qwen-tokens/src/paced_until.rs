@@ -1,4 +1,4 @@
-use crate::clock::Instant;
+use crate::internal::clock::Instant;
 
 /// The account that admitted this call is closed until an instant and will hold its retry until then.
 ///

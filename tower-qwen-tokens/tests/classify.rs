@@ -17,9 +17,11 @@ use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use tokio::time::{Sleep, sleep};
 use tower_qwen_tokens::{
-    Cause, PeekedBody, Verdict,
-    classify::{Classify, classify},
-    clock::{self, WallClock},
+    Cause, Verdict,
+    internal::{
+        Classify, PeekedBody, classify,
+        clock::{self, WallClock},
+    },
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]

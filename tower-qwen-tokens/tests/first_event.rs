@@ -10,9 +10,12 @@ use http_body_util::{BodyExt, StreamBody};
 use proptest::prelude::*;
 use tower_qwen_tokens::{
     Cause, Verdict,
-    call::{ReadCall, ReadOptions},
-    classify::{ClassifyOptions, FirstEvent, RequestContext, classify},
-    clock::{self, WallClock},
+    call::ReadOptions,
+    classify::{ClassifyOptions, FirstEvent},
+    internal::{
+        ReadCall, RequestContext, classify,
+        clock::{self, WallClock},
+    },
 };
 
 const ROLE: &str = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n";

@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncBufRead, BufReader},
 };
 use tower_qwen_retry::RetryPolicy;
-use tower_qwen_tokens::{Ledger, clock};
+use tower_qwen_tokens::{Ledger, internal::clock};
 
 use crate::{
     args::Args,

@@ -7,7 +7,8 @@ use tokio::io::AsyncBufRead;
 use tower_qwen_ratelimit::Quota;
 use tower_qwen_tokens::{
     Call, Money, PriceBook, Usage,
-    call::{ModelCall, ReadCall, ReadOptions},
+    call::{ModelCall, ReadOptions},
+    internal::ReadCall,
 };
 
 use crate::{

@@ -6,7 +6,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tower_qwen_tokens::clock::{self, Instant};
+use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use crate::{
     input::BadLine,

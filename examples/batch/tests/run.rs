@@ -15,7 +15,7 @@ use mock_qwen::{Config, Faults, MockQwen};
 use serde_json::Value;
 use support::{Harness, TestResult, Watch, base, bundled_ids, chat, line};
 use tower_qwen_ratelimit::Quota;
-use tower_qwen_tokens::{PriceBook, clock};
+use tower_qwen_tokens::{PriceBook, internal::clock};
 
 const NATIVE: &str = "/api/v1/services/aigc/text-generation/generation";
 

@@ -10,7 +10,7 @@ use tokio::{
     process::{Child, Command},
     time::{sleep_until, timeout},
 };
-use tower_qwen_tokens::clock;
+use tower_qwen_tokens::internal::clock;
 
 use crate::{args::FleetArgs, redis_server::RedisServer, report::Report, worker::Got};
 

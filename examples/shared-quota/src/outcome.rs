@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tower_qwen_ratelimit::{BoxError, LimiterEvent, RejectKind, Rejected};
 use tower_qwen_tokens::{
     Deadline,
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
 };
 
 /// The calls of a worker, counted by how they ended. Unit of times: milliseconds.

@@ -9,7 +9,7 @@ use tower_qwen_ratelimit::{
     Cost, Key, Limiter, OutputLimit, Quota, Sharing,
     store::redis::{RedisOptions, RedisStore},
 };
-use tower_qwen_tokens::clock;
+use tower_qwen_tokens::internal::clock;
 
 use crate::args::SpeedArgs;
 

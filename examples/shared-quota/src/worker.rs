@@ -19,7 +19,7 @@ use tower_qwen_ratelimit::{
     store::redis::{RedisOptions, RedisStore},
 };
 use tower_qwen_retry::RetryPolicy;
-use tower_qwen_tokens::{Deadline, Ledger, PriceBook, clock};
+use tower_qwen_tokens::{Deadline, Ledger, PriceBook, internal::clock};
 
 use crate::{
     args::WorkerArgs,

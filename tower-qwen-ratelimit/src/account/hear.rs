@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tower_qwen_tokens::{
     PacedUntil, Verdict,
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
     protocol::{Level, Levels},
 };
 

@@ -1,4 +1,4 @@
-use tower_qwen_tokens::clock::Instant;
+use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{Account, state::State};
 
@@ -58,7 +58,7 @@ mod tests {
 
     use http::{HeaderMap, StatusCode};
     use tokio_test::{assert_pending, task};
-    use tower_qwen_tokens::{Verdict, clock};
+    use tower_qwen_tokens::{Verdict, internal::clock};
 
     use super::*;
     use crate::{

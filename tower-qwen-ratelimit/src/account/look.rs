@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_qwen_tokens::clock::Instant;
+use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{
     Account, Ask, Latest, Turn,

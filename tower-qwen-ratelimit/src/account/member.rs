@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tower_qwen_tokens::clock::{self, Instant};
+use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use super::{
     Account, Ask, Manner,

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use tower_qwen_tokens::clock::{self, Instant};
+use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use crate::{
     cost::Cost,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tower_qwen_tokens::clock::Instant;
+use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{Account, Charge, state::State};
 use crate::{

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use tower_qwen_tokens::{Cause, clock::WallClock};
+use tower_qwen_tokens::{Cause, internal::clock::WallClock};
 
 use crate::{
     cost::{Cost, OutputLimit},

@@ -6,7 +6,7 @@ use std::{
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tower_qwen_tokens::PeekedBody;
+use tower_qwen_tokens::internal::PeekedBody;
 
 use crate::reservation::Reservation;
 

@@ -12,9 +12,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_qwen_tokens::{
     Call, UsageSink, Verdict,
-    call::ReadCall,
-    classify::{Classify, RequestContext},
-    clock::WallClock,
+    internal::{Classify, ReadCall, RequestContext, clock::WallClock},
     ledger::Tenant,
     protocol::{Levels, header::X_DASHSCOPE_WAIT_TIMEOUT},
 };

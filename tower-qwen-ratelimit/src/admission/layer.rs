@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use tower_layer::Layer;
-use tower_qwen_tokens::{call::ReadOptions, clock::WallClock};
+use tower_qwen_tokens::{call::ReadOptions, internal::clock::WallClock};
 
 use super::Admission;
 use crate::limiter::Limiter;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response, StatusCode};
-use tower_qwen_tokens::{Call, UsageSink, Verdict, clock};
+use tower_qwen_tokens::{Call, UsageSink, Verdict, internal::clock};
 
 use super::{Rejection, Reserved, layer::Settings, rejection::Limits, settle::Settler};
 use crate::{

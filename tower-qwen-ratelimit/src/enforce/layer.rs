@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
-use tower_qwen_tokens::{call::ReadOptions, clock::WallClock};
+use tower_qwen_tokens::{call::ReadOptions, internal::clock::WallClock};
 
 use super::{Enforce, EnforceCounts, HeaderFamily, Rejection, counts::Counters, headers::Families};
 use crate::{key::KeyOf, limiter::Limiter};

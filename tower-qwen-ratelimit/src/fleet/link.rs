@@ -7,7 +7,7 @@ use std::{
 };
 
 use tower_qwen_tokens::{
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
     ledger::Day,
 };
 

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use tower_qwen_tokens::{clock::Instant, ledger::Day};
+use tower_qwen_tokens::{internal::clock::Instant, ledger::Day};
 
 use super::{Batch, Question};
 use crate::account::Account;

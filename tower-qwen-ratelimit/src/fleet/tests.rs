@@ -10,7 +10,7 @@ use std::{
 };
 
 use tower_qwen_tokens::{
-    clock::{self, WallClock},
+    internal::clock::{self, WallClock},
     ledger::Day,
 };
 

@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use tower_qwen_tokens::{clock, data::QuotaBook};
+use tower_qwen_tokens::{data::QuotaBook, internal::clock};
 
 use super::{Grant, Inner, Limiter, Quotas, table::Table};
 use crate::{

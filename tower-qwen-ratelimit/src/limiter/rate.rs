@@ -12,7 +12,7 @@ use governor::{
     nanos::Nanos,
     state::{InMemoryState, NotKeyed, StateStore},
 };
-use tower_qwen_tokens::clock::{self, Instant};
+use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use crate::quota::Quota;
 

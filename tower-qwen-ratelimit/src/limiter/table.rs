@@ -8,7 +8,7 @@ use std::{
 };
 
 use hashbrown::HashTable;
-use tower_qwen_tokens::clock::Instant;
+use tower_qwen_tokens::internal::clock::Instant;
 
 use crate::{
     account::{Account, Idle},

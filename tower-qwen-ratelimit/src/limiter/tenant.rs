@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use tower_qwen_tokens::clock::{self, Instant};
+use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use super::{
     rate::{Cell, RequestRate, RequestsLeft},

@@ -2,7 +2,7 @@ use metrics::{
     Label, SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
-use tower_qwen_tokens::LabelValues;
+use tower_qwen_tokens::internal::LabelValues;
 
 use super::{LimiterEvent, LimiterObserver};
 use crate::{

@@ -16,7 +16,9 @@ use tower_qwen_ratelimit::{
     EnforceLayer, KeyOf, Limiter, Quota,
     enforce::{Enforce, ResponseBody, ResponseFuture},
 };
-use tower_qwen_tokens::{Call, UsageSink, call::ReadCall, call::ReadOptions, meter::BodyRejection};
+use tower_qwen_tokens::{
+    Call, UsageSink, call::ReadOptions, internal::ReadCall, meter::BodyRejection,
+};
 use tower_test::mock;
 
 use crate::support::{Body, CHAT, account, chat, layer, limiter, send, server};

@@ -2,7 +2,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use tower_qwen_ratelimit::{Pacing, Quota, RejectKind, store::redis::Sharing};
-use tower_qwen_tokens::clock::{self, WallClock};
+use tower_qwen_tokens::internal::clock::{self, WallClock};
 
 use crate::{
     server::Server,

@@ -18,7 +18,7 @@ use tokio::task::LocalSet;
 use tower_qwen_ratelimit::{Cost, Limiter, OutputLimit, Quota, RejectKind, store::redis::Sharing};
 use tower_qwen_tokens::{
     Deadline,
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
 };
 
 use crate::{

@@ -11,7 +11,7 @@ use tower_qwen_ratelimit::{
 
 use tower_qwen_tokens::{
     Deadline,
-    clock::{self, WallClock},
+    internal::clock::{self, WallClock},
     ledger::Day,
 };
 

@@ -5,7 +5,7 @@ use tower_qwen_ratelimit::{
 };
 use tower_qwen_tokens::{
     Basis, End, Ledger, Money, PriceBook, Usage,
-    clock::WallClock,
+    internal::clock::WallClock,
     ledger::{Day, Entry, LedgerSink, Record, Snapshot},
     price::Currency,
 };

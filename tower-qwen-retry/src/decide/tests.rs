@@ -1,5 +1,5 @@
 use proptest::prelude::{prop_assert, proptest};
-use tower_qwen_tokens::clock::now;
+use tower_qwen_tokens::internal::clock::now;
 
 use super::*;
 use crate::{Backoff, RetryBudget};

@@ -1,7 +1,7 @@
 use metrics::{
     Label, SharedString, Unit, counter, describe_counter, describe_histogram, histogram,
 };
-use tower_qwen_tokens::LabelValues;
+use tower_qwen_tokens::internal::LabelValues;
 
 use super::{RetryEvent, RetryObserver};
 

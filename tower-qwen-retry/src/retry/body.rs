@@ -6,7 +6,7 @@ use std::{
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tower_qwen_tokens::PeekedBody;
+use tower_qwen_tokens::internal::PeekedBody;
 
 pin_project! {
     /// The body of an answer, as the inner service gave it. See the [module page](crate::retry).

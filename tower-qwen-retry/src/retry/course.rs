@@ -5,9 +5,12 @@ use fastrand::Rng;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower_qwen_tokens::{
-    Call, Cause, PacedUntil, PeekedBody, Verdict,
-    classify::{Classify, ClassifyOptions, RequestContext},
-    clock::{Instant, now},
+    Call, Cause, PacedUntil, Verdict,
+    classify::ClassifyOptions,
+    internal::{
+        Classify, PeekedBody, RequestContext,
+        clock::{Instant, now},
+    },
 };
 use tower_service::Service;
 

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
-use tower_qwen_tokens::{PeekedBody, call::ReadCall, classify::Classify};
+use tower_qwen_tokens::internal::{Classify, PeekedBody, ReadCall};
 use tower_service::Service;
 
 use super::{

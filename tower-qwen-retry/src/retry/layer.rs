@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use tower_layer::Layer;
-use tower_qwen_tokens::{call::ReadOptions, clock::WallClock};
+use tower_qwen_tokens::{call::ReadOptions, internal::clock::WallClock};
 
 use super::Retry;
 use crate::RetryPolicy;

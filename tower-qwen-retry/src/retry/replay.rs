@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header::CONTENT_LENGTH, request::Parts};
-use tower_qwen_tokens::{Call, Deadline, classify::RequestContext, clock::Instant};
+use tower_qwen_tokens::{
+    Call, Deadline,
+    internal::{RequestContext, clock::Instant},
+};
 
 use crate::{
     Fallback,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use tower_qwen_retry::{RetryBudget, RetryEvent, RetryPolicy};
-use tower_qwen_tokens::{Deadline, PacedUntil, clock::now};
+use tower_qwen_tokens::{Deadline, PacedUntil, internal::clock::now};
 
 use crate::support::{answer, broken, ms, ok, request, run, throttled, with_header};
 

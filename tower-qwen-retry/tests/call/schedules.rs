@@ -19,7 +19,7 @@ use http_body::{Body, Frame};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
 use tower_qwen_retry::{Attempts, BoxError, Fallback, RetryBudget, RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{PacedUntil, clock::now};
+use tower_qwen_tokens::{PacedUntil, internal::clock::now};
 
 use crate::support::{RequestBody, ms, request, streaming};
 

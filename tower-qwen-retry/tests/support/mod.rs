@@ -10,7 +10,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use tower::{Layer, Service, ServiceExt};
 use tower_qwen_retry::{Attempts, BoxError, RetryLayer, RetryPolicy, retry::ResponseBody};
-use tower_qwen_tokens::clock::now;
+use tower_qwen_tokens::internal::clock::now;
 
 pub const PROMPT: &str = r#"{"model":"qwen-plus","messages":[{"role":"user","content":"Hello!"}]}"#;
 

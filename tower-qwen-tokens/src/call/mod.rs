@@ -8,7 +8,7 @@ mod counting;
 mod deadline;
 mod include_usage;
 mod other_model;
-mod read;
+pub(crate) mod read;
 mod request_body;
 mod rewrite;
 mod signed;
@@ -22,13 +22,14 @@ use bytes::Bytes;
 
 use crate::{
     Dialect,
-    clock::Instant,
     estimate::{Calibration, Estimated},
+    internal::clock::Instant,
 };
 
 pub(crate) use ceiling::Ceiling;
 pub use deadline::Deadline;
-pub use read::{ReadCall, ReadError, ReadOptions};
+pub(crate) use read::ReadCall;
+pub use read::{ReadError, ReadOptions};
 pub use request_body::{ParseError, ParseErrorKind};
 pub(crate) use rewrite::{may_rewrite, rewrite};
 pub(crate) use signed::is_signed;

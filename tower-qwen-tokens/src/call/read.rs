@@ -19,8 +19,9 @@ use pin_project_lite::pin_project;
 
 use super::{BoxError, Call, ParseError, UnbufferedBody, counting::Counting, request_body};
 use crate::{
-    Dialect, clock,
+    Dialect,
     estimate::{Calibration, Estimate},
+    internal::clock,
 };
 
 /// How requests are read.

@@ -16,8 +16,11 @@ use tokio::time::Sleep;
 
 use crate::{
     Dialect, Verdict,
-    clock::{self, Instant, WallClock},
-    peeked_body::{After, PeekedBody},
+    internal::{
+        PeekedBody,
+        clock::{self, Instant, WallClock},
+        peeked_body::After,
+    },
     scan::Scanner,
 };
 

@@ -8,9 +8,9 @@
 //! asks for the first event with [`ClassifyOptions`] in the request's extensions. Then the first layer outside of the Meter
 //! holds the answer back until that event has come, and all hear of the error as if it were the answer's status.
 
-mod future;
-mod options;
+pub(crate) mod future;
+pub(crate) mod options;
 mod reading;
 
-pub use future::{Classify, classify};
-pub use options::{ClassifyOptions, FirstEvent, RequestContext};
+pub(crate) use future::{Classify, classify};
+pub use options::{ClassifyOptions, FirstEvent};

@@ -11,8 +11,7 @@ use http_body::{Body, Frame};
 
 use crate::{
     Cause, Verdict,
-    clock::WallClock,
-    peeked_body::{After, PeekedBody},
+    internal::{PeekedBody, clock::WallClock, peeked_body::After},
     scan::{Passed, Scanner},
 };
 

@@ -18,7 +18,7 @@ struct Inner {
     setup: RwLock<Arc<Setup>>,
     sums: Mutex<Snapshot>,
     #[cfg(feature = "http")]
-    clock: crate::clock::WallClock,
+    clock: crate::internal::clock::WallClock,
 }
 
 /// What can be exchanged while calls are running.
@@ -41,7 +41,7 @@ impl Ledger {
                 setup: RwLock::new(Arc::new(setup)),
                 sums: Mutex::default(),
                 #[cfg(feature = "http")]
-                clock: crate::clock::WallClock::new(),
+                clock: crate::internal::clock::WallClock::new(),
             }),
         }
     }

@@ -6,7 +6,7 @@ use std::{
 
 use metrics::{SharedString, Unit, describe_histogram};
 
-use crate::{Dialect, LabelValues};
+use crate::{Dialect, internal::LabelValues};
 
 use super::{
     Entry, LedgerSink, Record,

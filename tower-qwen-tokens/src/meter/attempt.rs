@@ -7,7 +7,7 @@ use http_body::Body;
 use crate::{
     Basis, Call, Dialect, End, Ledger, Report, UnknownReason, Usage, UsageSink, Verdict,
     call::is_signed,
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
     ledger::{Entry, Labels, Tenant},
     scan::{Scanned, Scanner, UnsupportedBody},
 };

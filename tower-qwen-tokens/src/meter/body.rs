@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{End, PeekedBody};
+use crate::{End, internal::PeekedBody};
 
 use super::{attempt::Attempt, extra_event::ExtraEvent};
 

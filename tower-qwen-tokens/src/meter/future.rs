@@ -13,10 +13,10 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    Call, End, PeekedBody, UsageSink, Verdict,
+    Call, End, UsageSink, Verdict,
     call::ReadCall,
     classify::{Classify, classify},
-    clock::WallClock,
+    internal::{PeekedBody, clock::WallClock},
 };
 
 use super::{BodyRejection, ResponseBody, attempt::Attempt, service::Settings};

@@ -1,6 +1,6 @@
 use tower_layer::Layer;
 
-use crate::{Ledger, call::ReadOptions, clock::WallClock, estimate::Estimate};
+use crate::{Ledger, call::ReadOptions, estimate::Estimate, internal::clock::WallClock};
 
 use super::{Meter, counter::Counter, service::Settings};
 

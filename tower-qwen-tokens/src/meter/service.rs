@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::{
     Call, Ledger, UsageSink,
     call::{ReadCall, ReadOptions},
-    clock::WallClock,
+    internal::clock::WallClock,
 };
 
 use super::{MeterLayer, ResponseBody, ResponseFuture, attempt::Attempt, counter::Counter};

@@ -78,10 +78,10 @@ async fn an_empty_stack_is_not_noticed() {
     assert_eq!(answer.headers()["x-of-server"], "yes");
     assert_eq!(answer.url().as_str(), url);
     assert_eq!(answer.remote_addr(), Some(address));
-    let begun = tower_qwen_tokens::clock::now();
+    let begun = tower_qwen_tokens::internal::clock::now();
     let chunk = answer.chunk().await.expect("no error");
     assert_eq!(chunk.as_deref(), Some(&b"one"[..]));
-    assert_eq!(tower_qwen_tokens::clock::now(), begun);
+    assert_eq!(tower_qwen_tokens::internal::clock::now(), begun);
     assert_eq!(answer.text().await.expect("the rest"), "two");
 }
 

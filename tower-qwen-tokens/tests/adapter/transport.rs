@@ -6,7 +6,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use reqwest::Body;
 use tower::{Service, ServiceExt};
-use tower_qwen_tokens::{adapter::reqwest_0_13::ReqwestTransport, clock::now};
+use tower_qwen_tokens::{adapter::reqwest_0_13::ReqwestTransport, internal::clock::now};
 
 use crate::support::{answer, body, builder, client, nobody, serve, text};
 

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_qwen_tokens::{
-    Basis, Call, End, Ledger, MeterLayer, Verdict, call::ReadCall, call::ReadOptions,
+    Basis, Call, End, Ledger, MeterLayer, Verdict, call::ReadOptions, internal::ReadCall,
     meter::ResponseBody,
 };
 

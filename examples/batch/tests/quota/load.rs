@@ -15,7 +15,7 @@ use mock_qwen::{Config, MockQwen, Stats};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 use tower_qwen_ratelimit::{Limiter, Quota, Weight};
-use tower_qwen_tokens::{Ledger, PriceBook, clock, ledger::Tenant};
+use tower_qwen_tokens::{Ledger, PriceBook, internal::clock, ledger::Tenant};
 
 use crate::{
     client::{Client, Wire},

@@ -21,7 +21,7 @@ use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota};
 use tower_qwen_retry::{Attempts, RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{
     Ledger, MeterLayer, PriceBook,
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
 };
 
 const OUTAGE: Duration = Duration::from_secs(30);

@@ -12,7 +12,7 @@ use mock_qwen::{Config, Faults, MockQwen};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, util::BoxCloneService};
 use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota};
 use tower_qwen_retry::{Attempts, Fallback, RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, clock};
+use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, internal::clock};
 
 type Client = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 

@@ -6,7 +6,7 @@ use futures_util::future::try_join;
 use mock_qwen::Config;
 use tower::{ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer};
 use tower_qwen_ratelimit::{Limiter, Quota};
-use tower_qwen_tokens::{call::BoxError, clock};
+use tower_qwen_tokens::{call::BoxError, internal::clock};
 
 use crate::support::{Client, Place, TestResult, boxed, chat, for_axum};
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use mock_qwen::Config;
 use reqwest_middleware::{ClientBuilder, Middleware};
 use tower::limit::RateLimitLayer;
-use tower_qwen_tokens::{adapter::reqwest_middleware_0_5::TowerMiddleware, call::BoxError, clock};
+use tower_qwen_tokens::{
+    adapter::reqwest_middleware_0_5::TowerMiddleware, call::BoxError, internal::clock,
+};
 
 use crate::support::{Place, TestResult, chat};
 

@@ -19,7 +19,7 @@ use tower_http::{
 };
 use tower_qwen_ratelimit::Rejected;
 use tower_qwen_retry::Attempts;
-use tower_qwen_tokens::{Deadline, clock, stall_timeout::StallTimeoutLayer};
+use tower_qwen_tokens::{Deadline, internal::clock, stall_timeout::StallTimeoutLayer};
 
 use crate::support::{Place, TestResult, boxed, chat, for_axum};
 

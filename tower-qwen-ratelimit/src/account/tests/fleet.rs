@@ -14,7 +14,7 @@ use std::{
 
 use tokio::time::advance;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
-use tower_qwen_tokens::{Deadline, clock};
+use tower_qwen_tokens::{Deadline, internal::clock};
 
 use crate::{
     account::{Account, Manner},

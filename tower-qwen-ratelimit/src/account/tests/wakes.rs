@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
 use tower_qwen_tokens::{
     Verdict,
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
     ledger::Tenant,
 };
 

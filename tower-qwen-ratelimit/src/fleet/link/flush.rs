@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tower_qwen_tokens::clock;
+use tower_qwen_tokens::internal::clock;
 
 use super::{
     super::{Batch, Op, queue::Era},

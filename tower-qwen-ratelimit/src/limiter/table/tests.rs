@@ -1,6 +1,6 @@
 use std::{collections::HashSet, sync::atomic::AtomicU64, time::Duration};
 
-use tower_qwen_tokens::clock;
+use tower_qwen_tokens::internal::clock;
 
 use super::*;
 use crate::{

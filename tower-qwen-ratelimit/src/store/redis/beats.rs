@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::time::{Sleep, sleep, sleep_until};
-use tower_qwen_tokens::clock::{self, Instant};
+use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use super::{
     command::{Commands, Job, interval, term},

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::Cmd;
-use tower_qwen_tokens::clock::Instant;
+use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{
     ledger,

@@ -8,7 +8,7 @@ use std::{
 use redis::{Cmd, Value};
 use tower_qwen_tokens::{
     Money,
-    clock::WallClock,
+    internal::clock::WallClock,
     ledger::{Day, LedgerSink, Record, Tenant},
 };
 
@@ -27,7 +27,7 @@ const REPEATED: i64 = 86_400_000;
 /// use std::sync::Arc;
 ///
 /// use tower_qwen_ratelimit::store::redis::RedisStore;
-/// use tower_qwen_tokens::{Ledger, PriceBook, clock::WallClock, ledger::Day};
+/// use tower_qwen_tokens::{internal::clock::WallClock, ledger::Day, Ledger, PriceBook};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let (store, driver) = RedisStore::connect("redis://127.0.0.1:6379").await?;

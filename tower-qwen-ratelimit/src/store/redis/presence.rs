@@ -6,7 +6,7 @@ mod tests;
 use std::time::Duration;
 
 use redis::{Cmd, Value};
-use tower_qwen_tokens::clock::Instant;
+use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{names::DayNames, script::Script};
 

@@ -8,7 +8,7 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{Pipeline, RedisError, Value};
 use tokio::time::{Sleep, sleep, timeout};
-use tower_qwen_tokens::clock;
+use tower_qwen_tokens::internal::clock;
 
 use super::{
     RedisOptions,

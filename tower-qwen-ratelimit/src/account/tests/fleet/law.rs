@@ -7,7 +7,7 @@ use tokio::time::advance;
 use tokio_test::task;
 use tower_qwen_tokens::{
     Deadline,
-    clock::{self, Instant},
+    internal::clock::{self, Instant},
     ledger::Tenant,
 };
 

@@ -36,7 +36,7 @@ fn who_lives_is_counted_until_it_leaves_or_is_dead() {
 
 #[test]
 fn it_goes_along_with_others_or_by_itself() {
-    let begin = tower_qwen_tokens::clock::now();
+    let begin = tower_qwen_tokens::internal::clock::now();
     let at = |millis: u64| begin + Duration::from_millis(millis);
     let mut presence = Presence::new(begin);
     assert!(presence.is_due(begin, false), "at once");
@@ -60,7 +60,7 @@ fn it_goes_along_with_others_or_by_itself() {
 
 #[test]
 fn an_empty_server_is_not_believed_for_a_term() {
-    let begin = tower_qwen_tokens::clock::now();
+    let begin = tower_qwen_tokens::internal::clock::now();
     let presence = Presence::new(begin);
     assert_eq!(presence.count(4, 1, begin), 4);
     assert_eq!(presence.count(4, 5, begin), 5);
