@@ -48,17 +48,31 @@ impl Environment {
 }
 
 impl Provider {
-    /// The server that arguments and environment name; the mock where there is neither an address nor a key.
+    /// The mock where `--mock` is given, else the server that arguments and environment name.
+    ///
+    /// With neither an address nor a key, it is the mock too.
     ///
     /// # Errors
     ///
     /// When the address is of no use.
     pub fn choose(args: &Args, environment: &Environment) -> Result<Self, BadUrl> {
+        if args.mock {
+            return Ok(Self::Mock);
+        }
         let address = args.base_url.as_deref().or(environment.base_url.as_deref());
         match (address, &environment.key) {
             (Some(address), _) => Ok(Self::Remote(address.parse()?)),
             (None, Some(_)) => Ok(Self::Remote(BaseUrl::DASHSCOPE.parse()?)),
             (None, None) => Ok(Self::Mock),
+        }
+    }
+
+    /// The key that its calls carry. The mock needs none.
+    #[must_use]
+    pub fn key<'a>(&self, environment: &'a Environment) -> Option<&'a str> {
+        match self {
+            Self::Remote(_) => environment.key.as_deref(),
+            Self::Mock => None,
         }
     }
 
@@ -110,6 +124,20 @@ impl RunningMock {
     }
 }
 
+/// Why the calls go to the mock, for people to read.
+#[must_use]
+pub fn why_mock(args: &Args, environment: &Environment) -> &'static str {
+    if !args.mock {
+        return "Neither DASHSCOPE_API_KEY nor an address is set";
+    }
+    match (&environment.key, &environment.base_url) {
+        (None, None) => "--mock",
+        (Some(_), None) => "--mock ignores DASHSCOPE_API_KEY",
+        (None, Some(_)) => "--mock ignores DASHSCOPE_BASE_URL",
+        (Some(_), Some(_)) => "--mock ignores DASHSCOPE_API_KEY and DASHSCOPE_BASE_URL",
+    }
+}
+
 fn is_beijing(origin: &str) -> bool {
     let host = origin.rsplit_once("://").map_or(origin, |(_, host)| host);
     let host = host.split_once(':').map_or(host, |(host, _)| host);
@@ -136,14 +164,31 @@ mod tests {
             base_url: base_url.map(str::to_owned),
         };
         assert!(!format!("{environment:?}").contains("secret"));
-        Ok(match Provider::choose(&args, &environment)? {
+        let provider = Provider::choose(&args, &environment)?;
+        let sent = provider.key(&environment);
+        assert_eq!(sent, key.filter(|_| !provider.is_mock()));
+        Ok(match provider {
             Provider::Remote(base) => base.origin().to_owned(),
             Provider::Mock => "mock".to_owned(),
         })
     }
 
     #[test]
-    fn the_mock_runs_only_where_nothing_is_named() {
+    fn the_mock_by_name_ignores_the_environment() {
+        for line in [&["--mock"][..], &["--mock", "--input", "calls.jsonl"]] {
+            for (key, base_url) in [
+                (None, None),
+                (Some("sk-secret"), None),
+                (None, Some("http://env")),
+                (Some("sk-secret"), Some("not an address")),
+            ] {
+                assert_eq!(chosen(line, key, base_url).as_deref(), Ok("mock"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_mock_runs_unasked_only_where_nothing_is_named() {
         let flag = &["--base-url", "http://flag"][..];
         assert_eq!(chosen(&[], None, None).as_deref(), Ok("mock"));
         let dashscope = Ok("https://dashscope.aliyuncs.com");
