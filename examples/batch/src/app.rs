@@ -66,7 +66,8 @@ pub enum Failure {
 ///
 /// See [`Failure`].
 pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Result<Exit, Failure> {
-    let provider = Provider::choose(args, environment).map_err(|bad| usage("--base-url", bad))?;
+    let provider =
+        Provider::choose(args, environment).map_err(|why| Failure::Usage(why.to_string()))?;
     let path = args.output(provider.is_mock());
     refuse_same_file(args, &path)?;
     if args.dry_run {

@@ -8,10 +8,10 @@ use tower_qwen_ratelimit::{Pacing, Quota};
 /// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
 /// meters and prices. A stopped run goes on where it was when run again.
 ///
-/// The key comes from `DASHSCOPE_API_KEY`. With `--mock`, or with neither a key nor an address, a mock of the provider
-/// runs inside the process.
+/// The key comes from `DASHSCOPE_API_KEY`. An address alone is enough: calls then go out without a key. With neither, a
+/// file of your own is refused unless `--mock` or `--dry-run` is given, and the bundled set goes to the built-in mock.
 ///
-/// Exit status: 0 all done, 1 some failed, 2 bad usage, 130 stopped.
+/// Exit status: 0 all done, 1 some failed, 2 bad usage (no provider for `--input` included), 130 stopped.
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
 pub struct Args {
@@ -146,6 +146,7 @@ impl Args {
     pub fn output(&self, against_mock: bool) -> PathBuf {
         match (&self.output, &self.input) {
             (Some(output), _) => output.clone(),
+            // Not `against_mock`: a forecast without a provider is about the file of the real run.
             (None, Some(input)) if self.mock => input.with_extension("mock-output.jsonl"),
             (None, Some(input)) => input.with_extension("output.jsonl"),
             (None, None) if against_mock => PathBuf::from("batch-mock-output.jsonl"),

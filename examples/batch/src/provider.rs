@@ -28,6 +28,16 @@ pub enum Provider {
     Mock,
 }
 
+/// Why no provider can be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoProvider {
+    /// There is a file of calls, and neither a key nor an address for them.
+    Unnamed,
+    /// The address is of no use.
+    Address(BadUrl),
+}
+
 /// The mock, while it runs. Stops when dropped.
 #[derive(Debug)]
 pub struct RunningMock {
@@ -50,12 +60,13 @@ impl Environment {
 impl Provider {
     /// The mock where `--mock` is given, else the server that arguments and environment name.
     ///
-    /// With neither an address nor a key, it is the mock too.
+    /// With neither an address nor a key, the mock answers the bundled prompts only. A file of the user's own is
+    /// refused: invented answers in its output would count as real in the next run.
     ///
     /// # Errors
     ///
-    /// When the address is of no use.
-    pub fn choose(args: &Args, environment: &Environment) -> Result<Self, BadUrl> {
+    /// See [`NoProvider`].
+    pub fn choose(args: &Args, environment: &Environment) -> Result<Self, NoProvider> {
         if args.mock {
             return Ok(Self::Mock);
         }
@@ -63,7 +74,9 @@ impl Provider {
         match (address, &environment.key) {
             (Some(address), _) => Ok(Self::Remote(address.parse()?)),
             (None, Some(_)) => Ok(Self::Remote(BaseUrl::DASHSCOPE.parse()?)),
-            (None, None) => Ok(Self::Mock),
+            // A forecast sends nothing, so nothing is invented.
+            (None, None) if args.input.is_none() || args.dry_run => Ok(Self::Mock),
+            (None, None) => Err(NoProvider::Unnamed),
         }
     }
 
@@ -151,13 +164,37 @@ impl fmt::Debug for Environment {
     }
 }
 
+impl From<BadUrl> for NoProvider {
+    fn from(bad: BadUrl) -> Self {
+        Self::Address(bad)
+    }
+}
+
+impl fmt::Display for NoProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unnamed => f.write_str(
+                "--input needs a provider: set DASHSCOPE_API_KEY, give an address with --base-url, \
+                 or add --mock for invented answers",
+            ),
+            Self::Address(bad) => write!(f, "--base-url: {bad}"),
+        }
+    }
+}
+
+impl std::error::Error for NoProvider {}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
 
-    fn chosen(line: &[&str], key: Option<&str>, base_url: Option<&str>) -> Result<String, BadUrl> {
+    fn chosen(
+        line: &[&str],
+        key: Option<&str>,
+        base_url: Option<&str>,
+    ) -> Result<String, NoProvider> {
         let args = Args::try_parse_from(std::iter::once(&"batch").chain(line)).expect("good usage");
         let environment = Environment {
             key: key.map(str::to_owned),
@@ -171,6 +208,18 @@ mod tests {
             Provider::Remote(base) => base.origin().to_owned(),
             Provider::Mock => "mock".to_owned(),
         })
+    }
+
+    #[test]
+    fn a_file_without_a_provider_is_refused_unless_nothing_is_sent() {
+        let file = &["--input", "calls.jsonl"][..];
+        assert_eq!(chosen(file, None, None), Err(NoProvider::Unnamed));
+        let forecast = &["--input", "calls.jsonl", "--dry-run"];
+        assert_eq!(chosen(forecast, None, None).as_deref(), Ok("mock"));
+        let dashscope = Ok("https://dashscope.aliyuncs.com");
+        assert_eq!(chosen(file, Some("sk-secret"), None).as_deref(), dashscope);
+        let address = "http://env";
+        assert_eq!(chosen(file, None, Some(address)).as_deref(), Ok(address));
     }
 
     #[test]
@@ -188,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mock_runs_unasked_only_where_nothing_is_named() {
+    fn the_bundled_prompts_go_to_the_mock_only_where_nothing_is_named() {
         let flag = &["--base-url", "http://flag"][..];
         assert_eq!(chosen(&[], None, None).as_deref(), Ok("mock"));
         let dashscope = Ok("https://dashscope.aliyuncs.com");
@@ -207,7 +256,7 @@ mod tests {
         );
         assert_eq!(
             chosen(&["--base-url", "h"], None, None),
-            Err(BadUrl::Scheme)
+            Err(NoProvider::Address(BadUrl::Scheme))
         );
     }
 
