@@ -23,7 +23,7 @@ use crate::{
     input::{Reader, bundled, count_calls},
     output::{self, Existing, OpenError, scan},
     progress::Progress,
-    provider::{Environment, Provider, RunningMock},
+    provider::{Environment, Provider, RunningMock, why_mock},
     request::Requests,
     run::Run,
     stack::{Stack, transport},
@@ -66,7 +66,8 @@ pub enum Failure {
 ///
 /// See [`Failure`].
 pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Result<Exit, Failure> {
-    let provider = Provider::choose(args, environment).map_err(|bad| usage("--base-url", bad))?;
+    let provider =
+        Provider::choose(args, environment).map_err(|why| Failure::Usage(why.to_string()))?;
     let path = args.output(provider.is_mock());
     refuse_same_file(args, &path)?;
     if args.dry_run {
@@ -88,7 +89,8 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         (Provider::Remote(base), _) => base.clone(),
         (Provider::Mock, Some(mock)) => {
             say(format_args!(
-                "Neither DASHSCOPE_API_KEY nor an address is set: calls go to mock-qwen inside this process, at {}.",
+                "{}: calls go to mock-qwen inside this process, at {}.",
+                why_mock(args, environment),
                 mock.base().origin()
             ));
             mock.base().clone()
@@ -111,7 +113,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         policy: RetryPolicy::default().max_attempts(args.max_attempts),
     };
     let run = Run {
-        requests: requests(args, environment, base.clone())?,
+        requests: requests(args, provider.key(environment), base.clone())?,
         concurrency: args.concurrency(),
         deadline: args.deadline,
     };
@@ -170,7 +172,7 @@ async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, 
             .parse()
             .map_err(|bad| usage("--base-url", bad))?,
     };
-    let requests = requests(args, &Environment::default(), base.clone())?;
+    let requests = requests(args, None, base.clone())?;
     let mut reader = Reader::new(input, base);
     let forecast = forecast(
         &mut reader,
@@ -215,11 +217,11 @@ async fn open_input(args: &Args) -> Result<(Input, Option<u64>), Failure> {
     Ok((Box::new(input), total))
 }
 
-fn requests(args: &Args, environment: &Environment, base: BaseUrl) -> Result<Requests, Failure> {
+fn requests(args: &Args, key: Option<&str>, base: BaseUrl) -> Result<Requests, Failure> {
     let requests = Requests::new(base)
         .model(args.model.as_deref())
         .stream(args.stream);
-    match &environment.key {
+    match key {
         Some(key) => requests
             .key(key)
             .map_err(|bad| usage("DASHSCOPE_API_KEY", bad)),

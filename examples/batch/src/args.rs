@@ -8,9 +8,10 @@ use tower_qwen_ratelimit::{Pacing, Quota};
 /// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
 /// meters and prices. A stopped run goes on where it was when run again.
 ///
-/// The key comes from `DASHSCOPE_API_KEY`. With neither a key nor an address, a mock of the provider runs inside the process.
+/// The key comes from `DASHSCOPE_API_KEY`. An address alone is enough: calls then go out without a key. With neither, a
+/// file of your own is refused unless `--mock` or `--dry-run` is given, and the bundled set goes to the built-in mock.
 ///
-/// Exit status: 0 all done, 1 some failed, 2 bad usage, 130 stopped.
+/// Exit status: 0 all done, 1 some failed, 2 bad usage (no provider for `--input` included), 130 stopped.
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
 pub struct Args {
@@ -19,13 +20,20 @@ pub struct Args {
     pub input: Option<PathBuf>,
 
     /// Where the answers go; what it already answers is not called again. Default: INPUT with the extension
-    /// `output.jsonl`; for the bundled set `batch-output.jsonl`, or `batch-mock-output.jsonl` against the built-in mock.
+    /// `output.jsonl`, or `mock-output.jsonl` with `--mock`; for the bundled set `batch-output.jsonl`, or
+    /// `batch-mock-output.jsonl` against the built-in mock.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
     /// Address of the provider. Default: `DASHSCOPE_BASE_URL`, else DashScope in Beijing.
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
+
+    /// Send the calls to a mock of the provider inside this process. Its answers are invented. `DASHSCOPE_API_KEY` and
+    /// `DASHSCOPE_BASE_URL` are ignored.
+    // It shares its quota with nobody: no other process knows its port.
+    #[arg(long, conflicts_with_all = ["base_url", "redis"])]
+    pub mock: bool,
 
     /// The model of every call, in place of what its line says.
     #[arg(long, value_name = "NAME")]
@@ -132,10 +140,14 @@ impl Args {
     }
 
     /// Where the answers go.
+    ///
+    /// Answers of the mock have a default name that no real run takes up: real runs keep what their file answers.
     #[must_use]
     pub fn output(&self, against_mock: bool) -> PathBuf {
         match (&self.output, &self.input) {
             (Some(output), _) => output.clone(),
+            // Not `against_mock`: a forecast without a provider is about the file of the real run.
+            (None, Some(input)) if self.mock => input.with_extension("mock-output.jsonl"),
             (None, Some(input)) => input.with_extension("output.jsonl"),
             (None, None) if against_mock => PathBuf::from("batch-mock-output.jsonl"),
             (None, None) => PathBuf::from("batch-output.jsonl"),
@@ -189,7 +201,7 @@ mod tests {
         assert_eq!(args.deadline, Duration::from_secs(1_800));
         assert_eq!(args.output(true), PathBuf::from("batch-mock-output.jsonl"));
         assert_eq!(args.output(false), PathBuf::from("batch-output.jsonl"));
-        assert!(!args.stream && !args.dry_run);
+        assert!(!args.stream && !args.dry_run && !args.mock);
         Ok(())
     }
 
@@ -212,8 +224,15 @@ mod tests {
     fn the_output_stands_beside_the_input() -> Result<(), clap::Error> {
         let args = parse(&["--input", "a/calls.jsonl"])?;
         assert_eq!(args.output(true), PathBuf::from("a/calls.output.jsonl"));
-        let args = parse(&["--input", "a/calls.jsonl", "--output", "b"])?;
-        assert_eq!(args.output(false), PathBuf::from("b"));
+        let args = parse(&["--input", "a/calls.jsonl", "--mock"])?;
+        let mock_output = PathBuf::from("a/calls.mock-output.jsonl");
+        assert_eq!(args.output(true), mock_output);
+        for line in [
+            &["--input", "a/calls.jsonl", "--output", "b"][..],
+            &["--input", "a/calls.jsonl", "--mock", "--output", "b"],
+        ] {
+            assert_eq!(parse(line)?.output(false), PathBuf::from("b"));
+        }
         Ok(())
     }
 
@@ -246,6 +265,8 @@ mod tests {
             &["--window", "0s"],
             &["--lease"],
             &["--redis", "redis://h", "--outage", "maybe"],
+            &["--mock", "--base-url", "http://h"],
+            &["--mock", "--redis", "redis://h"],
             &["stray"],
         ] {
             let error = parse(line).expect_err("refused");

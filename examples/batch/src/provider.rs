@@ -28,6 +28,16 @@ pub enum Provider {
     Mock,
 }
 
+/// Why no provider can be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoProvider {
+    /// There is a file of calls, and neither a key nor an address for them.
+    Unnamed,
+    /// The address is of no use.
+    Address(BadUrl),
+}
+
 /// The mock, while it runs. Stops when dropped.
 #[derive(Debug)]
 pub struct RunningMock {
@@ -48,17 +58,34 @@ impl Environment {
 }
 
 impl Provider {
-    /// The server that arguments and environment name; the mock where there is neither an address nor a key.
+    /// The mock where `--mock` is given, else the server that arguments and environment name.
+    ///
+    /// With neither an address nor a key, the mock answers the bundled prompts only. A file of the user's own is
+    /// refused: invented answers in its output would count as real in the next run.
     ///
     /// # Errors
     ///
-    /// When the address is of no use.
-    pub fn choose(args: &Args, environment: &Environment) -> Result<Self, BadUrl> {
+    /// See [`NoProvider`].
+    pub fn choose(args: &Args, environment: &Environment) -> Result<Self, NoProvider> {
+        if args.mock {
+            return Ok(Self::Mock);
+        }
         let address = args.base_url.as_deref().or(environment.base_url.as_deref());
         match (address, &environment.key) {
             (Some(address), _) => Ok(Self::Remote(address.parse()?)),
             (None, Some(_)) => Ok(Self::Remote(BaseUrl::DASHSCOPE.parse()?)),
-            (None, None) => Ok(Self::Mock),
+            // A forecast sends nothing, so nothing is invented.
+            (None, None) if args.input.is_none() || args.dry_run => Ok(Self::Mock),
+            (None, None) => Err(NoProvider::Unnamed),
+        }
+    }
+
+    /// The key that its calls carry. The mock needs none.
+    #[must_use]
+    pub fn key<'a>(&self, environment: &'a Environment) -> Option<&'a str> {
+        match self {
+            Self::Remote(_) => environment.key.as_deref(),
+            Self::Mock => None,
         }
     }
 
@@ -110,6 +137,20 @@ impl RunningMock {
     }
 }
 
+/// Why the calls go to the mock, for people to read.
+#[must_use]
+pub fn why_mock(args: &Args, environment: &Environment) -> &'static str {
+    if !args.mock {
+        return "Neither DASHSCOPE_API_KEY nor an address is set";
+    }
+    match (&environment.key, &environment.base_url) {
+        (None, None) => "--mock",
+        (Some(_), None) => "--mock ignores DASHSCOPE_API_KEY",
+        (None, Some(_)) => "--mock ignores DASHSCOPE_BASE_URL",
+        (Some(_), Some(_)) => "--mock ignores DASHSCOPE_API_KEY and DASHSCOPE_BASE_URL",
+    }
+}
+
 fn is_beijing(origin: &str) -> bool {
     let host = origin.rsplit_once("://").map_or(origin, |(_, host)| host);
     let host = host.split_once(':').map_or(host, |(host, _)| host);
@@ -123,27 +164,80 @@ impl fmt::Debug for Environment {
     }
 }
 
+impl From<BadUrl> for NoProvider {
+    fn from(bad: BadUrl) -> Self {
+        Self::Address(bad)
+    }
+}
+
+impl fmt::Display for NoProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unnamed => f.write_str(
+                "--input needs a provider: set DASHSCOPE_API_KEY, give an address with --base-url, \
+                 or add --mock for invented answers",
+            ),
+            Self::Address(bad) => write!(f, "--base-url: {bad}"),
+        }
+    }
+}
+
+impl std::error::Error for NoProvider {}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
 
-    fn chosen(line: &[&str], key: Option<&str>, base_url: Option<&str>) -> Result<String, BadUrl> {
+    fn chosen(
+        line: &[&str],
+        key: Option<&str>,
+        base_url: Option<&str>,
+    ) -> Result<String, NoProvider> {
         let args = Args::try_parse_from(std::iter::once(&"batch").chain(line)).expect("good usage");
         let environment = Environment {
             key: key.map(str::to_owned),
             base_url: base_url.map(str::to_owned),
         };
         assert!(!format!("{environment:?}").contains("secret"));
-        Ok(match Provider::choose(&args, &environment)? {
+        let provider = Provider::choose(&args, &environment)?;
+        let sent = provider.key(&environment);
+        assert_eq!(sent, key.filter(|_| !provider.is_mock()));
+        Ok(match provider {
             Provider::Remote(base) => base.origin().to_owned(),
             Provider::Mock => "mock".to_owned(),
         })
     }
 
     #[test]
-    fn the_mock_runs_only_where_nothing_is_named() {
+    fn a_file_without_a_provider_is_refused_unless_nothing_is_sent() {
+        let file = &["--input", "calls.jsonl"][..];
+        assert_eq!(chosen(file, None, None), Err(NoProvider::Unnamed));
+        let forecast = &["--input", "calls.jsonl", "--dry-run"];
+        assert_eq!(chosen(forecast, None, None).as_deref(), Ok("mock"));
+        let dashscope = Ok("https://dashscope.aliyuncs.com");
+        assert_eq!(chosen(file, Some("sk-secret"), None).as_deref(), dashscope);
+        let address = "http://env";
+        assert_eq!(chosen(file, None, Some(address)).as_deref(), Ok(address));
+    }
+
+    #[test]
+    fn the_mock_by_name_ignores_the_environment() {
+        for line in [&["--mock"][..], &["--mock", "--input", "calls.jsonl"]] {
+            for (key, base_url) in [
+                (None, None),
+                (Some("sk-secret"), None),
+                (None, Some("http://env")),
+                (Some("sk-secret"), Some("not an address")),
+            ] {
+                assert_eq!(chosen(line, key, base_url).as_deref(), Ok("mock"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_bundled_prompts_go_to_the_mock_only_where_nothing_is_named() {
         let flag = &["--base-url", "http://flag"][..];
         assert_eq!(chosen(&[], None, None).as_deref(), Ok("mock"));
         let dashscope = Ok("https://dashscope.aliyuncs.com");
@@ -162,7 +256,7 @@ mod tests {
         );
         assert_eq!(
             chosen(&["--base-url", "h"], None, None),
-            Err(BadUrl::Scheme)
+            Err(NoProvider::Address(BadUrl::Scheme))
         );
     }
 

@@ -101,7 +101,13 @@ fn the_exit_status_tells_how_it_went() -> TestResult {
     let (good, bad, output) = (path("good.jsonl"), path("bad.jsonl"), path("out.jsonl"));
     fs::write(&good, chat("a", "One?"))?;
     fs::write(&bad, chat("a", "One?") + "nonsense\n")?;
-    let input = |input: &Path| vec!["--input".into(), input.as_os_str().to_owned()];
+    let input = |input: &Path| {
+        vec![
+            "--mock".into(),
+            "--input".into(),
+            input.as_os_str().to_owned(),
+        ]
+    };
     for (args, expected) in [
         (input(&good), 0),
         (input(&good), 0),
