@@ -38,8 +38,8 @@ use tower::{Layer, Service, limit::RateLimit, limit::rate::Rate, service_fn};
 use tower_qwen_ratelimit::{AdmissionLayer, Discipline, Key};
 use tower_qwen_tokens::{
     Call,
-    call::ReadOptions,
-    internal::{ReadCall, clock},
+    call::{ReadCall, ReadOptions},
+    internal::clock,
 };
 
 const WINDOW: Duration = Duration::from_secs(60);

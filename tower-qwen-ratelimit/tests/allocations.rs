@@ -17,7 +17,10 @@ use tower::{Layer, Service};
 use tower_qwen_ratelimit::{
     AdmissionLayer, Cost, Discipline, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind,
 };
-use tower_qwen_tokens::{Call, call::ReadOptions, internal::ReadCall};
+use tower_qwen_tokens::{
+    Call,
+    call::{ReadCall, ReadOptions},
+};
 
 type Body = Full<Bytes>;
 

@@ -20,8 +20,8 @@ use http_body_util::Full;
 use tower::{Layer, Service, retry};
 use tower_qwen_retry::{BoxError, RetryEvent, RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{
-    call::ReadOptions,
-    internal::{ReadCall, clock::now},
+    call::{ReadCall, ReadOptions},
+    internal::clock::now,
 };
 
 type Body = Full<Bytes>;

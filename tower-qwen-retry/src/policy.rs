@@ -168,7 +168,7 @@ impl RetryPolicy {
 
     /// Adds somebody who hears of attempts and retries. Default: nobody.
     pub fn observe(mut self, observer: impl RetryObserver + 'static) -> Self {
-        self.observers.add(observer);
+        self.observers.push(Arc::new(observer));
         self
     }
 

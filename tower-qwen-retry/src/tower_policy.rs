@@ -15,6 +15,7 @@ use tower_qwen_tokens::{
 use crate::{
     BoxError, RetryEvent, RetryPolicy,
     decide::{Failure, Past},
+    observe::emit,
     repeat::{is_repeatable, is_retry},
 };
 
@@ -136,21 +137,24 @@ impl TowerPolicy {
             .policy
             .next_wait(failure, &mut self.past, now(), deadline, rng);
         let (model, number, cause) = (model(request), self.number, failure.cause);
-        self.policy.observers.tell(&match wait {
-            Ok(wait) => RetryEvent::Retry {
-                model,
-                number,
-                cause,
-                wait,
-                paced: failure.paced.is_some(),
+        emit(
+            &self.policy.observers,
+            &match wait {
+                Ok(wait) => RetryEvent::Retry {
+                    model,
+                    number,
+                    cause,
+                    wait,
+                    paced: failure.paced.is_some(),
+                },
+                Err(why) => RetryEvent::GaveUp {
+                    model,
+                    number,
+                    cause,
+                    why,
+                },
             },
-            Err(why) => RetryEvent::GaveUp {
-                model,
-                number,
-                cause,
-                why,
-            },
-        });
+        );
         wait.ok().map(sleep)
     }
 
@@ -160,13 +164,16 @@ impl TowerPolicy {
         status: Option<StatusCode>,
         cause: Option<Cause>,
     ) {
-        self.policy.observers.tell(&RetryEvent::Attempt {
-            model: model(request),
-            number: self.number,
-            status,
-            cause,
-            took: None,
-        });
+        emit(
+            &self.policy.observers,
+            &RetryEvent::Attempt {
+                model: model(request),
+                number: self.number,
+                status,
+                cause,
+                took: None,
+            },
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service};
 use tower_qwen_retry::{BoxError, RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{call::ReadOptions, internal::ReadCall};
+use tower_qwen_tokens::call::{ReadCall, ReadOptions};
 
 type Body = Full<Bytes>;
 

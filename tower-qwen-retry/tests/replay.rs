@@ -20,8 +20,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_qwen_retry::{BoxError, RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{
     OnUsage, Report, UsageSink,
-    call::{Call, ReadError, ReadOptions},
-    internal::ReadCall,
+    call::{Call, ReadCall, ReadError, ReadOptions},
 };
 
 #[derive(Debug, Clone, PartialEq)]

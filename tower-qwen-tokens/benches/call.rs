@@ -10,7 +10,10 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use futures::FutureExt;
 use http::Request;
 use http_body_util::Full;
-use tower_qwen_tokens::{Call, call::ReadOptions, internal::ReadCall};
+use tower_qwen_tokens::{
+    Call,
+    call::{ReadCall, ReadOptions},
+};
 
 fn request(body: Bytes) -> Request<Full<Bytes>> {
     Request::post("https://dashscope.aliyuncs.com/compatible-mode/v1/chat/completions")

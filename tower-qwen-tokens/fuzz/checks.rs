@@ -15,8 +15,7 @@ use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_qwen_tokens::{
     Call, Dialect, Ledger, MeterLayer, Verdict,
-    call::ReadOptions,
-    internal::ReadCall,
+    call::{ReadCall, ReadOptions},
     scan::{Scanned, Scanner},
 };
 

@@ -17,9 +17,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower_qwen_tokens::{
     Call, Deadline, Dialect,
-    call::{ModelCall, ParseErrorKind, ReadError, ReadOptions, UnbufferedBody},
+    call::{ModelCall, ParseErrorKind, ReadCall, ReadError, ReadOptions, UnbufferedBody},
     estimate::estimate_text,
-    internal::{ReadCall, clock},
+    internal::clock,
 };
 
 /// A body of chunks, of unknown length; `None` is an error.

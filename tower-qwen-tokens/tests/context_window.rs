@@ -16,12 +16,11 @@ use tower::{Service, ServiceExt};
 use tower_layer::Layer;
 use tower_qwen_tokens::{
     Call, ContextWindowLayer, Deadline, WindowBook,
-    call::{BoxError, ReadError, ReadOptions, UnbufferedBody},
+    call::{BoxError, ReadCall, ReadError, ReadOptions, UnbufferedBody},
     context_window::{
         ContextWindow, ContextWindowClamped, ContextWindowExceeded, ContextWindowWarning, OnExceed,
     },
     data::Window,
-    internal::ReadCall,
 };
 use tower_test::mock;
 

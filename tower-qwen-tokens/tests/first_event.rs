@@ -10,10 +10,10 @@ use http_body_util::{BodyExt, StreamBody};
 use proptest::prelude::*;
 use tower_qwen_tokens::{
     Cause, Verdict,
-    call::ReadOptions,
+    call::{ReadCall, ReadOptions},
     classify::{ClassifyOptions, FirstEvent},
     internal::{
-        ReadCall, RequestContext, classify,
+        RequestContext, classify,
         clock::{self, WallClock},
     },
 };

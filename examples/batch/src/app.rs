@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
+use tokio::time::Instant;
 
 use serde::Serialize;
 use tokio::{
@@ -13,7 +14,7 @@ use tokio::{
     io::{AsyncBufRead, BufReader},
 };
 use tower_qwen_retry::RetryPolicy;
-use tower_qwen_tokens::{Ledger, internal::clock};
+use tower_qwen_tokens::Ledger;
 
 use crate::{
     args::Args,
@@ -119,7 +120,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     };
     let mut reader = Reader::new(input, base.clone());
     let mut progress = Progress::stderr(stack.clone(), total);
-    let started = clock::now();
+    let started = Instant::now();
     let client = stack.client(transport(run.concurrency));
     let outcome = run
         .run(
@@ -131,7 +132,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
             &mut progress,
         )
         .await;
-    let makespan = clock::now().duration_since(started);
+    let makespan = Instant::now().duration_since(started);
     progress.finish();
     drop((progress, stack.limiter));
     admission.end().await;

@@ -7,8 +7,7 @@ use tokio::io::AsyncBufRead;
 use tower_qwen_ratelimit::Quota;
 use tower_qwen_tokens::{
     Call, Money, PriceBook, Usage,
-    call::{ModelCall, ReadOptions},
-    internal::ReadCall,
+    call::{ModelCall, ReadCall, ReadOptions},
 };
 
 use crate::{

@@ -4,9 +4,9 @@ use std::{
     io::{self, IsTerminal, Write},
     time::Duration,
 };
+use tokio::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use crate::{
     input::BadLine,
@@ -54,7 +54,7 @@ impl Progress {
 impl<W: Write> Progress<W> {
     /// Plain lines.
     pub fn plain(stack: Stack, total: Option<u64>, out: W) -> Self {
-        let next = clock::now() + PLAIN_EVERY;
+        let next = Instant::now() + PLAIN_EVERY;
         Self::new(stack, total, Face::Plain { out, next })
     }
 
@@ -62,7 +62,7 @@ impl<W: Write> Progress<W> {
         Self {
             stack,
             total,
-            started: clock::now(),
+            started: Instant::now(),
             face,
         }
     }
@@ -114,7 +114,7 @@ impl<W: Write> Progress<W> {
         if made == 0 {
             return None;
         }
-        let elapsed = clock::now().duration_since(self.started).as_secs_f64();
+        let elapsed = Instant::now().duration_since(self.started).as_secs_f64();
         Duration::try_from_secs_f64(elapsed * left as f64 / made as f64).ok()
     }
 }
@@ -125,7 +125,7 @@ impl<W: Write> Observe for Progress<W> {
     }
 
     fn tick(&mut self, counts: &Counts) {
-        let now = clock::now();
+        let now = Instant::now();
         let message = match &self.face {
             Face::Plain { next, .. } if now < *next => return,
             _ => self.message(counts),

@@ -1,6 +1,7 @@
 //! Starts everything, and looks on.
 
 use std::{net::Ipv4Addr, process::Stdio, time::Duration};
+use tokio::time::Instant;
 
 use anyhow::Context;
 use futures_util::future::join_all;
@@ -10,7 +11,6 @@ use tokio::{
     process::{Child, Command},
     time::{sleep_until, timeout},
 };
-use tower_qwen_tokens::internal::clock;
 
 use crate::{args::FleetArgs, redis_server::RedisServer, report::Report, worker::Got};
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &FleetArgs) -> anyhow::Result<()> {
         args.workers, args.time
     );
 
-    let began = clock::now();
+    let began = Instant::now();
     let start = |number: u32, time: Duration| worker(args, &base, redis, number, time);
     let mut workers = (0..args.workers)
         .map(|number| start(number, args.time))

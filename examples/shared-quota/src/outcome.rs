@@ -4,13 +4,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tower_qwen_ratelimit::{BoxError, LimiterEvent, RejectKind, Rejected};
-use tower_qwen_tokens::{
-    Deadline,
-    internal::clock::{self, Instant},
-};
+use tower_qwen_tokens::Deadline;
 
 /// The calls of a worker, counted by how they ended. Unit of times: milliseconds.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -61,7 +59,7 @@ impl Watch {
 
     /// Something that happened at the account.
     pub(crate) fn see(&self, event: &LimiterEvent<'_>) {
-        let now = clock::now();
+        let now = Instant::now();
         let state = &mut *self.lock();
         match *event {
             LimiterEvent::StoreAway { .. } => state.away_since = Some(now),
@@ -85,7 +83,7 @@ impl Watch {
     /// A request goes out, or comes to nothing.
     pub(crate) fn reaches(&self, deadline: Option<&Deadline>) {
         if let Some(deadline) = deadline {
-            let beyond = clock::now().saturating_duration_since(deadline.instant());
+            let beyond = Instant::now().saturating_duration_since(deadline.instant());
             raise(&mut self.lock().outcomes.overrun, beyond);
         }
     }
@@ -103,7 +101,7 @@ impl Watch {
         if refused.is_some() {
             self.reaches(deadline);
         }
-        let is_last = clock::now() >= self.last_window;
+        let is_last = Instant::now() >= self.last_window;
         let outcomes = &mut self.lock().outcomes;
         match (answer, refused) {
             (Ok(status), _) if status.is_success() => {

@@ -1,6 +1,7 @@
 //! How many calls a process admits in a second: in memory, leased, and booked one by one.
 
 use std::time::Duration;
+use tokio::time::Instant;
 
 use anyhow::Context;
 use futures_util::future::join_all;
@@ -9,7 +10,6 @@ use tower_qwen_ratelimit::{
     Cost, Key, Limiter, OutputLimit, Quota, Sharing,
     store::redis::{RedisOptions, RedisStore},
 };
-use tower_qwen_tokens::internal::clock;
 
 use crate::args::SpeedArgs;
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: SpeedArgs) -> anyhow::Result<()> {
     }
     let (memory, leased) = (median(of_memory)?, median(of_lease)?);
     let one_by_one = admit(&booked, 5_000).await?;
-    let began = clock::now();
+    let began = Instant::now();
     for admitted in join_all((0..64).map(|_| admit(&booked, 200))).await {
         admitted?;
     }
@@ -71,7 +71,7 @@ async fn shared(redis: &str, quota: Quota, sharing: Sharing) -> anyhow::Result<L
 /// Admits and settles so many calls, one after the other; says how many a second.
 async fn admit(limiter: &Limiter, calls: u32) -> anyhow::Result<f64> {
     let key = Key::new("https://provider", "qwen-plus");
-    let began = clock::now();
+    let began = Instant::now();
     for _ in 0..calls {
         let call = limiter.acquire(&key, Cost::new(100, OutputLimit::AtMost(100)));
         let call = call.await?;

@@ -1,6 +1,7 @@
 //! One of the processes.
 
 use std::time::Duration;
+use tokio::time::Instant;
 
 use anyhow::Context;
 use batch::{
@@ -19,7 +20,7 @@ use tower_qwen_ratelimit::{
     store::redis::{RedisOptions, RedisStore},
 };
 use tower_qwen_retry::RetryPolicy;
-use tower_qwen_tokens::{Deadline, Ledger, PriceBook, internal::clock};
+use tower_qwen_tokens::{Deadline, Ledger, PriceBook};
 
 use crate::{
     args::WorkerArgs,
@@ -63,7 +64,7 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
     }
     let (store, driver) = RedisStore::with_options(options).await?;
     let driver = tokio::spawn(driver);
-    let end = clock::now() + args.time;
+    let end = Instant::now() + args.time;
     let watch = Watch::new(end - args.share.window);
     let observer = watch.clone();
     let stack = Stack {
@@ -100,7 +101,7 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
                     response.into_body().collect().await.map_err(Into::into)?;
                     Ok(status)
                 };
-                let left = end.saturating_duration_since(clock::now());
+                let left = end.saturating_duration_since(Instant::now());
                 // Who still waits for the quota at the end gives up.
                 let Ok(answer) = timeout(left, answered).await else {
                     break;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     gate::{Nanos, Stated},
-    observe::LimiterEvent,
+    observe::{LimiterEvent, emit},
     quota::Quota,
 };
 
@@ -45,12 +45,15 @@ impl Account {
         });
         let until = self.instant(until);
         self.tell_pause(until);
-        self.manner.observers.tell(&LimiterEvent::Throttled {
-            key: &self.key,
-            cause,
-            closed_for: until.saturating_duration_since(now),
-            unexplained,
-        });
+        emit(
+            &self.manner.observers,
+            &LimiterEvent::Throttled {
+                key: &self.key,
+                cause,
+                closed_for: until.saturating_duration_since(now),
+                unexplained,
+            },
+        );
         PacedUntil::new(until).outage(outage)
     }
 

@@ -21,7 +21,7 @@ use crate::{
     fleet::{Booked, CallId, Handle, Heard, Op, Sharing, Standing},
     gate::Nanos,
     key::Key,
-    observe::LimiterEvent,
+    observe::{LimiterEvent, emit},
     queue::Ticket,
     quota::Quota,
     snapshot::FleetSnapshot,
@@ -243,11 +243,14 @@ impl Account {
             return;
         };
         if !member.is_refused.swap(true, Ordering::Relaxed) {
-            self.manner.observers.tell(&LimiterEvent::StoreRejected {
-                key: &self.key,
-                outage: member.link.terms().outage,
-                reason,
-            });
+            emit(
+                &self.manner.observers,
+                &LimiterEvent::StoreRejected {
+                    key: &self.key,
+                    outage: member.link.terms().outage,
+                    reason,
+                },
+            );
         }
         self.store_away();
     }

@@ -27,7 +27,7 @@ use crate::{
     fleet::Handle,
     gate::{NEVER, Nanos},
     key::Key,
-    observe::{LimiterEvent, Observers},
+    observe::{LimiterEvent, Observers, emit},
     queue::{Ahead, Discipline, FlowKey, Queue, Ticket},
     quota::Quota,
     ramp::Ramp,
@@ -311,27 +311,34 @@ impl Account {
     }
 
     fn tell_admitted_after(&self, waited: Duration, charge: Charge) {
-        self.manner.observers.tell(&LimiterEvent::Admitted {
-            key: &self.key,
-            waited,
-            reserved: charge.total(),
-        });
+        emit(
+            &self.manner.observers,
+            &LimiterEvent::Admitted {
+                key: &self.key,
+                waited,
+                reserved: charge.total(),
+            },
+        );
     }
 
     fn tell_settled(&self, charge: Charge, outcome: Outcome, used: u64) {
-        self.manner.observers.tell(&LimiterEvent::Settled {
-            key: &self.key,
-            reserved: charge.total(),
-            used,
-            known: matches!(outcome, Outcome::Known { .. }),
-        });
+        emit(
+            &self.manner.observers,
+            &LimiterEvent::Settled {
+                key: &self.key,
+                reserved: charge.total(),
+                used,
+                known: matches!(outcome, Outcome::Known { .. }),
+            },
+        );
     }
 
     fn tell_refused(&self, rejected: Rejected) {
         let key = &self.key;
-        self.manner
-            .observers
-            .tell(&LimiterEvent::Rejected { key, rejected });
+        emit(
+            &self.manner.observers,
+            &LimiterEvent::Rejected { key, rejected },
+        );
     }
 
     /// Changes what decides when the head may go; the head looks again.

@@ -12,7 +12,8 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_qwen_tokens::{
     Call, UsageSink, Verdict,
-    internal::{Classify, ReadCall, RequestContext, clock::WallClock},
+    call::ReadCall,
+    internal::{Classify, RequestContext, clock::WallClock},
     ledger::Tenant,
     protocol::{Levels, header::X_DASHSCOPE_WAIT_TIMEOUT},
 };

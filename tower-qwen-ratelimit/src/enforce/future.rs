@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tower_qwen_tokens::internal::ReadCall;
+use tower_qwen_tokens::call::ReadCall;
 use tower_service::Service;
 
 use super::{

@@ -7,7 +7,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tower_qwen_tokens::{Call, internal::ReadCall};
+use tower_qwen_tokens::{Call, call::ReadCall};
 use tower_service::Service;
 
 use super::{ResponseBody, ResponseFuture, layer::Settings, problem::Manner};

@@ -159,9 +159,9 @@ async fn observers_are_told_as_long_as_their_limiter_lives() {
     let observers = || {
         let outages = outages.clone();
         let mut observers = Observers::default();
-        observers.add(move |_: &LimiterEvent<'_>| {
+        observers.push(Arc::new(move |_: &LimiterEvent<'_>| {
             outages.fetch_add(1, Ordering::Relaxed);
-        });
+        }));
         calls.link.observe(&observers);
         observers
     };

@@ -106,7 +106,7 @@ impl LimiterBuilder {
 
     /// Tells this observer what happens, beside those given before.
     pub fn observe(mut self, observer: impl LimiterObserver + 'static) -> Self {
-        self.observers.add(observer);
+        self.observers.push(Arc::new(observer));
         self
     }
 

@@ -10,11 +10,6 @@ mod metrics;
 #[cfg(feature = "tracing")]
 mod tracing;
 
-use std::{
-    fmt,
-    sync::{Arc, Weak},
-};
-
 #[cfg(feature = "metrics")]
 pub use self::metrics::LimiterMetrics;
 #[cfg(feature = "tracing")]
@@ -36,28 +31,9 @@ impl<F: Fn(&LimiterEvent<'_>) + Send + Sync> LimiterObserver for F {
 }
 
 /// All observers of a limiter.
-#[derive(Clone, Default)]
-pub(crate) struct Observers(Vec<Arc<dyn LimiterObserver>>);
+pub(crate) type Observers = tower_qwen_tokens::internal::Observers<dyn LimiterObserver>;
 
-impl Observers {
-    pub(crate) fn add(&mut self, observer: impl LimiterObserver + 'static) {
-        self.0.push(Arc::new(observer));
-    }
-
-    /// For who outlives the limiter.
-    pub(crate) fn downgrade(&self) -> impl Iterator<Item = Weak<dyn LimiterObserver>> {
-        self.0.iter().map(Arc::downgrade)
-    }
-
-    pub(crate) fn tell(&self, event: &LimiterEvent<'_>) {
-        for observer in &self.0 {
-            observer.on_event(event);
-        }
-    }
-}
-
-impl fmt::Debug for Observers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} observers", self.0.len())
-    }
+/// Calls every observer with an event.
+pub(crate) fn emit(observers: &Observers, event: &LimiterEvent<'_>) {
+    observers.for_each(|observer| observer.on_event(event));
 }

@@ -17,7 +17,9 @@ use tower_qwen_ratelimit::{
     enforce::{Enforce, ResponseBody, ResponseFuture},
 };
 use tower_qwen_tokens::{
-    Call, UsageSink, call::ReadOptions, internal::ReadCall, meter::BodyRejection,
+    Call, UsageSink,
+    call::{ReadCall, ReadOptions},
+    meter::BodyRejection,
 };
 use tower_test::mock;
 

@@ -10,8 +10,6 @@ mod metrics;
 #[cfg(feature = "tracing")]
 mod tracing;
 
-use std::{fmt, sync::Arc};
-
 #[cfg(feature = "metrics")]
 pub use self::metrics::RetryMetrics;
 #[cfg(feature = "tracing")]
@@ -33,27 +31,9 @@ impl<F: Fn(&RetryEvent<'_>) + Send + Sync> RetryObserver for F {
 }
 
 /// All observers of a policy.
-#[derive(Clone, Default)]
-pub(crate) struct Observers(Vec<Arc<dyn RetryObserver>>);
+pub(crate) type Observers = tower_qwen_tokens::internal::Observers<dyn RetryObserver>;
 
-impl Observers {
-    pub(crate) fn add(&mut self, observer: impl RetryObserver + 'static) {
-        self.0.push(Arc::new(observer));
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn tell(&self, event: &RetryEvent<'_>) {
-        for observer in &self.0 {
-            observer.on_event(event);
-        }
-    }
-}
-
-impl fmt::Debug for Observers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} observers", self.0.len())
-    }
+/// Calls every observer with an event.
+pub(crate) fn emit(observers: &Observers, event: &RetryEvent<'_>) {
+    observers.for_each(|observer| observer.on_event(event));
 }

@@ -18,6 +18,7 @@ use super::{ResponseBody, layer::Shared, replay::Replay};
 use crate::{
     Attempts, BoxError, Fallback, GiveUp, RetryEvent, RetryPolicy,
     decide::{Failure, Past},
+    observe::emit,
 };
 
 /// What lasts from attempt to attempt.
@@ -255,7 +256,7 @@ impl<S> Course<S> {
             (None, Some(call)) => call.model_call().map_or("", |call| &call.model),
             (None, None) => "",
         };
-        observers.tell(&event(model, self.attempts.number));
+        emit(observers, &event(model, self.attempts.number));
     }
 }
 

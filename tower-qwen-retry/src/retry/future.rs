@@ -11,7 +11,10 @@ use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
-use tower_qwen_tokens::internal::{Classify, PeekedBody, ReadCall};
+use tower_qwen_tokens::{
+    call::ReadCall,
+    internal::{Classify, PeekedBody},
+};
 use tower_service::Service;
 
 use super::{

@@ -8,7 +8,7 @@ mod counting;
 mod deadline;
 mod include_usage;
 mod other_model;
-pub(crate) mod read;
+mod read;
 mod request_body;
 mod rewrite;
 mod signed;
@@ -28,8 +28,7 @@ use crate::{
 
 pub(crate) use ceiling::Ceiling;
 pub use deadline::Deadline;
-pub(crate) use read::ReadCall;
-pub use read::{ReadError, ReadOptions};
+pub use read::{ReadCall, ReadError, ReadOptions};
 pub use request_body::{ParseError, ParseErrorKind};
 pub(crate) use rewrite::{may_rewrite, rewrite};
 pub(crate) use signed::is_signed;

@@ -7,19 +7,18 @@
 pub mod clock;
 #[cfg(feature = "metrics")]
 mod label_values;
+mod observers;
 #[cfg(feature = "http")]
 pub(crate) mod peeked_body;
 
 #[cfg(feature = "metrics")]
 pub use label_values::LabelValues;
+pub use observers::Observers;
 #[cfg(feature = "http")]
 pub use peeked_body::PeekedBody;
 
 #[cfg(feature = "http")]
-pub use crate::{
-    call::read::ReadCall,
-    classify::{
-        future::{Classify, classify},
-        options::RequestContext,
-    },
+pub use crate::classify::{
+    future::{Classify, classify},
+    options::RequestContext,
 };

@@ -13,7 +13,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_qwen_tokens::{
-    Basis, Call, End, Ledger, MeterLayer, Verdict, call::ReadOptions, internal::ReadCall,
+    Basis, Call, End, Ledger, MeterLayer, Verdict,
+    call::{ReadCall, ReadOptions},
     meter::ResponseBody,
 };
 

@@ -9,9 +9,8 @@ use serde_json::json;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_qwen_tokens::{
     Call, Ledger, MeterLayer,
-    call::{ModelCall, ReadOptions},
+    call::{ModelCall, ReadCall, ReadOptions},
     estimate::{Calibration, Estimate, Ratio, Script, estimate_text},
-    internal::ReadCall,
 };
 
 use crate::support::{self, CHAT, STREAM};

@@ -12,7 +12,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use tower_qwen_tokens::{Call, OnUsage, Report, UsageSink, call::ReadOptions, internal::ReadCall};
+use tower_qwen_tokens::{
+    Call, OnUsage, Report, UsageSink,
+    call::{ReadCall, ReadOptions},
+};
 
 pub(crate) const CHAT: &str = "https://host.example/compatible-mode/v1/chat/completions";
 pub(crate) const PROMPT: &str =

@@ -7,6 +7,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::Instant;
 
 use axum::body::Body;
 use http::{Request, header};
@@ -15,7 +16,7 @@ use mock_qwen::{Config, MockQwen, Stats};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 use tower_qwen_ratelimit::{Limiter, Quota, Weight};
-use tower_qwen_tokens::{Ledger, PriceBook, internal::clock, ledger::Tenant};
+use tower_qwen_tokens::{Ledger, PriceBook, ledger::Tenant};
 
 use crate::{
     client::{Client, Wire},
@@ -90,7 +91,7 @@ impl Load {
     ) -> Outcome {
         let ledger = Ledger::new(PriceBook::builtin());
         let client = self.wire.connect(provider, limiter, &ledger).await;
-        let end = clock::now() + self.window * (self.windows + 1);
+        let end = Instant::now() + self.window * (self.windows + 1);
         let calls = Arc::new(AtomicU64::new(0));
         let mut callers = JoinSet::new();
         let names: Vec<Tenant> = (0..tenants.len())
@@ -102,7 +103,7 @@ impl Load {
             let (weight, name) = (tenancy.weight, name.clone());
             callers.spawn(async move {
                 let mut failed = 0;
-                while clock::now() < end {
+                while Instant::now() < end {
                     let number = calls.fetch_add(1, Ordering::Relaxed);
                     let mut request = self.request(client.base(), number);
                     request.extensions_mut().insert(name.clone());

@@ -10,6 +10,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::Instant;
 
 use axum::body::Body;
 use http::{Request, Response, StatusCode, header};
@@ -19,10 +20,7 @@ use tokio::task::JoinSet;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, util::BoxCloneService};
 use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota};
 use tower_qwen_retry::{Attempts, RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{
-    Ledger, MeterLayer, PriceBook,
-    internal::clock::{self, Instant},
-};
+use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook};
 
 const OUTAGE: Duration = Duration::from_secs(30);
 const CALLS: u64 = 1_500;
@@ -79,13 +77,13 @@ impl Provider {
                 ..Config::default()
             }),
             refusal,
-            back: clock::now() + OUTAGE,
+            back: Instant::now() + OUTAGE,
             seen: Arc::default(),
         }
     }
 
     async fn answer(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-        if clock::now() < self.back {
+        if Instant::now() < self.back {
             self.seen.during.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(self.refusal.after).await;
             let refused = Response::builder().status(self.refusal.status);
@@ -163,7 +161,7 @@ struct Outcome {
 async fn run(refusal: Rejection, client: fn(&Provider) -> Client) -> Outcome {
     let provider = Provider::new(refusal);
     let client = client(&provider);
-    let start = clock::now();
+    let start = Instant::now();
     let mut calls = JoinSet::new();
     for number in 0..CALLS {
         tokio::time::sleep_until(start + BETWEEN * u32::try_from(number).expect("few")).await;
@@ -176,7 +174,7 @@ async fn run(refusal: Rejection, client: fn(&Provider) -> Client) -> Outcome {
                 .map_or(1, |attempts: &Attempts| attempts.number);
             let served = answer.status().is_success();
             answer.into_body().collect().await.ok()?;
-            served.then(|| (clock::now(), attempts))
+            served.then(|| (Instant::now(), attempts))
         });
     }
     let done = calls.join_all().await;
@@ -272,16 +270,16 @@ async fn a_call_that_is_always_throttled_does_not_hold_up_the_others() {
         ..Config::default()
     });
     let stack = picky(mock);
-    let start = clock::now();
+    let start = Instant::now();
     let mut calls = JoinSet::new();
     for number in 0..600 {
         tokio::time::sleep_until(start + Duration::from_millis(100) * number).await;
         let client = stack.clone();
         calls.spawn(async move {
-            let begun = clock::now();
+            let begun = Instant::now();
             let answer = client.oneshot(request(number.into())).await;
             let status = answer.map(|answer| answer.status().as_u16());
-            (number, status.unwrap_or_default(), clock::now() - begun)
+            (number, status.unwrap_or_default(), Instant::now() - begun)
         });
     }
     let done = calls.join_all().await;

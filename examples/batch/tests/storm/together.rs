@@ -4,6 +4,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::time::Instant;
 
 use axum::body::Body;
 use http::{Request, Response, header};
@@ -12,7 +13,7 @@ use mock_qwen::{Config, Faults, MockQwen};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, util::BoxCloneService};
 use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota};
 use tower_qwen_retry::{Attempts, Fallback, RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, internal::clock};
+use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook};
 
 type Client = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
@@ -56,7 +57,7 @@ async fn a_second_that_the_server_asks_for_is_a_second_for_both() {
         let seen = Arc::clone(&times);
         let transport = tower::service_fn(move |_: Request<Body>| {
             let mut seen = seen.lock().expect("unbroken");
-            seen.push(clock::now());
+            seen.push(Instant::now());
             let throttled = seen.len() < 5;
             let answer = Response::builder().status(if throttled { status } else { 200 });
             let answer = answer.header("retry-after", "1").body(Body::empty());

@@ -2,13 +2,12 @@
 //! does not.
 
 use std::time::Duration;
+use tokio::time::Instant;
 
 use mock_qwen::Config;
 use reqwest_middleware::{ClientBuilder, Middleware};
 use tower::limit::RateLimitLayer;
-use tower_qwen_tokens::{
-    adapter::reqwest_middleware_0_5::TowerMiddleware, call::BoxError, internal::clock,
-};
+use tower_qwen_tokens::{adapter::reqwest_middleware_0_5::TowerMiddleware, call::BoxError};
 
 use crate::support::{Place, TestResult, chat};
 
@@ -16,12 +15,12 @@ use crate::support::{Place, TestResult, chat};
 async fn three<M: Middleware>(place: &Place, middleware: M) -> Result<Duration, BoxError> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let client = ClientBuilder::new(client).with(middleware).build();
-    let begun = clock::now();
+    let begun = Instant::now();
     for _ in 0..3 {
         let request = place.request(&chat(false)).try_into()?;
         client.execute(request).await?.error_for_status()?;
     }
-    Ok(clock::now() - begun)
+    Ok(Instant::now() - begun)
 }
 
 #[tokio::test(start_paused = true)]
