@@ -12,7 +12,10 @@ use http::{HeaderValue, header::WWW_AUTHENTICATE};
 use tower_qwen_tokens::{protocol::refusal::UNAUTHENTICATED, wording::Wording};
 use tracing::Span;
 
-use crate::callers::{ApiKey, Callers};
+use crate::{
+    callers::{ApiKey, Callers},
+    errors::wording,
+};
 
 /// Lets a call through whose key is known, with its [`Tenant`](tower_qwen_tokens::ledger::Tenant) and without the key.
 pub async fn auth(
@@ -27,7 +30,7 @@ pub async fn auth(
             request.extensions_mut().insert(tenant);
             next.run(request).await
         }
-        None => unauthenticated(&Wording::of(request.uri().path(), request.headers())),
+        None => unauthenticated(&wording(&request)),
     }
 }
 

@@ -2,12 +2,7 @@
 
 use std::error::Error;
 
-use axum::{
-    body::Body,
-    extract::Request,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, extract::Request, middleware::Next, response::Response};
 use http::{
     StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
@@ -16,6 +11,7 @@ use http_body_util::LengthLimitError;
 use tower::timeout::error::Elapsed;
 use tower_qwen_ratelimit::{RejectKind, Rejected};
 use tower_qwen_tokens::{
+    Dialect,
     protocol::refusal::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, TOO_LARGE, UNAVAILABLE},
     wording::Wording,
 };
@@ -109,7 +105,7 @@ impl Failure {
 
 /// Words what tower-http says in plain text: a body that is too long.
 pub async fn word(request: Request, next: Next) -> Response {
-    let wording = Wording::of(request.uri().path(), request.headers());
+    let wording = wording(&request);
     let answer = next.run(request).await;
     let is_plain = |answer: &Response| {
         let kind = answer.headers().get(CONTENT_TYPE);
@@ -122,10 +118,26 @@ pub async fn word(request: Request, next: Next) -> Response {
     answer
 }
 
+/// Words the gateway's answers to a request: in the dialect of its path, or else in that of the API that the path is in.
+#[must_use]
+pub fn wording(request: &Request) -> Wording {
+    // Wording knows a dialect by a path alone: one model call of each API that does not word errors as the compatible one.
+    const APIS: [(&str, &str); 2] = [
+        ("/api/", "/text-generation/generation"),
+        ("/apps/anthropic/", "/v1/messages"),
+    ];
+    let path = request.uri().path();
+    let api = APIS.iter().find(|(api, _)| path.starts_with(api));
+    let path = match (Dialect::of_path(path), api) {
+        (None, Some((_, call))) => call,
+        _ => path,
+    };
+    Wording::of(path, request.headers())
+}
+
 /// Nothing is at this path.
-pub async fn not_found(request: Request) -> impl IntoResponse {
-    let wording = Wording::of(request.uri().path(), request.headers());
-    let answer = wording.error(NOT_FOUND, "There is nothing at this path.");
+pub async fn not_found(request: Request) -> Response {
+    let answer = wording(&request).error(NOT_FOUND, "There is nothing at this path.");
     answer.map(Body::from)
 }
 

@@ -9,13 +9,12 @@ use tower_qwen_ratelimit::enforce::Reserved;
 use tower_qwen_tokens::{
     Call, Dialect,
     protocol::refusal::{BAD_GATEWAY, UNREADABLE, UNSUPPORTED_MEDIA},
-    wording::Wording,
 };
 use tracing::{error, warn};
 
 use crate::{
     client::{Client, Spent},
-    errors::Failure,
+    errors::{Failure, wording},
     headers,
     target::Target,
 };
@@ -38,7 +37,7 @@ pub struct Forward {
 /// The gateway's own answer to a call that went out and was not answered, boxed for its size. Of an answer the Meter would
 /// read that nothing was used; of an error it says that nobody knows.
 pub async fn forward(forward: Forward, mut request: Request) -> Result<Response, Box<Response>> {
-    let wording = Wording::of(request.uri().path(), request.headers());
+    let wording = wording(&request);
     if is_unread_model_call(&request) {
         let message = "A call of a model must be uncompressed JSON.";
         return Ok(wording.error(UNSUPPORTED_MEDIA, message).map(Body::from));

@@ -4,16 +4,17 @@
 //! what was let in here as none.
 
 use axum::{body::Body, extract::Request, middleware::Next, response::Response};
-use tower_qwen_tokens::{protocol::refusal::UNREADABLE, wording::Wording};
+use tower_qwen_tokens::protocol::refusal::UNREADABLE;
+
+use crate::errors::wording;
 
 /// Refuses whatever [is not plain](is_plain).
 pub async fn plain(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if is_plain(path) {
+    if is_plain(request.uri().path()) {
         return next.run(request).await;
     }
     let message = "The path must be plain: no empty segment, no `.` or `..`, no parameters, and no escape of what needs none.";
-    let answer = Wording::of(path, request.headers()).error(UNREADABLE, message);
+    let answer = wording(&request).error(UNREADABLE, message);
     answer.map(Body::from)
 }
 
