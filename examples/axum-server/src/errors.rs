@@ -12,11 +12,19 @@ use tower::timeout::error::Elapsed;
 use tower_qwen_ratelimit::{RejectKind, Rejected};
 use tower_qwen_tokens::{
     Dialect,
-    protocol::refusal::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, TOO_LARGE, UNAVAILABLE},
+    protocol::refusal::{BAD_GATEWAY, NOT_FOUND, RefusalCodes, TIMED_OUT, TOO_LARGE, UNAVAILABLE},
     wording::Wording,
 };
 
 const TOO_LONG: &str = "The request body is too long.";
+
+/// The path is known, the method is not for it.
+const METHOD_NOT_ALLOWED: RefusalCodes = RefusalCodes {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    compatible: ("invalid_request_error", "method_not_supported"),
+    native: "MethodNotAllowed",
+    anthropic: "invalid_request_error",
+};
 
 /// A call, or an attempt, that brought no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,9 +144,17 @@ pub fn wording(request: &Request) -> Wording {
 }
 
 /// Nothing is at this path.
-pub async fn not_found(request: Request) -> Response {
-    let answer = wording(&request).error(NOT_FOUND, "There is nothing at this path.");
-    answer.map(Body::from)
+#[must_use]
+pub fn not_found(wording: &Wording) -> Response {
+    let message = "There is nothing at this path: model calls and the list of models are passed on, by their exact paths.";
+    wording.error(NOT_FOUND, message).map(Body::from)
+}
+
+/// The path is there for another method. Who calls this adds `Allow`.
+#[must_use]
+pub fn method_not_allowed(wording: &Wording) -> Response {
+    let message = "This path does not take the method: see the header Allow.";
+    wording.error(METHOD_NOT_ALLOWED, message).map(Body::from)
 }
 
 /// The first error of a type along the chain of sources.
