@@ -12,7 +12,10 @@ use http::{HeaderValue, header::WWW_AUTHENTICATE};
 use tower_qwen_tokens::{error_format::ErrorFormat, protocol::rejection::UNAUTHENTICATED};
 use tracing::Span;
 
-use crate::callers::{ApiKey, Callers};
+use crate::{
+    callers::{ApiKey, Callers},
+    errors::error_format,
+};
 
 /// Lets a call through whose key is known, with its [`Tenant`](tower_qwen_tokens::ledger::Tenant) and without the key.
 pub async fn auth(
@@ -27,14 +30,14 @@ pub async fn auth(
             request.extensions_mut().insert(tenant);
             next.run(request).await
         }
-        None => unauthenticated(&ErrorFormat::of(request.uri().path(), request.headers())),
+        None => unauthenticated(&error_format(&request)),
     }
 }
 
 /// The answer to whoever has no key that is known.
 #[must_use]
-pub fn unauthenticated(wording: &ErrorFormat) -> Response {
-    let mut answer = wording.error(
+pub fn unauthenticated(error_format: &ErrorFormat) -> Response {
+    let mut answer = error_format.error(
         UNAUTHENTICATED,
         "Incorrect API key provided: send one that is known here as `Authorization: Bearer`.",
     );

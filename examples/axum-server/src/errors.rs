@@ -2,12 +2,7 @@
 
 use std::error::Error;
 
-use axum::{
-    body::Body,
-    extract::Request,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, extract::Request, middleware::Next, response::Response};
 use http::{
     StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
@@ -16,11 +11,22 @@ use http_body_util::LengthLimitError;
 use tower::timeout::error::Elapsed;
 use tower_qwen_ratelimit::{RejectKind, Rejected};
 use tower_qwen_tokens::{
+    Dialect,
     error_format::ErrorFormat,
-    protocol::rejection::{BAD_GATEWAY, NOT_FOUND, TIMED_OUT, TOO_LARGE, UNAVAILABLE},
+    protocol::rejection::{
+        BAD_GATEWAY, NOT_FOUND, RejectionCodes, TIMED_OUT, TOO_LARGE, UNAVAILABLE,
+    },
 };
 
 const TOO_LONG: &str = "The request body is too long.";
+
+/// The path is known, the method is not for it.
+const METHOD_NOT_ALLOWED: RejectionCodes = RejectionCodes {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    compatible: ("invalid_request_error", "method_not_supported"),
+    native: "MethodNotAllowed",
+    anthropic: "invalid_request_error",
+};
 
 /// A call, or an attempt, that brought no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +87,7 @@ impl Failure {
 
     /// The answer to the caller.
     #[must_use]
-    pub fn answer(&self, wording: &ErrorFormat) -> Response {
+    pub fn answer(&self, error_format: &ErrorFormat) -> Response {
         let (codes, message) = match self.kind {
             Kind::TooLarge => (
                 TOO_LARGE,
@@ -99,7 +105,7 @@ impl Failure {
                 "The server behind broke off before it answered.",
             ),
         };
-        let mut answer = wording.error(codes, message);
+        let mut answer = error_format.error(codes, message);
         if let Some(seconds) = self.retry_after {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
@@ -109,24 +115,50 @@ impl Failure {
 
 /// Words what tower-http says in plain text: a body that is too long.
 pub async fn word(request: Request, next: Next) -> Response {
-    let wording = ErrorFormat::of(request.uri().path(), request.headers());
+    let error_format = error_format(&request);
     let answer = next.run(request).await;
     let is_plain = |answer: &Response| {
         let kind = answer.headers().get(CONTENT_TYPE);
         kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"))
     };
     if answer.status() == StatusCode::PAYLOAD_TOO_LARGE && is_plain(&answer) {
-        let answer = wording.error(TOO_LARGE, TOO_LONG);
+        let answer = error_format.error(TOO_LARGE, TOO_LONG);
         return answer.map(Body::from);
     }
     answer
 }
 
+/// Words the gateway's answers to a request: in the dialect of its path, or else in that of the API that the path is in.
+#[must_use]
+pub fn error_format(request: &Request) -> ErrorFormat {
+    // ErrorFormat knows a dialect by a path alone: one model call of each API that does not word errors as the compatible one.
+    const APIS: [(&str, &str); 2] = [
+        ("/api/", "/text-generation/generation"),
+        ("/apps/anthropic/", "/v1/messages"),
+    ];
+    let path = request.uri().path();
+    let api = APIS.iter().find(|(api, _)| path.starts_with(api));
+    let path = match (Dialect::of_path(path), api) {
+        (None, Some((_, call))) => call,
+        _ => path,
+    };
+    ErrorFormat::of(path, request.headers())
+}
+
 /// Nothing is at this path.
-pub async fn not_found(request: Request) -> impl IntoResponse {
-    let wording = ErrorFormat::of(request.uri().path(), request.headers());
-    let answer = wording.error(NOT_FOUND, "There is nothing at this path.");
-    answer.map(Body::from)
+#[must_use]
+pub fn not_found(error_format: &ErrorFormat) -> Response {
+    let message = "There is nothing at this path: model calls and the list of models are passed on, by their exact paths.";
+    error_format.error(NOT_FOUND, message).map(Body::from)
+}
+
+/// The path is there for another method. Who calls this adds `Allow`.
+#[must_use]
+pub fn method_not_allowed(error_format: &ErrorFormat) -> Response {
+    let message = "This path does not take the method: see the header Allow.";
+    error_format
+        .error(METHOD_NOT_ALLOWED, message)
+        .map(Body::from)
 }
 
 /// The first error of a type along the chain of sources.

@@ -8,14 +8,13 @@ use tower::ServiceExt;
 use tower_qwen_ratelimit::enforce::Reserved;
 use tower_qwen_tokens::{
     Call, Dialect,
-    error_format::ErrorFormat,
     protocol::rejection::{BAD_GATEWAY, UNREADABLE, UNSUPPORTED_MEDIA},
 };
 use tracing::{error, warn};
 
 use crate::{
     client::{Client, Spent},
-    errors::Failure,
+    errors::{Failure, error_format},
     headers,
     target::Target,
 };
@@ -38,14 +37,16 @@ pub struct Forward {
 /// The gateway's own answer to a call that went out and was not answered, boxed for its size. Of an answer the Meter would
 /// read that nothing was used; of an error it says that nobody knows.
 pub async fn forward(forward: Forward, mut request: Request) -> Result<Response, Box<Response>> {
-    let wording = ErrorFormat::of(request.uri().path(), request.headers());
+    let error_format = error_format(&request);
     if is_unread_model_call(&request) {
         let message = "A call of a model must be uncompressed JSON.";
-        return Ok(wording.error(UNSUPPORTED_MEDIA, message).map(Body::from));
+        return Ok(error_format
+            .error(UNSUPPORTED_MEDIA, message)
+            .map(Body::from));
     }
     let Ok(uri) = forward.target.uri(request.uri()) else {
         let message = "The path cannot be read.";
-        return Ok(wording.error(UNREADABLE, message).map(Body::from));
+        return Ok(error_format.error(UNREADABLE, message).map(Body::from));
     };
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_11;
@@ -61,7 +62,7 @@ pub async fn forward(forward: Forward, mut request: Request) -> Result<Response,
                 reserved.settle(0, 0);
             }
             let message = "The server behind refuses the gateway.";
-            Ok(wording.error(BAD_GATEWAY, message).map(Body::from))
+            Ok(error_format.error(BAD_GATEWAY, message).map(Body::from))
         }
         Ok(mut answer) => {
             headers::to_caller(answer.headers_mut());
@@ -75,13 +76,13 @@ pub async fn forward(forward: Forward, mut request: Request) -> Result<Response,
                     if let Some(reserved) = reserved {
                         reserved.settle(0, 0);
                     }
-                    return Ok(last.answer(&wording));
+                    return Ok(last.answer(&error_format));
                 }
                 // That another attempt could not be made is not why the call failed.
                 Some(Some(first)) if last.is_unsent() => first,
                 _ => last,
             };
-            Err(Box::new(failure.answer(&wording)))
+            Err(Box::new(failure.answer(&error_format)))
         }
     }
 }

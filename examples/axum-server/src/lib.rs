@@ -1,5 +1,6 @@
 //! A gateway in front of Qwen: the parts of the program, for its tests. See `README.md`.
 
+pub mod allow_list;
 pub mod args;
 pub mod auth;
 pub mod callers;

@@ -1,26 +1,30 @@
 //! Lets through only paths that every server reads in the same way.
 //!
-//! What a call costs hangs on its path. A server behind that decodes `%63`, or takes `//` for `/`, would find a model call in
-//! what was let in here as none.
+//! What a call costs hangs on its path, and a server behind may decode `%63` or take `//` for `/`. The list of paths has none
+//! of these spellings; a caller that sends one learns here what is wrong with it.
 
 use axum::{body::Body, extract::Request, middleware::Next, response::Response};
-use tower_qwen_tokens::{error_format::ErrorFormat, protocol::rejection::UNREADABLE};
+use tower_qwen_tokens::protocol::rejection::UNREADABLE;
+
+use crate::errors::error_format;
 
 /// Refuses whatever [is not plain](is_plain).
 pub async fn plain(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if is_plain(path) {
+    if is_plain(request.uri().path()) {
         return next.run(request).await;
     }
     let message = "The path must be plain: no empty segment, no `.` or `..`, no parameters, and no escape of what needs none.";
-    let answer = ErrorFormat::of(path, request.headers()).error(UNREADABLE, message);
+    let answer = error_format(&request).error(UNREADABLE, message);
     answer.map(Body::from)
 }
 
 /// Whether a path is in the normal form of RFC 3986, and nothing in it separates or ends paths for some servers only. One
-/// slash at the end is plain: it names the same call.
+/// slash at the end is in the normal form too: that path is not on the list.
 #[must_use]
 pub fn is_plain(path: &str) -> bool {
+    if path == "/" {
+        return true;
+    }
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
     let is_name = |segment: &str| !matches!(segment, "" | "." | "..");
@@ -46,6 +50,7 @@ mod tests {
     #[test]
     fn what_servers_may_read_in_two_ways_is_not_plain() {
         for path in [
+            "/",
             "/v1/chat/completions",
             "/v1/chat/completions/",
             "/v1/models/qwen2.5-7b_instruct~x",
@@ -56,6 +61,8 @@ mod tests {
             assert!(is_plain(path), "{path}");
         }
         for path in [
+            "",
+            "//",
             "/v1/chat/completions//",
             "/v1//chat/completions",
             "//v1/chat/completions",

@@ -25,8 +25,9 @@ use tower_qwen_tokens::{Deadline, MeterLayer};
 use tracing::{Level, Span, field, info_span};
 
 use crate::{
+    allow_list,
     auth::auth,
-    errors::{not_found, word},
+    errors::{error_format, method_not_allowed, word},
     forward::forward,
     gateway::Gateway,
     metrics, path, usage,
@@ -36,7 +37,7 @@ impl Gateway {
     /// The gateway as a service.
     ///
     /// ```text
-    /// request id > trace > compression > words > auth > plain path > body limit > deadline > Enforce
+    /// request id > trace > compression > words > auth > plain path > allow-list > body limit > deadline > Enforce
     ///   > own answers > Meter > forward
     /// ```
     pub fn router(self: &Arc<Self>) -> Router {
@@ -59,16 +60,12 @@ impl Gateway {
                     .service(forward),
             )
         };
-        let calls = Router::new()
-            .route("/compatible-mode/v1/{*path}", forward.clone())
-            .route("/v1/{*path}", forward.clone())
-            .route("/api/v1/{*path}", forward.clone())
-            .route("/apps/anthropic/{*path}", forward);
-        let calls = calls.layer(
+        let calls = forward.layer(
             ServiceBuilder::new()
                 .layer(from_fn(word))
                 .layer(from_fn_with_state(self.callers.clone(), auth))
                 .layer(from_fn(path::plain))
+                .layer(from_fn(allow_list::check))
                 .layer(RequestBodyLimitLayer::new(self.args.max_body))
                 .layer(MapRequestBodyLayer::new(Body::new)),
         );
@@ -76,11 +73,13 @@ impl Gateway {
             .route("/healthz", get(async || "ok"))
             .route("/metrics", get(metrics::metrics))
             .route("/usage", get(usage::usage))
+            .method_not_allowed_fallback(async |request: Request| {
+                method_not_allowed(&error_format(&request))
+            })
             .with_state(self.clone());
-        calls
-            .merge(reports)
-            .fallback(not_found)
-            .method_not_allowed_fallback(not_found)
+        reports
+            // Every other path, so that without a key all of them are 401.
+            .fallback_service(calls)
             .layer(
                 ServiceBuilder::new()
                     .set_x_request_id(MakeRequestUuid)

@@ -1,10 +1,12 @@
 //! The gateway before a provider in the same process, in paused time; on sockets where sockets matter, and
-//! once as the program that is built.
+//! as the program that is built where the whole of it matters.
 
 mod aborts;
 mod calls;
 mod headers;
 mod limits;
+#[cfg(unix)]
+mod paths;
 #[cfg(unix)]
 mod program;
 mod reports;

@@ -1,4 +1,4 @@
-//! The program itself, before its own mock and with the key of its demonstration.
+//! The program itself; here before its own mock and with the key of its demonstration.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -16,19 +16,21 @@ use crate::{
 };
 
 /// Ends with the test, however that ends.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     log: BufReader<ChildStderr>,
-    at: String,
+    pub(crate) at: String,
 }
 
 impl Program {
     /// Runs it on a free port, and waits until it listens.
-    fn start() -> TestResult<Self> {
+    pub(crate) fn start(flags: &[&str]) -> TestResult<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_axum-server"))
             .args(["--listen", "127.0.0.1:0", "--grace", "5"])
+            .args(flags)
             .env("NO_COLOR", "1")
-            .env("RUST_LOG", "info")
+            // Without a line for each call: nobody reads the pipe until the end, and a full one would stop the program.
+            .env("RUST_LOG", "axum_server=info")
             .env_remove("DASHSCOPE_API_KEY")
             .env_remove("DASHSCOPE_BASE_URL")
             .env_remove("AXUM_SERVER_ADMIN_KEY")
@@ -70,7 +72,7 @@ impl Drop for Program {
 
 #[tokio::test]
 async fn it_serves_reports_and_stops_when_told() -> TestResult {
-    let mut program = Program::start()?;
+    let mut program = Program::start(&[])?;
     let whole = call_of("sk-demo", CHAT, "Tell me of rivers.", false);
     let whole: Value = serde_json::from_str(&program.text(whole).await?)?;
     let tokens = whole["usage"]["total_tokens"].as_u64();
