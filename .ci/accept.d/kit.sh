@@ -149,7 +149,7 @@ kit_api_lists() {
   local library
   for library in "${kit_libraries[@]}"; do
     CARGO_TARGET_DIR=$kit_target/api cargo "+$kit_nightly" public-api --package "$library" --all-features -sss \
-      >"$1/$library.txt"
+      >"$1/$library.txt" 2>"$work/api.log" || { cat "$work/api.log"; return 1; }
   done
 }
 
