@@ -9,6 +9,9 @@ mod pages {
     #[doc = include_str!("../../../docs/migration.md")]
     struct Migration;
 
+    #[doc = include_str!("../../../docs/troubleshooting.md")]
+    struct Troubleshooting;
+
     /// What asks for a service that is `'static` does not fit inside of reqwest-middleware; what does not, fits.
     ///
     /// ```compile_fail
