@@ -8,8 +8,8 @@ use tower_qwen_tokens::{
 };
 
 use crate::{
-    Backoff, Fallback, RetryBudget, RetryObserver, jitter::Seeds, observe::Observers, transport,
-    waits::Waits,
+    Backoff, Fallback, RetryBudget, RetryObserver, backoffs::Backoffs,
+    classify_error::transient_cause, jitter::Seeds, observe::Observers,
 };
 
 /// What is retried, how often and after which wait.
@@ -19,7 +19,7 @@ use crate::{
 #[must_use]
 pub struct RetryPolicy {
     pub(crate) max_attempts: u32,
-    pub(crate) waits: Waits,
+    pub(crate) backoffs: Backoffs,
     pub(crate) max_retry_after: Duration,
     pub(crate) patience: Duration,
     pub(crate) budget: RetryBudget,
@@ -57,7 +57,7 @@ impl RetryPolicy {
     ///
     /// [module page]: crate::retry#throttles
     pub fn backoff(mut self, cause: Cause, backoff: Backoff) -> Self {
-        self.waits.set(cause, backoff);
+        self.backoffs.set(cause, backoff);
         self
     }
 
@@ -180,7 +180,7 @@ impl RetryPolicy {
 
     /// Why an error of the inner service may go away; `None` where it may not.
     pub(crate) fn cause(&self, error: &(dyn Error + 'static)) -> Option<Cause> {
-        let known = transport::cause(error);
+        let known = transient_cause(error);
         match self.rule.as_ref().and_then(|rule| rule(error)) {
             Some(true) => known.or(Some(Cause::Transport)),
             Some(false) => None,
@@ -200,7 +200,7 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             max_attempts: 5,
-            waits: Waits::default(),
+            backoffs: Backoffs::default(),
             max_retry_after: Duration::from_secs(120),
             patience: Duration::from_secs(120),
             budget: RetryBudget::new(20, 100),
@@ -218,7 +218,7 @@ impl fmt::Debug for RetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryPolicy")
             .field("max_attempts", &self.max_attempts)
-            .field("waits", &self.waits)
+            .field("backoffs", &self.backoffs)
             .field("max_retry_after", &self.max_retry_after)
             .field("patience", &self.patience)
             .field("budget", &self.budget)
@@ -272,8 +272,8 @@ mod tests {
         let throttles = policy.clone().throttle_backoff(second);
         let errors = policy.error_backoff(second);
         for &cause in Cause::ALL {
-            assert_eq!(throttles.waits.of(cause) == &second, cause.is_throttle());
-            assert_eq!(errors.waits.of(cause) == &second, !cause.is_throttle());
+            assert_eq!(throttles.backoffs.of(cause) == &second, cause.is_throttle());
+            assert_eq!(errors.backoffs.of(cause) == &second, !cause.is_throttle());
         }
     }
 

@@ -14,9 +14,9 @@ use tower_qwen_tokens::{
 
 use crate::{
     BoxError, RetryEvent, RetryPolicy,
-    decide::{Failure, Past},
+    idempotency::{is_repeatable, is_retry},
     observe::emit,
-    repeat::{is_repeatable, is_retry},
+    schedule::{Failure, History},
 };
 
 /// A [`RetryPolicy`] for tower's own `Retry`, for stacks that have one.
@@ -55,7 +55,7 @@ use crate::{
 pub struct TowerPolicy {
     policy: Arc<RetryPolicy>,
     clock: WallClock,
-    past: Past,
+    history: History,
     number: u32,
     rng: Option<Rng>,
 }
@@ -66,7 +66,7 @@ impl TowerPolicy {
         Self {
             policy: Arc::new(policy),
             clock: WallClock::new(),
-            past: Past::default(),
+            history: History::default(),
             number: 0,
             rng: None,
         }
@@ -98,7 +98,7 @@ impl TowerPolicy {
             verdict.as_ref().map(Verdict::cause),
         );
         let Some(verdict) = verdict else {
-            self.policy.budget.refund(self.past.refund());
+            self.policy.budget.refund(self.history.take_refund());
             return None;
         };
         if !verdict.is_transient() {
@@ -110,7 +110,7 @@ impl TowerPolicy {
         let failure = Failure {
             cause,
             hint: verdict.retry_after(),
-            paced: paced.copied(),
+            held_by_admission: paced.copied(),
         };
         self.wait(failure, request)
     }
@@ -121,7 +121,7 @@ impl TowerPolicy {
         let failure = Failure {
             cause: cause?,
             hint: None,
-            paced: None,
+            held_by_admission: None,
         };
         self.wait(failure, request)
     }
@@ -135,7 +135,7 @@ impl TowerPolicy {
         let rng = self.rng.get_or_insert_with(|| self.policy.seeds.rng());
         let wait = self
             .policy
-            .next_wait(failure, &mut self.past, now(), deadline, rng);
+            .next_wait(failure, &mut self.history, now(), deadline, rng);
         let (model, number, cause) = (model(request), self.number, failure.cause);
         emit(
             &self.policy.observers,
@@ -145,7 +145,7 @@ impl TowerPolicy {
                     number,
                     cause,
                     wait,
-                    paced: failure.paced.is_some(),
+                    paced: failure.held_by_admission.is_some(),
                 },
                 Err(why) => RetryEvent::GaveUp {
                     model,
@@ -197,7 +197,7 @@ where
             self.policy.budget.deposit();
         }
         self.number = self.number.saturating_add(1);
-        self.past.sent();
+        self.history.attempt_sent();
         let sleep = match result {
             Ok(answer) => self.after_answer(request, answer),
             Err(error) => self.after_error(request, error),

@@ -17,8 +17,8 @@ use tower_service::Service;
 use super::{ResponseBody, layer::Shared, replay::Replay};
 use crate::{
     Attempts, BoxError, Fallback, GiveUp, RetryEvent, RetryPolicy,
-    decide::{Failure, Past},
     observe::emit,
+    schedule::{Failure, History},
 };
 
 /// What lasts from attempt to attempt.
@@ -27,7 +27,7 @@ pub(super) struct Course<S> {
     pub(super) shared: Arc<Shared>,
     classify_options: ClassifyOptions,
     pub(super) attempts: Attempts,
-    past: Past,
+    history: History,
     rng: Rng,
     call: Option<Arc<Call>>,
     /// `None` until the request was read, and where it may not be sent again.
@@ -58,7 +58,7 @@ impl<S> Course<S> {
             service,
             classify_options: ClassifyOptions::default(),
             attempts: Attempts::NONE,
-            past: Past::default(),
+            history: History::default(),
             rng: shared.policy.seeds.rng(),
             shared,
             call: None,
@@ -106,7 +106,7 @@ impl<S> Course<S> {
 
     fn goes_out(&mut self) {
         self.attempts.number = self.attempts.number.saturating_add(1);
-        self.past.sent();
+        self.history.attempt_sent();
         let observed = !self.shared.policy.observers.is_empty();
         self.sent = observed.then(now);
     }
@@ -130,7 +130,7 @@ impl<S> Course<S> {
         let verdict = answer.extensions().get::<Verdict>();
         self.tell_attempt(Some(answer.status()), verdict.map(Verdict::cause));
         let Some(verdict) = verdict else {
-            let refund = self.past.refund();
+            let refund = self.history.take_refund();
             if refund > 0 {
                 self.shared.policy.budget.refund(refund);
             }
@@ -146,7 +146,7 @@ impl<S> Course<S> {
         self.after(Failure {
             cause,
             hint: verdict.retry_after(),
-            paced: paced.copied(),
+            held_by_admission: paced.copied(),
         })
     }
 
@@ -160,7 +160,7 @@ impl<S> Course<S> {
         self.after(Failure {
             cause,
             hint: None,
-            paced: None,
+            held_by_admission: None,
         })
     }
 
@@ -170,7 +170,7 @@ impl<S> Course<S> {
             return Next::HandBack;
         };
         let (now, deadline) = (now(), replay.deadline());
-        let wait = policy.next_wait(failure, &mut self.past, now, deadline, &mut self.rng);
+        let wait = policy.next_wait(failure, &mut self.history, now, deadline, &mut self.rng);
         match wait {
             Ok(wait) => {
                 self.attempts.waited = self.attempts.waited.saturating_add(wait);
@@ -179,7 +179,7 @@ impl<S> Course<S> {
                     number,
                     cause: failure.cause,
                     wait,
-                    paced: failure.paced.is_some(),
+                    paced: failure.held_by_admission.is_some(),
                 });
                 Next::Wait(wait)
             }
@@ -218,7 +218,7 @@ impl<S> Course<S> {
                 to: fallback.name(),
             });
             self.redirected = Some(Box::new(redirected));
-            self.past = Past::default();
+            self.history = History::default();
             self.attempts.fallback = u32::try_from(self.fallbacks).unwrap_or(u32::MAX);
             return Next::Send;
         }

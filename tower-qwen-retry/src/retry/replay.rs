@@ -9,7 +9,7 @@ use tower_qwen_tokens::{
 
 use crate::{
     Fallback,
-    repeat::{is_repeatable, is_retry},
+    idempotency::{is_repeatable, is_retry},
 };
 
 /// A request as it was before its first attempt: what the layers inside put into its extensions is not in it.

@@ -9,7 +9,7 @@ use crate::Backoff;
 /// What a cause needs differs by orders of magnitude: a broken connection is there again at once, a minute's tokens are
 /// not, and a hundred milliseconds are wasted on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Waits {
+pub(crate) struct Backoffs {
     requests: Backoff,
     tokens: Backoff,
     growth: Backoff,
@@ -20,7 +20,7 @@ pub(crate) struct Waits {
     error: Backoff,
 }
 
-impl Waits {
+impl Backoffs {
     pub(crate) fn of(&self, cause: Cause) -> &Backoff {
         match cause {
             Cause::RequestRate => &self.requests,
@@ -35,7 +35,7 @@ impl Waits {
     }
 
     pub(crate) fn set(&mut self, cause: Cause, backoff: Backoff) {
-        let of_cause = match cause {
+        let of_this_cause = match cause {
             Cause::RequestRate => &mut self.requests,
             Cause::TokenRate => &mut self.tokens,
             Cause::Growth => &mut self.growth,
@@ -45,7 +45,7 @@ impl Waits {
             Cause::Transport => &mut self.transport,
             _ => &mut self.error,
         };
-        *of_cause = backoff;
+        *of_this_cause = backoff;
     }
 
     /// The backoff after errors, where nothing more is known of the wait.
@@ -54,7 +54,7 @@ impl Waits {
     }
 }
 
-impl Default for Waits {
+impl Default for Backoffs {
     fn default() -> Self {
         let backoff = |least, first, max| {
             let [least, first, max] = [least, first, max].map(Duration::from_millis);
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn every_cause_has_a_wait_of_its_own() {
-        let mut waits = Waits::default();
+        let mut backoffs = Backoffs::default();
         let own = [
             Cause::RequestRate,
             Cause::TokenRate,
@@ -92,14 +92,14 @@ mod tests {
         ];
         for (second, cause) in (1..).zip(own) {
             let second = Duration::from_secs(second);
-            waits.set(cause, Backoff::new(second, second));
+            backoffs.set(cause, Backoff::new(second, second));
         }
         for (second, cause) in (1..).zip(own) {
             let second = Duration::from_secs(second);
-            assert_eq!(waits.of(cause), &Backoff::new(second, second), "{cause}");
+            assert_eq!(backoffs.of(cause), &Backoff::new(second, second), "{cause}");
         }
         for cause in [Cause::Timeout, Cause::Unavailable, Cause::Other] {
-            assert_eq!(waits.of(cause), waits.error(), "{cause}");
+            assert_eq!(backoffs.of(cause), backoffs.error(), "{cause}");
         }
     }
 }
