@@ -107,7 +107,7 @@ impl Fallback {
 
     /// Another base URL, such as `https://host/compatible-mode/v1`.
     ///
-    /// What follows the last `/v1` of the caller's path goes on behind it. Without a path, or where the caller's path has
+    /// What follows the last `/v1` of the caller's path is appended to it. Without a path, or where the caller's path has
     /// no `/v1`, only scheme and host are replaced.
     ///
     /// # Errors
@@ -146,16 +146,16 @@ impl Fallback {
         self.model.as_deref()
     }
 
-    pub(crate) fn mends(&self, cause: Cause) -> bool {
+    pub(crate) fn accepts(&self, cause: Cause) -> bool {
         self.causes.contains(&cause)
     }
 
-    pub(crate) fn takes_over(&self) -> bool {
+    pub(crate) fn accepts_after_retries(&self) -> bool {
         self.after_retries
     }
 
     /// Directs a request's head to this target; `None` where that makes no valid address.
-    pub(crate) fn direct(&self, parts: &mut Parts) -> Option<()> {
+    pub(crate) fn apply_to(&self, parts: &mut Parts) -> Option<()> {
         if let Some(key) = &self.key {
             if parts.headers.contains_key(X_API_KEY) {
                 parts.headers.insert(X_API_KEY, key.bare.clone());
@@ -164,7 +164,7 @@ impl Fallback {
             }
         }
         if let Some(base) = &self.base {
-            parts.uri = behind(base, &parts.uri)?;
+            parts.uri = with_base(base, &parts.uri)?;
             if let Some(host) = parts.headers.get_mut(HOST) {
                 *host = HeaderValue::from_str(parts.uri.authority()?.as_str()).ok()?;
             }
@@ -173,8 +173,8 @@ impl Fallback {
     }
 }
 
-/// The operation of `uri` behind another base.
-fn behind(base: &Uri, uri: &Uri) -> Option<Uri> {
+/// The address of the operation of `uri` at another base URL.
+fn with_base(base: &Uri, uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let operation = path
         .rmatch_indices(VERSION)
@@ -222,13 +222,13 @@ mod tests {
 
     use super::*;
 
-    fn directed(fallback: &Fallback, uri: &str, headers: &[(&'static str, &str)]) -> Parts {
+    fn applied(fallback: &Fallback, uri: &str, headers: &[(&'static str, &str)]) -> Parts {
         let mut request = Request::post(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (mut parts, ()) = request.body(()).expect("a request").into_parts();
-        fallback.direct(&mut parts).expect("a valid address");
+        fallback.apply_to(&mut parts).expect("a valid address");
         parts
     }
 
@@ -264,7 +264,7 @@ mod tests {
         ];
         for (base, uri, expected) in rows {
             let fallback = Fallback::new("x").base_url(base).expect("a base");
-            let parts = directed(&fallback, uri, &[("host", "h")]);
+            let parts = applied(&fallback, uri, &[("host", "h")]);
             assert_eq!(parts.uri, expected, "{base} {uri}");
             assert_eq!(
                 parts.headers["host"],
@@ -272,8 +272,8 @@ mod tests {
             );
         }
         for url in ["/v1", "host/v1", "", "https://"] {
-            let refused = Fallback::new("x").base_url(url).expect_err(url);
-            assert_eq!(refused, InvalidFallback::BaseUrl);
+            let invalid = Fallback::new("x").base_url(url).expect_err(url);
+            assert_eq!(invalid, InvalidFallback::BaseUrl);
         }
     }
 
@@ -281,14 +281,14 @@ mod tests {
     fn a_key_goes_where_the_callers_stands_and_is_not_shown() {
         let fallback = Fallback::new("x").key("sk-2").expect("a key");
         let chat = "http://h/v1/chat/completions";
-        let parts = directed(&fallback, chat, &[("authorization", "Bearer sk-1")]);
+        let parts = applied(&fallback, chat, &[("authorization", "Bearer sk-1")]);
         assert_eq!(parts.headers["authorization"], "Bearer sk-2");
-        let parts = directed(&fallback, chat, &[("x-api-key", "sk-1")]);
+        let parts = applied(&fallback, chat, &[("x-api-key", "sk-1")]);
         assert_eq!(parts.headers["x-api-key"], "sk-2");
         assert!(!parts.headers.contains_key("authorization"));
         assert!(!format!("{fallback:?}{:?}", parts.headers).contains("sk-2"));
-        let refused = Fallback::new("x").key("a\nb").expect_err("no header");
-        assert_eq!(refused, InvalidFallback::Key);
+        let invalid = Fallback::new("x").key("a\nb").expect_err("no header");
+        assert_eq!(invalid, InvalidFallback::Key);
     }
 
     #[test]
@@ -303,9 +303,12 @@ mod tests {
                     | Cause::Forbidden
                     | Cause::NotFound
             );
-            assert_eq!(fallback.mends(cause), expected, "{cause}");
+            assert_eq!(fallback.accepts(cause), expected, "{cause}");
         }
-        assert!(!fallback.takes_over() && fallback.clone().after_retries().takes_over());
-        assert!(fallback.after([Cause::Timeout]).mends(Cause::Timeout));
+        assert!(
+            !fallback.accepts_after_retries()
+                && fallback.clone().after_retries().accepts_after_retries()
+        );
+        assert!(fallback.after([Cause::Timeout]).accepts(Cause::Timeout));
     }
 }

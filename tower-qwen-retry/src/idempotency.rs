@@ -30,8 +30,9 @@ fn is_idempotent(method: &Method) -> bool {
     )
 }
 
-/// Whether a retrier further out is at work on this call already, as its marker tells.
-pub(crate) fn is_retry(headers: &HeaderMap, marker: &HeaderName) -> bool {
+/// Whether the call is the retry of a retrier further out, by its marker.
+pub(crate) fn is_retry(headers: &HeaderMap, marker: Option<&HeaderName>) -> bool {
+    let Some(marker) = marker else { return false };
     let count = |value: &http::HeaderValue| value.to_str().ok()?.trim().parse::<u64>().ok();
     headers
         .get_all(marker)
@@ -92,8 +93,8 @@ mod tests {
             ("", false),
         ] {
             let headers = HeaderMap::from_iter([(marker.clone(), value.parse().expect("a value"))]);
-            assert_eq!(is_retry(&headers, &marker), expected, "{value}");
+            assert_eq!(is_retry(&headers, Some(&marker)), expected, "{value}");
         }
-        assert!(!is_retry(&HeaderMap::new(), &marker));
+        assert!(!is_retry(&HeaderMap::new(), Some(&marker)));
     }
 }

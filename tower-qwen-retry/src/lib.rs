@@ -13,6 +13,7 @@ pub mod observe;
 mod policy;
 pub mod retry;
 mod schedule;
+mod state;
 #[cfg(feature = "tower-0-5")]
 mod tower_policy;
 

@@ -26,7 +26,7 @@ pub struct RetryPolicy {
     pub(crate) seeds: Seeds,
     pub(crate) classify_options: ClassifyOptions,
     pub(crate) marker: Option<HeaderName>,
-    pub(crate) fallbacks: Vec<Arc<Fallback>>,
+    pub(crate) fallbacks: Vec<Fallback>,
     pub(crate) observers: Observers,
     rule: Option<Arc<ErrorRule>>,
 }
@@ -57,7 +57,7 @@ impl RetryPolicy {
     ///
     /// [module page]: crate::retry#throttles
     pub fn backoff(mut self, cause: Cause, backoff: Backoff) -> Self {
-        self.backoffs.set(cause, backoff);
+        *self.backoffs.of_mut(cause) = backoff;
         self
     }
 
@@ -162,7 +162,7 @@ impl RetryPolicy {
     /// Targets are taken in the order in which they were added, each from the first attempt on, and each is admitted at an
     /// account of its own where an Admission stands inside. Who answered stands in [`Attempts`](crate::Attempts).
     pub fn fallback(mut self, fallback: Fallback) -> Self {
-        self.fallbacks.push(Arc::new(fallback));
+        self.fallbacks.push(fallback);
         self
     }
 
@@ -272,8 +272,8 @@ mod tests {
         let throttles = policy.clone().throttle_backoff(second);
         let errors = policy.error_backoff(second);
         for &cause in Cause::ALL {
-            assert_eq!(throttles.backoffs.of(cause) == &second, cause.is_throttle());
-            assert_eq!(errors.backoffs.of(cause) == &second, !cause.is_throttle());
+            assert_eq!(throttles.backoffs.of(cause) == second, cause.is_throttle());
+            assert_eq!(errors.backoffs.of(cause) == second, !cause.is_throttle());
         }
     }
 

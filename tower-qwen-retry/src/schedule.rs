@@ -129,7 +129,10 @@ impl RetryPolicy {
             let backoff = self.backoffs.of(failure.cause);
             return backoff.wait(retries, history.wait, rng);
         };
-        let backoff = self.backoffs.error().wait(retries, history.wait, rng);
+        let backoff = self
+            .backoffs
+            .of(Cause::ServerError)
+            .wait(retries, history.wait, rng);
         let spread = (hint / 4).clamp(MIN_SPREAD, MAX_SPREAD);
         hint.max(backoff.min(MAX_BACKOFF_BESIDE_HINT))
             .saturating_add(between(rng, Duration::ZERO, spread))

@@ -37,15 +37,11 @@ impl RetryMetrics {
     /// installed now.
     #[must_use]
     pub fn new() -> Self {
-        describe_counter!(
-            ATTEMPTS,
-            Unit::Count,
-            "Attempts that were answered or failed"
-        );
+        describe_counter!(ATTEMPTS, Unit::Count, "Attempts answered or failed");
         describe_histogram!(
             DURATION,
             Unit::Seconds,
-            "From an attempt's send to its classification"
+            "Time until an attempt is classified"
         );
         describe_counter!(RETRIES, Unit::Count, "Attempts that are made again");
         describe_histogram!(WAIT, Unit::Seconds, "Waits before retries");
@@ -104,11 +100,8 @@ impl RetryObserver for RetryMetrics {
                 model, cause, why, ..
             } => {
                 let reason = Label::from_static_parts("reason", why.as_str());
-                counter!(
-                    GIVEN_UP,
-                    self.labels(model, [error(cause.as_str()), reason])
-                )
-                .increment(1);
+                let labels = self.labels(model, [error(cause.as_str()), reason]);
+                counter!(GIVEN_UP, labels).increment(1);
             }
             RetryEvent::Fallback { model, cause, to } => {
                 let to = Label::new("to", to.to_owned());

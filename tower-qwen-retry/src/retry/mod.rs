@@ -116,11 +116,13 @@
 //! Clones of the layer and of the service, and further services of the same layer, share the budget.
 
 mod body;
-mod course;
+mod driver;
 mod future;
 mod layer;
 mod replay;
 mod service;
+mod settings;
+mod target;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;

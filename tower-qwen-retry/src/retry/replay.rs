@@ -2,25 +2,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header::CONTENT_LENGTH, request::Parts};
-use tower_qwen_tokens::{
-    Call, Deadline,
-    internal::{RequestContext, clock::Instant},
-};
+use tower_qwen_tokens::{Call, internal::RequestContext};
 
-use crate::{
-    Fallback,
-    idempotency::{is_repeatable, is_retry},
-};
+use crate::{Fallback, idempotency::is_repeatable};
 
 /// A request as it was before its first attempt: what the layers inside put into its extensions is not in it.
 pub(super) struct Replay {
-    parts: Parts,
+    pub(super) parts: Parts,
     body: Bytes,
 }
 
 impl Replay {
     /// Keeps what it takes to send the request again; `None` where it may not be, or its body was not kept.
-    pub(super) fn keep<B>(request: &Request<B>, call: Option<&Arc<Call>>) -> Option<Self> {
+    pub(super) fn new<B>(request: &Request<B>, call: Option<&Arc<Call>>) -> Option<Self> {
         let call = call?;
         let body = call.body()?;
         // One that was read as a model call is a `POST` to the path of one.
@@ -65,27 +59,8 @@ impl Replay {
                 parts.headers.insert(CONTENT_LENGTH, length);
             }
         }
-        fallback.direct(&mut parts)?;
+        fallback.apply_to(&mut parts)?;
         Some(Self { parts, body })
-    }
-
-    /// The model asked for; empty where it names none.
-    pub(super) fn model(&self) -> &str {
-        let call = self.call().and_then(|call| call.model_call());
-        call.map_or("", |call| &call.model)
-    }
-
-    /// When the caller stops waiting.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.call()
-            .and_then(|call| call.deadline())
-            .or_else(|| self.parts.extensions.get::<Deadline>().copied())
-            .map(Deadline::instant)
-    }
-
-    /// Whether a retrier further out is at work on it.
-    pub(super) fn is_retry(&self, marker: &HeaderName) -> bool {
-        is_retry(&self.parts.headers, marker)
     }
 
     /// What the request says of classifying its answer.
@@ -93,7 +68,7 @@ impl Replay {
         RequestContext::of_head(&self.parts.headers, &self.parts.extensions)
     }
 
-    fn call(&self) -> Option<&Arc<Call>> {
+    pub(super) fn call(&self) -> Option<&Arc<Call>> {
         self.parts.extensions.get()
     }
 }
