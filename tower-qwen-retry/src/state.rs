@@ -22,7 +22,7 @@ pub(crate) struct CallState {
     history: History,
     /// `None` until the first wait is drawn.
     rng: Option<Rng>,
-    /// When the latest attempt was sent; `None` if nobody observes, or if it is not known.
+    /// When the latest attempt was sent; `None` without observers, or if it is not known.
     sent_at: Option<Instant>,
 }
 
@@ -38,7 +38,8 @@ pub(crate) enum Outcome {
 }
 
 impl CallState {
-    /// The state before the first attempt. Without an `rng` the policy's is used from the first wait on.
+    /// The state before the first attempt. Without an `rng` the policy's is used from the first
+    /// wait on.
     pub(crate) fn new(rng: Option<Rng>) -> Self {
         Self {
             attempts: Attempts::NONE,
@@ -72,7 +73,8 @@ impl CallState {
         self.emit_attempt(policy, model, Some(answer.status()), cause);
         let Some(verdict) = verdict else {
             let refund = self.history.take_refund();
-            // Nearly all calls succeed at once: they need not write to what all threads share.
+            // Nearly all calls succeed at the first attempt: they need not write to what all
+            // threads share.
             if refund > 0 {
                 policy.budget.refund(refund);
             }
@@ -82,7 +84,8 @@ impl CallState {
         if !verdict.is_transient() {
             return Outcome::Permanent(cause);
         }
-        // An account may be closed because of other calls, which says nothing about, say, a 500 of this one.
+        // An account may be closed because of other calls, which says nothing about, say, a 500 of
+        // this one.
         let closes_account = verdict.is_throttle() || cause == Cause::Unavailable;
         let held = answer.extensions().get::<PacedUntil>();
         Outcome::Transient(Failure {
@@ -129,7 +132,7 @@ impl CallState {
                 number,
                 cause,
                 wait,
-                paced: failure.held_by_admission.is_some(),
+                held_by_admission: failure.held_by_admission.is_some(),
             },
             Err(why) => RetryEvent::GaveUp {
                 model,
@@ -171,7 +174,8 @@ pub(crate) fn model_of(call: Option<&Arc<Call>>) -> &str {
         .map_or("", |call| &call.model)
 }
 
-/// The deadline in a request's extensions. The one read with the call comes first: Admission obeys it.
+/// The deadline in a request's extensions. The one read with the call comes first: Admission obeys
+/// it.
 pub(crate) fn deadline_of(extensions: &Extensions) -> Option<Instant> {
     let call = extensions.get::<Arc<Call>>();
     call.and_then(|call| call.deadline())
