@@ -6,8 +6,8 @@ use crate::Backoff;
 
 /// The backoff of each cause.
 ///
-/// Causes differ by orders of magnitude: a broken connection can be replaced at once, while the tokens of a minute come
-/// back within a minute, and a retry after 100 ms is wasted.
+/// Causes differ by orders of magnitude: a broken connection can be replaced at once, while the
+/// tokens of a minute come back within a minute, and a retry after 100 ms is wasted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Backoffs {
     requests: Backoff,
@@ -22,7 +22,8 @@ pub(crate) struct Backoffs {
 
 impl Backoffs {
     pub(crate) fn of(&self, cause: Cause) -> Backoff {
-        // A copy of some hundred bytes before a wait of 50 ms at least, rather than the same table of causes twice.
+        // A copy of some hundred bytes before a wait of 50 ms at least is cheaper to maintain than
+        // a second table.
         let mut copy = *self;
         *copy.of_mut(cause)
     }
@@ -47,13 +48,16 @@ impl Default for Backoffs {
             let [least, first, max] = [least, first, max].map(Duration::from_millis);
             Backoff::new(first, max).at_least(least)
         };
-        // Quotas count by the minute, so no wait after a throttle need be longer than one. The four waits of a throttled
-        // call take a minute together on average (a test in schedule.rs), so its last attempt finds a new minute.
+        // Quotas count by the minute, so no wait after a throttle need be longer than one. The four
+        // waits of a throttled call take a minute together on average (a test in schedule.rs), so
+        // its last attempt finds a new minute.
         Self {
             requests: backoff(1_000, 8_000, 60_000),
-            // One call may take a good part of a minute's tokens, so these come back more slowly than a request.
+            // One call may take a good part of a minute's tokens, so these come back more slowly
+            // than a request.
             tokens: backoff(5_000, 15_000, 60_000),
-            // The provider limits how fast the load may grow: the sooner the retry, the steeper the growth.
+            // The provider limits how fast the load may grow: the sooner the retry, the steeper the
+            // growth.
             growth: backoff(2_000, 10_000, 60_000),
             // A place is free as soon as any call ends.
             concurrency: backoff(500, 4_000, 30_000),
@@ -61,7 +65,7 @@ impl Default for Backoffs {
             throttled: backoff(1_000, 8_000, 60_000),
             // Nothing has to recover: a new connection is enough, mostly.
             transport: backoff(50, 500, 8_000),
-            // Short, since many such errors are gone at once; for the others it doubles.
+            // Short, since many such errors do not last; for the others it doubles.
             error: backoff(100, 500, 8_000),
         }
     }

@@ -5,26 +5,31 @@ use std::{
 
 use tower_qwen_tokens::Cause;
 
-/// What one link of the chain of sources tells.
+/// What one error of the chain of sources says about the failure.
 enum ErrorClass {
-    /// It may go away by itself.
+    /// It may go away.
     Transient(Cause),
     /// It will not.
     Permanent,
-    /// So much, unless a link further in knows better.
+    /// It may go away, unless an error further inside says otherwise.
     #[cfg_attr(
         not(any(
             feature = "h2-0-4",
             feature = "hyper-util-0-1",
             feature = "reqwest-0-13"
         )),
-        expect(dead_code, reason = "only those crates' errors tell so little")
+        expect(
+            dead_code,
+            reason = "only these crates have errors of so general a kind"
+        )
     )]
     LikelyTransient(Cause),
 }
 
-/// Why an error of the transport may go away by itself; `None` where it may not. Looks for types it knows along the chain
-/// of sources, the insides of `io::Error`s included; an error that holds none is permanent.
+/// Why an error of the transport may go away; `None` if it is permanent.
+///
+/// Looks along the chain of sources, and inside `io::Error`s, for types it knows. An error without
+/// any is permanent.
 pub(crate) fn transient_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
     let mut likely = None;
     let mut next = Some(error);
@@ -35,7 +40,8 @@ pub(crate) fn transient_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
             Some(ErrorClass::LikelyTransient(cause)) => likely = Some(cause),
             None => {}
         }
-        // `source` of an `io::Error` skips the very error that it wraps.
+        // `source` of an `io::Error` skips the error that it wraps, and goes on with that one's
+        // source.
         next = match error.downcast_ref::<io::Error>() {
             Some(error) => error.get_ref().map(|inside| inside as _),
             None => error.source(),
@@ -61,7 +67,8 @@ fn classify(error: &(dyn Error + 'static)) -> Option<ErrorClass> {
     }
     #[cfg(feature = "hyper-util-0-1")]
     if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-        // No address, no route, no handshake: nothing was sent. A certificate that is refused stands further in.
+        // No address, no route, no handshake: nothing was sent. A rejected certificate is further
+        // inside.
         return error
             .is_connect()
             .then_some(ErrorClass::LikelyTransient(Cause::Transport));
@@ -89,7 +96,7 @@ fn of_io(kind: ErrorKind) -> Option<ErrorClass> {
         | ErrorKind::HostUnreachable
         | ErrorKind::NetworkUnreachable
         | ErrorKind::NetworkDown => Some(ErrorClass::Transient(Cause::Transport)),
-        // As TLS says that a certificate is refused.
+        // What rustls says of a rejected certificate: it will be rejected again.
         ErrorKind::InvalidData => Some(ErrorClass::Permanent),
         _ => None,
     }
@@ -97,6 +104,7 @@ fn of_io(kind: ErrorKind) -> Option<ErrorClass> {
 
 #[cfg(feature = "hyper-1")]
 fn of_hyper(error: &hyper::Error) -> Option<ErrorClass> {
+    // A fault of the program that uses hyper.
     if error.is_user() {
         Some(ErrorClass::Permanent)
     } else if error.is_timeout() {
@@ -121,7 +129,8 @@ fn of_reqwest(error: &reqwest::Error) -> Option<ErrorClass> {
     }
 }
 
-/// Streams that a server closes before it has worked on them, and connections that it winds up.
+/// Transient are streams that a server rejects before it works on them, and connections that it
+/// closes.
 #[cfg(feature = "h2-0-4")]
 fn of_h2(error: &h2::Error) -> Option<ErrorClass> {
     use h2::Reason;
@@ -133,6 +142,7 @@ fn of_h2(error: &h2::Error) -> Option<ErrorClass> {
             ErrorClass::Transient(Cause::Transport)
         }
         Reason::SETTINGS_TIMEOUT => ErrorClass::Transient(Cause::Timeout),
+        // HTTP/2's own way to throttle (RFC 9113, section 7).
         Reason::ENHANCE_YOUR_CALM => ErrorClass::Transient(Cause::Throttled),
         _ => ErrorClass::Permanent,
     })
@@ -167,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn io_errors_are_classified_by_their_kind_wherever_they_stand() {
+    fn io_errors_are_classified_by_kind_at_any_depth() {
         let rows = [
             (ErrorKind::ConnectionRefused, TRANSPORT),
             (ErrorKind::ConnectionReset, TRANSPORT),
@@ -197,17 +207,17 @@ mod tests {
     }
 
     #[test]
-    fn the_error_that_an_io_error_wraps_is_looked_at_too() {
+    fn the_error_inside_an_io_error_is_classified_too() {
         let directly = io::Error::other(io::Error::from(ErrorKind::ConnectionReset));
         assert_eq!(transient_cause(&directly), TRANSPORT);
-        let refused = io::Error::new(
+        let rejected = io::Error::new(
             ErrorKind::ConnectionReset,
             io::Error::from(ErrorKind::InvalidData),
         );
         assert_eq!(
-            transient_cause(&refused),
+            transient_cause(&rejected),
             TRANSPORT,
-            "the outermost that tells"
+            "the outermost that is known decides"
         );
     }
 
@@ -238,7 +248,7 @@ mod tests {
 
     #[cfg(feature = "h2-0-4")]
     #[test]
-    fn streams_that_were_refused_and_connections_that_wind_up_are_transient() {
+    fn rejected_streams_and_closing_connections_are_transient() {
         use h2::Reason;
         let rows = [
             (Reason::REFUSED_STREAM, TRANSPORT),

@@ -8,9 +8,9 @@ use http::{
 };
 use tower_qwen_tokens::Cause;
 
-/// Where keys of the Anthropic dialect stand.
+// The header for keys in the Anthropic dialect.
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// What a base URL ends with in every dialect; the operation follows.
+// A base URL ends with it in every dialect; the path of the operation follows.
 const VERSION: &str = "/v1";
 
 /// Another target for a call: another model, another key, another base URL, or all of them.
@@ -52,18 +52,18 @@ struct Key {
     bearer: HeaderValue,
 }
 
-/// Why a [`Fallback`] cannot be.
+/// Why a [`Fallback`] is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidFallback {
-    /// The key has bytes that no header may have.
+    /// The key contains bytes that are not allowed in a header.
     Key,
-    /// The base URL does not begin with a scheme and a host.
+    /// The base URL has no scheme or no host.
     BaseUrl,
 }
 
 impl Fallback {
-    /// A target of this name, which stands in events and metrics.
+    /// A target with this name, which events and metrics show.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -81,17 +81,19 @@ impl Fallback {
         }
     }
 
-    /// Another model. A call whose body was not read, or is signed or encoded, cannot be rewritten and skips this target.
+    /// Another model. A call whose body was not read, or is signed or encoded, cannot be rewritten
+    /// and skips this target.
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.model = Some(model.into());
         self
     }
 
-    /// Another key: in `x-api-key` where the caller's stands there, else as `Authorization: Bearer`.
+    /// Another key: in `x-api-key` if the caller uses that header, otherwise as
+    /// `Authorization: Bearer`.
     ///
     /// # Errors
     ///
-    /// A key with bytes that no header may have.
+    /// [`InvalidFallback::Key`] if it contains bytes that are not allowed in a header.
     pub fn key(mut self, key: &str) -> Result<Self, InvalidFallback> {
         let value = |text: &str| {
             let mut value = HeaderValue::from_str(text).map_err(|_| InvalidFallback::Key)?;
@@ -107,12 +109,12 @@ impl Fallback {
 
     /// Another base URL, such as `https://host/compatible-mode/v1`.
     ///
-    /// What follows the last `/v1` of the caller's path is appended to it. Without a path, or where the caller's path has
-    /// no `/v1`, only scheme and host are replaced.
+    /// What follows the last `/v1` of the caller's path is appended to it. If this URL has no path,
+    /// or the caller's path no `/v1`, only scheme and host are replaced.
     ///
     /// # Errors
     ///
-    /// A URL without scheme or host.
+    /// [`InvalidFallback::BaseUrl`] if it has no scheme or no host.
     pub fn base_url(mut self, url: &str) -> Result<Self, InvalidFallback> {
         let base: Uri = url.parse().map_err(|_| InvalidFallback::BaseUrl)?;
         if base.scheme().is_none() || base.authority().is_none() {
@@ -122,17 +124,19 @@ impl Fallback {
         Ok(self)
     }
 
-    /// After which causes a call goes on to this target. Default: those that waiting cannot mend and another target may:
-    /// a used-up free tier, the account, a bad key, a key that may not, a model that is not there.
+    /// The causes after which a call goes to this target. Default: [`Cause::FreeTier`],
+    /// [`Cause::Account`], [`Cause::Unauthorized`], [`Cause::Forbidden`] and [`Cause::NotFound`],
+    /// which do not go away by waiting.
     ///
-    /// A throttle for longer than [`max_retry_after`](crate::RetryPolicy::max_retry_after) counts as such a cause too.
+    /// A throttle for longer than [`max_retry_after`](crate::RetryPolicy::max_retry_after) always
+    /// counts as such a cause.
     pub fn after(mut self, causes: impl IntoIterator<Item = Cause>) -> Self {
         self.causes = causes.into_iter().collect();
         self
     }
 
-    /// A call goes on to this target also when its retries are used up: attempts, budget, patience, or a wait that would
-    /// pass its deadline. Default: not.
+    /// A call goes to this target also after its last retry: no attempts, retry budget or patience
+    /// left, or a wait that would end after its deadline. Default: not.
     pub fn after_retries(mut self) -> Self {
         self.after_retries = true;
         self
@@ -154,7 +158,7 @@ impl Fallback {
         self.after_retries
     }
 
-    /// Directs a request's head to this target; `None` where that makes no valid address.
+    /// Changes a request's head for this target; `None` if that gives no valid address.
     pub(crate) fn apply_to(&self, parts: &mut Parts) -> Option<()> {
         if let Some(key) = &self.key {
             if parts.headers.contains_key(X_API_KEY) {
@@ -165,6 +169,8 @@ impl Fallback {
         }
         if let Some(base) = &self.base {
             parts.uri = with_base(base, &parts.uri)?;
+            // Only a caller that sets `Host` itself has it here; clients set it later, from the
+            // URI.
             if let Some(host) = parts.headers.get_mut(HOST) {
                 *host = HeaderValue::from_str(parts.uri.authority()?.as_str()).ok()?;
             }
@@ -179,6 +185,7 @@ fn with_base(base: &Uri, uri: &Uri) -> Option<Uri> {
     let operation = path
         .rmatch_indices(VERSION)
         .map(|(at, _)| &path[at + VERSION.len()..])
+        // A whole segment: `/v10` is no version of ours.
         .find(|rest| rest.is_empty() || rest.starts_with('/'));
     let path = match (base.path().trim_end_matches('/'), operation) {
         ("", _) | (_, None) => path.to_owned(),
@@ -208,7 +215,7 @@ impl fmt::Debug for Fallback {
 impl fmt::Display for InvalidFallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Key => "the key has bytes that no header may have",
+            Self::Key => "the key contains bytes that are not allowed in a header",
             Self::BaseUrl => "the base URL has no scheme or no host",
         })
     }
@@ -233,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operation_goes_on_behind_another_base() {
+    fn the_operation_is_appended_to_the_base_url() {
         let rows = [
             (
                 "https://a/compatible-mode/v1",
@@ -278,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_goes_where_the_callers_stands_and_is_not_shown() {
+    fn a_key_replaces_the_callers_and_is_not_shown() {
         let fallback = Fallback::new("x").key("sk-2").expect("a key");
         let chat = "http://h/v1/chat/completions";
         let parts = applied(&fallback, chat, &[("authorization", "Bearer sk-1")]);

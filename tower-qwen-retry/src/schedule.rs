@@ -5,18 +5,20 @@ use tower_qwen_tokens::{Cause, PacedUntil, internal::clock::Instant};
 
 use crate::{GiveUp, RetryPolicy, jitter::between};
 
-// A server that says "in 3 ms" would otherwise be called in a hot loop. More than a second is never added: the server
-// knows its limits better than our backoff does.
+// A server that says "in 3 ms" would otherwise be called in a hot loop. More than a second is never
+// added: the server knows its limits better than our backoff does.
 const MAX_BACKOFF_BESIDE_HINT: Duration = Duration::from_secs(1);
 
-// Callers throttled at the same instant get the same hint; a quarter of it more, drawn at random, spreads them out.
-// Less than 50 ms is within the noise of a network, so it would spread nobody. More than 5 s of a quota's minute would
-// leave quota unused. Both are choices; the sum is bounded by a property test below.
+// Callers throttled at the same instant get the same hint; a quarter of it more, drawn at random,
+// spreads them out. Less than 50 ms is within the noise of a network, so it would spread nobody.
+// More than 5 s of a quota's minute would leave quota unused. Both are choices; the sum is bounded
+// by a property test below.
 const MIN_SPREAD: Duration = Duration::from_millis(50);
 const MAX_SPREAD: Duration = Duration::from_secs(5);
 
-// An Admission inside keeps its account closed for a sixtieth of the window at least, which is a second of a minute. A
-// call that returns within a quarter of that is in the queue again before the account opens, so no quota is left unused.
+// An Admission inside keeps its account closed for a sixtieth of the window at least, which is a
+// second of a minute. A call that returns within a quarter of that is in the queue again before the
+// account opens, so no quota is left unused.
 const MIN_REQUEUE_WAIT: Duration = Duration::from_millis(50);
 const MAX_REQUEUE_WAIT: Duration = Duration::from_millis(250);
 
@@ -26,7 +28,8 @@ pub(crate) struct Failure {
     pub(crate) cause: Cause,
     /// The wait that the server asks for.
     pub(crate) hint: Option<Duration>,
-    /// Set when an Admission inside has closed its account after this failure: it holds the retry until then.
+    /// Set when an Admission inside has closed its account after this failure: it holds the retry
+    /// until then.
     pub(crate) held_by_admission: Option<PacedUntil>,
 }
 
@@ -88,8 +91,9 @@ impl RetryPolicy {
             None => self.hint_or_backoff(failure, history, rng),
             Some(held) => {
                 let requeue = between(rng, MIN_REQUEUE_WAIT, MAX_REQUEUE_WAIT);
-                // A call that is throttled twice in a row returns after the account has opened, so that another call
-                // probes the provider. Otherwise a call that always fails would hold up the queue (docs/design.md).
+                // A call that is throttled twice in a row returns after the account has opened, so
+                // that another call probes the provider. Otherwise a call that always fails would
+                // hold up the queue (docs/design.md).
                 if held.outage || was_held {
                     let closed = held.until.saturating_duration_since(now);
                     closed.saturating_add(requeue)
@@ -124,7 +128,8 @@ impl RetryPolicy {
 
     fn hint_or_backoff(&self, failure: Failure, history: &History, rng: &mut Rng) -> Duration {
         let retries = history.attempts.saturating_sub(1);
-        // Zero seconds says that the server does not know how long its throttle lasts, so backoff decides.
+        // Zero seconds says that the server does not know how long its throttle lasts, so backoff
+        // decides.
         let Some(hint) = failure.hint.filter(|hint| !hint.is_zero()) else {
             let backoff = self.backoffs.of(failure.cause);
             return backoff.wait(retries, history.wait, rng);

@@ -16,13 +16,15 @@ use crate::{
 
 /// A [`RetryPolicy`] for tower's own `Retry`, for stacks that have one.
 ///
-/// Prefer [`RetryLayer`](crate::RetryLayer) if you can choose: tower's policy decides on an answer without reading its
-/// body. It knows the cause of a throttle only if a layer inside has put the [`Verdict`] into the answer's extensions,
-/// as Admission and Meter do; otherwise it decides by status and headers. It has no first event of a stream, no fallback
-/// and no [`Attempts`](crate::Attempts).
+/// Prefer [`RetryLayer`](crate::RetryLayer) if you can choose: tower's policy decides on an answer
+/// without reading its body. It knows the cause of a throttle only if a layer inside has put the
+/// [`Verdict`] into the answer's extensions, as Admission and Meter do; otherwise it decides by
+/// status and headers. It has no first event of a stream, no fallback and no
+/// [`Attempts`](crate::Attempts).
 ///
-/// Waits, retry budget, marker, deadline, rules for errors and observers are the same. Requests are cloned by their own
-/// `Clone`, and only those that may be sent again (see [`retry`](crate::retry#what-is-sent-again)).
+/// Waits, retry budget, marker, deadline, rules for errors and observers are the same. Requests are
+/// cloned by their own `Clone`, and only those that may be sent again (see
+/// [`retry`](crate::retry#what-is-sent-again)).
 ///
 /// ```
 /// use tower::retry::RetryLayer;
@@ -38,13 +40,13 @@ use crate::{
 ///
 /// # Backpressure
 ///
-/// That of tower's `Retry`: ready when the inner service is; a further attempt waits for the readiness of a clone, after
-/// the sleep.
+/// That of tower's `Retry`: ready when the inner service is; a further attempt waits for the
+/// readiness of a clone, after the sleep.
 ///
 /// # Cancel safety
 ///
-/// Dropping tower's future drops the attempt under way, or ends the wait. A retry that was begun stays charged to the
-/// retry budget.
+/// Dropping tower's future drops the attempt under way, or ends the wait. A retry that was begun
+/// stays charged to the retry budget.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct TowerPolicy {
@@ -59,7 +61,8 @@ impl TowerPolicy {
         Self {
             policy: Arc::new(policy),
             clock: WallClock::new(),
-            // Tower clones the policy for every call, so the random numbers come with the first wait.
+            // Tower clones the policy for every call, so the random numbers come with the first
+            // wait.
             state: CallState::new(None),
         }
     }
@@ -104,7 +107,7 @@ where
             }
             Err(error) => self.state.failed(policy, model, error),
         };
-        // Tower has no other target, so what waiting cannot mend is the caller's.
+        // Tower has no other target, so a permanent failure goes to the caller.
         let Outcome::Transient(failure) = outcome else {
             return None;
         };
@@ -136,7 +139,6 @@ mod tests {
     use bytes::Bytes;
     use http_body_util::Full;
     use tower::{Layer, ServiceExt, retry::RetryLayer, service_fn};
-
     use tower_qwen_tokens::{Cause, internal::clock::now};
 
     use super::*;
@@ -154,7 +156,8 @@ mod tests {
         Ok(answer.body(Body::default()).expect("an answer"))
     }
 
-    /// What comes of a call that is answered so: the last status, the markers that were sent, and the time it took.
+    /// What comes of a call that is answered so: the last status, the markers that were sent, and
+    /// the time it took.
     async fn run(
         policy: RetryPolicy,
         request: Request<Body>,
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tower_retries_as_we_do() {
+    async fn towers_retry_behaves_like_ours() {
         let reset = Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
         let script = vec![answer(429, Some("1")), reset, answer(200, None)];
         let (status, sent, took) = run(RetryPolicy::default(), request(), script).await;
@@ -196,9 +199,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waiting_cannot_mend_and_what_must_not_be_repeated_goes_back() {
-        let refused = || vec![answer(401, None)];
-        let (status, ..) = run(RetryPolicy::default(), request(), refused()).await;
+    async fn permanent_failures_and_unrepeatable_calls_return() {
+        let unauthorized = || vec![answer(401, None)];
+        let (status, ..) = run(RetryPolicy::default(), request(), unauthorized()).await;
         assert_eq!(status, Some(401));
         let (status, ..) = run(
             RetryPolicy::default(),
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_verdict_from_inside_and_the_policys_own_rule_count() {
+    async fn verdicts_from_inside_and_rules_count() {
         let mut classified = answer(400, None).expect("an answer");
         let verdict = Verdict::of_cause(Cause::Capacity);
         classified.extensions_mut().insert(verdict);
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_pay_in_retries_pay_out_and_success_gives_back() {
+    async fn calls_deposit_retries_withdraw_success_refunds() {
         let budget = RetryBudget::new(0, 2);
         let policy = RetryPolicy::default().budget(budget.clone());
         let script = vec![answer(500, None), answer(200, None)];

@@ -31,7 +31,7 @@ pub(super) struct Driver<S> {
 pub(super) enum NextStep {
     /// Wait, then send again.
     Wait(Duration),
-    /// Send again at once, to a fallback.
+    /// Send again without a wait, to a fallback.
     Send,
     /// Return the outcome to the caller.
     Return,
@@ -43,7 +43,8 @@ impl<S> Driver<S> {
         Self {
             service,
             classify_options: ClassifyOptions::default(),
-            // Drawn for every call, retried or not, so that a seed gives the same waits to the same calls.
+            // Drawn for every call, retried or not, so that a seed gives the same waits to the same
+            // calls.
             state: CallState::new(Some(settings.policy.seeds.rng())),
             target: Target::default(),
             settings,
@@ -126,14 +127,16 @@ impl<S> Driver<S> {
         let policy = &self.settings.policy;
         match outcome {
             Outcome::Final => NextStep::Return,
-            // First: what cannot be sent again must neither charge the retry budget nor count as given up.
+            // First: what cannot be sent again must neither charge the retry budget nor count as
+            // given up.
             _ if !self.target.is_repeatable(policy) => NextStep::Return,
             Outcome::Permanent(cause) => self.fall_back(cause, |fallback| fallback.accepts(cause)),
             Outcome::Transient(failure) => {
                 let (model, deadline) = (self.target.model(), self.target.deadline());
                 match self.state.next_wait(policy, model, deadline, failure) {
                     Ok(wait) => NextStep::Wait(wait),
-                    // A wait of more than the longest allowed is as good as permanent: any fallback may help.
+                    // A wait of more than the longest allowed is as good as permanent: any fallback
+                    // may help.
                     Err(GiveUp::RetryAfter) => self.fall_back(failure.cause, |_| true),
                     Err(_) => self.fall_back(failure.cause, Fallback::accepts_after_retries),
                 }

@@ -138,7 +138,8 @@ where
                 },
                 PhaseProj::Classifying { classify } => {
                     let answer = ready!(classify.poll(cx));
-                    // The answer is dropped before the sleep: its connection serves other calls meanwhile.
+                    // The answer is dropped before the sleep: its connection serves other calls
+                    // meanwhile.
                     match Phase::after(driver.after_answer(&answer)) {
                         Some(next) => next,
                         None => break Ok(driver.finish(answer)),

@@ -26,9 +26,11 @@ impl RetryLayer {
         }
     }
 
-    /// How to read a request that no layer outside has read. Default: [`ReadOptions::default`] (bodies of up to 32 MiB).
+    /// How to read a request that no layer outside has read. Default: [`ReadOptions::default`]
+    /// (bodies of up to 32 MiB).
     pub fn read_options(mut self, options: ReadOptions) -> Self {
-        // Copies the settings only if a service of this layer exists already; its own stay as they are.
+        // Copies the settings only if a service of this layer exists already; its own stay as they
+        // are.
         Arc::make_mut(&mut self.settings).read_options = options;
         self
     }

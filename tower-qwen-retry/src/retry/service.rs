@@ -13,7 +13,8 @@ use tower_service::Service;
 use super::{ResponseBody, ResponseFuture, settings::Settings};
 use crate::BoxError;
 
-/// Sends a call again if it failed for a reason that may go away. See the [module docs](crate::retry).
+/// Sends a call again if it failed for a reason that may go away. See the [module
+/// docs](crate::retry).
 #[derive(Debug, Clone)]
 pub struct Retry<S> {
     inner: S,

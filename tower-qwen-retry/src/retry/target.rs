@@ -39,15 +39,16 @@ impl Target {
         deadline_of(&self.original.as_ref()?.parts.extensions)
     }
 
-    /// Whether the call may be sent again. Not if it is the retry of a retrier further out: the attempts of nested
-    /// retriers would multiply.
+    /// Whether the call may be sent again. Not if it is the retry of a retrier further out: the
+    /// attempts of nested retriers would multiply.
     pub(super) fn is_repeatable(&self, policy: &RetryPolicy) -> bool {
         let is_nested = |headers| is_retry(headers, policy.marker.as_ref());
         let original = self.original.as_ref();
         original.is_some_and(|original| !is_nested(&original.parts.headers))
     }
 
-    /// The next fallback that accepts the call, its number from 1 on, and the call rewritten for it.
+    /// The next fallback that accepts the call, its number from 1 on, and the call rewritten for
+    /// it.
     pub(super) fn next_fallback<'a>(
         &mut self,
         policy: &'a RetryPolicy,
@@ -59,7 +60,8 @@ impl Target {
             if !accepts(fallback) {
                 continue;
             }
-            // A call that cannot be rewritten (signed, encoded, not read) may still suit a later target.
+            // A call that cannot be rewritten (signed, encoded, not read) may still suit a later
+            // target.
             if let Some(redirected) = original.to(fallback) {
                 return Some((fallback, self.fallbacks_tried, redirected));
             }
