@@ -1,10 +1,13 @@
-//! What the layer costs where nothing goes wrong: the first attempt is served, the call was read before.
+//! What the layer costs where nothing goes wrong: the first attempt is served, the call was read
+//! before.
 //!
-//! The peer is tower's own `Retry` with a policy that clones the same request. Both pay for a clone of the head; what is
-//! beyond that is classifying, budget, marker and the `Attempts` in the answer.
+//! The peer is tower's own `Retry` with a policy that clones the same request. Both pay for a clone
+//! of the head; what is beyond that is classifying, budget, marker and the `Attempts` in the
+//! answer.
 //!
-//! On a busy machine the medians of groups that run one after the other say little of their difference. So they also take
-//! turns, in rounds of 64 calls, and the fastest and the middle round of each are printed.
+//! On a busy machine the medians of groups that run one after the other say little of their
+//! difference. So they also take turns, in rounds of 64 calls, and the fastest and the middle round
+//! of each are printed.
 
 use std::{
     future::{Future, Ready, ready},
@@ -156,8 +159,8 @@ fn overhead(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// All of them in turns.
-fn turns(_: &mut Criterion) {
+/// All of them, one round each at a time.
+fn interleaved(_: &mut Criterion) {
     const ROUNDS: usize = 5_000;
     const CALLS: usize = 64;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -168,12 +171,12 @@ fn turns(_: &mut Criterion) {
     let tower = retry::RetryLayer::new(Clones);
     let ours = RetryLayer::new(RetryPolicy::default());
     let (whole, stream) = (request(WHOLE), request(STREAM));
-    type Turn<'a> = (
+    type Peer<'a> = (
         &'a str,
         &'a Request<Body>,
         &'a dyn Fn(Request<Body>) -> bool,
     );
-    let turns: [Turn<'_>; 6] = [
+    let peers: [Peer<'_>; 6] = [
         ("bare", &whole, &|request| one_call(Inner, request).is_ok()),
         ("tower", &whole, &|request| {
             one_call(tower.layer(Inner), request).is_ok()
@@ -191,9 +194,9 @@ fn turns(_: &mut Criterion) {
             one_call(ours.layer(Streams), request).is_ok()
         }),
     ];
-    let mut rounds = turns.map(|_| Vec::with_capacity(ROUNDS));
+    let mut rounds = peers.map(|_| Vec::with_capacity(ROUNDS));
     for _ in 0..ROUNDS {
-        for ((_, request, call), rounds) in turns.iter().zip(&mut rounds) {
+        for ((_, request, call), rounds) in peers.iter().zip(&mut rounds) {
             let requests: Vec<_> = (0..CALLS).map(|_| (*request).clone()).collect();
             let start = now();
             let served = requests.into_iter().map(call).filter(|ok| *ok).count();
@@ -201,12 +204,12 @@ fn turns(_: &mut Criterion) {
             assert_eq!(served, CALLS);
         }
     }
-    for ((name, ..), rounds) in turns.iter().zip(&mut rounds) {
+    for ((name, ..), rounds) in peers.iter().zip(&mut rounds) {
         rounds.sort_by(f64::total_cmp);
         let (fastest, middle) = (rounds[0], rounds[ROUNDS / 2]);
         println!("in turns, {name}: fastest {fastest:.0} ns, middle {middle:.0} ns a call");
     }
 }
 
-criterion_group!(benches, overhead, turns);
+criterion_group!(benches, overhead, interleaved);
 criterion_main!(benches);

@@ -1,15 +1,27 @@
 use std::time::Duration;
 
-/// How often a call was sent, and how long it waited in between. Stands in the extensions of every answer.
+/// How often a call was sent, and how long it waited in between. In the extensions of every answer.
+///
+/// ```
+/// use http::Response;
+/// use tower_qwen_retry::Attempts;
+///
+/// fn log<B>(answer: &Response<B>) {
+///     if let Some(attempts) = answer.extensions().get::<Attempts>() {
+///         println!("sent {} times, waited {:?}", attempts.number, attempts.waited);
+///     }
+/// }
+/// # log(&Response::new(()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Attempts {
-    /// How often the call was sent: 1 where nothing was retried.
+    /// How often the call was sent; 1 without a retry.
     pub number: u32,
-    /// How long Retry itself waited between the attempts. What a layer below waited is not in it.
+    /// How long Retry itself waited between the attempts, without the waits of layers inside.
     pub waited: Duration,
-    /// Who answered: 0 where the call went where its caller sent it, else which of the
-    /// [fallbacks](crate::RetryPolicy::fallback), from 1 on.
+    /// Which target answered: 0 is the caller's own, 1 the first
+    /// [fallback](crate::RetryPolicy::fallback), and so on.
     pub fallback: u32,
 }
 

@@ -4,12 +4,13 @@ use fastrand::Rng;
 
 use crate::jitter::between;
 
-/// How long to wait where the server names no wait: exponential, with jitter.
+/// The wait before a retry if the server names none: exponential, with jitter.
 ///
-/// With full jitter, the default, the longest wait before the first retry is `first`; it doubles with each retry, up to
-/// `max`. The wait itself is drawn evenly between the least wait (zero, unless set by
-/// [`at_least`](Backoff::at_least)) and that longest one. With [decorrelated](Backoff::decorrelated) jitter the longest
-/// wait is three times the wait before, up to `max`: calls that began together drift apart faster.
+/// With full jitter, the default, the longest wait before the first retry is `first`; it doubles
+/// with each retry, up to `max`. The wait itself is drawn evenly between the least wait (zero,
+/// unless set by [`at_least`](Backoff::at_least)) and the longest. With
+/// [decorrelated](Backoff::decorrelated) jitter the longest wait is three times the wait before, up
+/// to `max`: calls that began together drift apart faster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Backoff {
     least: Duration,
@@ -25,7 +26,8 @@ enum Jitter {
 }
 
 impl Backoff {
-    /// Waits of up to `first` before the first retry, doubling up to `max`. A `max` below `first` counts as `first`.
+    /// Waits of up to `first` before the first retry, doubling up to `max`. A `max` below `first`
+    /// counts as `first`.
     #[must_use]
     pub fn new(first: Duration, max: Duration) -> Self {
         Self {
@@ -36,33 +38,36 @@ impl Backoff {
         }
     }
 
-    /// The least wait, however the dice fall. Default: zero. Above `first` it counts as `first`.
+    /// The least wait. Default: zero. Above `first` it counts as `first`.
     #[must_use]
     pub fn at_least(mut self, least: Duration) -> Self {
         self.least = least.min(self.first);
         self
     }
 
-    /// Draws each wait between the least one and three times the one before.
+    /// Draws each wait between the least wait and three times the wait before.
     #[must_use]
     pub fn decorrelated(mut self) -> Self {
         self.jitter = Jitter::Decorrelated;
         self
     }
 
-    /// The longest wait after this many retries, the last of which waited so long.
+    /// The longest wait after this many retries; `last` is the wait before the latest.
     fn ceiling(&self, retries: u32, last: Duration) -> Duration {
         match self.jitter {
             Jitter::Full => {
+                // Saturates: `max` applies long before.
                 let doubled = 2u32.checked_pow(retries).unwrap_or(u32::MAX);
                 self.first.saturating_mul(doubled).min(self.max)
             }
+            // There is no wait before the first retry to go by.
             Jitter::Decorrelated if retries == 0 => self.first,
+            // Three times, as in AWS's study of jitter ("Exponential Backoff And Jitter").
             Jitter::Decorrelated => last.saturating_mul(3).clamp(self.least, self.max),
         }
     }
 
-    /// A wait after this many retries, the last of which waited so long.
+    /// A wait after this many retries; `last` is the wait before the latest.
     pub(crate) fn wait(&self, retries: u32, last: Duration, rng: &mut Rng) -> Duration {
         between(rng, self.least, self.ceiling(retries, last))
     }

@@ -8,9 +8,9 @@ use http::{
 };
 use tower_qwen_tokens::Cause;
 
-/// Where keys of the Anthropic dialect stand.
+// The header for keys in the Anthropic dialect.
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// What a base URL ends with in every dialect; the operation follows.
+// A base URL ends with it in every dialect; the path of the operation follows.
 const VERSION: &str = "/v1";
 
 /// Another target for a call: another model, another key, another base URL, or all of them.
@@ -52,18 +52,18 @@ struct Key {
     bearer: HeaderValue,
 }
 
-/// Why a [`Fallback`] cannot be.
+/// Why a [`Fallback`] is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidFallback {
-    /// The key has bytes that no header may have.
+    /// The key contains bytes that are not allowed in a header.
     Key,
-    /// The base URL does not begin with a scheme and a host.
+    /// The base URL has no scheme or no host.
     BaseUrl,
 }
 
 impl Fallback {
-    /// A target of this name, which stands in events and metrics.
+    /// A target with this name, which events and metrics show.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -81,17 +81,19 @@ impl Fallback {
         }
     }
 
-    /// Another model. A call whose body was not read, or is signed or encoded, cannot be rewritten and skips this target.
+    /// Another model. A call whose body was not read, or is signed or encoded, cannot be rewritten
+    /// and skips this target.
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.model = Some(model.into());
         self
     }
 
-    /// Another key: in `x-api-key` where the caller's stands there, else as `Authorization: Bearer`.
+    /// Another key: in `x-api-key` if the caller uses that header, otherwise as
+    /// `Authorization: Bearer`.
     ///
     /// # Errors
     ///
-    /// A key with bytes that no header may have.
+    /// [`InvalidFallback::Key`] if it contains bytes that are not allowed in a header.
     pub fn key(mut self, key: &str) -> Result<Self, InvalidFallback> {
         let value = |text: &str| {
             let mut value = HeaderValue::from_str(text).map_err(|_| InvalidFallback::Key)?;
@@ -107,12 +109,12 @@ impl Fallback {
 
     /// Another base URL, such as `https://host/compatible-mode/v1`.
     ///
-    /// What follows the last `/v1` of the caller's path goes on behind it. Without a path, or where the caller's path has
-    /// no `/v1`, only scheme and host are replaced.
+    /// What follows the last `/v1` of the caller's path is appended to it. If this URL has no path,
+    /// or the caller's path no `/v1`, only scheme and host are replaced.
     ///
     /// # Errors
     ///
-    /// A URL without scheme or host.
+    /// [`InvalidFallback::BaseUrl`] if it has no scheme or no host.
     pub fn base_url(mut self, url: &str) -> Result<Self, InvalidFallback> {
         let base: Uri = url.parse().map_err(|_| InvalidFallback::BaseUrl)?;
         if base.scheme().is_none() || base.authority().is_none() {
@@ -122,17 +124,19 @@ impl Fallback {
         Ok(self)
     }
 
-    /// After which causes a call goes on to this target. Default: those that waiting cannot mend and another target may:
-    /// a used-up free tier, the account, a bad key, a key that may not, a model that is not there.
+    /// The causes after which a call goes to this target. Default: [`Cause::FreeTier`],
+    /// [`Cause::Account`], [`Cause::Unauthorized`], [`Cause::Forbidden`] and [`Cause::NotFound`],
+    /// which do not go away by waiting.
     ///
-    /// A throttle for longer than [`max_retry_after`](crate::RetryPolicy::max_retry_after) counts as such a cause too.
+    /// A throttle for longer than [`max_retry_after`](crate::RetryPolicy::max_retry_after) always
+    /// counts as such a cause.
     pub fn after(mut self, causes: impl IntoIterator<Item = Cause>) -> Self {
         self.causes = causes.into_iter().collect();
         self
     }
 
-    /// A call goes on to this target also when its retries are used up: attempts, budget, patience, or a wait that would
-    /// pass its deadline. Default: not.
+    /// A call goes to this target also after its last retry: no attempts, retry budget or patience
+    /// left, or a wait that would end after its deadline. Default: not.
     pub fn after_retries(mut self) -> Self {
         self.after_retries = true;
         self
@@ -146,16 +150,16 @@ impl Fallback {
         self.model.as_deref()
     }
 
-    pub(crate) fn mends(&self, cause: Cause) -> bool {
+    pub(crate) fn accepts(&self, cause: Cause) -> bool {
         self.causes.contains(&cause)
     }
 
-    pub(crate) fn takes_over(&self) -> bool {
+    pub(crate) fn accepts_after_retries(&self) -> bool {
         self.after_retries
     }
 
-    /// Directs a request's head to this target; `None` where that makes no valid address.
-    pub(crate) fn direct(&self, parts: &mut Parts) -> Option<()> {
+    /// Changes a request's head for this target; `None` if that gives no valid address.
+    pub(crate) fn apply_to(&self, parts: &mut Parts) -> Option<()> {
         if let Some(key) = &self.key {
             if parts.headers.contains_key(X_API_KEY) {
                 parts.headers.insert(X_API_KEY, key.bare.clone());
@@ -164,7 +168,9 @@ impl Fallback {
             }
         }
         if let Some(base) = &self.base {
-            parts.uri = behind(base, &parts.uri)?;
+            parts.uri = with_base(base, &parts.uri)?;
+            // Only a caller that sets `Host` itself has it here; clients set it later, from the
+            // URI.
             if let Some(host) = parts.headers.get_mut(HOST) {
                 *host = HeaderValue::from_str(parts.uri.authority()?.as_str()).ok()?;
             }
@@ -173,12 +179,13 @@ impl Fallback {
     }
 }
 
-/// The operation of `uri` behind another base.
-fn behind(base: &Uri, uri: &Uri) -> Option<Uri> {
+/// The address of the operation of `uri` at another base URL.
+fn with_base(base: &Uri, uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let operation = path
         .rmatch_indices(VERSION)
         .map(|(at, _)| &path[at + VERSION.len()..])
+        // A whole segment: `/v10` is no version of ours.
         .find(|rest| rest.is_empty() || rest.starts_with('/'));
     let path = match (base.path().trim_end_matches('/'), operation) {
         ("", _) | (_, None) => path.to_owned(),
@@ -208,7 +215,7 @@ impl fmt::Debug for Fallback {
 impl fmt::Display for InvalidFallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Key => "the key has bytes that no header may have",
+            Self::Key => "the key contains bytes that are not allowed in a header",
             Self::BaseUrl => "the base URL has no scheme or no host",
         })
     }
@@ -222,18 +229,18 @@ mod tests {
 
     use super::*;
 
-    fn directed(fallback: &Fallback, uri: &str, headers: &[(&'static str, &str)]) -> Parts {
+    fn applied(fallback: &Fallback, uri: &str, headers: &[(&'static str, &str)]) -> Parts {
         let mut request = Request::post(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (mut parts, ()) = request.body(()).expect("a request").into_parts();
-        fallback.direct(&mut parts).expect("a valid address");
+        fallback.apply_to(&mut parts).expect("a valid address");
         parts
     }
 
     #[test]
-    fn the_operation_goes_on_behind_another_base() {
+    fn the_operation_is_appended_to_the_base_url() {
         let rows = [
             (
                 "https://a/compatible-mode/v1",
@@ -264,7 +271,7 @@ mod tests {
         ];
         for (base, uri, expected) in rows {
             let fallback = Fallback::new("x").base_url(base).expect("a base");
-            let parts = directed(&fallback, uri, &[("host", "h")]);
+            let parts = applied(&fallback, uri, &[("host", "h")]);
             assert_eq!(parts.uri, expected, "{base} {uri}");
             assert_eq!(
                 parts.headers["host"],
@@ -272,23 +279,23 @@ mod tests {
             );
         }
         for url in ["/v1", "host/v1", "", "https://"] {
-            let refused = Fallback::new("x").base_url(url).expect_err(url);
-            assert_eq!(refused, InvalidFallback::BaseUrl);
+            let invalid = Fallback::new("x").base_url(url).expect_err(url);
+            assert_eq!(invalid, InvalidFallback::BaseUrl);
         }
     }
 
     #[test]
-    fn a_key_goes_where_the_callers_stands_and_is_not_shown() {
+    fn a_key_replaces_the_callers_and_is_not_shown() {
         let fallback = Fallback::new("x").key("sk-2").expect("a key");
         let chat = "http://h/v1/chat/completions";
-        let parts = directed(&fallback, chat, &[("authorization", "Bearer sk-1")]);
+        let parts = applied(&fallback, chat, &[("authorization", "Bearer sk-1")]);
         assert_eq!(parts.headers["authorization"], "Bearer sk-2");
-        let parts = directed(&fallback, chat, &[("x-api-key", "sk-1")]);
+        let parts = applied(&fallback, chat, &[("x-api-key", "sk-1")]);
         assert_eq!(parts.headers["x-api-key"], "sk-2");
         assert!(!parts.headers.contains_key("authorization"));
         assert!(!format!("{fallback:?}{:?}", parts.headers).contains("sk-2"));
-        let refused = Fallback::new("x").key("a\nb").expect_err("no header");
-        assert_eq!(refused, InvalidFallback::Key);
+        let invalid = Fallback::new("x").key("a\nb").expect_err("no header");
+        assert_eq!(invalid, InvalidFallback::Key);
     }
 
     #[test]
@@ -303,9 +310,12 @@ mod tests {
                     | Cause::Forbidden
                     | Cause::NotFound
             );
-            assert_eq!(fallback.mends(cause), expected, "{cause}");
+            assert_eq!(fallback.accepts(cause), expected, "{cause}");
         }
-        assert!(!fallback.takes_over() && fallback.clone().after_retries().takes_over());
-        assert!(fallback.after([Cause::Timeout]).mends(Cause::Timeout));
+        assert!(
+            !fallback.accepts_after_retries()
+                && fallback.clone().after_retries().accepts_after_retries()
+        );
+        assert!(fallback.after([Cause::Timeout]).accepts(Cause::Timeout));
     }
 }

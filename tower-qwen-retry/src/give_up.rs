@@ -1,18 +1,18 @@
 use std::fmt;
 
-/// Why a failure that may go away is not retried.
+/// Why a transient failure is not retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GiveUp {
-    /// The call was sent as often as it may be.
+    /// All [attempts](crate::RetryPolicy::max_attempts) of the call are used.
     Attempts,
-    /// The server asks for a longer wait than it may.
+    /// The server asks for a wait above [`max_retry_after`](crate::RetryPolicy::max_retry_after).
     RetryAfter,
-    /// The wait would pass the call's deadline.
+    /// The wait would end after the call's deadline.
     Deadline,
-    /// The budget of all calls is used up.
+    /// The [retry budget](crate::RetryBudget) is used up.
     RetryBudget,
-    /// The provider has been away for all calls for too long.
+    /// The outage lasts longer than the [`patience`](crate::RetryPolicy::patience).
     Patience,
 }
 

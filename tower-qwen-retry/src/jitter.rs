@@ -8,13 +8,14 @@ use std::{
 
 use fastrand::Rng;
 
-/// Gives each call its own random numbers: the same ones in every run where a seed was set.
+/// Gives each call its own random numbers; with a seed, the same ones in every run.
 #[derive(Debug, Clone)]
 pub(crate) struct Seeds(Option<Seeded>);
 
 #[derive(Debug, Clone)]
 struct Seeded {
     seed: u64,
+    // Only counts: no other memory depends on it, so `Relaxed` is enough.
     calls: Arc<AtomicU64>,
 }
 
@@ -34,13 +35,15 @@ impl Seeds {
             None => Rng::new(),
             Some(seeded) => {
                 let call = seeded.calls.fetch_add(1, Ordering::Relaxed);
+                // Both are scrambled first: `seed ^ call` would give seeds 0 and 1 the same
+                // numbers, one call apart.
                 Rng::with_seed(Rng::with_seed(seeded.seed).u64(..) ^ Rng::with_seed(call).u64(..))
             }
         }
     }
 }
 
-/// A duration between `low` and `high`, both included, each equally likely; `low` where `high` lies below it.
+/// A duration from `low` to `high`, both included, each equally likely; `low` if `high` is less.
 pub(crate) fn between(rng: &mut Rng, low: Duration, high: Duration) -> Duration {
     let range = u64::try_from(high.saturating_sub(low).as_nanos()).unwrap_or(u64::MAX);
     low.saturating_add(Duration::from_nanos(rng.u64(0..=range)))
@@ -61,6 +64,24 @@ mod tests {
     }
 
     #[test]
+    fn threads_draw_the_same_numbers_as_one_alone() {
+        fn draw(seeds: &Seeds, calls: u32) -> Vec<u64> {
+            (0..calls).map(|_| seeds.rng().u64(..)).collect()
+        }
+        let mut alone = draw(&Seeds::seeded(7), 2_000);
+        let seeds = Seeds::seeded(7);
+        let mut together = std::thread::scope(|scope| {
+            let threads = [(); 4].map(|()| scope.spawn(|| draw(&seeds, 500)));
+            threads
+                .map(|thread| thread.join().expect("no panic"))
+                .concat()
+        });
+        alone.sort_unstable();
+        together.sort_unstable();
+        assert_eq!(alone, together);
+    }
+
+    #[test]
     fn another_seed_draws_other_numbers() {
         assert_ne!(
             Seeds::seeded(7).rng().u64(..),
@@ -69,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn between_holds_its_bounds_where_they_meet_cross_or_are_endless() {
+    fn between_accepts_equal_crossed_and_endless_bounds() {
         let mut rng = Rng::with_seed(1);
         let second = Duration::from_secs(1);
         assert_eq!(between(&mut rng, second, second), second);

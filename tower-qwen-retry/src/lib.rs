@@ -3,28 +3,29 @@
 
 mod attempts;
 mod backoff;
+mod backoffs;
 mod budget;
-mod decide;
+mod classify_error;
 mod fallback;
 mod give_up;
+mod idempotency;
 mod jitter;
 pub mod observe;
 mod policy;
-mod repeat;
 pub mod retry;
+mod schedule;
+mod state;
 #[cfg(feature = "tower-0-5")]
 mod tower_policy;
-mod transport;
-mod waits;
 
 pub use attempts::Attempts;
 pub use backoff::Backoff;
 pub use budget::RetryBudget;
 pub use fallback::{Fallback, InvalidFallback};
 pub use give_up::GiveUp;
+pub use idempotency::Idempotent;
 pub use observe::{RetryEvent, RetryObserver};
 pub use policy::RetryPolicy;
-pub use repeat::Idempotent;
 pub use retry::{Retry, RetryLayer};
 #[cfg(feature = "tower-0-5")]
 pub use tower_policy::TowerPolicy;

@@ -8,25 +8,26 @@ use tower_qwen_tokens::{
 };
 
 use crate::{
-    Backoff, Fallback, RetryBudget, RetryObserver, jitter::Seeds, observe::Observers, transport,
-    waits::Waits,
+    Backoff, Fallback, RetryBudget, RetryObserver, backoffs::Backoffs,
+    classify_error::transient_cause, jitter::Seeds, observe::Observers,
 };
 
 /// What is retried, how often and after which wait.
 ///
-/// Cloning shares the [`RetryBudget`].
+/// Clones share the [`RetryBudget`]. All defaults are in the table of the [crate
+/// docs](crate#defaults).
 #[derive(Clone)]
 #[must_use]
 pub struct RetryPolicy {
     pub(crate) max_attempts: u32,
-    pub(crate) waits: Waits,
+    pub(crate) backoffs: Backoffs,
     pub(crate) max_retry_after: Duration,
     pub(crate) patience: Duration,
     pub(crate) budget: RetryBudget,
     pub(crate) seeds: Seeds,
     pub(crate) classify_options: ClassifyOptions,
     pub(crate) marker: Option<HeaderName>,
-    pub(crate) fallbacks: Vec<Arc<Fallback>>,
+    pub(crate) fallbacks: Vec<Fallback>,
     pub(crate) observers: Observers,
     rule: Option<Arc<ErrorRule>>,
 }
@@ -34,13 +35,14 @@ pub struct RetryPolicy {
 type ErrorRule = dyn Fn(&(dyn Error + 'static)) -> Option<bool> + Send + Sync;
 
 impl RetryPolicy {
-    /// How often a call is sent in all, the first time included. Default: 5. Zero counts as 1: no retry.
+    /// How often a call is sent, the first attempt included. Default: 5. Zero counts as 1: no
+    /// retry.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);
         self
     }
 
-    /// The waits after failures of this cause for which the server named no wait.
+    /// The waits after a failure of this cause, if the server names none.
     ///
     /// | cause | least | before the first retry, up to | at most |
     /// |---|---|---|---|
@@ -51,13 +53,13 @@ impl RetryPolicy {
     /// | broken connections | 0.05 s | 0.5 s | 8 s |
     /// | all others | 0.1 s | 0.5 s | 8 s |
     ///
-    /// Quotas are counted by the minute, and recover within about a minute: the four waits of the five attempts of a
-    /// throttled call take one minute together on average. Not used where the account inside paces the retry (see the
-    /// [module page]). All causes of the last row share one backoff.
+    /// Quotas count by the minute: the four waits between the five attempts of a throttled call
+    /// take one minute together on average. Not used if an Admission inside holds the retry (see
+    /// the [module docs]). All causes of the last row share one backoff.
     ///
-    /// [module page]: crate::retry#throttles
+    /// [module docs]: crate::retry#throttles
     pub fn backoff(mut self, cause: Cause, backoff: Backoff) -> Self {
-        self.waits.set(cause, backoff);
+        *self.backoffs.of_mut(cause) = backoff;
         self
     }
 
@@ -75,42 +77,45 @@ impl RetryPolicy {
 
     /// The longest wait that a server may ask for. Default: 120 s.
     ///
-    /// An answer that asks for more goes back to the caller at once: a quota that returns tomorrow is no reason to
-    /// sleep till then. The wait stands in its [`Verdict`].
+    /// The caller gets an answer that asks for more without a wait: nobody wants to sleep until
+    /// tomorrow's quota. The wait is in the answer's [`Verdict`].
     pub fn max_retry_after(mut self, longest: Duration) -> Self {
         self.max_retry_after = longest;
         self
     }
 
-    /// How long a call waits for a provider that refuses whatever is sent, while the account inside feels its way
+    /// How long a call waits in an outage, when the provider rejects every call, while Admission
+    /// probes whether the provider accepts calls again
     /// ([`PacedUntil::outage`](tower_qwen_tokens::PacedUntil)). Default: 120 s.
     ///
-    /// Such refusals say nothing of the call and are no attempts of its own, so not their number ends the wait but this,
-    /// or the call's deadline. Calls that the account has not let go are not concerned: they wait in its queue.
+    /// Failures in an outage say nothing about the call and do not count as attempts, so this, or
+    /// the call's deadline, ends the wait. It counts from the call's first such failure. Calls that
+    /// Admission has not sent are not affected: they wait in its queue.
     pub fn patience(mut self, longest: Duration) -> Self {
         self.patience = longest;
         self
     }
 
-    /// Bounds the retries of all calls together. Default: 20 % of the calls, and a reserve of 100.
+    /// The retry budget of all calls together. Default: 20 % of the calls, and a reserve of 100
+    /// retries.
     ///
-    /// The reserve lets a batch through that is throttled as a whole when it starts. Throttles that the account inside
-    /// paces cost nothing: such retries are admitted at the provider's own rate.
+    /// The reserve is for a batch that is throttled as a whole when it starts. Retries that an
+    /// Admission inside holds cost nothing: it sends them at the provider's rate.
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
         self
     }
 
-    /// Has the last word on answers: gives another verdict, or `None` to leave the built-in one. Default: none.
+    /// Overrides the verdict on an answer; `None` leaves the built-in one. Default: no rule.
     ///
-    /// It is asked about every error answer and every error at the beginning of a stream, once, by the first of the
-    /// layers that can tell, so that an Admission inside goes by the same verdict.
+    /// Called for every error answer and every error at the beginning of a stream, once, by the
+    /// innermost layer that classifies, so that an Admission inside uses the same verdict.
     ///
     /// ```
     /// use tower_qwen_retry::RetryPolicy;
     /// use tower_qwen_tokens::Cause;
     ///
-    /// // A host that says so in its own words.
+    /// // A host with an error code that is not built in.
     /// let policy = RetryPolicy::default().rule(|verdict, _headers| {
     ///     (verdict.code() == Some("E1742")).then(|| verdict.clone().with_cause(Cause::TokenRate))
     /// });
@@ -124,10 +129,10 @@ impl RetryPolicy {
         self
     }
 
-    /// Classifies errors of the inner service before the built-in rules do: `Some(true)` retries, `Some(false)` does not,
-    /// `None` leaves it to them. Default: none.
+    /// Classifies an error of the inner service before the built-in rules do: `Some(true)` retries,
+    /// `Some(false)` does not, `None` leaves it to them. Default: no rule.
     ///
-    /// The rule is given the outermost error and may follow its chain of sources.
+    /// The rule gets the outermost error and may follow its chain of sources.
     pub fn retry_error<F>(mut self, rule: F) -> Self
     where
         F: Fn(&(dyn Error + 'static)) -> Option<bool> + Send + Sync + 'static,
@@ -136,61 +141,77 @@ impl RetryPolicy {
         self
     }
 
-    /// How long a stream is held back for its first event. Default: one second, 64 KiB.
+    /// How long a stream is held back for its first event. Default: 1 s, 64 KiB.
     ///
-    /// The answer's headers reach the caller when the first event with content has come, or the time is up. A model that
-    /// thinks before it answers may take longer than that to its first event: then the headers come after a second, as
-    /// they would have come without, and an error after that is the caller's. A longer time catches more; zero lets
-    /// streams pass unread.
+    /// The caller gets the answer's headers with the first event that has content, or when the time
+    /// is up. A model that thinks first may take longer than that: then the caller gets the headers
+    /// after 1 s, and any later error. A longer time lets more errors be retried; zero forwards
+    /// streams unread.
     pub fn first_event(mut self, first: FirstEvent) -> Self {
         self.classify_options = self.classify_options.first_event(first);
         self
     }
 
-    /// The header that tells further servers how often this call was retried already; `None`: none is sent or heeded.
-    /// Default: `x-stainless-retry-count`, as OpenAI's clients have it.
+    /// The header with the number of earlier attempts of this call; `None`: it is neither sent nor
+    /// read. Default: `x-stainless-retry-count`, as OpenAI's clients send it.
     ///
-    /// It goes on every attempt but the first. A call that arrives with it (and a number above zero) is itself the retry
-    /// of somebody further out, and is sent once: nested retriers add up their attempts instead of multiplying them.
+    /// Every attempt but the first has it. A call that arrives with it (and a number above zero) is
+    /// itself a retry, by a client or server further out, and is sent once: so the attempts of
+    /// nested retriers add up instead of multiplying.
     pub fn marker(mut self, name: impl Into<Option<HeaderName>>) -> Self {
         self.marker = name.into();
         self
     }
 
-    /// Adds another target, for calls that the ones before it cannot serve. Default: none.
+    /// Adds another target, for calls that the targets before it cannot serve. Default: none.
     ///
-    /// Targets are taken in the order in which they were added, each from the first attempt on, and each is admitted at an
-    /// account of its own where an Admission stands inside. Who answered stands in [`Attempts`](crate::Attempts).
+    /// Targets are used in the order in which they were added, each with all attempts. In an
+    /// Admission inside, another model or base URL has an account of its own; another key alone
+    /// shares the account of the first. [`Attempts::fallback`](crate::Attempts::fallback) says
+    /// which target answered.
     pub fn fallback(mut self, fallback: Fallback) -> Self {
-        self.fallbacks.push(Arc::new(fallback));
+        self.fallbacks.push(fallback);
         self
     }
 
-    /// Adds somebody who hears of attempts and retries. Default: nobody.
+    /// Adds an observer of attempts, retries and fallbacks. Default: none.
+    ///
+    /// ```
+    /// use tower_qwen_retry::{RetryEvent, RetryPolicy};
+    ///
+    /// let policy = RetryPolicy::default().observe(|event: &RetryEvent<'_>| {
+    ///     if let RetryEvent::Retry { model, cause, wait, .. } = event {
+    ///         eprintln!("{model}: again in {wait:?}, after {cause}");
+    ///     }
+    /// });
+    /// # let _ = policy;
+    /// ```
     pub fn observe(mut self, observer: impl RetryObserver + 'static) -> Self {
         self.observers.push(Arc::new(observer));
         self
     }
 
-    /// Draws the same jitter in every run, call by call. Default: differs from run to run.
+    /// Draws the same jitter in every run, call by call, for tests. Default: other jitter in every
+    /// run.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seeds = Seeds::seeded(seed);
         self
     }
 
-    /// Why an error of the inner service may go away; `None` where it may not.
+    /// Why an error of the inner service may go away; `None` if it is permanent.
     pub(crate) fn cause(&self, error: &(dyn Error + 'static)) -> Option<Cause> {
-        let known = transport::cause(error);
+        let known = transient_cause(error);
         match self.rule.as_ref().and_then(|rule| rule(error)) {
+            // The user knows better, but a known cause still has the better backoff.
             Some(true) => known.or(Some(Cause::Transport)),
             Some(false) => None,
             None => known,
         }
     }
 
-    /// How long an answer to this kind of call is held back, and by which rules it is classified; `None` where the layers
-    /// inside need not know.
+    /// How to classify the answers to this kind of call; `None` if layers inside need not know.
     pub(crate) fn classify_options(&self, streams: bool) -> Option<&ClassifyOptions> {
+        // Most calls need neither, and an extension of the request costs them two allocations.
         (streams && self.classify_options.holds_streams() || self.classify_options.has_rule())
             .then_some(&self.classify_options)
     }
@@ -199,10 +220,17 @@ impl RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
+            // Four waits, with these backoffs, last as long as a quota's minute.
             max_attempts: 5,
-            waits: Waits::default(),
+            backoffs: Backoffs::default(),
+            // Quotas per minute return within one; a longer wait is another kind of quota. Twice
+            // that, to be safe.
             max_retry_after: Duration::from_secs(120),
+            // As long as the longest wait that a server may ask for: in both cases a caller waits
+            // for the provider.
             patience: Duration::from_secs(120),
+            // 20 %, as tower and Finagle have it; the reserve lets a batch begin that is throttled
+            // as a whole.
             budget: RetryBudget::new(20, 100),
             seeds: Seeds::random(),
             classify_options: ClassifyOptions::default().first_event(FirstEvent::default()),
@@ -218,7 +246,7 @@ impl fmt::Debug for RetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryPolicy")
             .field("max_attempts", &self.max_attempts)
-            .field("waits", &self.waits)
+            .field("backoffs", &self.backoffs)
             .field("max_retry_after", &self.max_retry_after)
             .field("patience", &self.patience)
             .field("budget", &self.budget)
@@ -253,12 +281,12 @@ mod tests {
     }
 
     #[test]
-    fn no_attempts_at_all_count_as_one() {
+    fn zero_attempts_count_as_one() {
         assert_eq!(RetryPolicy::default().max_attempts(0).max_attempts, 1);
     }
 
     #[test]
-    fn layers_inside_hear_what_they_need_to() {
+    fn inner_layers_get_options_only_if_needed() {
         let unread = RetryPolicy::default().first_event(FirstEvent::within(Duration::ZERO));
         assert!(unread.classify_options(true).is_none());
         let ruled = unread.rule(|_, _| None);
@@ -266,30 +294,30 @@ mod tests {
     }
 
     #[test]
-    fn backoffs_of_all_throttles_and_of_all_others() {
+    fn throttles_and_errors_are_set_apart() {
         let second = Backoff::new(Duration::from_secs(1), Duration::from_secs(1));
         let policy = RetryPolicy::default();
         let throttles = policy.clone().throttle_backoff(second);
         let errors = policy.error_backoff(second);
         for &cause in Cause::ALL {
-            assert_eq!(throttles.waits.of(cause) == &second, cause.is_throttle());
-            assert_eq!(errors.waits.of(cause) == &second, !cause.is_throttle());
+            assert_eq!(throttles.backoffs.of(cause) == second, cause.is_throttle());
+            assert_eq!(errors.backoffs.of(cause) == second, !cause.is_throttle());
         }
     }
 
     #[test]
-    fn rule_goes_before_the_built_in_ones_and_may_abstain() {
+    fn a_rule_for_errors_overrides_or_leaves_the_built_in_one() {
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let forbidden = io::Error::from(io::ErrorKind::PermissionDenied);
         let yes = Some(Cause::Transport);
-        for (says, of_reset, of_denied) in [
+        for (says, of_reset, of_forbidden) in [
             (None, yes, None),
             (Some(true), yes, yes),
             (Some(false), None, None),
         ] {
             let policy = RetryPolicy::default().retry_error(move |_| says);
             assert_eq!(policy.cause(&reset), of_reset, "{says:?}");
-            assert_eq!(policy.cause(&denied), of_denied, "{says:?}");
+            assert_eq!(policy.cause(&forbidden), of_forbidden, "{says:?}");
         }
     }
 

@@ -1,33 +1,30 @@
 use std::sync::Arc;
 
-use fastrand::Rng;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use tokio::time::{Sleep, sleep};
 use tower::retry::Policy;
 use tower_qwen_tokens::{
-    Call, Cause, Deadline, PacedUntil, Verdict,
-    internal::{
-        RequestContext,
-        clock::{WallClock, now},
-    },
+    Call, Verdict,
+    internal::{RequestContext, clock::WallClock},
 };
 
 use crate::{
-    BoxError, RetryEvent, RetryPolicy,
-    decide::{Failure, Past},
-    observe::emit,
-    repeat::{is_repeatable, is_retry},
+    BoxError, RetryPolicy,
+    idempotency::{is_repeatable, is_retry},
+    state::{CallState, Outcome, deadline_of, model_of},
 };
 
 /// A [`RetryPolicy`] for tower's own `Retry`, for stacks that have one.
 ///
-/// Prefer [`RetryLayer`](crate::RetryLayer) where you can choose: tower's policy decides on an answer without reading its
-/// body. So the cause of a throttle is known here only where a layer inside has put the verdict into the answer's
-/// extensions, as Admission and Meter do; else status and headers decide. There is no first event of a stream, no
-/// fallback and no [`Attempts`](crate::Attempts).
+/// Prefer [`RetryLayer`](crate::RetryLayer) if you can choose: tower's policy decides on an answer
+/// without reading its body. It knows the cause of a throttle only if a layer inside has put the
+/// [`Verdict`] into the answer's extensions, as Admission and Meter do; otherwise it decides by
+/// status and headers. It has no first event of a stream, no fallback and no
+/// [`Attempts`](crate::Attempts).
 ///
-/// Waits, budget, marker, deadline, rules for errors and observers are the same. Requests are cloned by their own `Clone`,
-/// and only those that may be sent again (see [`retry`](crate::retry#what-is-sent-again)).
+/// Waits, retry budget, marker, deadline, rules for errors and observers are the same. Requests are
+/// cloned by their own `Clone`, and only those that may be sent again (see
+/// [`retry`](crate::retry#what-is-sent-again)).
 ///
 /// ```
 /// use tower::retry::RetryLayer;
@@ -39,42 +36,41 @@ use crate::{
 ///
 /// # Errors
 ///
-/// None of its own: the last attempt's, which have to be [`BoxError`]s for this policy.
+/// None of its own: the last attempt's, which must be a [`BoxError`] for this policy.
 ///
 /// # Backpressure
 ///
-/// That of tower's `Retry`: ready when the inner service is; a further attempt waits for the readiness of a clone, after
-/// the sleep.
+/// That of tower's `Retry`: ready when the inner service is; a further attempt waits for the
+/// readiness of a clone, after the sleep.
 ///
 /// # Cancel safety
 ///
-/// Dropping tower's future drops the attempt under way, or ends the wait. A retry that was begun stays charged to the
-/// budget.
+/// Dropping tower's future drops the attempt under way, or ends the wait. A retry that was begun
+/// stays charged to the retry budget.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct TowerPolicy {
     policy: Arc<RetryPolicy>,
     clock: WallClock,
-    past: Past,
-    number: u32,
-    rng: Option<Rng>,
+    state: CallState,
 }
 
 impl TowerPolicy {
-    /// This policy, for tower's `Retry`. Clones share its budget.
+    /// This policy, for tower's `Retry`. Clones share its retry budget.
     pub fn new(policy: RetryPolicy) -> Self {
         Self {
             policy: Arc::new(policy),
             clock: WallClock::new(),
-            past: Past::default(),
-            number: 0,
-            rng: None,
+            // Tower clones the policy for every call, so the random numbers come with the first
+            // wait.
+            state: CallState::new(None),
         }
     }
 
-    /// The verdict on this answer; `None` where it is no failure.
+    /// The verdict on this answer; `None` for a success.
     fn verdict<B, RB>(&self, request: &Request<B>, answer: &Response<RB>) -> Option<Verdict> {
         let (status, headers) = (answer.status(), answer.headers());
+        // A layer inside has read the body, so it knows more than status and headers say.
         if let Some(known) = answer.extensions().get::<Verdict>() {
             return Some(known.clone());
         }
@@ -85,101 +81,6 @@ impl TowerPolicy {
             context.correct(verdict, headers)
         })
     }
-
-    fn after_answer<B, RB>(
-        &mut self,
-        request: &Request<B>,
-        answer: &Response<RB>,
-    ) -> Option<Sleep> {
-        let verdict = self.verdict(request, answer);
-        self.tell_attempt(
-            request,
-            Some(answer.status()),
-            verdict.as_ref().map(Verdict::cause),
-        );
-        let Some(verdict) = verdict else {
-            self.policy.budget.refund(self.past.refund());
-            return None;
-        };
-        if !verdict.is_transient() {
-            return None;
-        }
-        let cause = verdict.cause();
-        let can_pace = verdict.is_throttle() || cause == Cause::Unavailable;
-        let paced = answer.extensions().get::<PacedUntil>().filter(|_| can_pace);
-        let failure = Failure {
-            cause,
-            hint: verdict.retry_after(),
-            paced: paced.copied(),
-        };
-        self.wait(failure, request)
-    }
-
-    fn after_error<B>(&mut self, request: &Request<B>, error: &BoxError) -> Option<Sleep> {
-        let cause = self.policy.cause(error.as_ref());
-        self.tell_attempt(request, None, cause);
-        let failure = Failure {
-            cause: cause?,
-            hint: None,
-            paced: None,
-        };
-        self.wait(failure, request)
-    }
-
-    fn wait<B>(&mut self, failure: Failure, request: &Request<B>) -> Option<Sleep> {
-        let call = Call::of(request);
-        let deadline = call
-            .and_then(|call| call.deadline())
-            .or_else(|| request.extensions().get().copied())
-            .map(Deadline::instant);
-        let rng = self.rng.get_or_insert_with(|| self.policy.seeds.rng());
-        let wait = self
-            .policy
-            .next_wait(failure, &mut self.past, now(), deadline, rng);
-        let (model, number, cause) = (model(request), self.number, failure.cause);
-        emit(
-            &self.policy.observers,
-            &match wait {
-                Ok(wait) => RetryEvent::Retry {
-                    model,
-                    number,
-                    cause,
-                    wait,
-                    paced: failure.paced.is_some(),
-                },
-                Err(why) => RetryEvent::GaveUp {
-                    model,
-                    number,
-                    cause,
-                    why,
-                },
-            },
-        );
-        wait.ok().map(sleep)
-    }
-
-    fn tell_attempt<B>(
-        &self,
-        request: &Request<B>,
-        status: Option<StatusCode>,
-        cause: Option<Cause>,
-    ) {
-        emit(
-            &self.policy.observers,
-            &RetryEvent::Attempt {
-                model: model(request),
-                number: self.number,
-                status,
-                cause,
-                took: None,
-            },
-        );
-    }
-}
-
-fn model<B>(request: &Request<B>) -> &str {
-    let call = Call::of(request).and_then(|call| call.model_call());
-    call.map_or("", |call| &call.model)
 }
 
 impl<B, RB> Policy<Request<B>, Response<RB>, BoxError> for TowerPolicy
@@ -193,29 +94,41 @@ where
         request: &mut Request<B>,
         result: &mut Result<Response<RB>, BoxError>,
     ) -> Option<Sleep> {
-        if self.number == 0 {
+        if self.state.attempts.number == 0 {
             self.policy.budget.deposit();
         }
-        self.number = self.number.saturating_add(1);
-        self.past.sent();
-        let sleep = match result {
-            Ok(answer) => self.after_answer(request, answer),
-            Err(error) => self.after_error(request, error),
-        }?;
+        // Tower does not say when it sent the attempt.
+        self.state.attempt_sent(None);
+        let (policy, model) = (&self.policy, model_of(Call::of(request)));
+        let outcome = match result {
+            Ok(answer) => {
+                let verdict = self.verdict(request, answer);
+                self.state.answered(policy, model, answer, verdict.as_ref())
+            }
+            Err(error) => self.state.failed(policy, model, error),
+        };
+        // Tower has no other target, so a permanent failure goes to the caller.
+        let Outcome::Transient(failure) = outcome else {
+            return None;
+        };
+        let deadline = deadline_of(request.extensions());
+        let wait = self
+            .state
+            .next_wait(policy, model, deadline, failure)
+            .ok()?;
         if let Some(marker) = &self.policy.marker {
-            let count = HeaderValue::from(self.number);
+            let count = HeaderValue::from(self.state.attempts.number);
             request.headers_mut().insert(marker, count);
         }
-        Some(sleep)
+        Some(sleep(wait))
     }
 
     fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
         let marker = self.policy.marker.as_ref();
-        let nested = |marker| self.number == 0 && is_retry(request.headers(), marker);
-        if !is_repeatable(request) || marker.is_some_and(nested) {
-            return None;
-        }
-        Some(request.clone())
+        // From the second attempt on the marker is our own.
+        let is_first = self.state.attempts.number == 0;
+        let is_nested = is_first && is_retry(request.headers(), marker);
+        (is_repeatable(request) && !is_nested).then(|| request.clone())
     }
 }
 
@@ -226,6 +139,7 @@ mod tests {
     use bytes::Bytes;
     use http_body_util::Full;
     use tower::{Layer, ServiceExt, retry::RetryLayer, service_fn};
+    use tower_qwen_tokens::{Cause, internal::clock::now};
 
     use super::*;
     use crate::RetryBudget;
@@ -242,7 +156,8 @@ mod tests {
         Ok(answer.body(Body::default()).expect("an answer"))
     }
 
-    /// What comes of a call that is answered so: the last status, the markers that were sent, and the time it took.
+    /// What comes of a call that is answered so: the last status, the markers that were sent, and
+    /// the time it took.
     async fn run(
         policy: RetryPolicy,
         request: Request<Body>,
@@ -274,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tower_retries_as_we_do() {
+    async fn towers_retry_behaves_like_ours() {
         let reset = Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
         let script = vec![answer(429, Some("1")), reset, answer(200, None)];
         let (status, sent, took) = run(RetryPolicy::default(), request(), script).await;
@@ -284,9 +199,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waiting_cannot_mend_and_what_must_not_be_repeated_goes_back() {
-        let refused = || vec![answer(401, None)];
-        let (status, ..) = run(RetryPolicy::default(), request(), refused()).await;
+    async fn permanent_failures_and_unrepeatable_calls_return() {
+        let unauthorized = || vec![answer(401, None)];
+        let (status, ..) = run(RetryPolicy::default(), request(), unauthorized()).await;
         assert_eq!(status, Some(401));
         let (status, ..) = run(
             RetryPolicy::default(),
@@ -309,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_verdict_from_inside_and_the_policys_own_rule_count() {
+    async fn verdicts_from_inside_and_rules_count() {
         let mut classified = answer(400, None).expect("an answer");
         let verdict = Verdict::of_cause(Cause::Capacity);
         classified.extensions_mut().insert(verdict);
@@ -327,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_pay_in_retries_pay_out_and_success_gives_back() {
+    async fn calls_deposit_retries_withdraw_success_refunds() {
         let budget = RetryBudget::new(0, 2);
         let policy = RetryPolicy::default().budget(budget.clone());
         let script = vec![answer(500, None), answer(200, None)];

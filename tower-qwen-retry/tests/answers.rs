@@ -93,7 +93,7 @@ async fn transient_answers_are_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_answers_go_back_at_once_as_they_came() {
+async fn other_answers_return_unchanged_without_a_retry() {
     for (name, status, body) in RETURNED {
         let run = run(
             RetryPolicy::default(),
@@ -113,7 +113,7 @@ async fn other_answers_go_back_at_once_as_they_came() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_last_attempt_the_last_answer_comes_back() {
+async fn after_the_last_attempt_the_last_answer_returns() {
     let script = vec![
         Ok(broken()),
         Ok(throttled()),
@@ -126,7 +126,7 @@ async fn after_the_last_attempt_the_last_answer_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_attempts_by_default_and_one_where_one_is_asked_for() {
+async fn five_attempts_by_default_one_if_set() {
     let five = || (0..5).map(|_| Ok(broken())).collect();
     assert_eq!(
         run(RetryPolicy::default(), request(), five())
@@ -175,7 +175,7 @@ async fn the_last_answer_keeps_its_frames_and_trailers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_of_the_transport_are_retried_by_their_type() {
+async fn transport_errors_are_retried_by_type() {
     let reset = || Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
     let run = run(
         RetryPolicy::default(),
@@ -188,22 +188,22 @@ async fn errors_of_the_transport_are_retried_by_their_type() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unknown_errors_go_back_at_once_as_they_came() {
+async fn unknown_errors_return_unchanged_without_a_retry() {
     let run = run(
         RetryPolicy::default(),
         request(),
-        vec![Err("refused by admission".into())],
+        vec![Err("rejected by admission".into())],
     )
     .await;
     assert_eq!(
         run.result.expect_err("the error").to_string(),
-        "refused by admission"
+        "rejected by admission"
     );
     assert_eq!(run.took, ms(0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_error_comes_back_with_its_type() {
+async fn the_last_error_keeps_its_type() {
     let broken = || Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
     let run = run(
         RetryPolicy::default().max_attempts(2),
@@ -217,7 +217,7 @@ async fn the_last_error_comes_back_with_its_type() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_decides_on_errors_first() {
+async fn a_rule_for_errors_decides_first() {
     let policy = RetryPolicy::default()
         .retry_error(|error| (error.to_string() == "come back").then_some(true));
     let retried = run(
@@ -232,7 +232,7 @@ async fn a_rule_decides_on_errors_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_throttle_of_a_task_that_no_wait_makes_possible_is_permanent() {
+async fn the_throttle_of_an_impossible_task_is_permanent() {
     let task = |path: &str, body: &'static str| {
         let mut request = request().map(|_| Full::from(body));
         *request.uri_mut() = path.parse().expect("a uri");

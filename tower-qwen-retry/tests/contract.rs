@@ -29,7 +29,7 @@ use tower_qwen_tokens::{PacedUntil, internal::clock::now};
 use tower_test::mock::Mock;
 
 #[test]
-fn types_are_send_and_sync_where_the_inner_is() {
+fn types_are_send_and_sync_if_the_inner_service_is() {
     fn send<T: Send>() {}
     fn sync<T: Sync + 'static>() {}
     type Inner = Mock<Request<RequestBody>, Answer>;
@@ -42,7 +42,7 @@ fn types_are_send_and_sync_where_the_inner_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ready_when_the_inner_is() {
+async fn ready_when_the_inner_service_is() {
     let (mock, mut handle) = tower_test::mock::pair::<Request<RequestBody>, Answer>();
     let mut service = RetryLayer::new(RetryPolicy::default()).layer(mock);
     handle.allow(0);
@@ -114,7 +114,7 @@ impl Service<Request<RequestBody>> for Slow {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_at_any_point_nothing_is_left() {
+async fn dropped_at_any_point_nothing_leaks() {
     let layer = RetryLayer::new(RetryPolicy::default().max_attempts(3).seed(1));
     let mut polls = 0;
     loop {
@@ -150,7 +150,7 @@ async fn dropped_at_any_point_nothing_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_scarce_is_held_while_sleeping() {
+async fn no_permit_is_held_while_sleeping() {
     let inner = service_fn(|request: Request<RequestBody>| async move {
         let throttle = request.headers().contains_key("x-throttle");
         Ok::<Answer, Infallible>(if throttle { throttled() } else { ok() })
@@ -172,7 +172,7 @@ async fn nothing_scarce_is_held_while_sleeping() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_is_let_go_before_the_sleep() {
+async fn the_failed_answer_is_dropped_before_the_sleep() {
     let held = Arc::new(());
     let mark = Arc::clone(&held);
     let inner = service_fn(move |_: Request<RequestBody>| {
@@ -268,7 +268,7 @@ impl Service<Request<RequestBody>> for Once {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_inner_that_fails_to_get_ready_again_ends_the_call() {
+async fn an_inner_service_that_fails_to_become_ready_ends_the_call() {
     let service = RetryLayer::new(RetryPolicy::default()).layer(Once(Arc::default()));
     let error = service.oneshot(request()).await.expect_err("not ready");
     assert!(error.is::<NotReady>());
@@ -316,7 +316,7 @@ async fn clones_and_further_services_share_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_answered_with_a_tenth_more_traffic_and_half_the_reserve() {
+async fn an_outage_costs_a_tenth_more_traffic_and_half_the_reserve() {
     let calls = Arc::new(AtomicU32::new(0));
     let service = RetryLayer::new(RetryPolicy::default()).layer(failing(&calls));
     join_all((0..1_000).map(|_| service.clone().oneshot(request()))).await;
@@ -325,7 +325,7 @@ async fn an_outage_is_answered_with_a_tenth_more_traffic_and_half_the_reserve() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_call_of_a_paced_batch_fails_for_lack_of_budget() {
+async fn a_batch_held_by_admission_needs_no_retry_budget() {
     let calls = AtomicU32::new(0);
     let inner = service_fn(|_: Request<RequestBody>| {
         let mut answer = ok();

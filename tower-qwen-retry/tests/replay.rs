@@ -86,7 +86,7 @@ async fn every_attempt_sends_the_same_request_byte_for_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_attempt_was_given_inside_is_not_replayed() {
+async fn extensions_set_by_inner_layers_are_not_replayed() {
     let attempts = AtomicU32::new(0);
     let inner = service_fn(|mut request: Request<RequestBody>| {
         let fresh = request.extensions().get::<UsageSink>().is_none();
@@ -114,7 +114,7 @@ async fn what_an_attempt_was_given_inside_is_not_replayed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_kept_is_sent_once() {
+async fn a_body_that_is_not_in_memory_is_sent_once() {
     let mut other = request();
     *other.uri_mut() = "https://dashscope.aliyuncs.com/compatible-mode/v1/files"
         .parse()
@@ -192,33 +192,33 @@ impl http_body::Body for Failing {
     }
 }
 
-async fn refused(body: Failing, options: ReadOptions) -> Box<ReadError<BoxError>> {
+async fn rejected(body: Failing, options: ReadOptions) -> Box<ReadError<BoxError>> {
     let inner = service_fn(|_: Request<Failing>| async {
         panic!("sent");
         #[allow(unreachable_code)]
         Ok::<Answer, Infallible>(ok())
     });
     let layer = RetryLayer::new(RetryPolicy::default()).read_options(options);
-    let refused = layer.layer(inner).oneshot(request().map(|_| body)).await;
-    let error = refused.expect_err("nothing to send");
+    let rejected = layer.layer(inner).oneshot(request().map(|_| body)).await;
+    let error = rejected.expect_err("nothing to send");
     error
         .downcast::<ReadError<BoxError>>()
         .expect("a typed error")
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_fails_is_not_mistaken_for_a_broken_connection() {
+async fn a_failing_request_body_is_not_a_broken_connection() {
     let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     let body = Failing::new(vec![Ok(Frame::data(Bytes::from_static(b"{"))), Err(reset)]);
-    let error = refused(body, ReadOptions::default()).await;
+    let error = rejected(body, ReadOptions::default()).await;
     assert!(matches!(*error, ReadError::Body(_)));
     assert!(std::error::Error::source(&*error).is_some_and(|source| source.is::<std::io::Error>()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_turns_out_too_large_is_refused() {
+async fn a_body_that_grows_too_large_is_rejected() {
     let body = Failing::new(vec![Ok(Frame::data(Bytes::from_static(PROMPT.as_bytes())))]);
-    let error = refused(body, ReadOptions::default().max_body(10)).await;
+    let error = rejected(body, ReadOptions::default().max_body(10)).await;
     assert!(matches!(*error, ReadError::TooLarge { limit: 10 }));
     assert_eq!(error.to_string(), "request body is longer than 10 bytes");
 }

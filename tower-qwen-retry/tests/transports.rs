@@ -35,7 +35,7 @@ async fn error_of(answer: &'static [u8]) -> hyper::Error {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_closes_in_mid_answer_is_transient() {
+async fn a_connection_closed_amid_an_answer_is_transient() {
     let script = vec![Err(error_of(b"HTTP/1.1 200").await.into()), Ok(ok())];
     assert_eq!(
         run(RetryPolicy::default(), request(), script)
@@ -47,7 +47,7 @@ async fn a_connection_that_closes_in_mid_answer_is_transient() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_http_at_all_is_permanent() {
+async fn an_answer_that_is_not_http_is_permanent() {
     let script = vec![Err(error_of(b"SSH-2.0-OpenSSH\r\n\r\n").await.into())];
     assert!(
         run(RetryPolicy::default(), request(), script)
@@ -88,15 +88,15 @@ mod hyper_util_client {
     /// What the client says of a connection that cannot be made.
     async fn error_of(kind: io::ErrorKind) -> hyper_util::client::legacy::Error {
         let connector = tower::service_fn(move |_: Uri| {
-            let refused = io::Error::new(kind, "no address, or no trust");
-            std::future::ready(Err::<TokioIo<TcpStream>, _>(refused))
+            let failed = io::Error::new(kind, "no address, or no trust");
+            std::future::ready(Err::<TokioIo<TcpStream>, _>(failed))
         });
         let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
         client.request(request()).await.expect_err("no connection")
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_cannot_be_made_is_transient_unless_it_is_not_trusted() {
+    async fn a_failed_connect_is_transient_unless_the_certificate_is_rejected() {
         assert!(is_retried(error_of(io::ErrorKind::Other).await).await);
         assert!(is_retried(error_of(io::ErrorKind::ConnectionRefused).await).await);
         assert!(!is_retried(error_of(io::ErrorKind::InvalidData).await).await);
@@ -137,7 +137,7 @@ mod http2 {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn streams_that_a_server_did_not_work_on_are_sent_again() {
+    async fn streams_that_the_server_rejected_are_sent_again() {
         for (reason, expected) in [
             (Reason::REFUSED_STREAM, true),
             (Reason::ENHANCE_YOUR_CALM, true),
@@ -151,7 +151,7 @@ mod http2 {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_winds_up_is_left_for_another() {
+    async fn after_goaway_the_call_is_sent_again() {
         assert!(is_retried(error_of(Reason::NO_ERROR, true).await).await);
     }
 }
@@ -172,7 +172,7 @@ mod reqwest_client {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn by_its_kinds() {
+    async fn errors_of_reqwest_are_classified_by_kind() {
         let client = reqwest::Client::new();
         let (listener, url) = mute().await;
         let timed_out = client
@@ -182,8 +182,8 @@ mod reqwest_client {
             .await;
         assert!(is_retried(timed_out.expect_err("no answer")).await);
         drop(listener);
-        let refused = client.get(&url).send().await.expect_err("nobody listens");
-        assert!(is_retried(refused).await);
+        let failed = client.get(&url).send().await.expect_err("nobody listens");
+        assert!(is_retried(failed).await);
         let nonsense = client.get("nonsense").send().await.expect_err("no address");
         assert!(!is_retried(nonsense).await);
     }

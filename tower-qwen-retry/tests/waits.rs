@@ -13,7 +13,7 @@ use tower_qwen_tokens::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_one_second_means_one_second_and_hardly_more() {
+async fn after_retry_after_1_the_wait_is_1_to_1_5_seconds() {
     for seed in 0..100 {
         let throttled = || Ok(with_header(throttled(), "retry-after", "1"));
         let script = vec![throttled(), throttled(), throttled(), throttled(), Ok(ok())];
@@ -26,7 +26,7 @@ async fn retry_after_one_second_means_one_second_and_hardly_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_told_the_same_instant_do_not_return_in_it() {
+async fn callers_with_the_same_hint_return_at_different_times() {
     let mut gaps = Vec::new();
     for seed in 0..50 {
         let script = vec![Ok(with_header(throttled(), "retry-after", "10")), Ok(ok())];
@@ -43,7 +43,7 @@ async fn callers_told_the_same_instant_do_not_return_in_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn milliseconds_are_honoured() {
+async fn retry_after_in_milliseconds_is_obeyed() {
     let script = vec![
         Ok(with_header(throttled(), "retry-after-ms", "2500")),
         Ok(ok()),
@@ -53,7 +53,7 @@ async fn milliseconds_are_honoured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_date_counts_from_the_date_of_the_answer() {
+async fn a_date_is_relative_to_the_date_header() {
     let sent = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     let date = |after| httpdate::fmt_http_date(sent + Duration::from_secs(after));
     let first = with_header(throttled(), "retry-after", &date(7));
@@ -63,7 +63,7 @@ async fn a_date_counts_from_the_date_of_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_date_counts_from_now_where_the_answer_has_none() {
+async fn without_a_date_header_a_date_is_relative_to_now() {
     let date = httpdate::fmt_http_date(WallClock::new().now() + Duration::from_secs(20));
     let script = vec![Ok(with_header(throttled(), "retry-after", &date)), Ok(ok())];
     let gap = run(RetryPolicy::default(), request(), script).await.gaps()[0];
@@ -71,7 +71,7 @@ async fn a_date_counts_from_now_where_the_answer_has_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hint_above_the_cap_gives_the_answer_back_at_once() {
+async fn a_hint_above_the_maximum_is_not_waited_for() {
     let script = vec![Ok(with_header(throttled(), "retry-after", "121"))];
     let run = run(RetryPolicy::default(), request(), script).await;
     assert_eq!(run.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -80,7 +80,7 @@ async fn a_hint_above_the_cap_gives_the_answer_back_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hint_at_the_cap_is_waited_for() {
+async fn a_hint_of_the_maximum_is_waited_for() {
     let script = vec![Ok(with_header(throttled(), "retry-after", "120")), Ok(ok())];
     let run = run(RetryPolicy::default(), request(), script).await;
     assert!(
@@ -106,7 +106,7 @@ async fn without_a_hint_throttles_wait_longer_than_errors() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_capacity_throttle_in_a_500_waits_as_a_throttle() {
+async fn a_500_for_lack_of_capacity_waits_like_a_throttle() {
     let body = r#"{"error":{"code":"ServiceUnavailable","message":"<503> Too many requests. Your requests are being throttled due to system capacity limits."}}"#;
     let gap = run(
         RetryPolicy::default(),
@@ -119,7 +119,7 @@ async fn a_capacity_throttle_in_a_500_waits_as_a_throttle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_waited_is_told() {
+async fn attempts_hold_the_wait() {
     let script = vec![Ok(throttled()), Ok(broken()), Ok(ok())];
     let run = run(RetryPolicy::default(), request(), script).await;
     let waited = run.attempts().waited;
@@ -132,7 +132,7 @@ async fn what_was_waited_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
+async fn no_wait_that_ends_after_the_deadline() {
     let mut late = request();
     late.extensions_mut().insert(Deadline::after(ms(4_999)));
     let script = vec![Ok(with_header(throttled(), "retry-after", "5"))];
@@ -148,20 +148,19 @@ async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttle_that_the_account_paces_is_not_waited_out_twice() {
-    let mut paced = with_header(throttled(), "retry-after", "30");
-    paced
-        .extensions_mut()
+async fn a_retry_held_by_admission_does_not_wait_twice() {
+    let mut held = with_header(throttled(), "retry-after", "30");
+    held.extensions_mut()
         .insert(PacedUntil::new(now() + ms(30_000)));
     let policy = RetryPolicy::default().budget(RetryBudget::new(0, 0));
-    let gap = run(policy, request(), vec![Ok(paced), Ok(ok())])
+    let gap = run(policy, request(), vec![Ok(held), Ok(ok())])
         .await
         .gaps()[0];
     assert!((ms(50)..=ms(251)).contains(&gap), "{gap:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_mark_of_an_account_means_nothing_on_a_server_error() {
+async fn a_mark_of_admission_is_ignored_on_a_server_error() {
     let mut marked = broken();
     marked
         .extensions_mut()
@@ -172,7 +171,7 @@ async fn the_mark_of_an_account_means_nothing_on_a_server_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_is_away_for_all_costs_no_attempts() {
+async fn an_outage_costs_no_attempts() {
     let away = || {
         let mut away = answer(503, "");
         let mark = PacedUntil::new(now() + ms(30_000)).outage(true);
@@ -192,7 +191,7 @@ async fn a_provider_that_is_away_for_all_costs_no_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn decorrelated_waits_grow_from_the_last_one() {
+async fn decorrelated_waits_grow_from_the_previous_wait() {
     let jitter = Backoff::new(ms(1_000), ms(60_000)).at_least(ms(1_000));
     let policy = RetryPolicy::default().throttle_backoff(jitter.decorrelated());
     for seed in 0..50 {
@@ -211,7 +210,7 @@ async fn decorrelated_waits_grow_from_the_last_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_seed_waits_the_same() {
+async fn the_same_seed_draws_the_same_waits() {
     let mut runs = Vec::new();
     for seed in [1, 1, 2] {
         let script = vec![Ok(throttled()), Ok(broken()), Ok(throttled()), Ok(ok())];

@@ -36,8 +36,8 @@ pub async fn auth(
 
 /// The answer to whoever has no key that is known.
 #[must_use]
-pub fn unauthenticated(error_format: &ErrorFormat) -> Response {
-    let mut answer = error_format.error(
+pub fn unauthenticated(format: &ErrorFormat) -> Response {
+    let mut answer = format.error(
         UNAUTHENTICATED,
         "Incorrect API key provided: send one that is known here as `Authorization: Bearer`.",
     );

@@ -87,7 +87,7 @@ impl Failure {
 
     /// The answer to the caller.
     #[must_use]
-    pub fn answer(&self, error_format: &ErrorFormat) -> Response {
+    pub fn answer(&self, format: &ErrorFormat) -> Response {
         let (codes, message) = match self.kind {
             Kind::TooLarge => (
                 TOO_LARGE,
@@ -105,7 +105,7 @@ impl Failure {
                 "The server behind broke off before it answered.",
             ),
         };
-        let mut answer = error_format.error(codes, message);
+        let mut answer = format.error(codes, message);
         if let Some(seconds) = self.retry_after {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
@@ -115,14 +115,14 @@ impl Failure {
 
 /// Words what tower-http says in plain text: a body that is too long.
 pub async fn word(request: Request, next: Next) -> Response {
-    let error_format = error_format(&request);
+    let format = error_format(&request);
     let answer = next.run(request).await;
     let is_plain = |answer: &Response| {
         let kind = answer.headers().get(CONTENT_TYPE);
         kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"))
     };
     if answer.status() == StatusCode::PAYLOAD_TOO_LARGE && is_plain(&answer) {
-        let answer = error_format.error(TOO_LARGE, TOO_LONG);
+        let answer = format.error(TOO_LARGE, TOO_LONG);
         return answer.map(Body::from);
     }
     answer
@@ -147,14 +147,14 @@ pub fn error_format(request: &Request) -> ErrorFormat {
 
 /// Nothing is at this path.
 #[must_use]
-pub fn not_found(error_format: &ErrorFormat) -> Response {
+pub fn not_found(format: &ErrorFormat) -> Response {
     let message = "There is nothing at this path: model calls and the list of models are passed on, by their exact paths.";
-    error_format.error(NOT_FOUND, message).map(Body::from)
+    format.error(NOT_FOUND, message).map(Body::from)
 }
 
 /// The path is there for another method. Who calls this adds `Allow`.
 #[must_use]
-pub fn method_not_allowed(error_format: &ErrorFormat) -> Response {
+pub fn method_not_allowed(format: &ErrorFormat) -> Response {
     let message = "This path does not take the method: see the header Allow.";
     error_format
         .error(METHOD_NOT_ALLOWED, message)

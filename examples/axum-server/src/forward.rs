@@ -37,7 +37,7 @@ pub struct Forward {
 /// The gateway's own answer to a call that went out and was not answered, boxed for its size. Of an answer the Meter would
 /// read that nothing was used; of an error it says that nobody knows.
 pub async fn forward(forward: Forward, mut request: Request) -> Result<Response, Box<Response>> {
-    let error_format = error_format(&request);
+    let format = error_format(&request);
     if is_unread_model_call(&request) {
         let message = "A call of a model must be uncompressed JSON.";
         return Ok(error_format
@@ -46,7 +46,7 @@ pub async fn forward(forward: Forward, mut request: Request) -> Result<Response,
     }
     let Ok(uri) = forward.target.uri(request.uri()) else {
         let message = "The path cannot be read.";
-        return Ok(error_format.error(UNREADABLE, message).map(Body::from));
+        return Ok(format.error(UNREADABLE, message).map(Body::from));
     };
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_11;
@@ -62,7 +62,7 @@ pub async fn forward(forward: Forward, mut request: Request) -> Result<Response,
                 reserved.settle(0, 0);
             }
             let message = "The server behind refuses the gateway.";
-            Ok(error_format.error(BAD_GATEWAY, message).map(Body::from))
+            Ok(format.error(BAD_GATEWAY, message).map(Body::from))
         }
         Ok(mut answer) => {
             headers::to_caller(answer.headers_mut());
@@ -76,13 +76,13 @@ pub async fn forward(forward: Forward, mut request: Request) -> Result<Response,
                     if let Some(reserved) = reserved {
                         reserved.settle(0, 0);
                     }
-                    return Ok(last.answer(&error_format));
+                    return Ok(last.answer(&format));
                 }
                 // That another attempt could not be made is not why the call failed.
                 Some(Some(first)) if last.is_unsent() => first,
                 _ => last,
             };
-            Err(Box::new(failure.answer(&error_format)))
+            Err(Box::new(failure.answer(&format)))
         }
     }
 }

@@ -5,57 +5,57 @@ use tower_qwen_tokens::Cause;
 
 use crate::GiveUp;
 
-/// Something that happened to a call. `model` is empty where the call names none or was not read.
+/// An event in the life of a call. `model` is empty if the call names none or was not read.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum RetryEvent<'a> {
     /// An attempt was answered, or failed.
     #[non_exhaustive]
     Attempt {
-        /// The model asked for.
+        /// The model that the call names.
         model: &'a str,
         /// Which attempt it was, from 1 on.
         number: u32,
-        /// The answer's status; `None` where none came.
+        /// The answer's status; `None` for an error.
         status: Option<StatusCode>,
-        /// Why it failed; `None` where it did not, and where an error is of no kind that is known.
+        /// Why it failed; `None` for a success, and for an error of unknown kind.
         cause: Option<Cause>,
-        /// From its send, the wait of an Admission inside included, until its head was classified; `None` where that is not
-        /// known.
+        /// From sending it to the classification of its answer, waits of an Admission inside
+        /// included; `None` if unknown, as with `TowerPolicy`.
         took: Option<Duration>,
     },
-    /// It is going to be sent again.
+    /// The call will be sent again.
     #[non_exhaustive]
     Retry {
-        /// The model asked for.
+        /// The model that the call names.
         model: &'a str,
         /// Which attempt failed.
         number: u32,
-        /// Why.
+        /// Why it failed.
         cause: Cause,
         /// How long Retry waits before the next one.
         wait: Duration,
-        /// Whether an account inside holds it until its time has come.
-        paced: bool,
+        /// Whether an Admission inside holds it until its account opens.
+        held_by_admission: bool,
     },
-    /// It is not going to be sent again, although its failure may go away.
+    /// The call will not be sent again to this target, although its failure may go away.
     #[non_exhaustive]
     GaveUp {
-        /// The model asked for.
+        /// The model that the call names.
         model: &'a str,
         /// Which attempt failed.
         number: u32,
-        /// Why.
+        /// Why it failed.
         cause: Cause,
-        /// What speaks against another one.
+        /// Why there is no further attempt.
         why: GiveUp,
     },
-    /// It goes to another target.
+    /// The call goes to another target.
     #[non_exhaustive]
     Fallback {
-        /// The model asked for so far.
+        /// The model of the target before.
         model: &'a str,
-        /// Why that failed.
+        /// Why the target before failed.
         cause: Cause,
         /// The name of the target.
         to: &'a str,

@@ -12,20 +12,21 @@ const WAIT: &str = "tower_qwen.retry.wait";
 const GIVEN_UP: &str = "tower_qwen.retry.given_up";
 const FALLBACKS: &str = "tower_qwen.retry.fallbacks";
 
-/// Hands figures to the recorder of the [`metrics`] facade.
+/// An observer that counts in the recorder of the [`metrics`] facade.
 ///
-/// There is no convention for retries; names are ours, those of labels OpenTelemetry's.
+/// OpenTelemetry has no convention for retries, so the metrics have names of our own; labels have
+/// OpenTelemetry's.
 ///
 /// | metric | kind, unit | labels beside `gen_ai.request.model` |
 /// |---|---|---|
-/// | `tower_qwen.retry.attempts` | counter, attempts | `error.type`: the cause, `none` or `unknown` |
+/// | `tower_qwen.retry.attempts` | counter, attempts | `error.type` (or `none`, `unknown`) |
 /// | `tower_qwen.retry.attempt_duration` | histogram, seconds | |
-/// | `tower_qwen.retry.retries` | counter, retries | `error.type`, `paced` |
+/// | `tower_qwen.retry.retries` | counter, retries | `error.type`, `held_by_admission` |
 /// | `tower_qwen.retry.wait` | histogram, seconds | |
 /// | `tower_qwen.retry.given_up` | counter, calls | `error.type`, `reason` |
 /// | `tower_qwen.retry.fallbacks` | counter, calls | `error.type`, `to` |
 ///
-/// Beyond 1,024 models the rest is `(other)`, and so is one whose name is longer than 256 bytes ([`LabelValues`]). Clones
+/// Models beyond the first 1,024, and names longer than 256 bytes, are counted as `(other)`. Clones
 /// share the models.
 #[derive(Debug, Clone)]
 pub struct RetryMetrics {
@@ -33,19 +34,15 @@ pub struct RetryMetrics {
 }
 
 impl RetryMetrics {
-    /// An observer for the recorder that is installed whenever something happens. Describes its metrics to the one that is
-    /// installed now.
+    /// An observer for the recorder that is installed when an event happens. Describes its metrics
+    /// to the one that is installed now.
     #[must_use]
     pub fn new() -> Self {
-        describe_counter!(
-            ATTEMPTS,
-            Unit::Count,
-            "Attempts that were answered or failed"
-        );
+        describe_counter!(ATTEMPTS, Unit::Count, "Attempts answered or failed");
         describe_histogram!(
             DURATION,
             Unit::Seconds,
-            "From an attempt's send to its classification"
+            "Time until an attempt is classified"
         );
         describe_counter!(RETRIES, Unit::Count, "Attempts that are made again");
         describe_histogram!(WAIT, Unit::Seconds, "Waits before retries");
@@ -93,22 +90,20 @@ impl RetryObserver for RetryMetrics {
                 model,
                 cause,
                 wait,
-                paced,
+                held_by_admission,
                 ..
             } => {
-                let paced = Label::from_static_parts("paced", if paced { "true" } else { "false" });
-                counter!(RETRIES, self.labels(model, [error(cause.as_str()), paced])).increment(1);
+                let held = if held_by_admission { "true" } else { "false" };
+                let held = Label::from_static_parts("held_by_admission", held);
+                counter!(RETRIES, self.labels(model, [error(cause.as_str()), held])).increment(1);
                 histogram!(WAIT, self.labels(model, [])).record(wait);
             }
             RetryEvent::GaveUp {
                 model, cause, why, ..
             } => {
                 let reason = Label::from_static_parts("reason", why.as_str());
-                counter!(
-                    GIVEN_UP,
-                    self.labels(model, [error(cause.as_str()), reason])
-                )
-                .increment(1);
+                let labels = self.labels(model, [error(cause.as_str()), reason]);
+                counter!(GIVEN_UP, labels).increment(1);
             }
             RetryEvent::Fallback { model, cause, to } => {
                 let to = Label::new("to", to.to_owned());

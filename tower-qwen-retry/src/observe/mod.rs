@@ -1,8 +1,8 @@
-//! What becomes of attempts, told to whoever wants to know.
+//! Events about attempts, retries and fallbacks, for logs and metrics.
 //!
-//! An observer is given to the [policy](crate::RetryPolicy::observe). It hears of every attempt, every retry and every one
-//! that is not made, as they happen. With the feature `metrics` there is [`RetryMetrics`], with `tracing`
-//! [`RetryTracing`]; a closure is one too.
+//! An observer is added to the [policy](crate::RetryPolicy::observe), and gets each event as it
+//! happens. A closure is an observer; so are `RetryMetrics` (feature `metrics`) and `RetryTracing`
+//! (feature `tracing`).
 
 mod event;
 #[cfg(feature = "metrics")]
@@ -16,11 +16,11 @@ pub use self::metrics::RetryMetrics;
 pub use self::tracing::RetryTracing;
 pub use event::RetryEvent;
 
-/// Hears what happens.
+/// Receives the events of a policy.
 ///
-/// Called on the path of calls: it must neither block nor panic.
+/// Called on the path of every call: it must neither block nor panic.
 pub trait RetryObserver: Send + Sync {
-    /// Something happened.
+    /// Called for each event.
     fn on_event(&self, event: &RetryEvent<'_>);
 }
 

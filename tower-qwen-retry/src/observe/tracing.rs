@@ -2,16 +2,17 @@ use tracing::{debug, info, warn};
 
 use super::{RetryEvent, RetryObserver};
 
-/// Emits an event for what happens: retries that are not made at the level warn, fallbacks and retries at info, attempts
-/// at debug.
+/// An observer that emits `tracing` events: a call given up at the level warn, retries and
+/// fallbacks at info, attempts at debug.
 ///
-/// Events are of the target `tower_qwen_retry` and hold figures and names, never content, addresses or headers.
+/// The target is `tower_qwen_retry`. Events hold figures and names, never content, addresses or
+/// headers.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct RetryTracing;
 
 impl RetryTracing {
-    /// An observer for the subscriber that is there whenever something happens.
+    /// An observer for the subscriber that is current when an event happens.
     #[must_use]
     pub fn new() -> Self {
         Self
@@ -37,9 +38,9 @@ impl RetryObserver for RetryTracing {
                 number,
                 cause,
                 wait,
-                paced,
+                held_by_admission,
             } => {
-                info!(target: "tower_qwen_retry", model, number, cause = cause.as_str(), ?wait, paced, "retry");
+                info!(target: "tower_qwen_retry", model, number, cause = cause.as_str(), ?wait, held_by_admission, "retry");
             }
             RetryEvent::GaveUp {
                 model,

@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use tower_qwen_tokens::internal::PeekedBody;
 
 pin_project! {
-    /// The body of an answer, as the inner service gave it. See the [module page](crate::retry).
+    /// The body of the inner service, unchanged. See the [module docs](crate::retry).
     pub struct ResponseBody<B>
     where
         B: Body,

@@ -19,13 +19,13 @@ use tower_service::Service;
 
 use super::{
     ResponseBody,
-    course::{Course, Next},
-    layer::Shared,
+    driver::{Driver, NextStep},
+    settings::Settings,
 };
 use crate::BoxError;
 
 pin_project! {
-    /// One call with all of its attempts. See the [module page](crate::retry).
+    /// One call with all of its attempts. See the [module docs](crate::retry).
     ///
     /// # Cancel safety
     ///
@@ -36,20 +36,31 @@ pin_project! {
         RB: Body,
     {
         #[pin]
-        state: State<ReadCall<B>, S::Future, Classify<RB>>,
-        course: Course<S>,
+        phase: Phase<ReadCall<B>, S::Future, Classify<RB>>,
+        driver: Driver<S>,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    enum State<R, F, J> {
+    #[project = PhaseProj]
+    enum Phase<R, F, C> {
         Reading { #[pin] read: R },
-        Readying,
+        BecomingReady,
         Calling { #[pin] call: F },
-        Classifying { #[pin] classify: J },
+        Classifying { #[pin] classify: C },
         Waiting { #[pin] sleep: Sleep },
         Done,
+    }
+}
+
+impl<R, F, C> Phase<R, F, C> {
+    /// The phase after an attempt; `None` if its outcome is the caller's.
+    fn after(step: NextStep) -> Option<Self> {
+        match step {
+            NextStep::Wait(wait) => Some(Self::Waiting { sleep: sleep(wait) }),
+            NextStep::Send => Some(Self::BecomingReady),
+            NextStep::Return => None,
+        }
     }
 }
 
@@ -59,20 +70,20 @@ where
     RB: Body,
 {
     /// Reads the request first, then sends it with the `service`, which is ready.
-    pub(super) fn reading(service: S, read: ReadCall<B>, shared: Arc<Shared>) -> Self {
+    pub(super) fn reading(service: S, read: ReadCall<B>, settings: Arc<Settings>) -> Self {
         Self {
-            state: State::Reading { read },
-            course: Course::new(service, shared),
+            phase: Phase::Reading { read },
+            driver: Driver::new(service, settings),
         }
     }
 
-    /// Sends the request at once with the `service`, which is ready.
-    pub(super) fn calling(service: S, request: Request<B>, shared: Arc<Shared>) -> Self {
-        let mut course = Course::new(service, shared);
-        let call = course.send(request);
+    /// Sends the request with the `service`, which is ready, before the future is polled.
+    pub(super) fn calling(service: S, request: Request<B>, settings: Arc<Settings>) -> Self {
+        let mut driver = Driver::new(service, settings);
+        let call = driver.send(request);
         Self {
-            state: State::Calling { call },
-            course,
+            phase: Phase::Calling { call },
+            driver,
         }
     }
 }
@@ -92,71 +103,59 @@ where
     /// Panics when polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let course = this.course;
-        loop {
-            let next = match this.state.as_mut().project() {
-                StateProj::Reading { read } => match ready!(read.poll(cx)) {
-                    Ok(request) => State::Calling {
-                        call: course.send(request),
+        let driver = this.driver;
+        let output = loop {
+            let next = match this.phase.as_mut().project() {
+                PhaseProj::Reading { read } => match ready!(read.poll(cx)) {
+                    Ok(request) => Phase::Calling {
+                        call: driver.send(request),
                     },
-                    Err(error) => {
-                        this.state.set(State::Done);
-                        return Poll::Ready(Err(error.boxed().into()));
-                    }
+                    Err(error) => break Err(error.boxed().into()),
                 },
-                StateProj::Readying => match ready!(course.service.poll_ready(cx)) {
-                    Ok(()) => State::Calling {
-                        call: course.send_again(),
+                PhaseProj::BecomingReady => match ready!(driver.service.poll_ready(cx)) {
+                    Ok(()) => Phase::Calling {
+                        call: driver.send_again(),
                     },
-                    Err(error) => {
-                        this.state.set(State::Done);
-                        return Poll::Ready(Err(error.into()));
-                    }
+                    Err(error) => break Err(error.into()),
                 },
-                StateProj::Calling { call } => match ready!(call.poll(cx)) {
-                    Ok(answer) if course.passes(&answer) => {
+                PhaseProj::Calling { call } => match ready!(call.poll(cx)) {
+                    // Most answers: nothing of them is read, no error can be in them.
+                    Ok(answer) if driver.passes(&answer) => {
                         let answer = answer.map(PeekedBody::new);
-                        course.after_answer(&answer);
-                        this.state.set(State::Done);
-                        return Poll::Ready(Ok(course.hand_back(answer)));
+                        driver.after_answer(&answer);
+                        break Ok(driver.finish(answer));
                     }
-                    Ok(answer) => State::Classifying {
-                        classify: course.classify(answer),
+                    Ok(answer) => Phase::Classifying {
+                        classify: driver.classify(answer),
                     },
                     Err(error) => {
                         let error = error.into();
-                        match course.after_error(&error) {
-                            Next::Wait(wait) => State::Waiting { sleep: sleep(wait) },
-                            Next::Send => State::Readying,
-                            Next::HandBack => {
-                                this.state.set(State::Done);
-                                return Poll::Ready(Err(error));
-                            }
+                        match Phase::after(driver.after_error(&error)) {
+                            Some(next) => next,
+                            None => break Err(error),
                         }
                     }
                 },
-                StateProj::Classifying { classify } => {
+                PhaseProj::Classifying { classify } => {
                     let answer = ready!(classify.poll(cx));
-                    let next = match course.after_answer(&answer) {
-                        Next::Wait(wait) => State::Waiting { sleep: sleep(wait) },
-                        Next::Send => State::Readying,
-                        Next::HandBack => {
-                            this.state.set(State::Done);
-                            return Poll::Ready(Ok(course.hand_back(answer)));
-                        }
-                    };
-                    // Dropped before the sleep: its connection serves others meanwhile.
-                    drop(answer);
-                    next
+                    // The answer is dropped before the sleep: its connection serves other calls
+                    // meanwhile.
+                    match Phase::after(driver.after_answer(&answer)) {
+                        Some(next) => next,
+                        None => break Ok(driver.finish(answer)),
+                    }
                 }
-                StateProj::Waiting { sleep } => {
+                PhaseProj::Waiting { sleep } => {
                     ready!(sleep.poll(cx));
-                    State::Readying
+                    Phase::BecomingReady
                 }
-                StateProj::Done => panic!("`ResponseFuture` polled after it was ready"),
+                PhaseProj::Done => panic!("`ResponseFuture` polled after it was ready"),
             };
-            this.state.set(next);
-        }
+            this.phase.set(next);
+        };
+        // Drops the inner future now: the caller may keep this one for long.
+        this.phase.set(Phase::Done);
+        Poll::Ready(output)
     }
 }
 
@@ -167,7 +166,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
-            .field("attempts", &self.course.attempts)
+            .field("attempts", &self.driver.state.attempts)
             .finish_non_exhaustive()
     }
 }

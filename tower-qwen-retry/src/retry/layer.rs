@@ -3,40 +3,35 @@ use std::sync::Arc;
 use tower_layer::Layer;
 use tower_qwen_tokens::{call::ReadOptions, internal::clock::WallClock};
 
-use super::Retry;
+use super::{Retry, settings::Settings};
 use crate::RetryPolicy;
 
-/// Puts [`Retry`] around a service. See the [module page](crate::retry).
+/// Applies [`Retry`] to a service. See the [module docs](crate::retry).
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct RetryLayer {
-    shared: Arc<Shared>,
-}
-
-/// What all services of a layer share.
-#[derive(Debug, Clone)]
-pub(super) struct Shared {
-    pub(super) policy: RetryPolicy,
-    pub(super) reading: ReadOptions,
-    pub(super) clock: WallClock,
+    settings: Arc<Settings>,
 }
 
 impl RetryLayer {
-    /// A layer that retries as `policy` says.
+    /// A layer that retries by this policy.
     pub fn new(policy: RetryPolicy) -> Self {
-        let shared = Shared {
+        let settings = Settings {
             policy,
-            reading: ReadOptions::default(),
+            read_options: ReadOptions::default(),
             clock: WallClock::new(),
         };
         Self {
-            shared: Arc::new(shared),
+            settings: Arc::new(settings),
         }
     }
 
-    /// How a request is read that no layer outside of this one has read yet. Default: [`ReadOptions::default`].
+    /// How to read a request that no layer outside has read. Default: [`ReadOptions::default`]
+    /// (bodies of up to 32 MiB).
     pub fn read_options(mut self, options: ReadOptions) -> Self {
-        Arc::make_mut(&mut self.shared).reading = options;
+        // Copies the settings only if a service of this layer exists already; its own stay as they
+        // are.
+        Arc::make_mut(&mut self.settings).read_options = options;
         self
     }
 }
@@ -45,6 +40,6 @@ impl<S> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Retry<S> {
-        Retry::new(inner, Arc::clone(&self.shared))
+        Retry::new(inner, Arc::clone(&self.settings))
     }
 }

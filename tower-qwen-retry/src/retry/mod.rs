@@ -1,4 +1,4 @@
-//! Sends a call again when it failed for a reason that may go away by itself.
+//! Sends a call again if it failed for a reason that may go away.
 //!
 //! # Where in the stack
 //!
@@ -6,63 +6,72 @@
 //!
 //! ```text
 //! trace / total deadline
-//!   Retry             decides; owns the replayable request; one logical call
-//!     Admission       (tower-qwen-ratelimit) waits; charges one attempt; hears every throttle
+//!   Retry             decides; keeps the request; one logical call
+//!     Admission       (tower-qwen-ratelimit) waits; charges an attempt; sees every answer
 //!       attempt timeout
 //!         Meter       (tower-qwen-tokens)
-//!           transport its own hidden retries switched off
+//!           transport its own retries switched off
 //! ```
 //!
-//! The provider counts attempts, so each one has to pass Admission. Retry inside of it would step around the quota just
-//! when that is used up.
+//! The provider counts attempts, so each attempt has to pass Admission. Retry inside of Admission
+//! would exceed the quota just when it is used up.
 //!
 //! # What is retried
 //!
-//! Error answers by their cause, as the [`Verdict`](tower_qwen_tokens::Verdict) states it: throttles of every kind and
-//! server errors are; bad keys, bad parameters, arrears and a used-up free tier are not, nor is the throttle that answers
-//! every call which asks for an asynchronous task of a model that has none. Errors of the inner service by
-//! their type, along the chain of sources: broken connections and timeouts are (the features `hyper-1`,
-//! `hyper-util-0-1`, `h2-0-4`, `reqwest-0-13` and `tower-0-5` know the types of those crates), unknown errors are not, so
-//! that a refusal by Admission goes straight to the caller. [`RetryPolicy::rule`](crate::RetryPolicy::rule) and
-//! [`RetryPolicy::retry_error`](crate::RetryPolicy::retry_error) have the last word on both.
+//! Error answers, by the cause in their [`Verdict`](tower_qwen_tokens::Verdict). Throttles of every
+//! kind and server errors are retried. Bad keys, bad parameters, arrears and a used-up free tier
+//! are not, nor is the throttle with which a host answers every asynchronous task of a model that
+//! has none.
+//!
+//! Errors of the inner service, by their type, along the chain of sources. Broken connections and
+//! timeouts are retried (the features `hyper-1`, `hyper-util-0-1`, `h2-0-4`, `reqwest-0-13` and
+//! `tower-0-5` know the types of those crates). Unknown errors are not, so that a rejection by
+//! Admission goes straight to the caller.
+//!
+//! [`RetryPolicy::rule`](crate::RetryPolicy::rule) and
+//! [`RetryPolicy::retry_error`](crate::RetryPolicy::retry_error) override both.
 //!
 //! # What is sent again
 //!
-//! Only what was kept and may take effect twice. Kept are the bodies of model calls, up to the size to which they are read
-//! (32 MiB unless [set](crate::RetryLayer::read_options)), and empty ones; the bytes are held once and all attempts share
-//! them, with head and extensions as the caller wrote them. Sent again are
+//! Only a request whose body is in memory and that may take effect twice. In memory are the bodies
+//! of model calls, up to the size to which they are read (32 MiB unless
+//! [set](crate::RetryLayer::read_options)), and empty ones. The bytes are stored once and shared by
+//! all attempts, with head and extensions as the caller wrote them. Sent again are
 //!
-//! - a `POST` to a path of a model call, although it is not idempotent: an answer that got lost costs tokens, not harm;
+//! - a `POST` to a path of a model call, although it is not idempotent: a lost answer costs tokens,
+//!   but does no harm;
 //! - `GET`, `HEAD`, `PUT`, `DELETE`, `OPTIONS` and `TRACE`, which are idempotent by RFC 9110;
 //! - anything with an `idempotency-key`, or declared [`Idempotent`](crate::Idempotent).
 //!
-//! Everything else is sent once: one that is no model call, one too large to hold, one declared
-//! [`UnbufferedBody`](tower_qwen_tokens::call::UnbufferedBody), and one that is itself the
+//! Everything else is sent once: other requests, a body too large to hold, one declared
+//! [`UnbufferedBody`](tower_qwen_tokens::call::UnbufferedBody), and a request that is itself the
 //! [retry of a retrier further out](crate::RetryPolicy::marker).
 //!
 //! # Streams
 //!
-//! A stream is held back until its first event with content has come, for a second and 64 KiB at most
-//! ([`first_event`](crate::RetryPolicy::first_event)). An error until then is retried as if the answer had had its status,
-//! and so is a stream that breaks off; both are heard by an Admission inside. From then on every byte flows as it comes,
-//! and errors are the caller's.
+//! A stream is held back until its first event with content, for 1 s and 64 KiB at most
+//! ([`first_event`](crate::RetryPolicy::first_event)). An error before that is retried like an
+//! error answer, and so is a stream that breaks off; an Admission inside sees both. After that
+//! every byte is forwarded as it arrives, and errors go to the caller.
 //!
 //! # Throttles
 //!
-//! Where the server names a wait, the retry comes no earlier and at most a quarter of it later (50 ms at least, 5 s at
-//! most), so that callers who were told the same instant do not all come back in it. A wait of a few milliseconds is
-//! stretched by own backoff, to at most one second.
+//! If the server names a wait, the retry comes no earlier and at most a quarter of it later (50 ms
+//! at least, 5 s at most), so that callers throttled at the same time do not return at the same
+//! time. A wait of a few milliseconds is extended by backoff, to at most 1 s.
 //!
-//! Where it names none, the wait depends on what stands inside. Alone, Retry has to wait out the quota's minute by
-//! itself: [`throttle_backoff`](crate::RetryPolicy::throttle_backoff). An Admission inside has already closed the
-//! account and says so with a [`PacedUntil`](tower_qwen_tokens::PacedUntil) mark in the answer's extensions. Then Retry comes back
-//! within 50 to 250 ms, the call takes its first place in the queue again, and the account lets it go as soon as there
-//! is quota: sleeping here as well would leave quota unused. There is nothing to set: the mark decides, answer by
-//! answer.
+//! If it names none, the wait depends on the layers inside. Without an Admission, Retry waits until
+//! the quota's minute is over: [`throttle_backoff`](crate::RetryPolicy::throttle_backoff). An
+//! Admission has already closed its account, and puts a
+//! [`PacedUntil`](tower_qwen_tokens::PacedUntil) mark into the answer's extensions. Then Retry
+//! returns within 50 to 250 ms, the call takes its former place in Admission's queue, and is sent
+//! as soon as there is quota. A longer wait in Retry would leave quota unused. There is nothing to
+//! set: the mark decides, answer by answer.
 //!
-//! A call that is throttled twice in a row comes back only once the account has opened, so that others go first: the fault
-//! may be its own. Where the mark says that the provider refuses whatever is sent, the refusal is no attempt of the call's
-//! own; it gives up by [`patience`](crate::RetryPolicy::patience) or deadline.
+//! A call that is throttled twice in a row returns only after the account has opened, so that other
+//! calls go first: the cause may be this call itself. If the mark says that the provider rejects
+//! every call (outage), the failure does not count as an attempt;
+//! [`patience`](crate::RetryPolicy::patience) or the deadline ends the wait.
 //!
 //! # Example
 //!
@@ -80,47 +89,55 @@
 //!
 //! # Fallbacks
 //!
-//! After causes that waiting cannot mend a call may go on to [other targets](crate::RetryPolicy::fallback): another model,
-//! key or base URL, in the user's order. Nothing is remembered: the next call begins with its own target again.
+//! After a cause that does not go away by waiting, a call may go to [other
+//! targets](crate::RetryPolicy::fallback): another model, key or base URL, in the order in which
+//! they were added. Nothing is remembered: the next call begins with its own target again.
 //!
 //! # What the caller sees
 //!
-//! The last answer as it came, its body whole, with [`Attempts`](crate::Attempts) and, for an error answer, the verdict
-//! with the wait that the server asks for in its extensions; or the last error. An error answer's headers arrive once the
-//! head of its body was read, after a second at the latest.
+//! The last answer, unchanged, with its whole body. Its extensions hold
+//! [`Attempts`](crate::Attempts) and, for an error answer, the verdict with the wait that the
+//! server asks for. Or the last error. The headers of an error answer arrive when the beginning of
+//! its body has been read, after 1 s at the latest.
 //!
 //! # Errors
 //!
-//! The last attempt's, as it came, boxed; that of an inner service that does not become ready for a further attempt. A call
-//! that cannot be read is not sent: the error is a [`ReadError`](tower_qwen_tokens::call::ReadError) over
-//! [`BoxError`](crate::BoxError), to be downcast.
+//! The last attempt's error, unchanged but boxed, or that of an inner service that does not become
+//! ready for a further attempt. A call that cannot be read is not sent: the error is a
+//! [`ReadError`](tower_qwen_tokens::call::ReadError) over [`BoxError`](crate::BoxError), to be
+//! downcast.
 //!
 //! # Deadline
 //!
-//! A [`Deadline`](tower_qwen_tokens::Deadline) in the request's extensions ends the retries: a wait that would pass it
-//! is not begun, and the answer at hand goes back at once. It does not cut off an attempt that runs.
+//! A [`Deadline`](tower_qwen_tokens::Deadline) in the request's extensions ends the retries: a wait
+//! that would end after it is not begun, and the caller gets the last answer without a wait. It
+//! does not interrupt a running attempt.
 //!
 //! # Backpressure
 //!
-//! Ready when the inner service is; that readiness serves the first attempt. Each further attempt waits for the
-//! readiness of a clone of its own, right before it is sent: nothing is held while sleeping. The answer that is retried
-//! is dropped before the sleep, which gives its connection back.
+//! Ready when the inner service is; that readiness serves the first attempt. Each further attempt
+//! waits for the readiness of its own clone, right before it is sent: nothing is held while
+//! sleeping. The failed answer is dropped before the sleep, which returns its connection to the
+//! pool.
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the attempt under way, or ends the wait. A retry that was begun stays charged to the
-//! budget, since nobody knows what becomes of it.
+//! Dropping the future drops the attempt under way, or ends the wait. A retry that was begun stays
+//! charged to the retry budget, since its result is unknown.
 //!
 //! # Clone
 //!
-//! Clones of the layer and of the service, and further services of the same layer, share the budget.
+//! Clones of the layer and of the service, and further services of the same layer, share the retry
+//! budget.
 
 mod body;
-mod course;
+mod driver;
 mod future;
 mod layer;
 mod replay;
 mod service;
+mod settings;
+mod target;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;

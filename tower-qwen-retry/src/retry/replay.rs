@@ -2,28 +2,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, header::CONTENT_LENGTH, request::Parts};
-use tower_qwen_tokens::{
-    Call, Deadline,
-    internal::{RequestContext, clock::Instant},
-};
+use tower_qwen_tokens::{Call, internal::RequestContext};
 
-use crate::{
-    Fallback,
-    repeat::{is_repeatable, is_retry},
-};
+use crate::{Fallback, idempotency::is_repeatable};
 
-/// A request as it was before its first attempt: what the layers inside put into its extensions is not in it.
+/// A request as it was before its first attempt, without what the layers inside put into its
+/// extensions.
 pub(super) struct Replay {
-    parts: Parts,
+    pub(super) parts: Parts,
     body: Bytes,
 }
 
 impl Replay {
-    /// Keeps what it takes to send the request again; `None` where it may not be, or its body was not kept.
-    pub(super) fn keep<B>(request: &Request<B>, call: Option<&Arc<Call>>) -> Option<Self> {
+    /// A copy of the request; `None` if it may not be sent again, or its body is not in memory.
+    pub(super) fn new<B>(request: &Request<B>, call: Option<&Arc<Call>>) -> Option<Self> {
         let call = call?;
         let body = call.body()?;
-        // One that was read as a model call is a `POST` to the path of one.
+        // A model call is a `POST` to the path of one: always repeatable, and cheaper to test.
         if call.model_call().is_none() && !is_repeatable(request) {
             return None;
         }
@@ -39,7 +34,7 @@ impl Replay {
         })
     }
 
-    /// The request of a further attempt, after so many of them.
+    /// The request of a further attempt, after this many.
     pub(super) fn request<B: From<Bytes>>(
         &self,
         marker: Option<&HeaderName>,
@@ -53,47 +48,29 @@ impl Replay {
         Request::from_parts(parts, B::from(self.body.clone()))
     }
 
-    /// The same call for another target; `None` where it cannot be rewritten.
+    /// The same call for another target; `None` if it cannot be rewritten.
     pub(super) fn to(&self, fallback: &Fallback) -> Option<Self> {
         let (mut parts, mut body) = (self.parts.clone(), self.body.clone());
         if let Some(model) = fallback.other_model() {
             let call = self.call()?.for_model(&parts.headers, model)?;
             body = call.body()?.clone();
             parts.extensions.insert(Arc::new(call));
+            // Not added if the caller has none: the client then sets it, or sends chunks.
             if parts.headers.contains_key(CONTENT_LENGTH) {
                 let length = HeaderValue::from(body.len());
                 parts.headers.insert(CONTENT_LENGTH, length);
             }
         }
-        fallback.direct(&mut parts)?;
+        fallback.apply_to(&mut parts)?;
         Some(Self { parts, body })
     }
 
-    /// The model asked for; empty where it names none.
-    pub(super) fn model(&self) -> &str {
-        let call = self.call().and_then(|call| call.model_call());
-        call.map_or("", |call| &call.model)
-    }
-
-    /// When the caller stops waiting.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.call()
-            .and_then(|call| call.deadline())
-            .or_else(|| self.parts.extensions.get::<Deadline>().copied())
-            .map(Deadline::instant)
-    }
-
-    /// Whether a retrier further out is at work on it.
-    pub(super) fn is_retry(&self, marker: &HeaderName) -> bool {
-        is_retry(&self.parts.headers, marker)
-    }
-
-    /// What the request says of classifying its answer.
+    /// What the request says about classifying its answer.
     pub(super) fn request_context(&self) -> RequestContext {
         RequestContext::of_head(&self.parts.headers, &self.parts.extensions)
     }
 
-    fn call(&self) -> Option<&Arc<Call>> {
+    pub(super) fn call(&self) -> Option<&Arc<Call>> {
         self.parts.extensions.get()
     }
 }

@@ -10,19 +10,20 @@ use http_body::Body;
 use tower_qwen_tokens::{Call, call::ReadCall};
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture, layer::Shared};
+use super::{ResponseBody, ResponseFuture, settings::Settings};
 use crate::BoxError;
 
-/// Sends calls again that failed for a reason that may go away. See the [module page](crate::retry).
+/// Sends a call again if it failed for a reason that may go away. See the [module
+/// docs](crate::retry).
 #[derive(Debug, Clone)]
 pub struct Retry<S> {
     inner: S,
-    shared: Arc<Shared>,
+    settings: Arc<Settings>,
 }
 
 impl<S> Retry<S> {
-    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings }
     }
 }
 
@@ -42,7 +43,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    /// Sends the call, and again where that may help.
+    /// Sends the call, and sends it again after a transient failure.
     ///
     /// # Panics
     ///
@@ -50,12 +51,12 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let not_ready_inner = self.inner.clone();
         let ready_inner = mem::replace(&mut self.inner, not_ready_inner);
-        let shared = Arc::clone(&self.shared);
+        let settings = Arc::clone(&self.settings);
         if Call::of(&request).is_some() {
-            ResponseFuture::calling(ready_inner, request, shared)
+            ResponseFuture::calling(ready_inner, request, settings)
         } else {
-            let read = ReadCall::new(request, &shared.reading);
-            ResponseFuture::reading(ready_inner, read, shared)
+            let read = ReadCall::new(request, &settings.read_options);
+            ResponseFuture::reading(ready_inner, read, settings)
         }
     }
 }

@@ -75,7 +75,7 @@ async fn targets(run: Run) -> Vec<(String, String, String, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cause_that_waiting_cannot_mend_goes_on_to_the_next_target() {
+async fn after_a_permanent_cause_the_call_goes_to_the_next_target() {
     let script = vec![Ok(free_tier()), Ok(bad_key()), Ok(ok())];
     let run = run(policy(), keyed(), script).await;
     assert_eq!(run.status(), StatusCode::OK);
@@ -101,7 +101,7 @@ async fn a_cause_that_waiting_cannot_mend_goes_on_to_the_next_target() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_target_would_refuse_too_goes_back() {
+async fn causes_that_no_target_can_help_return() {
     let invalid = answer(
         400,
         r#"{"error":{"code":"invalid_parameter_error","message":"x"}}"#,
@@ -111,14 +111,14 @@ async fn what_another_target_would_refuse_too_goes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_last_target_the_last_answer_comes_back() {
+async fn after_the_last_target_the_last_answer_returns() {
     let script = vec![Ok(free_tier()), Ok(free_tier()), Ok(bad_key())];
     let run = run(policy(), keyed(), script).await;
     assert_eq!((run.status().as_u16(), run.attempts().fallback), (401, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_too_long_is_one_that_waiting_cannot_mend() {
+async fn a_hint_above_the_maximum_is_a_permanent_cause() {
     let script = vec![
         Ok(with_header(throttled(), "retry-after", "3600")),
         Ok(ok()),
@@ -128,7 +128,7 @@ async fn a_wait_that_is_too_long_is_one_that_waiting_cannot_mend() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn used_up_retries_go_on_only_where_the_user_says_so() {
+async fn used_up_retries_fall_back_only_if_set() {
     let reset = || Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
     let twice = RetryPolicy::default().max_attempts(2);
     let plain = twice
@@ -159,7 +159,7 @@ async fn a_call_that_cannot_be_rewritten_skips_the_target() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_retry_of_somebody_further_out_stays_where_it_is() {
+async fn the_retry_of_an_outer_retrier_does_not_fall_back() {
     let mut nested = keyed();
     let count = "1".parse().expect("a value");
     nested
@@ -170,7 +170,7 @@ async fn the_retry_of_somebody_further_out_stays_where_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_attempt_each_still_falls_back() {
+async fn with_one_attempt_per_target_a_call_still_falls_back() {
     let run = run(
         policy().max_attempts(1),
         keyed(),
@@ -181,16 +181,16 @@ async fn one_attempt_each_still_falls_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_told() {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let observer = Arc::clone(&heard);
+async fn a_fallback_is_observed() {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let observer = Arc::clone(&events);
     let policy = policy().observe(move |event: &RetryEvent<'_>| {
         if let RetryEvent::Fallback {
             model, cause, to, ..
         } = *event
         {
-            let mut heard = observer.lock().expect("unbroken");
-            heard.push((model.to_owned(), cause, to.to_owned()));
+            let mut events = observer.lock().expect("unbroken");
+            events.push((model.to_owned(), cause, to.to_owned()));
         }
     });
     run(
@@ -204,5 +204,5 @@ async fn it_is_told() {
         ("qwen-flash", Cause::Unauthorized, "Singapore"),
     ];
     let expected = expected.map(|(model, cause, to)| (model.to_owned(), cause, to.to_owned()));
-    assert_eq!(*heard.lock().expect("unbroken"), expected);
+    assert_eq!(*events.lock().expect("unbroken"), expected);
 }

@@ -27,7 +27,7 @@ async fn a_call_that_is_a_retry_itself_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_name_is_the_users_and_may_be_none() {
+async fn the_marker_may_be_renamed_or_left_out() {
     let name = HeaderName::from_static("x-attempt");
     let policy = RetryPolicy::default().marker(name.clone());
     let run_ = run(
@@ -71,7 +71,7 @@ async fn the_name_is_the_users_and_may_be_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nested_retriers_add_up() {
+async fn attempts_of_nested_retriers_add_up() {
     let sent = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&sent);
     let provider = service_fn(move |_: http::Request<RequestBody>| {
@@ -89,7 +89,7 @@ async fn nested_retriers_add_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_model_call_goes_by_its_method() {
+async fn other_requests_are_retried_by_their_method() {
     let other = |method: Method| {
         let mut other = request().map(|_| RequestBody::default());
         *other.uri_mut() = "https://host/compatible-mode/v1/batches/b/cancel"

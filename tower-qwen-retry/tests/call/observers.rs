@@ -1,4 +1,4 @@
-//! What is told of attempts and retries.
+//! Events about attempts and retries.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,13 +7,13 @@ use tower_qwen_tokens::{Deadline, PacedUntil, internal::clock::now};
 
 use crate::support::{answer, broken, ms, ok, request, run, throttled, with_header};
 
-/// What was heard, in short.
+/// The events, one line each.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+struct Events(Arc<Mutex<Vec<String>>>);
 
-impl Heard {
-    fn by(&self, policy: RetryPolicy) -> RetryPolicy {
-        let heard = self.clone();
+impl Events {
+    fn observe(&self, policy: RetryPolicy) -> RetryPolicy {
+        let events = self.clone();
         policy.observe(move |event: &RetryEvent<'_>| {
             let line = match *event {
                 RetryEvent::Attempt {
@@ -33,14 +33,14 @@ impl Heard {
                 RetryEvent::Retry {
                     number,
                     cause,
-                    paced,
+                    held_by_admission,
                     wait,
                     ..
                 } => {
                     assert!(wait > ms(0));
                     format!(
                         "again after {number}, {cause}{}",
-                        if paced { ", paced" } else { "" }
+                        if held_by_admission { ", held" } else { "" }
                     )
                 }
                 RetryEvent::GaveUp {
@@ -48,7 +48,7 @@ impl Heard {
                 } => format!("no more after {number}, {cause}: {why}"),
                 _ => "something else".to_owned(),
             };
-            heard.0.lock().expect("unbroken").push(line);
+            events.0.lock().expect("unbroken").push(line);
         })
     }
 
@@ -58,36 +58,36 @@ impl Heard {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attempt_and_every_retry_is_told() {
-    let heard = Heard::default();
+async fn every_attempt_and_every_retry_is_observed() {
+    let events = Events::default();
     let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-    let mut paced = throttled();
-    paced.extensions_mut().insert(PacedUntil::new(now()));
-    let script = vec![Ok(broken()), Err(reset.into()), Ok(paced), Ok(ok())];
-    run(heard.by(RetryPolicy::default()), request(), script).await;
+    let mut held = throttled();
+    held.extensions_mut().insert(PacedUntil::new(now()));
+    let script = vec![Ok(broken()), Err(reset.into()), Ok(held), Ok(ok())];
+    run(events.observe(RetryPolicy::default()), request(), script).await;
     assert_eq!(
-        heard.take(),
+        events.take(),
         [
             "qwen-plus 1: 500 server_error",
             "again after 1, server_error",
             "qwen-plus 2: no answer transport",
             "again after 2, transport",
             "qwen-plus 3: 429 request_rate",
-            "again after 3, request_rate, paced",
+            "again after 3, request_rate, held",
             "qwen-plus 4: 200 ",
         ]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn why_a_call_is_given_up_is_told() {
-    let heard = Heard::default();
-    let policy = || heard.by(RetryPolicy::default());
+async fn the_reason_for_giving_up_is_observed() {
+    let events = Events::default();
+    let policy = || events.observe(RetryPolicy::default());
     run(policy().max_attempts(1), request(), vec![Ok(broken())]).await;
     assert_eq!(
-        heard.take().len(),
+        events.take().len(),
         1,
-        "where nothing was to be repeated, nothing is given up"
+        "a call that may not be repeated is not given up"
     );
 
     run(
@@ -96,35 +96,35 @@ async fn why_a_call_is_given_up_is_told() {
         vec![Ok(broken()), Ok(broken())],
     )
     .await;
-    assert_eq!(heard.take()[3], "no more after 2, server_error: attempts");
+    assert_eq!(events.take()[3], "no more after 2, server_error: attempts");
 
     let poor = policy().budget(RetryBudget::new(0, 0));
     run(poor, request(), vec![Ok(broken())]).await;
-    assert_eq!(heard.take()[1], "no more after 1, server_error: budget");
+    assert_eq!(events.take()[1], "no more after 1, server_error: budget");
 
     let late = with_header(throttled(), "retry-after", "121");
     run(policy(), request(), vec![Ok(late)]).await;
     assert_eq!(
-        heard.take()[1],
+        events.take()[1],
         "no more after 1, request_rate: retry_after"
     );
 
     let mut hurried = request();
     hurried.extensions_mut().insert(Deadline::after(ms(10)));
     run(policy(), hurried, vec![Ok(throttled())]).await;
-    assert_eq!(heard.take()[1], "no more after 1, request_rate: deadline");
+    assert_eq!(events.take()[1], "no more after 1, request_rate: deadline");
 
     let mut away = answer(503, "");
     away.extensions_mut()
         .insert(PacedUntil::new(now() + ms(200_000)).outage(true));
     run(policy(), request(), vec![Ok(away)]).await;
-    assert_eq!(heard.take()[1], "no more after 1, unavailable: patience");
+    assert_eq!(events.take()[1], "no more after 1, unavailable: patience");
 
     run(policy(), request(), vec![Err("unknown".into())]).await;
-    assert_eq!(heard.take(), ["qwen-plus 1: no answer "]);
+    assert_eq!(events.take(), ["qwen-plus 1: no answer "]);
 }
 
-/// One call that is throttled, breaks and is served, as these observers hear it.
+/// One call that is throttled, then breaks, then fails, with this observer.
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 fn one_call(observer: impl tower_qwen_retry::RetryObserver + 'static) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -200,7 +200,7 @@ mod metrics {
     }
 
     #[test]
-    fn figures_of_a_call() {
+    fn metrics_of_a_call() {
         let figures = Figures::default();
         with_local_recorder(&figures, || super::one_call(RetryMetrics::new()));
         assert_eq!(
@@ -222,7 +222,7 @@ mod metrics {
     }
 
     #[test]
-    fn a_flood_of_models_is_bounded() {
+    fn the_number_of_models_is_bounded() {
         let (figures, observer) = (Figures::default(), RetryMetrics::new());
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let flood = async {
@@ -301,9 +301,9 @@ mod tracing {
             *lines.0.lock().expect("unbroken"),
             [
                 r#"DEBUG message=attempt model="qwen-plus" number=1 status=429 cause="request_rate""#,
-                r#"INFO message=retry model="qwen-plus" number=1 cause="request_rate" paced=false"#,
+                r#"INFO message=retry model="qwen-plus" number=1 cause="request_rate" held_by_admission=false"#,
                 r#"DEBUG message=attempt model="qwen-plus" number=2 cause="transport""#,
-                r#"INFO message=retry model="qwen-plus" number=2 cause="transport" paced=false"#,
+                r#"INFO message=retry model="qwen-plus" number=2 cause="transport" held_by_admission=false"#,
                 r#"DEBUG message=attempt model="qwen-plus" number=3 status=500 cause="server_error""#,
                 r#"WARN message=gave up model="qwen-plus" number=3 cause="server_error" why="attempts""#,
             ]

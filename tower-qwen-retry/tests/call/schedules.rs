@@ -1,5 +1,6 @@
-//! Ten thousand random calls: whatever the provider does and whenever the caller leaves, nothing is left behind, nobody
-//! is answered twice, and nothing is sent again once content has reached the caller.
+//! Ten thousand random calls: whatever the provider does and whenever the caller drops the call,
+//! nothing leaks, no call is answered twice, and nothing is sent again once content has reached the
+//! caller.
 
 use std::{
     pin::Pin,
@@ -123,8 +124,8 @@ impl Anything {
         }
         let mut answer = answer.body(body).expect("an answer");
         if rng.bool() {
-            let paced = PacedUntil::new(now() + ms(rng.u64(..3_000))).outage(rng.bool());
-            answer.extensions_mut().insert(paced);
+            let mark = PacedUntil::new(now() + ms(rng.u64(..3_000))).outage(rng.bool());
+            answer.extensions_mut().insert(mark);
         }
         Ok(answer)
     }
@@ -155,7 +156,8 @@ impl Service<Request<RequestBody>> for Anything {
     }
 }
 
-/// One call, left after so many polls at the latest; how often it was sent, and whether it was left before its answer.
+/// One call, left after so many polls at the latest; how often it was sent, and whether it was left
+/// before its answer.
 async fn schedule(layer: &RetryLayer, seed: u64, leaves_after: u32) -> (u32, bool) {
     let mut rng = Rng::with_seed(seed);
     let shared = Arc::new(Shared {
@@ -188,9 +190,9 @@ async fn schedule(layer: &RetryLayer, seed: u64, leaves_after: u32) -> (u32, boo
     let was_left = answer.is_none();
     let attempts = shared.attempts.load(Ordering::Relaxed);
     if let Some(Ok(answer)) = answer {
-        let told = answer.extensions().get::<Attempts>().expect("attempts");
-        assert_eq!(told.number, attempts, "seed {seed}");
-        assert!(told.number <= 200, "seed {seed}");
+        let answered = answer.extensions().get::<Attempts>().expect("attempts");
+        assert_eq!(answered.number, attempts, "seed {seed}");
+        assert!(answered.number <= 200, "seed {seed}");
         let mut body = Box::pin(answer.into_body());
         let mut got = 0;
         for _ in 0..leaves_after {
@@ -243,7 +245,10 @@ async fn ten_thousand_random_schedules() {
         all += u64::from(attempts);
         left += u32::from(was_left);
     }
-    assert!(most > 5, "fallbacks and paced retries come on top: {most}");
+    assert!(
+        most > 5,
+        "fallbacks and retries held by admission come on top: {most}"
+    );
     assert!(all > 15_000, "many are sent again: {all}");
     assert!(
         (500..9_500).contains(&left),
@@ -253,7 +258,7 @@ async fn ten_thousand_random_schedules() {
 
 /// The same calls, left at their first poll, at their second, and so on.
 #[tokio::test(start_paused = true)]
-async fn left_at_every_await() {
+async fn dropped_at_every_await() {
     let (layer, _) = layer();
     let mut longest = 0;
     for seed in 0..200 {

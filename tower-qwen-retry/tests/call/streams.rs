@@ -51,7 +51,7 @@ async fn an_error_before_content_is_retried_wherever_it_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_content_whatever_comes_is_the_callers_wherever_it_is_cut() {
+async fn after_content_an_error_goes_to_the_caller_wherever_it_is_cut() {
     let failing = [ROLE, TEXT, THROTTLE].concat();
     for at in 0..=failing.len() {
         let (head, rest) = failing.split_at(at);
@@ -68,7 +68,7 @@ async fn after_content_whatever_comes_is_the_callers_wherever_it_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_breaks_is_retried_up_to_its_first_content() {
+async fn a_broken_stream_is_retried_until_its_first_content() {
     let whole = [ROLE, TEXT].concat();
     for at in 0..=whole.len() {
         let broken = Ok(stream(&[&whole[..at]], Some("reset")));
@@ -86,7 +86,7 @@ async fn a_stream_that_breaks_is_retried_up_to_its_first_content() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waiting_cannot_mend_goes_back_with_its_verdict_and_all_its_bytes() {
+async fn a_permanent_error_returns_with_its_verdict_and_all_its_bytes() {
     let script = vec![Ok(stream(&[ROLE, INVALID], None))];
     let run = run(RetryPolicy::default(), streaming(), script).await;
     assert_eq!(
@@ -98,7 +98,7 @@ async fn what_waiting_cannot_mend_goes_back_with_its_verdict_and_all_its_bytes()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_of_several_failing_streams_comes_back_whole() {
+async fn the_last_of_several_failing_streams_returns_whole() {
     let failing = || Ok(stream(&[THROTTLE], None));
     let policy = RetryPolicy::default().max_attempts(3);
     let run = run(policy, streaming(), vec![failing(), failing(), failing()]).await;
@@ -123,7 +123,7 @@ fn late(after: Duration, event: &'static str) -> Answer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_wait_a_second_by_default_and_as_long_as_asked() {
+async fn headers_wait_a_second_by_default_or_as_set() {
     for (wait, expected) in [
         (None, ms(1_000)),
         (Some(ms(5_000)), ms(3_000)),
@@ -146,7 +146,7 @@ async fn headers_wait_a_second_by_default_and_as_long_as_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_asks_for_no_stream_waits_for_none() {
+async fn a_call_without_stream_does_not_wait_for_an_event() {
     let run = run(
         RetryPolicy::default(),
         request(),

@@ -5,55 +5,61 @@ use std::{
 
 use tower_qwen_tokens::Cause;
 
-/// What one link of the chain of sources tells.
-enum Told {
-    /// It may go away by itself.
+/// What one error of the chain of sources says about the failure.
+enum ErrorClass {
+    /// It may go away.
     Transient(Cause),
     /// It will not.
     Permanent,
-    /// So much, unless a link further in knows better.
+    /// It may go away, unless an error further inside says otherwise.
     #[cfg_attr(
         not(any(
             feature = "h2-0-4",
             feature = "hyper-util-0-1",
             feature = "reqwest-0-13"
         )),
-        expect(dead_code, reason = "only those crates' errors tell so little")
+        expect(
+            dead_code,
+            reason = "only these crates have errors of so general a kind"
+        )
     )]
-    Rather(Cause),
+    LikelyTransient(Cause),
 }
 
-/// Why an error of the transport may go away by itself; `None` where it may not. Looks for types it knows along the chain
-/// of sources, the insides of `io::Error`s included; an error that holds none is permanent.
-pub(crate) fn cause(error: &(dyn Error + 'static)) -> Option<Cause> {
-    let mut rather = None;
+/// Why an error of the transport may go away; `None` if it is permanent.
+///
+/// Looks along the chain of sources, and inside `io::Error`s, for types it knows. An error without
+/// any is permanent.
+pub(crate) fn transient_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
+    let mut likely = None;
     let mut next = Some(error);
     while let Some(error) = next {
         match classify(error) {
-            Some(Told::Transient(cause)) => return Some(cause),
-            Some(Told::Permanent) => return None,
-            Some(Told::Rather(cause)) => rather = Some(cause),
+            Some(ErrorClass::Transient(cause)) => return Some(cause),
+            Some(ErrorClass::Permanent) => return None,
+            Some(ErrorClass::LikelyTransient(cause)) => likely = Some(cause),
             None => {}
         }
-        // `source` of an `io::Error` skips the very error that it wraps.
+        // `source` of an `io::Error` skips the error that it wraps, and goes on with that one's
+        // source.
         next = match error.downcast_ref::<io::Error>() {
             Some(error) => error.get_ref().map(|inside| inside as _),
             None => error.source(),
         };
     }
-    rather
+    likely
 }
 
-fn classify(error: &(dyn Error + 'static)) -> Option<Told> {
+fn classify(error: &(dyn Error + 'static)) -> Option<ErrorClass> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return of_io(error.kind());
     }
     if error.is::<tokio::time::error::Elapsed>() {
-        return Some(Told::Transient(Cause::Timeout));
+        return Some(ErrorClass::Transient(Cause::Timeout));
     }
     #[cfg(feature = "tower-0-5")]
     if error.is::<tower::timeout::error::Elapsed>() {
-        return Some(Told::Transient(Cause::Timeout));
+        return Some(ErrorClass::Transient(Cause::Timeout));
     }
     #[cfg(feature = "hyper-1")]
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
@@ -61,8 +67,11 @@ fn classify(error: &(dyn Error + 'static)) -> Option<Told> {
     }
     #[cfg(feature = "hyper-util-0-1")]
     if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-        // No address, no route, no handshake: nothing was sent. A certificate that is refused stands further in.
-        return error.is_connect().then_some(Told::Rather(Cause::Transport));
+        // No address, no route, no handshake: nothing was sent. A rejected certificate is further
+        // inside.
+        return error
+            .is_connect()
+            .then_some(ErrorClass::LikelyTransient(Cause::Transport));
     }
     #[cfg(feature = "reqwest-0-13")]
     if let Some(error) = error.downcast_ref::<reqwest::Error>() {
@@ -75,9 +84,9 @@ fn classify(error: &(dyn Error + 'static)) -> Option<Told> {
     None
 }
 
-fn of_io(kind: ErrorKind) -> Option<Told> {
+fn of_io(kind: ErrorKind) -> Option<ErrorClass> {
     match kind {
-        ErrorKind::TimedOut => Some(Told::Transient(Cause::Timeout)),
+        ErrorKind::TimedOut => Some(ErrorClass::Transient(Cause::Timeout)),
         ErrorKind::ConnectionRefused
         | ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
@@ -86,53 +95,56 @@ fn of_io(kind: ErrorKind) -> Option<Told> {
         | ErrorKind::UnexpectedEof
         | ErrorKind::HostUnreachable
         | ErrorKind::NetworkUnreachable
-        | ErrorKind::NetworkDown => Some(Told::Transient(Cause::Transport)),
-        // As TLS says that a certificate is refused.
-        ErrorKind::InvalidData => Some(Told::Permanent),
+        | ErrorKind::NetworkDown => Some(ErrorClass::Transient(Cause::Transport)),
+        // What rustls says of a rejected certificate: it will be rejected again.
+        ErrorKind::InvalidData => Some(ErrorClass::Permanent),
         _ => None,
     }
 }
 
 #[cfg(feature = "hyper-1")]
-fn of_hyper(error: &hyper::Error) -> Option<Told> {
+fn of_hyper(error: &hyper::Error) -> Option<ErrorClass> {
+    // A fault of the program that uses hyper.
     if error.is_user() {
-        Some(Told::Permanent)
+        Some(ErrorClass::Permanent)
     } else if error.is_timeout() {
-        Some(Told::Transient(Cause::Timeout))
+        Some(ErrorClass::Transient(Cause::Timeout))
     } else if error.is_canceled() || error.is_closed() || error.is_incomplete_message() {
-        Some(Told::Transient(Cause::Transport))
+        Some(ErrorClass::Transient(Cause::Transport))
     } else {
         None
     }
 }
 
 #[cfg(feature = "reqwest-0-13")]
-fn of_reqwest(error: &reqwest::Error) -> Option<Told> {
+fn of_reqwest(error: &reqwest::Error) -> Option<ErrorClass> {
     if error.is_builder() || error.is_redirect() || error.is_status() || error.is_decode() {
-        Some(Told::Permanent)
+        Some(ErrorClass::Permanent)
     } else if error.is_timeout() {
-        Some(Told::Transient(Cause::Timeout))
+        Some(ErrorClass::Transient(Cause::Timeout))
     } else if error.is_connect() {
-        Some(Told::Rather(Cause::Transport))
+        Some(ErrorClass::LikelyTransient(Cause::Transport))
     } else {
         None
     }
 }
 
-/// Streams that a server closes before it has worked on them, and connections that it winds up.
+/// Transient are streams that a server rejects before it works on them, and connections that it
+/// closes.
 #[cfg(feature = "h2-0-4")]
-fn of_h2(error: &h2::Error) -> Option<Told> {
+fn of_h2(error: &h2::Error) -> Option<ErrorClass> {
     use h2::Reason;
     if error.is_io() {
-        return Some(Told::Rather(Cause::Transport));
+        return Some(ErrorClass::LikelyTransient(Cause::Transport));
     }
     Some(match error.reason()? {
         Reason::REFUSED_STREAM | Reason::NO_ERROR | Reason::CANCEL | Reason::INTERNAL_ERROR => {
-            Told::Transient(Cause::Transport)
+            ErrorClass::Transient(Cause::Transport)
         }
-        Reason::SETTINGS_TIMEOUT => Told::Transient(Cause::Timeout),
-        Reason::ENHANCE_YOUR_CALM => Told::Transient(Cause::Throttled),
-        _ => Told::Permanent,
+        Reason::SETTINGS_TIMEOUT => ErrorClass::Transient(Cause::Timeout),
+        // HTTP/2's own way to throttle (RFC 9113, section 7).
+        Reason::ENHANCE_YOUR_CALM => ErrorClass::Transient(Cause::Throttled),
+        _ => ErrorClass::Permanent,
     })
 }
 
@@ -165,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn io_errors_are_classified_by_their_kind_wherever_they_stand() {
+    fn io_errors_are_classified_by_kind_at_any_depth() {
         let rows = [
             (ErrorKind::ConnectionRefused, TRANSPORT),
             (ErrorKind::ConnectionReset, TRANSPORT),
@@ -184,27 +196,35 @@ mod tests {
             (ErrorKind::Other, None),
         ];
         for (kind, expected) in rows {
-            assert_eq!(cause(&io::Error::from(kind)), expected, "{kind:?}");
+            assert_eq!(
+                transient_cause(&io::Error::from(kind)),
+                expected,
+                "{kind:?}"
+            );
             let deep = wrap(io::Error::other(wrap(io::Error::from(kind))));
-            assert_eq!(cause(&deep), expected, "{kind:?}, deep inside");
+            assert_eq!(transient_cause(&deep), expected, "{kind:?}, deep inside");
         }
     }
 
     #[test]
-    fn the_error_that_an_io_error_wraps_is_looked_at_too() {
+    fn the_error_inside_an_io_error_is_classified_too() {
         let directly = io::Error::other(io::Error::from(ErrorKind::ConnectionReset));
-        assert_eq!(cause(&directly), TRANSPORT);
-        let refused = io::Error::new(
+        assert_eq!(transient_cause(&directly), TRANSPORT);
+        let rejected = io::Error::new(
             ErrorKind::ConnectionReset,
             io::Error::from(ErrorKind::InvalidData),
         );
-        assert_eq!(cause(&refused), TRANSPORT, "the outermost that tells");
+        assert_eq!(
+            transient_cause(&rejected),
+            TRANSPORT,
+            "the outermost that is known decides"
+        );
     }
 
     #[test]
     fn unknown_errors_are_permanent() {
-        assert_eq!(cause(&Wrapper(None)), None);
-        assert_eq!(cause(&wrap(wrap("timed out"))), None);
+        assert_eq!(transient_cause(&Wrapper(None)), None);
+        assert_eq!(transient_cause(&wrap(wrap("timed out"))), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -214,18 +234,21 @@ mod tests {
             std::future::pending::<()>(),
         );
         let elapsed = timeout.await.expect_err("nothing ever comes");
-        assert_eq!(cause(&wrap(elapsed)), TIMEOUT);
+        assert_eq!(transient_cause(&wrap(elapsed)), TIMEOUT);
     }
 
     #[cfg(feature = "tower-0-5")]
     #[test]
     fn timeout_of_tower_is_transient() {
-        assert_eq!(cause(&tower::timeout::error::Elapsed::new()), TIMEOUT);
+        assert_eq!(
+            transient_cause(&tower::timeout::error::Elapsed::new()),
+            TIMEOUT
+        );
     }
 
     #[cfg(feature = "h2-0-4")]
     #[test]
-    fn streams_that_were_refused_and_connections_that_wind_up_are_transient() {
+    fn rejected_streams_and_closing_connections_are_transient() {
         use h2::Reason;
         let rows = [
             (Reason::REFUSED_STREAM, TRANSPORT),
@@ -241,7 +264,7 @@ mod tests {
         ];
         for (reason, expected) in rows {
             let error = h2::Error::from(reason);
-            assert_eq!(cause(&wrap(error)), expected, "{reason:?}");
+            assert_eq!(transient_cause(&wrap(error)), expected, "{reason:?}");
         }
     }
 }

@@ -1,21 +1,26 @@
 use http::{HeaderMap, HeaderName, Method, Request};
 use tower_qwen_tokens::{Dialect, call::UnbufferedBody};
 
-/// A header by which a client asks that a request takes effect once, however often it is sent.
+// With it the server makes a request take effect once, however often it is sent (IETF draft of the
+// HTTP API group).
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Declares that a request may be sent more than once, whatever its method and path.
 ///
-/// Put into the request's extensions by the caller. Its body still has to be one that was kept: empty, or a model call's.
+/// The caller puts it into the request's extensions. The body must still be in memory: empty, or a
+/// model call's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Idempotent;
 
-/// Whether a request may be sent more than once. See the [module page](crate::retry#what-is-sent-again).
+/// Whether a request may be sent more than once. See the [module
+/// docs](crate::retry#what-is-sent-again).
 pub(crate) fn is_repeatable<B>(request: &Request<B>) -> bool {
     let extensions = request.extensions();
+    // First: there is no body to send again, whatever else is declared.
     if extensions.get::<UnbufferedBody>().is_some() {
         return false;
     }
+    // A model call takes effect twice only as tokens: an answer that got lost is worth them.
     is_idempotent(request.method())
         || *request.method() == Method::POST && Dialect::of_path(request.uri().path()).is_some()
         || request.headers().contains_key(IDEMPOTENCY_KEY)
@@ -30,12 +35,15 @@ fn is_idempotent(method: &Method) -> bool {
     )
 }
 
-/// Whether a retrier further out is at work on this call already, as its marker tells.
-pub(crate) fn is_retry(headers: &HeaderMap, marker: &HeaderName) -> bool {
+/// Whether the call is the retry of a retrier further out, by its marker.
+pub(crate) fn is_retry(headers: &HeaderMap, marker: Option<&HeaderName>) -> bool {
+    let Some(marker) = marker else { return false };
     let count = |value: &http::HeaderValue| value.to_str().ok()?.trim().parse::<u64>().ok();
     headers
         .get_all(marker)
         .iter()
+        // Zero and what is no number come from clients that send the header with every first
+        // attempt, too.
         .filter_map(count)
         .any(|count| count > 0)
 }
@@ -53,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn by_method_path_and_declaration() {
+    fn method_path_and_declarations_decide() {
         let rows = [
             (Method::POST, CHAT, true),
             (Method::POST, BATCH, false),
@@ -73,7 +81,7 @@ mod tests {
         declared.extensions_mut().insert(Idempotent);
         assert!(is_repeatable(&declared));
         declared.extensions_mut().insert(UnbufferedBody);
-        assert!(!is_repeatable(&declared), "of two the careful one");
+        assert!(!is_repeatable(&declared), "no body to send again");
         let mut keyed = request(Method::POST, BATCH);
         let key = "7".parse().expect("a header value");
         keyed.headers_mut().insert("idempotency-key", key);
@@ -81,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_counts_from_one_on() {
+    fn a_marker_counts_if_it_is_a_number_above_zero() {
         let marker = HeaderName::from_static("x-retry");
         for (value, expected) in [
             ("0", false),
@@ -92,8 +100,8 @@ mod tests {
             ("", false),
         ] {
             let headers = HeaderMap::from_iter([(marker.clone(), value.parse().expect("a value"))]);
-            assert_eq!(is_retry(&headers, &marker), expected, "{value}");
+            assert_eq!(is_retry(&headers, Some(&marker)), expected, "{value}");
         }
-        assert!(!is_retry(&HeaderMap::new(), &marker));
+        assert!(!is_retry(&HeaderMap::new(), Some(&marker)));
     }
 }

@@ -6,10 +6,10 @@ use crate::Backoff;
 
 /// The backoff of each cause.
 ///
-/// What a cause needs differs by orders of magnitude: a broken connection is there again at once, a minute's tokens are
-/// not, and a hundred milliseconds are wasted on them.
+/// Causes differ by orders of magnitude: a broken connection can be replaced at once, while the
+/// tokens of a minute come back within a minute, and a retry after 100 ms is wasted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Waits {
+pub(crate) struct Backoffs {
     requests: Backoff,
     tokens: Backoff,
     growth: Backoff,
@@ -20,22 +20,16 @@ pub(crate) struct Waits {
     error: Backoff,
 }
 
-impl Waits {
-    pub(crate) fn of(&self, cause: Cause) -> &Backoff {
-        match cause {
-            Cause::RequestRate => &self.requests,
-            Cause::TokenRate => &self.tokens,
-            Cause::Growth => &self.growth,
-            Cause::Concurrency => &self.concurrency,
-            Cause::Capacity => &self.capacity,
-            Cause::Throttled => &self.throttled,
-            Cause::Transport => &self.transport,
-            _ => &self.error,
-        }
+impl Backoffs {
+    pub(crate) fn of(&self, cause: Cause) -> Backoff {
+        // A copy of some hundred bytes before a wait of 50 ms at least is cheaper to maintain than
+        // a second table.
+        let mut copy = *self;
+        *copy.of_mut(cause)
     }
 
-    pub(crate) fn set(&mut self, cause: Cause, backoff: Backoff) {
-        let of_cause = match cause {
+    pub(crate) fn of_mut(&mut self, cause: Cause) -> &mut Backoff {
+        match cause {
             Cause::RequestRate => &mut self.requests,
             Cause::TokenRate => &mut self.tokens,
             Cause::Growth => &mut self.growth,
@@ -44,30 +38,34 @@ impl Waits {
             Cause::Throttled => &mut self.throttled,
             Cause::Transport => &mut self.transport,
             _ => &mut self.error,
-        };
-        *of_cause = backoff;
-    }
-
-    /// The backoff after errors, where nothing more is known of the wait.
-    pub(crate) fn error(&self) -> &Backoff {
-        &self.error
+        }
     }
 }
 
-impl Default for Waits {
+impl Default for Backoffs {
     fn default() -> Self {
         let backoff = |least, first, max| {
             let [least, first, max] = [least, first, max].map(Duration::from_millis);
             Backoff::new(first, max).at_least(least)
         };
+        // Quotas count by the minute, so no wait after a throttle need be longer than one. The four
+        // waits of a throttled call take a minute together on average (a test in schedule.rs), so
+        // its last attempt finds a new minute.
         Self {
             requests: backoff(1_000, 8_000, 60_000),
+            // One call may take a good part of a minute's tokens, so these come back more slowly
+            // than a request.
             tokens: backoff(5_000, 15_000, 60_000),
+            // The provider limits how fast the load may grow: the sooner the retry, the steeper the
+            // growth.
             growth: backoff(2_000, 10_000, 60_000),
+            // A place is free as soon as any call ends.
             concurrency: backoff(500, 4_000, 30_000),
             capacity: backoff(1_000, 8_000, 60_000),
             throttled: backoff(1_000, 8_000, 60_000),
+            // Nothing has to recover: a new connection is enough, mostly.
             transport: backoff(50, 500, 8_000),
+            // Short, since many such errors do not last; for the others it doubles.
             error: backoff(100, 500, 8_000),
         }
     }
@@ -78,8 +76,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cause_has_a_wait_of_its_own() {
-        let mut waits = Waits::default();
+    fn each_cause_has_its_own_backoff() {
+        let mut backoffs = Backoffs::default();
         let own = [
             Cause::RequestRate,
             Cause::TokenRate,
@@ -92,14 +90,18 @@ mod tests {
         ];
         for (second, cause) in (1..).zip(own) {
             let second = Duration::from_secs(second);
-            waits.set(cause, Backoff::new(second, second));
+            *backoffs.of_mut(cause) = Backoff::new(second, second);
         }
         for (second, cause) in (1..).zip(own) {
             let second = Duration::from_secs(second);
-            assert_eq!(waits.of(cause), &Backoff::new(second, second), "{cause}");
+            assert_eq!(backoffs.of(cause), Backoff::new(second, second), "{cause}");
         }
         for cause in [Cause::Timeout, Cause::Unavailable, Cause::Other] {
-            assert_eq!(waits.of(cause), waits.error(), "{cause}");
+            assert_eq!(
+                backoffs.of(cause),
+                backoffs.of(Cause::ServerError),
+                "{cause}"
+            );
         }
     }
 }

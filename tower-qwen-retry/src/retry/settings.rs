@@ -1,0 +1,11 @@
+use tower_qwen_tokens::{call::ReadOptions, internal::clock::WallClock};
+
+use crate::RetryPolicy;
+
+/// What the services of a layer share.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) policy: RetryPolicy,
+    pub(super) read_options: ReadOptions,
+    pub(super) clock: WallClock,
+}

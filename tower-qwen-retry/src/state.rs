@@ -1,0 +1,184 @@
+use std::{sync::Arc, time::Duration};
+
+use fastrand::Rng;
+use http::{Extensions, Response, StatusCode};
+use tower_qwen_tokens::{
+    Call, Cause, Deadline, PacedUntil, Verdict,
+    internal::clock::{Instant, now},
+};
+
+use crate::{
+    Attempts, BoxError, GiveUp, RetryEvent, RetryPolicy,
+    observe::emit,
+    schedule::{Failure, History},
+};
+
+/// The state of one call over all of its attempts, and what each of them means.
+///
+/// Shared by [`Retry`](crate::Retry) and `TowerPolicy`, which differ only in how they send.
+#[derive(Debug, Clone)]
+pub(crate) struct CallState {
+    pub(crate) attempts: Attempts,
+    history: History,
+    /// `None` until the first wait is drawn.
+    rng: Option<Rng>,
+    /// When the latest attempt was sent; `None` without observers, or if it is not known.
+    sent_at: Option<Instant>,
+}
+
+/// What an attempt has come to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outcome {
+    /// A success, or an error of unknown kind: neither a retry nor a fallback is due.
+    Final,
+    /// A failure that does not go away by waiting.
+    Permanent(Cause),
+    /// A failure that may go away.
+    Transient(Failure),
+}
+
+impl CallState {
+    /// The state before the first attempt. Without an `rng` the policy's is used from the first
+    /// wait on.
+    pub(crate) fn new(rng: Option<Rng>) -> Self {
+        Self {
+            attempts: Attempts::NONE,
+            history: History::default(),
+            rng,
+            sent_at: None,
+        }
+    }
+
+    pub(crate) fn attempt_sent(&mut self, at: Option<Instant>) {
+        self.attempts.number = self.attempts.number.saturating_add(1);
+        self.history.attempt_sent();
+        self.sent_at = at;
+    }
+
+    /// The call goes to this fallback, counted from 1, which has all attempts before it.
+    pub(crate) fn fell_back(&mut self, fallback: usize) {
+        self.history = History::default();
+        self.attempts.fallback = u32::try_from(fallback).unwrap_or(u32::MAX);
+    }
+
+    /// The attempt was answered; without a `verdict` it was a success.
+    pub(crate) fn answered<RB>(
+        &mut self,
+        policy: &RetryPolicy,
+        model: &str,
+        answer: &Response<RB>,
+        verdict: Option<&Verdict>,
+    ) -> Outcome {
+        let cause = verdict.map(Verdict::cause);
+        self.emit_attempt(policy, model, Some(answer.status()), cause);
+        let Some(verdict) = verdict else {
+            let refund = self.history.take_refund();
+            // Nearly all calls succeed at the first attempt: they need not write to what all
+            // threads share.
+            if refund > 0 {
+                policy.budget.refund(refund);
+            }
+            return Outcome::Final;
+        };
+        let cause = verdict.cause();
+        if !verdict.is_transient() {
+            return Outcome::Permanent(cause);
+        }
+        // An account may be closed because of other calls, which says nothing about, say, a 500 of
+        // this one.
+        let closes_account = verdict.is_throttle() || cause == Cause::Unavailable;
+        let held = answer.extensions().get::<PacedUntil>();
+        Outcome::Transient(Failure {
+            cause,
+            hint: verdict.retry_after(),
+            held_by_admission: held.filter(|_| closes_account).copied(),
+        })
+    }
+
+    /// The attempt ended with an error of the inner service.
+    pub(crate) fn failed(
+        &mut self,
+        policy: &RetryPolicy,
+        model: &str,
+        error: &BoxError,
+    ) -> Outcome {
+        let cause = policy.cause(error.as_ref());
+        self.emit_attempt(policy, model, None, cause);
+        cause.map_or(Outcome::Final, |cause| {
+            Outcome::Transient(Failure {
+                cause,
+                hint: None,
+                held_by_admission: None,
+            })
+        })
+    }
+
+    /// The wait before the next attempt, or why there is none. Charges the retry budget.
+    pub(crate) fn next_wait(
+        &mut self,
+        policy: &RetryPolicy,
+        model: &str,
+        deadline: Option<Instant>,
+        failure: Failure,
+    ) -> Result<Duration, GiveUp> {
+        let rng = self.rng.get_or_insert_with(|| policy.seeds.rng());
+        let wait = policy.next_wait(failure, &mut self.history, now(), deadline, rng);
+        let waited = wait.unwrap_or_default();
+        self.attempts.waited = self.attempts.waited.saturating_add(waited);
+        let (number, cause) = (self.attempts.number, failure.cause);
+        let event = match wait {
+            Ok(wait) => RetryEvent::Retry {
+                model,
+                number,
+                cause,
+                wait,
+                held_by_admission: failure.held_by_admission.is_some(),
+            },
+            Err(why) => RetryEvent::GaveUp {
+                model,
+                number,
+                cause,
+                why,
+            },
+        };
+        emit(&policy.observers, &event);
+        wait
+    }
+
+    fn emit_attempt(
+        &self,
+        policy: &RetryPolicy,
+        model: &str,
+        status: Option<StatusCode>,
+        cause: Option<Cause>,
+    ) {
+        // Before the clock is read: without observers this is on the path of every call.
+        if policy.observers.is_empty() {
+            return;
+        }
+        let took = |sent_at| now().saturating_duration_since(sent_at);
+        let event = RetryEvent::Attempt {
+            model,
+            number: self.attempts.number,
+            status,
+            cause,
+            took: self.sent_at.map(took),
+        };
+        emit(&policy.observers, &event);
+    }
+}
+
+/// The model that a call names; empty if none, or if no layer has read the request.
+pub(crate) fn model_of(call: Option<&Arc<Call>>) -> &str {
+    call.and_then(|call| call.model_call())
+        .map_or("", |call| &call.model)
+}
+
+/// The deadline in a request's extensions. The one read with the call comes first: Admission obeys
+/// it.
+pub(crate) fn deadline_of(extensions: &Extensions) -> Option<Instant> {
+    let call = extensions.get::<Arc<Call>>();
+    call.and_then(|call| call.deadline())
+        .or_else(|| extensions.get().copied())
+        .map(Deadline::instant)
+}
