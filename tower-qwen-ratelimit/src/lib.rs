@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+#[macro_use]
+mod macros;
+
 mod account;
 mod acquire;
 pub mod admission;
@@ -23,6 +26,7 @@ pub mod observe;
 mod queue;
 mod quota;
 mod ramp;
+mod rejection;
 mod reservation;
 mod snapshot;
 #[cfg(feature = "redis")]
