@@ -13,6 +13,8 @@ mod caller_account_tests;
 #[cfg(test)]
 mod rate_tests;
 #[cfg(test)]
+mod table_stress_tests;
+#[cfg(test)]
 mod table_tests;
 
 pub use builder::{InvalidLimiter, LimiterBuilder};
