@@ -147,7 +147,7 @@ impl Crowd {
     fn join_as(&mut self, acquire: Acquire) -> usize {
         let index = self.free.pop().expect("a free place");
         self.waiting[index] = Some(Box::pin(acquire));
-        assert!(!self.look(index));
+        assert!(!self.poll(index));
         index
     }
 
@@ -157,7 +157,7 @@ impl Crowd {
     }
 
     /// Polls a waiter; says whether it has been admitted.
-    fn look(&mut self, index: usize) -> bool {
+    fn poll(&mut self, index: usize) -> bool {
         let Some(acquire) = &mut self.waiting[index] else {
             return false;
         };
@@ -183,21 +183,21 @@ impl Crowd {
                 woken.pop()
             };
             match woken {
-                Some(index) => admitted += usize::from(self.look(index)),
+                Some(index) => admitted += usize::from(self.poll(index)),
                 None => break,
             }
         }
         assert_eq!(admitted, 1);
     }
 
-    fn refuse(&mut self) {
+    fn reject(&mut self) {
         let acquire = self.acquire().max_wait(Duration::ZERO);
         let mut acquire = std::pin::pin!(acquire);
         match acquire
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready(Err(refused)) => assert_eq!(refused.kind(), RejectKind::MaxWait),
+            Poll::Ready(Err(rejected)) => assert_eq!(rejected.kind(), RejectKind::MaxWait),
             _ => panic!("no room at once"),
         }
     }
@@ -217,7 +217,7 @@ fn queue(criterion: &mut Criterion) {
     for case in CASES {
         for (what, run) in [
             ("admission", Crowd::admit as fn(&mut Crowd)),
-            ("refusal with its predicted wait", Crowd::refuse),
+            ("rejection with its predicted wait", Crowd::reject),
             ("join and leave", |crowd| {
                 let index = crowd.join();
                 crowd.leave(index);

@@ -1,4 +1,4 @@
-//! The wait for one's turn.
+//! The wait of one call for its quota.
 
 use std::{
     fmt,
@@ -26,39 +26,81 @@ use crate::{
 };
 
 pin_project! {
-    /// Waits until the account has room for the call; see [`Limiter::acquire`](crate::Limiter::acquire).
+    /// Waits until the account has quota for the call; see
+    /// [`Limiter::acquire`](crate::Limiter::acquire).
     ///
-    /// Calls go in the order of their arrival, or as the limiter's [`Discipline`](crate::Discipline) says. The head of the
-    /// queue holds a timer, and whoever has a deadline or a longest wait.
+    /// Calls are admitted in the order of their arrival, or in the order of the limiter's
+    /// [`Discipline`](crate::Discipline). Only the head of the queue holds a timer, and every call
+    /// with a deadline or a longest wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use tower_qwen_ratelimit::{Cost, Key, Limiter, OutputLimit, Quota, RejectKind};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), tower_qwen_ratelimit::Rejected> {
+    /// let limiter = Limiter::new(Quota::per_minute(60, 60_000).headroom(0));
+    /// let key = Key::new("https://dashscope.aliyuncs.com", "qwen-plus");
+    /// let cost = Cost::new(900, OutputLimit::AtMost(100));
+    ///
+    /// let reservation = limiter.acquire(&key, cost).max_wait(Duration::from_secs(5)).await?;
+    /// reservation.mark_sent();
+    ///
+    /// // 60 requests a minute: the next one is due in a second, too late for a patience of 0.1 s.
+    /// let hasty = limiter.acquire(&key, cost).max_wait(Duration::from_millis(100));
+    /// let rejected = hasty.await.unwrap_err();
+    /// assert_eq!(rejected.kind(), RejectKind::MaxWait);
+    /// assert_eq!(rejected.predicted_wait(), Some(Duration::from_secs(1)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Rejected`], before anything is reserved. At the first poll: the call costs more than a whole window, the predicted
-    /// wait passes [`Acquire::max_wait`] or the deadline, or too many calls are waiting. Later: its turn has not come by
-    /// then after all, since the provider has throttled or calls ahead took longer, or as the head it sees that it will not;
-    /// or, where a fleet shares the account, the store is away.
+    /// [`Rejected`], before anything is reserved. At the first poll: the call costs more than a
+    /// whole window, its predicted wait exceeds [`Acquire::max_wait`] or its deadline, or too many
+    /// calls are waiting. Later: the limit is reached after all (a throttle, or calls ahead that
+    /// take longer than predicted), the head of the queue sees that it will be, or the store of a
+    /// fleet is away.
+    ///
+    /// # Panics
+    ///
+    /// Panics when polled after it was ready.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits it leaves the queue, and whoever is next looks again. Nothing is reserved until it is done.
+    /// Dropped while it waits, it leaves the queue, and the next call takes its place. Nothing is
+    /// reserved before it is ready.
     #[must_use = "futures do nothing unless polled"]
     pub struct Acquire {
         account: Arc<Account>,
         ask: Ask,
         max_wait: Option<Duration>,
-        ticket: Option<Ticket>,
+        stage: AcquireStage,
         #[pin]
         timer: Option<Sleep>,
     }
 
     impl PinnedDrop for Acquire {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let Some(ticket) = this.ticket.take() {
+            if let AcquireStage::Queued(ticket) = this.stage {
                 this.account.leave(ticket);
             }
         }
     }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum AcquireStage {
+    /// Not yet polled.
+    New,
+    /// Waits in the account's queue.
+    Queued(Ticket),
+    /// Admitted or rejected; out of the queue.
+    Done,
 }
 
 impl Acquire {
@@ -74,43 +116,48 @@ impl Acquire {
                 latest: None,
             },
             max_wait: None,
-            ticket: None,
+            stage: AcquireStage::New,
             timer: None,
         }
     }
 
-    /// When the call arrived first: a retried call keeps that place. Default: at the first poll.
+    /// When the call first arrived: a retried call keeps its place in the queue. Default: at the
+    /// first poll.
     pub fn arrived(mut self, arrived: Instant) -> Self {
         self.ask.arrived = Some(arrived);
         self
     }
 
-    /// What kind of answer is expected: what answers cost is learned for each kind apart. Default: none.
+    /// The kind of answer that the call expects; the length of answers is learned for each kind.
+    /// Default: none.
     pub fn label(mut self, label: Arc<str>) -> Self {
         self.ask.label = Some(label);
         self
     }
 
-    /// Whose call it is, which matters under [`Discipline::Fair`](crate::Discipline::Fair). Default: nobody's.
+    /// The tenant of the call, for [`Discipline::Fair`](crate::Discipline::Fair). Default: none;
+    /// such calls share one flow.
     pub fn tenant(mut self, tenant: Tenant) -> Self {
         self.ask.flow.tenant = Some(tenant);
         self
     }
 
-    /// How large a share its flow gets under [`Discipline::Fair`](crate::Discipline::Fair). Default: 1.
+    /// The share of the call's flow under [`Discipline::Fair`](crate::Discipline::Fair). Default:
+    /// 1.
     pub fn weight(mut self, weight: Weight) -> Self {
         self.ask.flow.weight = weight;
         self
     }
 
-    /// The longest wait, from the first poll on; a call whose predicted wait is longer is refused at once, any other when
-    /// it has waited for so long. Default: none.
+    /// The longest wait, from the first poll on. A call with a longer predicted wait is rejected at
+    /// once, any other call when it has waited this long. Default: no limit.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = Some(max_wait);
         self
     }
 
-    /// When the caller stops waiting; a call whose turn would come later is refused at once, any other then. Default: never.
+    /// When the caller stops waiting. A call that would be admitted later is rejected at once, any
+    /// other call at this instant. Default: never.
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.ask.latest = Some(Latest {
             at: deadline.instant(),
@@ -123,50 +170,56 @@ impl Acquire {
 impl Future for Acquire {
     type Output = Result<Reservation, Rejected>;
 
+    /// # Panics
+    ///
+    /// Panics when polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let now = clock::now();
-        let mut turn = match *this.ticket {
-            Some(ticket) => this.account.turn(ticket, this.ask, now, cx.waker()),
-            None => {
+        let mut turn = match *this.stage {
+            AcquireStage::New => {
                 this.ask.begin(now, *this.max_wait);
-                match this.account.enter(this.ask, now, cx.waker())? {
-                    Entered::Admitted(charge) => Turn::Admitted(charge),
-                    Entered::Queued(ticket, turn) => {
-                        *this.ticket = Some(ticket);
+                match this.account.enter(this.ask, now, cx.waker()) {
+                    Ok(Entered::Admitted(charge)) => Turn::Admitted(charge),
+                    Ok(Entered::Queued(ticket, turn)) => {
+                        *this.stage = AcquireStage::Queued(ticket);
                         turn
                     }
+                    Err(rejected) => Turn::Refused(rejected),
                 }
             }
+            AcquireStage::Queued(ticket) => this.account.turn(ticket, this.ask, now, cx.waker()),
+            AcquireStage::Done => panic!("polled after it was ready"),
         };
         loop {
             match turn {
                 Turn::Admitted(charge) => {
-                    *this.ticket = None;
+                    *this.stage = AcquireStage::Done;
                     let reservation =
                         Reservation::new(this.account.clone(), charge, this.ask.label.take());
                     return Poll::Ready(Ok(reservation));
                 }
                 Turn::Refused(rejected) => {
-                    *this.ticket = None;
+                    *this.stage = AcquireStage::Done;
                     return Poll::Ready(Err(rejected));
                 }
                 Turn::Behind => {
+                    // A wake comes when it is the head: a crowd of waiters costs no timers.
                     this.timer.set(None);
                     return Poll::Pending;
                 }
                 Turn::Until(at) => {
                     match this.timer.as_mut().as_pin_mut() {
+                        // Registering a timer anew costs a lock of tokio's, and most wakes change
+                        // nothing.
                         Some(timer) if timer.deadline() == at => {}
                         Some(timer) => timer.reset(at),
                         None => this.timer.set(Some(tokio::time::sleep_until(at))),
                     }
-                    let Some(timer) = this.timer.as_mut().as_pin_mut() else {
-                        return Poll::Pending;
-                    };
+                    let timer = this.timer.as_mut().as_pin_mut().expect("set just now");
                     std::task::ready!(timer.poll(cx));
-                    let Some(ticket) = *this.ticket else {
-                        return Poll::Pending;
+                    let AcquireStage::Queued(ticket) = *this.stage else {
+                        unreachable!("only a queued call waits");
                     };
                     turn = this
                         .account
@@ -181,7 +234,7 @@ impl fmt::Debug for Acquire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acquire")
             .field("ask", &self.ask)
-            .field("queued", &self.ticket.is_some())
+            .field("stage", &self.stage)
             .finish_non_exhaustive()
     }
 }

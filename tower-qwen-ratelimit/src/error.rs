@@ -1,24 +1,30 @@
-//! Why a call was refused before anything was sent.
+//! Why a client's call was rejected before anything was sent.
 
 use std::{error::Error, fmt, time::Duration};
 
-/// Why a call was refused.
+/// Why a call was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectKind {
-    /// The call costs more than a whole window allows. No wait helps.
+    /// The call costs more than a whole window allows. Waiting does not help.
     TooLarge,
-    /// Its turn would come later than the longest wait allowed.
+    /// The wait for quota would exceed, or has exceeded, the longest wait
+    /// ([`AdmissionLayer::max_wait`](crate::AdmissionLayer::max_wait),
+    /// [`Acquire::max_wait`](crate::Acquire::max_wait)).
+    /// [`Limiter::try_acquire`](crate::Limiter::try_acquire) rejects every call that would have to
+    /// wait with it.
     MaxWait,
-    /// Its turn would come after the caller's deadline.
+    /// The wait for quota would pass, or has passed, the call's
+    /// [`Deadline`](tower_qwen_tokens::Deadline).
     Deadline,
-    /// Too many calls are waiting already.
+    /// Too many calls are waiting: [`max_queued`](crate::LimiterBuilder::max_queued) of them.
     QueueFull,
-    /// The store that a fleet shares is away, and calls are to be refused meanwhile.
+    /// The store of a fleet cannot be reached, and the outage policy is
+    /// [`OutagePolicy::Reject`](crate::OutagePolicy::Reject).
     StoreAway,
 }
 
-/// A call that was refused before anything was sent. Nothing is reserved for it.
+/// The error of a call that was rejected before anything was sent. Nothing is reserved for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejected {
     kind: RejectKind,
@@ -33,13 +39,13 @@ impl Rejected {
         }
     }
 
-    /// Why.
+    /// Why the call was rejected.
     #[must_use]
     pub fn kind(&self) -> RejectKind {
         self.kind
     }
 
-    /// How long the call would have waited, as far as the queue ahead and today's rate tell; `None` where no wait helps.
+    /// Estimated wait at the current rate, given the calls ahead; `None` if waiting does not help.
     #[must_use]
     pub fn predicted_wait(&self) -> Option<Duration> {
         self.predicted_wait

@@ -1,5 +1,6 @@
-//! Extractors for handlers of axum 0.8: [`Reserved`]. Those of the call, its usage and its tenant are in
-//! [`tower_qwen_tokens::extract`].
+//! An extractor for handlers of axum 0.8: [`Reserved`].
+//!
+//! The extractors of the call, its usage and its tenant are in [`tower_qwen_tokens::extract`].
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;

@@ -1,6 +1,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+#[macro_use]
+mod macros;
+
 mod account;
 mod acquire;
 pub mod admission;
@@ -24,6 +27,7 @@ pub mod observe;
 mod queue;
 mod quota;
 mod ramp;
+mod rejection;
 mod reservation;
 mod snapshot;
 #[cfg(feature = "redis")]

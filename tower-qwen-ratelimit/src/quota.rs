@@ -1,33 +1,45 @@
-//! What the provider allows.
+//! The limits of a provider, or of a server of your own.
 
 use std::{error::Error, fmt, time::Duration};
 
+/// The longest window. The provider has none longer than a minute, and limits per day have their
+/// own setting.
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// How the quota may be spent within its window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pacing {
-    /// Evenly, with a small burst, and never more than the quota in any window. For providers that may also count
-    /// seconds or punish sudden growth, as Model Studio does.
+    /// Evenly, with a small burst, and never more than the quota in any window. For providers that
+    /// also count seconds or throttle sudden growth, as Model Studio does. The bucket starts empty,
+    /// so the first call waits for its request: 60 s divided by the requests per minute.
     #[default]
     Smooth,
-    /// The whole quota may go at once, but never more than it in any window. For hosts that only count minutes.
+    /// The whole quota at once, but never more than it in any window. For hosts that count whole
+    /// minutes only.
     Window,
 }
 
-/// What is set aside for an answer while it runs.
+/// How many tokens are reserved for an answer while its call runs; the table in
+/// [`Cost`](crate::Cost) has all cases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reserve {
-    /// What answers really cost of late, at most the call's own ceiling.
+    /// The expected length: the 65th percentile of the latest 64 answers of the account, at most
+    /// the call's own ceiling (`max_tokens`). Until 8 answers are known: the ceiling, or 4,096 for
+    /// a call without one.
+    ///
+    /// The 65th percentile and not the mean: of many calls that run at one time, the sum then
+    /// rarely exceeds the reservations.
     #[default]
     Expected,
-    /// The call's own ceiling, for providers that hold it themselves while the call runs.
+    /// The call's own ceiling, always. For providers that reserve it themselves while the call
+    /// runs. A call without a ceiling is treated as with [`Reserve::Expected`].
     Ceiling,
 }
 
-/// How much the provider allows: requests and tokens within a window.
+/// The limits of a provider: requests and tokens per window, and more. The [crate
+/// docs](crate#defaults) list all defaults.
 ///
 /// # Examples
 ///
@@ -55,11 +67,12 @@ pub struct Quota {
     day_begins: Duration,
 }
 
-/// Settings under which nothing could ever go, or more than the quota could.
+/// Settings that would admit no call at all, or more calls than the quota allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidQuota {
-    /// No requests, no tokens, or no concurrency: every call would wait for ever.
+    /// No requests, no tokens, no concurrency, or no tokens per day: no call could ever be
+    /// admitted.
     Nothing,
     /// The window is shorter than 1 ms or longer than a day.
     Window,
@@ -70,13 +83,15 @@ pub enum InvalidQuota {
 }
 
 impl Quota {
-    /// So many requests and tokens (prompt and answer together) per minute.
+    /// This many requests, and tokens of prompts and answers together, per minute.
     pub const fn per_minute(requests: u64, tokens: u64) -> Self {
         Self {
             requests,
             tokens,
             window: Duration::from_secs(60),
             burst: None,
+            // Covers the jitter between send and arrival: the runs of docs/performance.md were
+            // hardly ever throttled with it.
             headroom: 2,
             pacing: Pacing::Smooth,
             reserve: Reserve::Expected,
@@ -87,73 +102,80 @@ impl Quota {
         }
     }
 
-    /// The same settings with other amounts.
+    /// The same settings with other requests and tokens.
     pub(crate) const fn amounts(mut self, requests: u64, tokens: u64) -> Self {
         self.requests = requests;
         self.tokens = tokens;
         self
     }
 
-    /// The figures of the page "Qwen2 Rate Limit and Token Usage Explained": 800 requests and 800,000 tokens a minute.
+    /// The figures of the page "Qwen2 Rate Limit and Token Usage Explained": 800 requests and
+    /// 800,000 tokens a minute.
     ///
-    /// The page prints them under each other's label (800 under tokens, 800,000 under requests); a minute with 800
-    /// tokens and 800,000 requests makes no sense, so they stand here the other way round.
+    /// The page prints each number under the other's label (800 under tokens, 800,000 under
+    /// requests). A minute with 800 tokens and 800,000 requests makes no sense, so the two are
+    /// swapped here.
     pub const fn qwen2() -> Self {
         Self::per_minute(800, 800_000)
     }
 
-    /// The length of the window. Default: 60 s. From 1 ms to a day; what is out of it is brought into it where it is not
-    /// refused by [`Quota::check`].
+    /// The length of the window: 1 ms to 1 day. Default: 60 s. [`Quota::check`] rejects other
+    /// values; without that check they are clamped.
     pub const fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
     }
 
-    /// How much may go at once under [`Pacing::Smooth`], as a stretch of time at the full rate. Default: a sixtieth of
-    /// the window.
+    /// The burst of [`Pacing::Smooth`]: the quota of this length of time can be used at once. At
+    /// most the window. Default: a sixtieth of the window (1 s of 60 s).
     pub const fn burst(mut self, burst: Duration) -> Self {
         self.burst = Some(burst);
         self
     }
 
-    /// How much of the quota is left unused to cover what the network does to instants, in percent. Default: 2.
-    /// At most 99.
+    /// The part of the quota that is left unused, in percent, because calls do not reach the
+    /// provider at equal distances from their send. Rounded down to whole requests and tokens, but
+    /// at least 1 remains. Default: 2. At most 99.
     pub const fn headroom(mut self, percent: u8) -> Self {
         self.headroom = percent;
         self
     }
 
-    /// Whether the rate begins at a sixteenth, at the start and after idling, and grows by half with every period that
-    /// uses it. For providers that punish sudden growth. Default: no, until the provider does so once. Takes
-    /// [`Pacing::Smooth`].
+    /// Whether the rate starts at a sixteenth, at first and after idle time, and grows by half in
+    /// every period (a sixtieth of the window, or the time of 8 requests if that is longer) in
+    /// which it is used. For providers that throttle sudden growth. Needs [`Pacing::Smooth`].
+    /// Default: off; the first throttle for growth turns it on.
     pub const fn slow_start(mut self, on: bool) -> Self {
         self.slow_start = on;
         self
     }
 
-    /// The most calls that may run at one time, from the send to the end of the answer's body. Default: no limit.
+    /// The most calls that may run at one time, from the send to the end of the response body.
+    /// Default: no limit.
     pub const fn concurrency(mut self, calls: u64) -> Self {
         self.concurrency = calls;
         self
     }
 
-    /// The most tokens of a day. Default: no limit. See [`Quota::day_begins`].
+    /// The most tokens per day. Default: no limit. When a day begins, [`Quota::day_begins`] says.
     pub const fn tokens_per_day(mut self, tokens: u64) -> Self {
         self.tokens_per_day = tokens;
         self
     }
 
-    /// How long after midnight UTC the provider's day begins. Default: at midnight UTC. In Beijing it is 16 hours.
+    /// The time after midnight UTC at which the provider's day begins. Default: 0 (midnight UTC).
+    /// Midnight in Beijing is 16 h.
     pub const fn day_begins(mut self, after_midnight: Duration) -> Self {
         self.day_begins = after_midnight;
         self
     }
 
-    /// Looks whether the settings make sense.
+    /// Checks the settings.
     ///
     /// # Errors
     ///
-    /// [`InvalidQuota`]: nothing could ever go, or the window, the burst or the headroom are out of range.
+    /// [`InvalidQuota`]: no call could ever be admitted, or the window, the burst or the headroom
+    /// is out of range.
     pub const fn check(&self) -> Result<(), InvalidQuota> {
         if self.requests == 0
             || self.tokens == 0
@@ -182,7 +204,8 @@ impl Quota {
         self
     }
 
-    /// What is set aside for an answer while it runs. Default: [`Reserve::Expected`].
+    /// How many tokens are reserved for an answer while its call runs. Default:
+    /// [`Reserve::Expected`].
     pub const fn reserve(mut self, reserve: Reserve) -> Self {
         self.reserve = reserve;
         self
@@ -203,6 +226,7 @@ impl Quota {
     /// The length of the window.
     #[must_use]
     pub const fn window_length(&self) -> Duration {
+        // `Duration::clamp` is not const.
         if self.window.as_millis() == 0 {
             Duration::from_millis(1)
         } else if self.window.as_nanos() > DAY.as_nanos() {
@@ -212,6 +236,7 @@ impl Quota {
         }
     }
 
+    // Slow start scales a bucket's rate, and only an even pace has a bucket.
     pub(crate) const fn starts_slowly(&self) -> bool {
         self.slow_start && self.is_smooth()
     }
@@ -246,17 +271,18 @@ impl Quota {
             .min(self.window_nanos())
     }
 
-    /// How much of `usable` may go at once.
+    /// The burst of `usable` requests or tokens.
     pub(crate) fn burst_of(&self, usable: u64) -> u64 {
         let burst =
             u128::from(usable) * u128::from(self.burst_nanos()) / u128::from(self.window_nanos());
         u64::try_from(burst).unwrap_or(usable)
     }
 
-    /// `amount` less the headroom; something is left of something.
+    /// `amount` less the headroom. At least 1 of any amount: a quota of one request is not nothing.
     pub(crate) fn usable(&self, amount: u64) -> u64 {
-        let kept = u128::from(amount) * u128::from(100 - self.headroom.min(99)) / 100;
-        u64::try_from(kept).unwrap_or(amount).max(amount.min(1))
+        // In u128: amounts go up to u64::MAX ("unlimited").
+        let usable = u128::from(amount) * u128::from(100 - self.headroom.min(99)) / 100;
+        u64::try_from(usable).unwrap_or(amount).max(amount.min(1))
     }
 }
 
@@ -293,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_brought_into_it() {
+    fn settings_out_of_range_are_clamped() {
         let quota = Quota::per_minute(1, 0).headroom(200).window(Duration::ZERO);
         assert_eq!(quota.usable(1), 1);
         assert_eq!(quota.usable(0), 0);
@@ -302,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_refused_where_that_is_asked_for() {
+    fn settings_out_of_range_fail_the_check() {
         assert_eq!(Quota::qwen2().check(), Ok(()));
         for (quota, error) in [
             (Quota::per_minute(0, 1), InvalidQuota::Nothing),

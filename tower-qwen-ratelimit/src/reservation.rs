@@ -1,4 +1,4 @@
-//! What one admitted call holds until its true cost is known.
+//! The quota that one admitted call holds until its true cost is known.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,16 +10,45 @@ use tower_qwen_tokens::{
 
 use crate::account::{Account, Charge, Outcome};
 
-/// Quota set aside for one attempt.
+/// The quota that is reserved for one attempt.
 ///
-/// Its life: admitted (dropped now, everything comes back), sent ([`Reservation::mark_sent`]; dropped now, the estimate
-/// stands), settled exactly once (the difference to the true cost comes back or is charged; what was too little becomes
-/// debt). Whatever comes after that changes nothing.
+/// Its phases:
 ///
-/// Where the number of calls that run is limited ([`Quota::concurrency`](crate::Quota::concurrency), or the provider has
-/// refused one for running beside too many), the call counts as running until this is dropped, settled or not.
+/// | phase | begins with | a drop in this phase |
+/// |---|---|---|
+/// | admitted | [`Limiter::acquire`](crate::Limiter::acquire) | returns the request and all tokens |
+/// | sent | [`Reservation::mark_sent`] | keeps the estimate charged, since the cost is unknown |
+/// | settled | [`settle`](Reservation::settle), [`fail`](Reservation::fail) or [`throttle`](Reservation::throttle) | changes nothing |
+///
+/// It is settled once; later calls of these methods change nothing. Settling returns the difference
+/// to the true cost, or charges it: what was estimated too low becomes a debt that later calls wait
+/// for.
+///
+/// If the number of running calls is limited ([`Quota::concurrency`](crate::Quota::concurrency), or
+/// after a throttle for too many calls at one time), the call counts as running until this is
+/// dropped, settled or not.
+///
+/// # Examples
+///
+/// ```
+/// use tower_qwen_ratelimit::{Cost, Key, Limiter, OutputLimit, Quota};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), tower_qwen_ratelimit::Rejected> {
+/// let limiter = Limiter::new(Quota::per_minute(60, 100_000));
+/// let key = Key::new("https://dashscope.aliyuncs.com", "qwen-plus");
+///
+/// let reservation = limiter.acquire(&key, Cost::new(1_200, OutputLimit::AtMost(500))).await?;
+/// assert_eq!((reservation.input_tokens(), reservation.output_tokens()), (1_200, 500));
+/// reservation.mark_sent();
+/// // The answer's `usage`: 1,180 prompt tokens, 212 answer tokens. 308 tokens are returned.
+/// reservation.settle(1_180, 212);
+/// assert_eq!(limiter.snapshot()[0].tokens.used, 1_392);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
-#[must_use = "a reservation dropped before the call is sent gives everything back"]
+#[must_use = "a reservation that is dropped before the send returns its quota"]
 pub struct Reservation {
     account: Arc<Account>,
     label: Option<Arc<str>>,
@@ -53,25 +82,28 @@ impl Reservation {
         }
     }
 
-    /// How many answers the call asks for; what is learned is the cost of one.
+    /// Takes from the call how many answers it asks for (`n`): the length of one answer is learned,
+    /// not their sum.
     pub(crate) fn for_call(mut self, call: &Call) -> Self {
         self.choices = call.model_call().map_or(1, |call| call.choices.max(1));
         self
     }
 
-    /// Tokens set aside for the prompt.
+    /// Tokens reserved for the prompt.
     #[must_use]
     pub fn input_tokens(&self) -> u64 {
         self.charge().input
     }
 
-    /// Tokens set aside for the answer.
+    /// Tokens reserved for the answer: its expected length, or its ceiling; see
+    /// [`Reserve`](crate::Reserve).
     #[must_use]
     pub fn output_tokens(&self) -> u64 {
         self.charge().output
     }
 
-    /// The call goes out now. From here on a drop lets the estimate stand. Call it just before the send.
+    /// Marks the call as sent: from now on a drop keeps the estimate charged. Call it just before
+    /// the send.
     pub fn mark_sent(&self) {
         let mut life = self.lock();
         if life.phase == Phase::Admitted {
@@ -80,7 +112,7 @@ impl Reservation {
         }
     }
 
-    /// Settles with the true cost, in tokens.
+    /// Settles with the true cost, in tokens. The first settlement counts.
     pub fn settle(&self, input_tokens: u64, output_tokens: u64) {
         self.finish(Outcome::Known {
             input: input_tokens,
@@ -88,31 +120,36 @@ impl Reservation {
         });
     }
 
-    /// The provider throttled the call: its tokens come back, the request counts, and the account closes for a while.
-    /// Says until when.
+    /// Settles a call that the provider throttled: its tokens are returned, its request counts, the
+    /// account closes for a while and its rate is lowered. Returns the instant at which the account
+    /// opens again.
     pub fn throttle(&self, verdict: &Verdict) -> Instant {
         self.throttled(verdict).until
     }
 
-    /// The same, and what Retry is to know of it.
+    /// As `throttle`, with all that a Retry above needs.
     pub(crate) fn throttled(&self, verdict: &Verdict) -> PacedUntil {
-        let paced = self.account.throttled(self.charge(), verdict, clock::now());
+        let paced_until = self.account.throttled(self.charge(), verdict, clock::now());
         self.finish(Outcome::Refused);
-        paced
+        paced_until
     }
 
-    /// The provider is not available: where that goes on, it closes the account as a throttle does.
+    /// Reports that the provider is not available. If that goes on, it closes the account as a
+    /// throttle does.
     pub(crate) fn unavailable(&self, verdict: &Verdict) -> Option<PacedUntil> {
-        let is_away = verdict.cause() == Cause::Unavailable;
-        is_away.then(|| {
+        let is_unavailable = verdict.cause() == Cause::Unavailable;
+        is_unavailable.then(|| {
             self.account
                 .unavailable(self.charge(), verdict, clock::now())
         })?
     }
 
-    /// The provider answered with an error that is no throttle: the tokens of a call it refused come back; of one that
-    /// failed on its side the prompt counts.
+    /// Settles a call that failed with an error other than a throttle. For a client error (4xx) all
+    /// tokens are returned; for a server error (5xx, or no status) the answer's tokens are returned
+    /// and the prompt stays charged.
     pub fn fail(&self, verdict: &Verdict) {
+        // A server error does not say how far the provider came, so the prompt is taken as
+        // processed.
         let server_side = verdict
             .status()
             .is_none_or(|status| status.is_server_error());
@@ -123,13 +160,14 @@ impl Reservation {
         });
     }
 
-    /// The provider took the call.
+    /// Reports that the provider accepted the call.
     pub(crate) fn accepted(&self) {
         self.account.accepted(self.charge());
     }
 
-    /// The provider says what is left of its limits.
-    pub(crate) fn told(&self, levels: &Levels) {
+    /// Reports what the provider states of its limits (`x-ratelimit-remaining-*`).
+    pub(crate) fn limits_stated(&self, levels: &Levels) {
+        // Most responses state nothing, and the account's lock is not free.
         if !levels.is_empty() {
             self.account.told(levels, clock::now());
         }
@@ -142,7 +180,7 @@ impl Reservation {
         }
         life.phase = Phase::Settled;
         let charge = life.charge;
-        // Observers are told, who may look at this.
+        // Released first: observers are called below, and may read this reservation.
         drop(life);
         self.account.settle(charge, outcome, clock::now());
     }
@@ -152,6 +190,7 @@ impl Reservation {
     }
 
     fn lock(&self) -> MutexGuard<'_, Life> {
+        // A phase is written in one assignment, so a panic elsewhere leaves nothing half-done.
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -165,11 +204,14 @@ impl OnUsage for Reservation {
             if verdict.is_throttle() {
                 self.account.throttled(self.charge(), verdict, clock::now());
             }
+            // An error behind a status of 200, or in the middle of a stream: the prompt was
+            // processed.
             if report.usage.is_empty() {
                 self.finish(Outcome::PromptOnly);
                 return;
             }
         }
+        // A stream that was cut before any content says nothing of the answer's cost.
         let is_prompt_alone =
             report.basis == Basis::Estimated && report.usage.output_tokens.is_none();
         if report.basis == Basis::Unknown || report.usage.is_empty() || is_prompt_alone {
@@ -178,12 +220,14 @@ impl OnUsage for Reservation {
         }
         let charge = self.charge();
         let input = report.usage.input_tokens.unwrap_or(charge.input);
+        // Some hosts report only the total.
         let output = report
             .usage
             .output_tokens
             .or_else(|| Some(report.usage.total()?.saturating_sub(input)))
             .unwrap_or(charge.output);
         self.finish(Outcome::Known { input, output });
+        // Only complete answers teach: a cut or failed one is shorter than the next will be.
         if report.basis == Basis::Reported && report.verdict.is_none() && output > 0 {
             self.account
                 .learn(self.label.as_ref(), output / u64::from(self.choices));
@@ -198,6 +242,7 @@ impl Drop for Reservation {
         let outcome = match phase {
             Phase::Admitted => Outcome::NeverSent,
             Phase::Sent => Outcome::EstimateStands,
+            // Its cost is known; only the running call ends.
             Phase::Settled => return self.account.ended(charge),
         };
         self.account.ended_as(charge, outcome, clock::now());

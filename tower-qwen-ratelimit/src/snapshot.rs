@@ -1,77 +1,132 @@
-//! What an account looks like from outside.
+//! The state of an account for people and metrics.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::key::Key;
 
-/// One account at one instant.
+/// One account at one instant, from [`Limiter::snapshot`](crate::Limiter::snapshot).
+///
+/// `Display` shows the main figures in one line:
+///
+/// ```text
+/// https://host qwen-plus: requests 12/784, tokens 5300/784000, 3 in flight, 2 queued
+/// ```
+///
+/// A rate that throttles have lowered is added as `at 85 %`, a closed account as `closed for 1.5s`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AccountSnapshot {
-    /// Whose account it is.
+    /// The key of the account.
     pub key: Key,
-    /// The requests' gate.
+    /// Requests per window.
     pub requests: GateSnapshot,
-    /// The tokens' gate.
+    /// Tokens per window.
     pub tokens: GateSnapshot,
-    /// Calls that run: until the end of the answer's body where their number is limited, else until they have settled.
+    /// Calls that run. If their number is limited, a call runs until its response body ends,
+    /// otherwise until it has settled.
     pub running: u64,
-    /// How many may run at one time, as things stand; `u64::MAX` without a limit.
+    /// How many calls may run at one time now; `u64::MAX` without a limit.
     pub may_run: u64,
-    /// Tokens of the provider's day so far; counted where the quota limits them.
+    /// Tokens used in the provider's day so far; counted only if the quota limits them.
     pub tokens_of_day: u64,
-    /// The share of the rate that slow start allows, in percent; `None` where the rate does not begin slowly.
+    /// The part of the rate that slow start allows, in percent; `None` without slow start.
     pub slow_start_percent: Option<u8>,
-    /// Calls that wait for their turn.
+    /// Calls that wait for quota.
     pub queued: usize,
     /// Calls that were admitted and have not settled.
     pub in_flight: u64,
-    /// Calls admitted so far, retried attempts each counted.
+    /// Calls admitted so far. Each attempt of a retried call counts.
     pub admitted: u64,
-    /// Tokens set aside for calls that have not settled.
+    /// Tokens reserved for calls that have not settled.
     pub reserved_tokens: u64,
-    /// Tokens of all calls that have settled.
+    /// Tokens of all settled calls.
     pub settled_tokens: u64,
-    /// Tokens that the answer of a call without a ceiling of its own is expected to bring.
+    /// The tokens that are reserved for the answer of a call without `max_tokens`: the 65th
+    /// percentile of the latest 64 answers, and 4,096 until 8 answers are known. See
+    /// [`Cost`](crate::Cost).
     pub expected_output: u64,
-    /// Throttles heard, by cause.
+    /// Throttles by the provider so far, by cause
+    /// ([`Cause::as_str`](tower_qwen_tokens::Cause::as_str)).
     pub throttled: BTreeMap<&'static str, u64>,
-    /// Throttles of tokens although our own count left room for a fifth of the quota: a hint to set
-    /// [`Reserve::Ceiling`](crate::Reserve::Ceiling), that others use the same account, or that the quota is set too high.
+    /// Throttles of tokens while our own count was below four fifths of what is allowed. Possible
+    /// reasons: the provider reserves the ceiling of a running call (set
+    /// [`Reserve::Ceiling`](crate::Reserve::Ceiling)), other processes use the same account, or the
+    /// quota is set too high.
     pub unexplained_throttles: u64,
-    /// How long the account stays closed; zero when it is open.
+    /// How long the account stays closed after throttles; zero when it is open.
     pub closed_for: Duration,
-    /// What is known of the fleet; `None` where the account is this process's alone.
+    /// The state of the fleet; `None` if the account is local to this process.
     pub fleet: Option<FleetSnapshot>,
 }
 
-/// An account's fleet, as this process sees it.
+/// The fleet that shares an account, as this process sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FleetSnapshot {
     /// Processes that share the account, as the latest heartbeat counted them.
     pub members: u64,
-    /// The part of the account that is this process's own, in percent.
+    /// The part of the account that this process may use, in percent.
     pub part_percent: u8,
-    /// Whether the store is away, or refuses the account.
+    /// Whether the store cannot be reached, or rejects the account.
     pub is_store_away: bool,
-    /// The most tokens by which the fleet may pass the quota in a window: none where calls are booked; with leases, and with
-    /// [`OutagePolicy::LocalShare`](crate::OutagePolicy) while the store is away, the burst, and the largest call so far once for each
-    /// process; [`u64::MAX`] with `OutagePolicy::Unlimited` while the store is away. Leased, once after the server has lost its memory,
-    /// an eighth of the quota and a burst more, if a process without a part was heard before those that had one.
+    /// The most tokens by which the fleet may exceed the quota in a window:
+    ///
+    /// - with [`Sharing::Booking`](crate::Sharing::Booking): 0;
+    /// - with [`Sharing::Lease`](crate::Sharing::Lease), or with
+    ///   [`OutagePolicy::LocalShare`](crate::OutagePolicy::LocalShare) while the store is away: the
+    ///   burst, and the largest call so far for each process;
+    /// - with [`OutagePolicy::Unlimited`](crate::OutagePolicy::Unlimited) while the store is away:
+    ///   [`u64::MAX`].
+    ///
+    /// With leases, once after the server has lost its memory, it can be an eighth of the quota and
+    /// a burst more: if the first heartbeat comes from a process without a part.
     pub may_overshoot_tokens: u64,
 }
 
-/// One dimension of an account at one instant. Unit: requests or tokens.
+/// Requests or tokens of an account at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GateSnapshot {
-    /// The quota of a window, less the headroom.
+    /// The quota of a window, less the headroom (2 % by default).
     pub quota: u64,
     /// Charged within the latest window.
     pub used: u64,
-    /// What may go at once; negative while the account owes. `None` without a bucket ([`crate::Pacing::Window`]).
+    /// What can be used at once; negative while there is a debt. `None` with
+    /// [`Pacing::Window`](crate::Pacing::Window), which has no bucket.
     pub level: Option<i64>,
-    /// The share of the quota in use, in percent: below 100 after a throttle.
+    /// Current rate limit after throttling, in percent of the quota: 100 while no throttle has
+    /// lowered it. How much of the quota is used, `used` says.
     pub rate_percent: u8,
+}
+
+impl fmt::Display for AccountSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            requests,
+            tokens,
+            in_flight,
+            queued,
+            ..
+        } = self;
+        write!(
+            f,
+            "{key}: requests {requests}, tokens {tokens}, {in_flight} in flight, {queued} queued"
+        )?;
+        // What is as usual is left out, so that what is not stands out in a log.
+        if !self.closed_for.is_zero() {
+            write!(f, ", closed for {:?}", self.closed_for)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for GateSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.used, self.quota)?;
+        match self.rate_percent {
+            100 => Ok(()),
+            percent => write!(f, " at {percent} %"),
+        }
+    }
 }

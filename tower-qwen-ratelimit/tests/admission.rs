@@ -1,6 +1,12 @@
 //! The layer over a mock service, in paused time.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -207,7 +213,7 @@ async fn an_error_that_is_no_throttle_closes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_come_before_anything_is_sent() {
+async fn rejections_come_before_anything_is_sent() {
     let limiter = limiter(1, 1_000);
     let layer = AdmissionLayer::new(limiter.clone()).max_wait(Duration::from_secs(5));
     let (mut service, mut handle): (Mock, Handle) = mock::spawn_layer(layer);
@@ -387,4 +393,33 @@ fn types_are_send_and_sync() {
     check::<ResponseBody<Body>>();
     check::<Arc<tower_qwen_ratelimit::Reservation>>();
     check::<tower_qwen_ratelimit::Acquire>();
+}
+
+#[tokio::test(start_paused = true)]
+async fn polled_after_it_was_ready_it_panics() {
+    fn assert_panics<F: Future>(mut call: task::Spawn<F>) {
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(call.poll()))).is_err());
+    }
+    let limiter = limiter(4, 1_000);
+    let (mut service, mut handle) = stack(&limiter);
+    let (mut answered, _, respond) = send(&mut service, &mut handle).await;
+    respond.send_response(answer(StatusCode::OK, "hi"));
+    drop(assert_ready_ok!(answered.poll()));
+    assert_panics(answered);
+
+    let (mut failed, _, respond) = send(&mut service, &mut handle).await;
+    respond.send_error("broken");
+    assert!(matches!(failed.poll(), Poll::Ready(Err(_))));
+    assert_panics(failed);
+
+    let unreadable = Request::post(CHAT).body(Full::from("{")).unwrap();
+    let mut unread = task::spawn(service.call(unreadable));
+    assert!(matches!(unread.poll(), Poll::Ready(Err(_))));
+    assert_panics(unread);
+
+    let large = PROMPT.replace("Hello!", &"Hello! ".repeat(2_000));
+    let large = Request::post(CHAT).body(Full::from(large)).unwrap();
+    let mut rejected = task::spawn(service.call(large));
+    assert!(matches!(rejected.poll(), Poll::Ready(Err(_))));
+    assert_panics(rejected);
 }

@@ -99,12 +99,12 @@ async fn time_passing_allocates_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_allocates_nothing_and_a_new_account_does() {
+async fn a_rejection_allocates_nothing_and_a_new_account_does() {
     let (limiter, key) = (limiter(1), Key::tenant("a"));
     let held = limiter.try_acquire(&key, cost()).unwrap();
     let all = allocated(|| {
-        let refused = limiter.try_acquire(&key, cost()).unwrap_err();
-        assert_eq!(refused.kind(), RejectKind::MaxWait);
+        let rejected = limiter.try_acquire(&key, cost()).unwrap_err();
+        assert_eq!(rejected.kind(), RejectKind::MaxWait);
     });
     assert_eq!(all.count_total, 0, "{all:?}");
     let other = Key::tenant("b");

@@ -93,9 +93,9 @@ async fn a_wait_for_others_to_end_is_predicted_by_how_long_they_run() {
     let hasty = limiter
         .acquire(&key(), cost(1))
         .max_wait(Duration::from_secs(10));
-    let refused = hasty.await.unwrap_err();
-    assert_eq!(refused.kind(), RejectKind::MaxWait);
-    assert_eq!(refused.predicted_wait(), Some(Duration::from_secs(20)));
+    let rejected = hasty.await.unwrap_err();
+    assert_eq!(rejected.kind(), RejectKind::MaxWait);
+    assert_eq!(rejected.predicted_wait(), Some(Duration::from_secs(20)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,19 +125,19 @@ async fn no_day_of_the_provider_has_more_tokens_than_it_may() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_day_can_hold_is_refused_at_once() {
+async fn what_no_day_can_hold_is_rejected_at_once() {
     let limiter = at_once(Quota::per_minute(10, 100_000).tokens_per_day(5_000));
-    let refused = limiter.acquire(&key(), cost(5_001)).await.unwrap_err();
-    assert_eq!(refused.kind(), RejectKind::TooLarge);
+    let rejected = limiter.acquire(&key(), cost(5_001)).await.unwrap_err();
+    assert_eq!(rejected.kind(), RejectKind::TooLarge);
     let _all = limiter.acquire(&key(), cost(5_000)).await.unwrap();
     let wait = limiter
         .acquire(&key(), cost(1))
         .max_wait(Duration::from_secs(1))
         .await;
     // A test that runs in the last second before midnight is let through.
-    assert!(wait.is_err_and(|refused| {
-        refused.kind() == RejectKind::MaxWait
-            && refused
+    assert!(wait.is_err_and(|rejected| {
+        rejected.kind() == RejectKind::MaxWait
+            && rejected
                 .predicted_wait()
                 .is_some_and(|wait| wait <= Duration::from_secs(86_400))
     }));

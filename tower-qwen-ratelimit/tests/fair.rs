@@ -158,10 +158,10 @@ async fn who_comes_anew_is_not_made_to_wait_for_the_others_backlog() {
         assert_pending!(call.poll());
     }
     let patience = Duration::from_secs(5);
-    let refused = call(&limiter, "hog", 100).max_wait(patience).await;
-    let refused = refused.unwrap_err();
-    assert_eq!(refused.kind(), RejectKind::MaxWait);
-    let wait = refused.predicted_wait().unwrap();
+    let rejected = call(&limiter, "hog", 100).max_wait(patience).await;
+    let rejected = rejected.unwrap_err();
+    assert_eq!(rejected.kind(), RejectKind::MaxWait);
+    let wait = rejected.predicted_wait().unwrap();
     assert!((100..103).contains(&wait.as_secs()), "{wait:?}");
 
     let start = clock::now();
@@ -189,8 +189,8 @@ async fn the_predicted_wait_comes_true() {
     }
     tokio::time::sleep(Duration::from_secs(7)).await;
     let predicted = |tenant| {
-        let refused = call(&limiter, tenant, 100).max_wait(Duration::ZERO);
-        async { refused.await.unwrap_err().predicted_wait().unwrap() }
+        let rejected = call(&limiter, tenant, 100).max_wait(Duration::ZERO);
+        async { rejected.await.unwrap_err().predicted_wait().unwrap() }
     };
     let predicted = [predicted("b").await, predicted("d").await];
     let start = clock::now();
@@ -305,7 +305,7 @@ async fn calls_that_bring_no_tokens_count_too() {
     for call in failing.iter_mut().chain(&mut working) {
         assert_pending!(call.poll());
     }
-    let (mut refused, mut answered) = (0, 0);
+    let (mut rejected, mut answered) = (0, 0);
     for _ in 0..40 {
         held.mark_sent();
         held.settle(0, 0);
@@ -314,7 +314,7 @@ async fn calls_that_bring_no_tokens_count_too() {
                 let mut call = failing.remove(at);
                 match call.poll() {
                     std::task::Poll::Ready(sent) => {
-                        refused += 1;
+                        rejected += 1;
                         break sent.unwrap();
                     }
                     std::task::Poll::Pending => failing.insert(at, call),
@@ -332,7 +332,7 @@ async fn calls_that_bring_no_tokens_count_too() {
             }
         };
     }
-    assert_eq!((refused, answered), (20, 20));
+    assert_eq!((rejected, answered), (20, 20));
 }
 
 /// The tenants of the requests that reach the service, in their order.

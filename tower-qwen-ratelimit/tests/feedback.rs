@@ -334,7 +334,7 @@ async fn mark(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_refuses_whatever_is_sent_does_so_for_all() {
+async fn a_provider_that_rejects_whatever_is_sent_does_so_for_all() {
     let layer = AdmissionLayer::new(at_once());
     let capacity = || throttle(r#"{"code":"Throttling","message":"x","request_id":"r"}"#);
     let mut outage = Vec::new();
@@ -390,14 +390,14 @@ async fn the_throttle_of_a_task_that_there_is_none_of_closes_nothing() {
     let mut task = request();
     let enable = "enable".parse().unwrap();
     task.headers_mut().insert("x-dashscope-async", enable);
-    let refused = throttle(r#"{"code":"Throttling.RateQuota","message":"x","request_id":"r"}"#);
+    let rejected = throttle(r#"{"code":"Throttling.RateQuota","message":"x","request_id":"r"}"#);
     let layer = AdmissionLayer::new(limiter.clone());
-    assert_eq!(mark(&layer, task, refused).await, None);
+    assert_eq!(mark(&layer, task, rejected).await, None);
     assert_eq!(account(&limiter).closed_for, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttle_that_begins_a_stream_is_heard_where_it_is_asked_for() {
+async fn a_throttle_that_begins_a_stream_counts_where_it_is_asked_for() {
     let event = "event:error\n:HTTP_STATUS/429\ndata:{\"code\":\"Throttling.RateQuota\",\"message\":\"x\"}\n\n";
     let stream = || {
         answer(

@@ -71,7 +71,7 @@ fn headers(rows: &[(&str, &str)]) -> Vec<Request<Body>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_api_key_wherever_it_stands() {
+async fn by_api_key_in_every_usual_header() {
     let one_caller = [
         ("authorization", "Bearer sk-1"),
         ("authorization", "bearer  sk-1"),
@@ -149,7 +149,7 @@ async fn by_peer_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_what_auth_has_found_out() {
+async fn by_the_tenant_that_auth_has_found() {
     #[derive(Clone)]
     struct Tenant(Arc<str>);
 
@@ -279,8 +279,8 @@ async fn no_secret_is_ever_shown() {
             said += &format!("{future:?}");
             let answer = future.await.unwrap();
             said += &format!("{answer:?}");
-            if let Some(refusal) = answer.extensions().get::<Rejection>() {
-                said += &format!("{refusal} {refusal:?} {}", refusal.key());
+            if let Some(rejection) = answer.extensions().get::<Rejection>() {
+                said += &format!("{rejection} {rejection:?} {}", rejection.key());
             }
             said += std::str::from_utf8(
                 &http_body_util::BodyExt::collect(answer.into_body())

@@ -1,6 +1,7 @@
-//! The limiter without tower: order, refusals, cancellation, in paused time.
+//! The limiter without tower: order, rejections, cancellation, in paused time.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
@@ -168,19 +169,19 @@ async fn a_thousand_dropped_waiters_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_window_can_hold_is_refused_at_once() {
+async fn what_no_window_can_hold_is_rejected_at_once() {
     let limiter = at_once(10, 1_000);
-    let refused = limiter.acquire(&key(), cost(1_001)).await.unwrap_err();
-    assert_eq!(refused.kind(), RejectKind::TooLarge);
-    assert_eq!(refused.predicted_wait(), None);
+    let rejected = limiter.acquire(&key(), cost(1_001)).await.unwrap_err();
+    assert_eq!(rejected.kind(), RejectKind::TooLarge);
+    assert_eq!(rejected.predicted_wait(), None);
     assert!(limiter.acquire(&key(), cost(1_000)).await.is_ok());
     let retired = at_once(0, 0);
-    let refused = retired.acquire(&key(), cost(0)).await.unwrap_err();
-    assert_eq!(refused.kind(), RejectKind::TooLarge);
+    let rejected = retired.acquire(&key(), cost(0)).await.unwrap_err();
+    assert_eq!(rejected.kind(), RejectKind::TooLarge);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ceiling_above_the_window_is_no_reason_to_refuse() {
+async fn a_ceiling_above_the_window_is_no_reason_to_reject() {
     let limiter = at_once(10, 1_000);
     let call = Cost::new(400, OutputLimit::AtMost(32_768));
     let reservation = limiter.acquire(&key(), call).await.unwrap();
@@ -188,27 +189,27 @@ async fn a_ceiling_above_the_window_is_no_reason_to_refuse() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_longer_than_allowed_is_refused_at_once_with_that_wait() {
+async fn a_wait_longer_than_allowed_is_rejected_at_once_with_that_wait() {
     let limiter = at_once(1, 1_000);
     drop(sent(&limiter, 1).await);
     let start = clock::now();
-    let refused = limiter
+    let rejected = limiter
         .acquire(&key(), cost(1))
         .max_wait(Duration::from_secs(30))
         .await
         .unwrap_err();
-    assert_eq!(refused.kind(), RejectKind::MaxWait);
-    assert_eq!(clock::now(), start, "refused without waiting");
-    let wait = refused.predicted_wait().unwrap();
+    assert_eq!(rejected.kind(), RejectKind::MaxWait);
+    assert_eq!(clock::now(), start, "rejected without waiting");
+    let wait = rejected.predicted_wait().unwrap();
     assert!((60..62).contains(&wait.as_secs()), "{wait:?}");
 
     let deadline = Deadline::after(Duration::from_secs(59));
-    let refused = limiter
+    let rejected = limiter
         .acquire(&key(), cost(1))
         .deadline(deadline)
         .await
         .unwrap_err();
-    assert_eq!(refused.kind(), RejectKind::Deadline);
+    assert_eq!(rejected.kind(), RejectKind::Deadline);
 
     let patient = limiter
         .acquire(&key(), cost(1))
@@ -217,14 +218,14 @@ async fn a_wait_longer_than_allowed_is_refused_at_once_with_that_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_refuses() {
+async fn a_full_queue_rejects() {
     let limiter = Limiter::with_max_queued(Quota::per_minute(1, 1_000).pacing(Pacing::Window), 1);
     drop(sent(&limiter, 1).await);
     let mut first = task::spawn(limiter.acquire(&key(), cost(1)));
     assert_pending!(first.poll());
     let mut second = task::spawn(limiter.acquire(&key(), cost(1)));
-    let refused = assert_ready!(second.poll()).unwrap_err();
-    assert_eq!(refused.kind(), RejectKind::QueueFull);
+    let rejected = assert_ready!(second.poll()).unwrap_err();
+    assert_eq!(rejected.kind(), RejectKind::QueueFull);
 }
 
 #[tokio::test(start_paused = true)]
@@ -236,9 +237,9 @@ async fn a_full_queue_says_how_long_the_wait_would_be() {
     for call in &mut waiting {
         assert_pending!(call.poll());
     }
-    let refused = limiter.acquire(&key(), cost(1)).await.unwrap_err();
-    assert_eq!(refused.kind(), RejectKind::QueueFull);
-    let wait = refused.predicted_wait().unwrap();
+    let rejected = limiter.acquire(&key(), cost(1)).await.unwrap_err();
+    assert_eq!(rejected.kind(), RejectKind::QueueFull);
+    let wait = rejected.predicted_wait().unwrap();
     assert!((6_000..6_100).contains(&wait.as_millis()), "{wait:?}");
     waiting.pop();
     let mut room = task::spawn(limiter.acquire(&key(), cost(1)));
@@ -261,11 +262,11 @@ async fn the_predicted_wait_comes_true() {
             callers.spawn(async move { drop(sent(&limiter, tokens + caller % 3).await) });
             tokio::task::yield_now().await;
         }
-        let ask = || limiter.acquire(&key(), cost(tokens));
-        let refused = ask().max_wait(Duration::ZERO).await.unwrap_err();
-        let predicted = refused.predicted_wait().unwrap();
+        let acquire = || limiter.acquire(&key(), cost(tokens));
+        let rejected = acquire().max_wait(Duration::ZERO).await.unwrap_err();
+        let predicted = rejected.predicted_wait().unwrap();
         let start = clock::now();
-        ask().await.unwrap().mark_sent();
+        acquire().await.unwrap().mark_sent();
         let waited = clock::now() - start;
         assert!(
             predicted.abs_diff(waited) <= waited / 50 + Duration::from_millis(500),
@@ -329,9 +330,9 @@ async fn a_pause_holds_nobody_beyond_a_deadline() {
     assert_pending!(behind.poll());
     throttled.throttle(&throttle_for(30));
 
-    let refused = assert_ready_err!(head.poll());
-    assert_eq!(refused.kind(), RejectKind::MaxWait);
-    let wait = refused.predicted_wait().unwrap();
+    let rejected = assert_ready_err!(head.poll());
+    assert_eq!(rejected.kind(), RejectKind::MaxWait);
+    let wait = rejected.predicted_wait().unwrap();
     assert!((29..=31).contains(&wait.as_secs()), "{wait:?}");
     assert!(patient.is_woken(), "the head by now");
     assert_pending!(patient.poll());
@@ -339,8 +340,8 @@ async fn a_pause_holds_nobody_beyond_a_deadline() {
     tokio::time::advance(longest - Duration::from_millis(1)).await;
     assert!(!behind.is_woken());
     tokio::time::advance(Duration::from_millis(2)).await;
-    let refused = assert_ready_err!(behind.poll());
-    assert_eq!(refused.kind(), RejectKind::Deadline);
+    let rejected = assert_ready_err!(behind.poll());
+    assert_eq!(rejected.kind(), RejectKind::Deadline);
     assert_eq!(account(&limiter).queued, 1);
     assert!(!patient.is_woken());
 }
@@ -359,8 +360,8 @@ async fn a_call_that_runs_for_long_holds_nobody_beyond_a_deadline() {
     tokio::time::advance(Duration::from_millis(4_999)).await;
     assert!(!head.is_woken());
     tokio::time::advance(Duration::from_millis(2)).await;
-    let refused = assert_ready_err!(head.poll());
-    assert_eq!(refused.kind(), RejectKind::MaxWait);
+    let rejected = assert_ready_err!(head.poll());
+    assert_eq!(rejected.kind(), RejectKind::MaxWait);
     assert_eq!(account(&limiter).queued, 0);
     drop(running);
     drop(sent(&limiter, 1).await);
@@ -427,4 +428,22 @@ async fn a_thousand_callers_at_once_are_all_served_and_paced() {
         (state.queued, state.in_flight, state.settled_tokens),
         (0, 0, 100_000)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn polled_after_it_was_ready_it_panics() {
+    let limiter = at_once(1, 1_000);
+    let mut admitted = task::spawn(limiter.acquire(&key(), cost(100)));
+    let held = assert_ready_ok!(admitted.poll());
+    let mut rejected = task::spawn(limiter.acquire(&key(), cost(100)).max_wait(Duration::ZERO));
+    assert_ready_err!(rejected.poll());
+    let mut waited = task::spawn(limiter.acquire(&key(), cost(100)));
+    assert_pending!(waited.poll());
+    tokio::time::advance(Duration::from_secs(70)).await;
+    drop(assert_ready_ok!(waited.poll()));
+    for mut call in [admitted, rejected, waited] {
+        assert!(catch_unwind(AssertUnwindSafe(|| call.poll())).is_err());
+    }
+    drop(held);
+    assert_eq!(limiter.snapshot()[0].queued, 0, "nobody has queued again");
 }

@@ -1,4 +1,4 @@
-//! What observers hear.
+//! The events that observers get.
 
 use std::{
     sync::{
@@ -16,15 +16,15 @@ use tower_qwen_ratelimit::{
 use tower_qwen_tokens::Verdict;
 
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+struct Recorder(Arc<Mutex<Vec<String>>>);
 
-impl LimiterObserver for Heard {
+impl LimiterObserver for Recorder {
     fn on_event(&self, event: &LimiterEvent<'_>) {
         let text = match event {
             LimiterEvent::Admitted {
                 waited, reserved, ..
             } => format!("admitted {reserved} after {} s", waited.as_secs()),
-            LimiterEvent::Rejected { rejected, .. } => format!("refused {:?}", rejected.kind()),
+            LimiterEvent::Rejected { rejected, .. } => format!("rejected {:?}", rejected.kind()),
             LimiterEvent::Settled {
                 reserved,
                 used,
@@ -40,7 +40,7 @@ impl LimiterObserver for Heard {
     }
 }
 
-impl Heard {
+impl Recorder {
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -63,7 +63,7 @@ fn throttle() -> Verdict {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_may_look_at_the_reservation_of_which_it_hears() {
+async fn an_observer_may_read_the_settled_reservation() {
     let settled: Arc<OnceLock<Weak<Reservation>>> = Arc::default();
     let seen = Arc::new(AtomicU64::new(0));
     let observer = {
@@ -89,14 +89,14 @@ async fn an_observer_may_look_at_the_reservation_of_which_it_hears() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_is_heard_once() {
-    let heard = Heard::default();
+async fn every_event_is_emitted_once() {
+    let events = Recorder::default();
     let limiter = Limiter::builder(
         Quota::per_minute(2, 1_000)
             .headroom(0)
             .pacing(Pacing::Window),
     )
-    .observe(heard.clone())
+    .observe(events.clone())
     .observe(|_: &LimiterEvent<'_>| {})
     .build()
     .unwrap();
@@ -107,7 +107,7 @@ async fn everything_is_heard_once() {
     first.settle(1, 1);
     drop(first);
     assert_eq!(
-        heard.take(),
+        events.take(),
         ["admitted 150 after 0 s", "settled 150 as 110, known: true"]
     );
 
@@ -116,7 +116,7 @@ async fn everything_is_heard_once() {
     second.throttle(&throttle());
     drop(second);
     assert_eq!(
-        heard.take(),
+        events.take(),
         [
             "admitted 150 after 0 s",
             "throttled RequestRate for 7 s",
@@ -132,17 +132,36 @@ async fn everything_is_heard_once() {
     let huge = limiter.acquire(&key(), Cost::new(1_001, OutputLimit::NoOutput));
     assert!(huge.await.is_err());
     assert_eq!(
-        heard.take(),
-        ["refused MaxWait", "refused MaxWait", "refused TooLarge"]
+        events.take(),
+        ["rejected MaxWait", "rejected MaxWait", "rejected TooLarge"]
     );
 
     let third = limiter.acquire(&key(), cost).await.unwrap();
     third.mark_sent();
     drop(third);
-    let heard = heard.take();
-    assert_eq!(heard.len(), 2);
-    assert!(heard[0].starts_with("admitted 150 after 6"), "{heard:?}");
-    assert_eq!(heard[1], "settled 150 as 150, known: false");
+    let events = events.take();
+    assert_eq!(events.len(), 2);
+    assert!(events[0].starts_with("admitted 150 after 6"), "{events:?}");
+    assert_eq!(events[1], "settled 150 as 150, known: false");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_shows_its_main_figures() {
+    let quota = Quota::per_minute(100, 1_000).pacing(Pacing::Window);
+    let limiter = Limiter::new(quota);
+    let call = limiter.acquire(&key(), Cost::new(100, OutputLimit::NoOutput));
+    let call = call.await.unwrap();
+    call.mark_sent();
+    assert_eq!(
+        limiter.snapshot()[0].to_string(),
+        "https://host qwen-plus: requests 1/98, tokens 100/980, 1 in flight, 0 queued"
+    );
+    call.throttle(&throttle());
+    assert_eq!(
+        limiter.snapshot()[0].to_string(),
+        "https://host qwen-plus: requests 1/98 at 84 %, tokens 0/980, 0 in flight, 0 queued, \
+         closed for 7s"
+    );
 }
 
 #[cfg(feature = "metrics")]

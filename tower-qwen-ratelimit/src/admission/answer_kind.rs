@@ -1,9 +1,24 @@
 use std::{fmt, sync::Arc};
 
-/// What kind of answer a call wants: what answers cost is learned for each kind apart.
+/// The kind of answer that a call expects; the length of answers is learned for each kind.
 ///
-/// Put into the request's extensions by the caller, where calls to one model differ in the length of their answers: a
-/// classifier's and a writer's. 64 kinds per account have figures of their own; the rest share those of all calls.
+/// Put it into the request's extensions if calls to one model differ in the length of their
+/// answers: a classifier's and a writer's, for example. Up to 64 kinds per account have their own
+/// figures; calls of further kinds use those of all calls.
+///
+/// # Examples
+///
+/// ```
+/// use tower_qwen_ratelimit::admission::AnswerKind;
+///
+/// # fn main() -> Result<(), http::Error> {
+/// let request = http::Request::post("https://dashscope.aliyuncs.com/compatible-mode/v1/chat/completions")
+///     .extension(AnswerKind::new("classify"))
+///     .body(())?;
+/// # let _ = request;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AnswerKind(pub(super) Arc<str>);
 

@@ -11,7 +11,9 @@ use tower_qwen_tokens::internal::PeekedBody;
 use crate::reservation::Reservation;
 
 pin_project! {
-    /// The answer's body, unchanged. The call counts as running until it ends or is dropped.
+    /// The response body of [`Admission`](super::Admission): the inner service's, unchanged.
+    ///
+    /// The call counts as running until the body ends or is dropped.
     #[derive(Debug)]
     pub struct ResponseBody<B>
     where
@@ -19,13 +21,15 @@ pin_project! {
     {
         #[pin]
         inner: PeekedBody<B>,
-        // After the inner body, so that a Meter below has reported when this goes.
+        // Declared after the inner body, so it is dropped after it: a Meter below reports before
+        // the reservation ends.
         running: Option<Arc<Reservation>>,
     }
 }
 
 impl<B: Body> ResponseBody<B> {
     pub(super) fn new(inner: PeekedBody<B>, running: Option<Arc<Reservation>>) -> Self {
+        // Nobody polls an empty body to its end, so its call ends here.
         let running = running.filter(|_| !inner.is_end_stream());
         Self { inner, running }
     }
@@ -41,6 +45,7 @@ impl<B: Body> Body for ResponseBody<B> {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        // The end, an error, or the last frame: many callers stop polling after `is_end_stream`.
         if !matches!(frame, Some(Ok(_))) || this.inner.is_end_stream() {
             *this.running = None;
         }

@@ -19,18 +19,18 @@ use tower_qwen_tokens::{
 };
 use tower_service::Service;
 
-use super::{AnswerKind, ResponseBody, layer::Options};
+use super::{AnswerKind, ResponseBody, settings::Settings};
 use crate::{
-    BoxError, acquire::Acquire, cost::Cost, key::KeyRef, limiter::Limiter, queue::Weight,
-    reservation::Reservation,
+    BoxError, acquire::Acquire, cost::Cost, key::KeyRef, queue::Weight, reservation::Reservation,
 };
 
 pin_project! {
-    /// The answer of an [`Admission`](super::Admission), once the call has had its turn.
+    /// Response future of [`Admission`](super::Admission); see the [module docs](super).
     ///
     /// # Cancel safety
     ///
-    /// See the [module](super).
+    /// See the [module docs](super#cancel-safety).
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, B, RB>
     where
         S: Service<Request<B>>,
@@ -38,28 +38,28 @@ pin_project! {
         RB: Body,
     {
         service: S,
-        limiter: Limiter,
-        options: Options,
+        settings: Arc<Settings>,
         request: Option<Request<B>>,
         reservation: Option<Arc<Reservation>>,
         context: RequestContext,
         #[pin]
-        state: State<S::Future, B, RB>,
+        stage: AdmissionStage<S::Future, B, RB>,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    enum State<F, B, RB>
+    #[project = AdmissionStageProj]
+    enum AdmissionStage<F, B, RB>
     where
         B: Body,
         RB: Body,
     {
-        Reading { #[pin] reading: ReadCall<B> },
-        Waiting { #[pin] waiting: Acquire },
+        Reading { #[pin] read: ReadCall<B> },
+        Waiting { #[pin] acquire: Acquire },
         Readying,
-        Calling { #[pin] calling: F },
+        Calling { #[pin] future: F },
         Classifying { #[pin] classify: Classify<RB> },
+        Done,
     }
 }
 
@@ -69,17 +69,16 @@ where
     B: Body + From<Bytes>,
     RB: Body,
 {
-    pub(super) fn new(service: S, request: Request<B>, limiter: Limiter, options: Options) -> Self {
+    pub(super) fn new(service: S, request: Request<B>, settings: Arc<Settings>) -> Self {
         Self {
             service,
-            limiter,
             request: None,
             reservation: None,
             context: RequestContext::default(),
-            state: State::Reading {
-                reading: ReadCall::new(request, &options.read),
+            stage: AdmissionStage::Reading {
+                read: ReadCall::new(request, &settings.read_options),
             },
-            options,
+            settings,
         }
     }
 }
@@ -94,69 +93,77 @@ where
 {
     type Output = Result<Response<ResponseBody<RB>>, BoxError>;
 
+    /// # Panics
+    ///
+    /// Panics when polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
-            match this.state.as_mut().project() {
-                StateProj::Reading { reading } => {
-                    let request = ready!(reading.poll(cx)).map_err(|error| error.boxed())?;
-                    let waiting = acquire(this.limiter, this.options, &request);
-                    *this.request = Some(request);
-                    this.state.set(State::Waiting { waiting });
-                }
-                StateProj::Waiting { waiting } => {
-                    let mut reservation = ready!(waiting.poll(cx))?;
-                    if let Some(call) = this.request.as_ref().and_then(Call::of) {
-                        reservation = reservation.for_call(call);
+        let output = loop {
+            let next = match this.stage.as_mut().project() {
+                AdmissionStageProj::Reading { read } => match ready!(read.poll(cx)) {
+                    Ok(request) => {
+                        let acquire = acquire(this.settings, &request);
+                        *this.request = Some(request);
+                        AdmissionStage::Waiting { acquire }
                     }
-                    *this.reservation = Some(Arc::new(reservation));
-                    this.state.set(State::Readying);
-                }
-                StateProj::Readying => {
-                    ready!(this.service.poll_ready(cx)).map_err(Into::into)?;
-                    let (Some(mut request), Some(reservation)) =
-                        (this.request.take(), this.reservation.as_ref())
-                    else {
-                        return Poll::Pending;
-                    };
-                    if let Some(seconds) = &this.options.provider_queue_timeout {
-                        let headers = request.headers_mut();
-                        headers
-                            .entry(X_DASHSCOPE_WAIT_TIMEOUT)
-                            .or_insert_with(|| seconds.clone());
+                    Err(error) => break Err(error.boxed().into()),
+                },
+                AdmissionStageProj::Waiting { acquire } => match ready!(acquire.poll(cx)) {
+                    Ok(mut reservation) => {
+                        if let Some(call) = this.request.as_ref().and_then(Call::of) {
+                            reservation = reservation.for_call(call);
+                        }
+                        *this.reservation = Some(Arc::new(reservation));
+                        AdmissionStage::Readying
                     }
+                    Err(rejected) => break Err(rejected.into()),
+                },
+                AdmissionStageProj::Readying => {
+                    if let Err(error) = ready!(this.service.poll_ready(cx)) {
+                        break Err(error.into());
+                    }
+                    let mut request = this.request.take().expect("it has been read");
+                    let reservation = this.reservation.as_ref().expect("it has been admitted");
+                    prepare(&mut request, reservation, this.settings);
                     *this.context = RequestContext::of(&request);
+                    // Last, and just before the send: until here a drop returns the whole charge.
                     reservation.mark_sent();
-                    UsageSink::new(reservation.clone()).attach(request.extensions_mut());
-                    let calling = this.service.call(request);
-                    this.state.set(State::Calling { calling });
+                    let future = this.service.call(request);
+                    AdmissionStage::Calling { future }
                 }
-                StateProj::Calling { calling } => {
-                    let response = ready!(calling.poll(cx)).map_err(Into::into)?;
-                    let classify = this.context.classify(response, &this.options.wall);
-                    this.state.set(State::Classifying { classify });
-                }
-                StateProj::Classifying { classify } => {
+                AdmissionStageProj::Calling { future } => match ready!(future.poll(cx)) {
+                    Ok(response) => AdmissionStage::Classifying {
+                        classify: this.context.classify(response, &this.settings.clock),
+                    },
+                    Err(error) => break Err(error.into()),
+                },
+                AdmissionStageProj::Classifying { classify } => {
                     let mut response = ready!(classify.poll(cx));
                     let reservation = this.reservation.take();
                     if let Some(reservation) = &reservation {
-                        hear(reservation, &mut response, &this.options.wall);
+                        report_head(reservation, &mut response, &this.settings.clock);
                     }
-                    return Poll::Ready(Ok(
-                        response.map(|body| ResponseBody::new(body, reservation))
-                    ));
+                    break Ok(response.map(|body| ResponseBody::new(body, reservation)));
                 }
-            }
-        }
+                AdmissionStageProj::Done => panic!("polled after it was ready"),
+            };
+            this.stage.set(next);
+        };
+        this.stage.set(AdmissionStage::Done);
+        Poll::Ready(output)
     }
 }
 
-fn acquire<B>(limiter: &Limiter, options: &Options, request: &Request<B>) -> Acquire {
+/// The wait of a request that has been read.
+fn acquire<B>(settings: &Settings, request: &Request<B>) -> Acquire {
     let call = Call::of(request);
-    let account = limiter.account(KeyRef::of(request, call.map(Arc::as_ref)));
+    let account = settings
+        .limiter
+        .account(KeyRef::of(request, call.map(Arc::as_ref)));
     let cost = call.map_or(Cost::request(), |call| Cost::of(call));
     let mut acquire = Acquire::new(account, cost);
     if let Some(call) = call {
+        // Of the first attempt: a retried call keeps its place in the queue.
         acquire = acquire.arrived(call.arrived());
         if let Some(deadline) = call.deadline() {
             acquire = acquire.deadline(deadline);
@@ -171,27 +178,42 @@ fn acquire<B>(limiter: &Limiter, options: &Options, request: &Request<B>) -> Acq
     if let Some(weight) = request.extensions().get::<Weight>() {
         acquire = acquire.weight(*weight);
     }
-    match options.max_wait {
+    match settings.max_wait {
         Some(max_wait) => acquire.max_wait(max_wait),
         None => acquire,
     }
 }
 
-/// Tells the account what the answer's head says.
-fn hear<B>(reservation: &Reservation, response: &mut Response<B>, wall: &WallClock) {
-    reservation.told(&Levels::of(response.headers(), wall.now()));
+/// Adds what the provider and the Meter below need.
+fn prepare<B>(request: &mut Request<B>, reservation: &Arc<Reservation>, settings: &Settings) {
+    if let Some(seconds) = &settings.provider_queue_timeout {
+        // The caller's own header wins.
+        request
+            .headers_mut()
+            .entry(X_DASHSCOPE_WAIT_TIMEOUT)
+            .or_insert_with(|| seconds.clone());
+    }
+    UsageSink::new(reservation.clone()).attach(request.extensions_mut());
+}
+
+/// Reports to the account what the response's head says.
+fn report_head<B>(reservation: &Reservation, response: &mut Response<B>, clock: &WallClock) {
+    // The stated levels first: an accepted call or a throttle wakes the head of the queue, which
+    // must see them.
+    reservation.limits_stated(&Levels::of(response.headers(), clock.now()));
     let Some(verdict) = response.extensions().get::<Verdict>() else {
         reservation.accepted();
         return;
     };
-    let paced = if verdict.is_throttle() {
+    let paced_until = if verdict.is_throttle() {
         Some(reservation.throttled(verdict))
     } else {
         reservation.fail(verdict);
         reservation.unavailable(verdict)
     };
-    if let Some(paced) = paced {
-        response.extensions_mut().insert(paced);
+    // A Retry above reads from it how long the account stays closed.
+    if let Some(paced_until) = paced_until {
+        response.extensions_mut().insert(paced_until);
     }
 }
 

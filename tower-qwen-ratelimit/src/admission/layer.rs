@@ -1,60 +1,84 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use tower_layer::Layer;
-use tower_qwen_tokens::{call::ReadOptions, internal::clock::WallClock};
+use tower_qwen_tokens::call::ReadOptions;
 
-use super::Admission;
+use super::{Admission, settings::Settings};
 use crate::limiter::Limiter;
 
-/// Puts [`Admission`] before a service; see the [module](super). Cloning and layering anew share the limiter's accounts.
+/// Layer of [`Admission`]; see the [module docs](super).
+///
+/// Clones of the layer, and all services that it makes, share the limiter's accounts.
+///
+/// # Examples
+///
+/// Calls that would wait for more than 30 s are rejected at once:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota, RejectKind, Rejected};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let limiter = Limiter::new(Quota::per_minute(1, 100_000));
+/// let client = ServiceBuilder::new()
+///     .layer(AdmissionLayer::new(limiter).max_wait(Duration::from_secs(30)))
+///     .service(service_fn(|_: Request<Full<Bytes>>| async {
+///         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("{}")))
+///     }));
+///
+/// let request = Request::post("https://dashscope.aliyuncs.com/compatible-mode/v1/chat/completions")
+///     .body(Full::from(r#"{"model":"qwen-plus","messages":[{"role":"user","content":"Hello!"}]}"#))?;
+/// // One request a minute flows in evenly, so the first one would take a minute.
+/// let error = client.oneshot(request).await.map(drop).unwrap_err();
+/// let rejected = error.downcast::<Rejected>()?;
+/// assert_eq!(rejected.kind(), RejectKind::MaxWait);
+/// assert_eq!(rejected.predicted_wait(), Some(Duration::from_secs(60)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct AdmissionLayer {
-    limiter: Limiter,
-    options: Options,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Options {
-    pub(super) max_wait: Option<Duration>,
-    pub(super) read: ReadOptions,
-    pub(super) provider_queue_timeout: Option<HeaderValue>,
-    pub(super) wall: WallClock,
+    settings: Arc<Settings>,
 }
 
 impl AdmissionLayer {
-    /// Admission by this limiter.
+    /// A layer whose services wait for this limiter's quota.
     pub fn new(limiter: Limiter) -> Self {
         Self {
-            limiter,
-            options: Options {
-                max_wait: None,
-                read: ReadOptions::default(),
-                provider_queue_timeout: None,
-                wall: WallClock::new(),
-            },
+            settings: Arc::new(Settings::new(limiter)),
         }
     }
 
-    /// The longest wait for quota: a call whose predicted wait is longer is refused at once, any other when it has waited
-    /// for so long. The same goes for a call's [`Deadline`](tower_qwen_tokens::Deadline). Default: none.
+    /// The longest wait for quota. A call with a longer predicted wait is rejected at once, any
+    /// other call when it has waited this long. A call's own
+    /// [`Deadline`](tower_qwen_tokens::Deadline) works the same way. Default: no limit.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
-        self.options.max_wait = Some(max_wait);
+        Arc::make_mut(&mut self.settings).max_wait = Some(max_wait);
         self
     }
 
-    /// Asks the provider to queue a call that grows too fast, for at most so long, rather than to throttle it
-    /// (`X-DashScope-Wait-Timeout`, which a caller may set itself). Whole seconds; the provider recommends 3 to 120.
-    /// Timeouts further in grow by as much. Default: not asked.
+    /// Asks the provider to queue calls for at most this long instead of throttling them while the
+    /// traffic grows fast (`X-DashScope-Wait-Timeout`; a header that the caller has set is kept).
+    /// Unit: whole seconds; the provider recommends 3 to 120. Raise the timeouts of the layers
+    /// below by the same time. Default: the header is not sent.
     pub fn provider_queue_timeout(mut self, timeout: Duration) -> Self {
-        self.options.provider_queue_timeout = Some(HeaderValue::from(timeout.as_secs()));
+        Arc::make_mut(&mut self.settings).provider_queue_timeout =
+            Some(HeaderValue::from(timeout.as_secs()));
         self
     }
 
-    /// How requests are read where no outer layer did. Default: [`ReadOptions::default`].
+    /// How requests are read that no layer above has read. Default: [`ReadOptions::default`], at
+    /// most 32 MiB.
     pub fn read_options(mut self, options: ReadOptions) -> Self {
-        self.options.read = options;
+        Arc::make_mut(&mut self.settings).read_options = options;
         self
     }
 }
@@ -63,6 +87,6 @@ impl<S> Layer<S> for AdmissionLayer {
     type Service = Admission<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Admission::new(inner, self.limiter.clone(), self.options.clone())
+        Admission::new(inner, self.settings.clone())
     }
 }

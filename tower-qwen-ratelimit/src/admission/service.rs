@@ -1,50 +1,36 @@
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture, layer::Options};
-use crate::{BoxError, limiter::Limiter};
+use super::{ResponseBody, ResponseFuture, settings::Settings};
+use crate::BoxError;
 
-/// Waits for quota before each call of `S`; see the [module](super).
+/// Waits for quota before each call of the inner service; see the [module docs](super).
 #[derive(Debug, Clone)]
 pub struct Admission<S> {
     inner: S,
-    limiter: Limiter,
-    options: Options,
+    settings: Arc<Settings>,
 }
 
 impl<S> Admission<S> {
-    pub(super) fn new(inner: S, limiter: Limiter, options: Options) -> Self {
-        Self {
-            inner,
-            limiter,
-            options,
-        }
+    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings }
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, to change.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service itself.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S, B, RB> Service<Request<B>> for Admission<S>
 where
     S: Service<Request<B>, Response = Response<RB>> + Clone,
     S::Error: Into<BoxError>,
-    B: Body + From<bytes::Bytes>,
+    B: Body + From<Bytes>,
     B::Error: Into<BoxError>,
     RB: Body,
 {
@@ -53,15 +39,12 @@ where
     type Future = ResponseFuture<S, B, RB>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // The inner service is made ready after the wait: a connection must not be held idle while
+        // the call queues.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ResponseFuture::new(
-            self.inner.clone(),
-            request,
-            self.limiter.clone(),
-            self.options.clone(),
-        )
+        ResponseFuture::new(self.inner.clone(), request, self.settings.clone())
     }
 }

@@ -12,44 +12,48 @@ use pin_project_lite::pin_project;
 use crate::reservation::Reservation;
 
 pin_project! {
-    /// The handler's body, unchanged, or the refusal's.
+    /// The response body of [`Enforce`](super::Enforce): the handler's, unchanged, or that of a
+    /// rejection.
     ///
-    /// Its data is [`Bytes`]. Where the handler's is too, nothing is copied; a buffer of another type is copied once.
+    /// Its data is [`Bytes`]. If the handler's data is `Bytes` too, nothing is copied; any other
+    /// buffer is copied once.
     pub struct ResponseBody<B> {
         #[pin]
-        inner: Inner<B>,
+        kind: BodyKind<B>,
     }
 }
 
 pin_project! {
-    #[project = InnerProj]
-    enum Inner<B> {
+    #[project = BodyKindProj]
+    enum BodyKind<B> {
         Rejection {
             text: Option<Bytes>,
         },
-        Passed {
+        Handler {
             #[pin]
             body: B,
-            // After the body, so that a Meter below has reported when this goes.
+            // Declared after the body, so it is dropped after it: a Meter below reports before the
+            // reservation ends.
             running: Option<Arc<Reservation>>,
         },
     }
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn refusal(text: Bytes) -> Self {
+    pub(super) fn rejection(text: Bytes) -> Self {
         Self {
-            inner: Inner::Rejection { text: Some(text) },
+            kind: BodyKind::Rejection { text: Some(text) },
         }
     }
 
-    pub(super) fn passed(body: B, running: Option<Arc<Reservation>>) -> Self
+    pub(super) fn from_handler(body: B, running: Option<Arc<Reservation>>) -> Self
     where
         B: Body,
     {
+        // Nobody polls an empty body to its end, so its call ends here.
         let running = running.filter(|_| !body.is_end_stream());
         Self {
-            inner: Inner::Passed { body, running },
+            kind: BodyKind::Handler { body, running },
         }
     }
 }
@@ -62,12 +66,14 @@ impl<B: Body> Body for ResponseBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.project().inner.project() {
-            InnerProj::Rejection { text } => {
+        match self.project().kind.project() {
+            BodyKindProj::Rejection { text } => {
                 Poll::Ready(text.take().map(|text| Ok(Frame::data(text))))
             }
-            InnerProj::Passed { mut body, running } => {
+            BodyKindProj::Handler { mut body, running } => {
                 let frame = ready!(body.as_mut().poll_frame(cx));
+                // The end, an error, or the last frame: many callers stop polling after
+                // `is_end_stream`.
                 if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
                     *running = None;
                 }
@@ -77,18 +83,18 @@ impl<B: Body> Body for ResponseBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.inner {
-            Inner::Rejection { text } => text.is_none(),
-            Inner::Passed { body, .. } => body.is_end_stream(),
+        match &self.kind {
+            BodyKind::Rejection { text } => text.is_none(),
+            BodyKind::Handler { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Inner::Rejection { text } => {
+        match &self.kind {
+            BodyKind::Rejection { text } => {
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
             }
-            Inner::Passed { body, .. } => body.size_hint(),
+            BodyKind::Handler { body, .. } => body.size_hint(),
         }
     }
 }
@@ -97,11 +103,11 @@ fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
 }
 
-/// An empty body, as tower-http's `Timeout` answers with.
+/// An empty body: tower-http's `Timeout` needs one for its own response.
 impl<B> Default for ResponseBody<B> {
     fn default() -> Self {
         Self {
-            inner: Inner::Rejection { text: None },
+            kind: BodyKind::Rejection { text: None },
         }
     }
 }

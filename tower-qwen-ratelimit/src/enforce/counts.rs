@@ -2,24 +2,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::RejectionKind;
 
-/// What a layer has done so far. In shadow mode, what it would have done.
+/// How many calls a layer has admitted and rejected so far. In shadow mode: how many it would have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EnforceCounts {
-    /// Calls let through and charged.
+    /// Calls admitted and charged.
     pub admitted: u64,
-    /// Calls refused for want of requests.
+    /// Calls rejected because too few requests remained.
     pub requests: u64,
-    /// Calls refused for want of tokens.
+    /// Calls rejected because too few tokens remained.
     pub tokens: u64,
-    /// Calls refused that need more tokens than a whole window has.
+    /// Calls rejected because they need more tokens than a whole window has.
     pub too_large: u64,
-    /// Calls refused whose quota has no requests at all.
+    /// Calls rejected because their quota has no requests at all.
     pub closed: u64,
     /// Calls answered with 400 or 413 because their body could not be read.
     pub unread: u64,
 }
 
+// Relaxed everywhere: the figures are for people, no other memory depends on them.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     admitted: AtomicU64,
@@ -31,9 +32,9 @@ pub(super) struct Counters {
 }
 
 impl EnforceCounts {
-    /// Calls refused for their quota.
+    /// Calls rejected because of their quota; unread bodies are not counted.
     #[must_use]
-    pub fn refused(&self) -> u64 {
+    pub fn rejected(&self) -> u64 {
         [self.requests, self.tokens, self.too_large, self.closed]
             .into_iter()
             .fold(0, u64::saturating_add)
@@ -49,7 +50,7 @@ impl Counters {
         self.unread.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn refused(&self, kind: RejectionKind) {
+    pub(super) fn rejected(&self, kind: RejectionKind) {
         let counter = match kind {
             RejectionKind::Requests => &self.requests,
             RejectionKind::Tokens => &self.tokens,

@@ -15,81 +15,88 @@ use tower_service::Service;
 
 use super::{
     ResponseBody,
-    decide::{Decision, Passage},
-    layer::Settings,
-    problem::Manner,
+    authorize::{Authorization, AuthorizedCall},
+    responder::ErrorResponder,
+    settings::Settings,
 };
 use crate::BoxError;
 
 pin_project! {
-    /// The answer of an [`Enforce`](super::Enforce): the inner service's, or a refusal.
+    /// Response future of [`Enforce`](super::Enforce); see the [module docs](super).
     ///
     /// # Cancel safety
     ///
-    /// See the [module](super).
+    /// See the [module docs](super#cancel-safety).
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<S, F, B> {
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
         #[pin]
-        state: State<S, F, B>,
-        passage: Option<Passage>,
+        stage: EnforceStage<S, S::Future, B>,
+        // Beside the stages, since only the call's own stage is pinned.
+        authorized: Option<AuthorizedCall>,
         settings: Arc<Settings>,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    enum State<S, F, B> {
+    #[project = EnforceStageProj]
+    enum EnforceStage<S, F, B> {
         Reading {
             #[pin]
             read: ReadCall<B>,
-            then: Option<(S, Manner)>,
+            then: Option<(S, ErrorResponder)>,
         },
         Calling {
             #[pin]
             future: F,
         },
-        Refused {
+        Rejected {
             response: Option<Response<Bytes>>,
         },
+        Done,
     }
 }
 
-impl<S, F, B> ResponseFuture<S, F, B> {
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    /// Reads the request first, then sends it with the `service`, which is ready.
     pub(super) fn reading(
         read: ReadCall<B>,
-        ready: S,
-        manner: Manner,
+        service: S,
+        responder: ErrorResponder,
         settings: Arc<Settings>,
     ) -> Self {
         Self {
-            state: State::Reading {
+            stage: EnforceStage::Reading {
                 read,
-                then: Some((ready, manner)),
+                then: Some((service, responder)),
             },
-            passage: None,
+            authorized: None,
             settings,
         }
     }
 
-    pub(super) fn decided(
-        ready: &mut S,
+    /// Sends or rejects a request that has been read.
+    pub(super) fn authorized(
+        service: &mut S,
         request: Request<B>,
-        manner: &Manner,
+        responder: &ErrorResponder,
         settings: &Arc<Settings>,
-    ) -> Self
-    where
-        S: Service<Request<B>, Future = F>,
-    {
-        let (state, passage) = decide(ready, request, manner, settings);
+    ) -> Self {
+        let (stage, authorized) = authorize(service, request, responder, settings);
         Self {
-            state,
-            passage,
+            stage,
+            authorized,
             settings: settings.clone(),
         }
     }
 }
 
-impl<S, B, RB> Future for ResponseFuture<S, S::Future, B>
+impl<S, B, RB> Future for ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<RB>>,
     B: Body + From<Bytes>,
@@ -100,86 +107,93 @@ where
 
     /// # Panics
     ///
-    /// When polled again after it was ready.
+    /// Panics when polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
-            let next = match this.state.as_mut().project() {
-                StateProj::Reading { read, then } => {
+        let output = loop {
+            let next = match this.stage.as_mut().project() {
+                EnforceStageProj::Reading { read, then } => {
                     let read = ready!(read.poll(cx));
-                    let (mut ready, manner) = then.take().expect("not polled after it was ready");
+                    let (mut service, responder) = then.take().expect("taken once");
                     match read {
                         Ok(request) => {
-                            let (state, passage) =
-                                decide(&mut ready, request, &manner, this.settings);
-                            *this.passage = passage;
-                            state
+                            let (stage, authorized) =
+                                authorize(&mut service, request, &responder, this.settings);
+                            *this.authorized = authorized;
+                            stage
                         }
                         Err(error) => {
                             this.settings.counters.unread();
-                            State::Refused {
-                                response: Some(manner.unread(error.boxed())),
+                            EnforceStage::Rejected {
+                                response: Some(responder.unread_body(error.boxed())),
                             }
                         }
                     }
                 }
-                StateProj::Calling { future } => {
-                    let answer = ready!(future.poll(cx));
-                    let passage = this.passage.take();
-                    return Poll::Ready(match answer {
+                EnforceStageProj::Calling { future } => {
+                    let result = ready!(future.poll(cx));
+                    let authorized = this.authorized.take();
+                    break match result {
                         Ok(mut response) => {
-                            let running = passage
-                                .and_then(|passage| passage.answered(&mut response, this.settings));
-                            Ok(response.map(|body| ResponseBody::passed(body, running)))
+                            let running = authorized
+                                .and_then(|call| call.finish(&mut response, this.settings));
+                            Ok(response.map(|body| ResponseBody::from_handler(body, running)))
                         }
                         Err(error) => {
-                            if let Some(passage) = passage {
-                                passage.failed(this.settings);
+                            if let Some(call) = authorized {
+                                call.fail(this.settings);
                             }
                             Err(error)
                         }
-                    });
+                    };
                 }
-                StateProj::Refused { response } => {
-                    let response = response.take().expect("not polled after it was ready");
-                    return Poll::Ready(Ok(response.map(ResponseBody::refusal)));
+                EnforceStageProj::Rejected { response } => {
+                    let response = response.take().expect("taken once");
+                    break Ok(response.map(ResponseBody::rejection));
                 }
+                EnforceStageProj::Done => panic!("polled after it was ready"),
             };
-            this.state.set(next);
-        }
+            this.stage.set(next);
+        };
+        this.stage.set(EnforceStage::Done);
+        Poll::Ready(output)
     }
 }
 
-/// Sends a call that has been read, or refuses it.
-fn decide<S: Service<Request<B>>, B>(
-    ready: &mut S,
+/// Sends a call that has been read, or rejects it.
+fn authorize<S: Service<Request<B>>, B>(
+    service: &mut S,
     mut request: Request<B>,
-    manner: &Manner,
+    responder: &ErrorResponder,
     settings: &Settings,
-) -> (State<S, S::Future, B>, Option<Passage>) {
-    match settings.decide(&mut request) {
-        Decision::Passes(passage) => {
-            let future = ready.call(request);
-            (State::Calling { future }, Some(passage))
+) -> (EnforceStage<S, S::Future, B>, Option<AuthorizedCall>) {
+    match settings.authorize(&mut request) {
+        Authorization::Authorized(call) => {
+            let future = service.call(request);
+            (EnforceStage::Calling { future }, Some(call))
         }
-        Decision::Refused(refusal, tenant) => {
-            let mut response = manner.refuse(refusal);
-            settings.tell(response.headers_mut(), &tenant);
+        Authorization::Rejected(rejection, account) => {
+            let mut response = responder.rejected(rejection);
+            settings.write_headers(response.headers_mut(), &account);
             let response = Some(response);
-            (State::Refused { response }, None)
+            (EnforceStage::Rejected { response }, None)
         }
     }
 }
 
-impl<S, F, B> fmt::Debug for ResponseFuture<S, F, B> {
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Reading { .. } => "reading",
-            State::Calling { .. } => "calling",
-            State::Refused { .. } => "refused",
+        let stage = match &self.stage {
+            EnforceStage::Reading { .. } => "reading",
+            EnforceStage::Calling { .. } => "calling",
+            EnforceStage::Rejected { .. } => "rejected",
+            EnforceStage::Done => "done",
         };
         f.debug_struct("ResponseFuture")
-            .field("state", &state)
+            .field("stage", &stage)
             .finish_non_exhaustive()
     }
 }

@@ -3,41 +3,37 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_qwen_tokens::{internal::clock::Instant, protocol::header};
 
-use super::{rejection::whole_seconds, text::Text};
-use crate::{key::Salt, limiter::Tenant};
+use super::text::Text;
+use crate::{
+    key::Salt,
+    limiter::{CallerAccount, QuotaStatus},
+    rejection::whole_seconds,
+};
 
-/// The largest integer of a structured field. A limit beyond it is none, and is not told.
+/// The largest integer that a structured field can hold (RFC 9651, section 3.3.1). A larger limit
+/// is as good as none, and is not written.
 const LARGEST: u64 = 999_999_999_999_999;
 
-/// Headers that tell callers where they stand.
+/// A family of response headers that state a caller's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderFamily {
     /// `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers.
     Ietf,
-    /// `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, as OpenAI has them.
+    /// `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, as OpenAI writes them.
     XRatelimit,
 }
 
-/// The families that are written.
+/// Which headers are written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Families {
+pub(super) struct HeaderSettings {
     pub(super) ietf: bool,
     pub(super) x_ratelimit: bool,
-    /// Whether those of the draft say whose quota it is.
+    /// Whether the draft's headers say whose quota it is.
     pub(super) partition_key: bool,
 }
 
-/// Where a caller stands with one dimension of its quota.
-#[derive(Debug, Clone, Copy)]
-struct Standing {
-    limit: u64,
-    left: u64,
-    more_in: Duration,
-    all_in: Duration,
-}
-
-impl Families {
+impl HeaderSettings {
     pub(super) const ALL: Self = Self {
         ietf: true,
         x_ratelimit: true,
@@ -57,32 +53,26 @@ impl Families {
         }
     }
 
-    pub(super) fn write(self, headers: &mut HeaderMap, tenant: &Tenant, salt: &Salt, now: Instant) {
+    pub(super) fn write(
+        self,
+        headers: &mut HeaderMap,
+        account: &CallerAccount,
+        salt: &Salt,
+        now: Instant,
+    ) {
+        // Both status figures take the account's lock, so they are not read in vain.
         if !self.ietf && !self.x_ratelimit {
             return;
         }
-        let requests = tenant.requests_left(now).map(|left| Standing {
-            limit: left.limit,
-            left: left.now,
-            more_in: left.more_in,
-            all_in: left.all_in,
-        });
-        let left = tenant.tokens_left(now);
-        let tokens = Standing {
-            limit: left.limit,
-            left: left.now,
-            more_in: left.more_in,
-            all_in: left.all_in,
-        };
-        let requests = requests.filter(Standing::is_told);
-        let tokens = Some(tokens).filter(Standing::is_told);
+        let requests = account.request_status(now).filter(is_writable);
+        let tokens = Some(account.token_status(now)).filter(is_writable);
         if self.ietf {
             let partition = if self.partition_key {
-                partition(salt.partition(tenant.key().as_ref()))
+                partition(salt.partition(account.key().as_ref()))
             } else {
                 String::new()
             };
-            ietf(headers, requests, tokens, tenant.window(), &partition);
+            ietf(headers, requests, tokens, account.window(), &partition);
         }
         if self.x_ratelimit {
             let requests_names = [
@@ -101,38 +91,38 @@ impl Families {
     }
 }
 
-impl Standing {
-    fn is_told(&self) -> bool {
-        self.limit <= LARGEST
-    }
+fn is_writable(status: &QuotaStatus) -> bool {
+    status.limit <= LARGEST
 }
 
 fn ietf(
     headers: &mut HeaderMap,
-    requests: Option<Standing>,
-    tokens: Option<Standing>,
+    requests: Option<QuotaStatus>,
+    tokens: Option<QuotaStatus>,
     window: Duration,
     partition: &str,
 ) {
+    // Windows of milliseconds exist, but the draft has whole seconds only, and 0 is not allowed.
     let window = whole_seconds(window).clamp(1, LARGEST);
+    // Enough for both dimensions with limits of nine digits: one allocation per header.
     let mut policy = Text::with_capacity(96 + 2 * partition.len());
     let mut limit = Text::with_capacity(64 + 2 * partition.len());
     let rows = [
         ("\"requests\"", "", requests),
         ("\"tokens\"", ";qu=\"tokens\"", tokens),
     ];
-    for (name, unit, standing) in rows {
-        let Some(standing) = standing else { continue };
+    for (name, unit, status) in rows {
+        let Some(status) = status else { continue };
         let comma = if policy.is_empty() { "" } else { ", " };
         policy.text(comma).text(name);
-        policy.text(";q=").number(standing.limit);
+        policy.text(";q=").number(status.limit);
         policy.text(";w=").number(window).text(unit).text(partition);
         limit.text(comma).text(name);
-        limit.text(";r=").number(standing.left);
-        if !standing.more_in.is_zero() {
+        limit.text(";r=").number(status.remaining);
+        if !status.more_in.is_zero() {
             limit
                 .text(";t=")
-                .number(whole_seconds(standing.more_in).min(LARGEST));
+                .number(whole_seconds(status.more_in).min(LARGEST));
         }
         limit.text(partition);
     }
@@ -143,13 +133,15 @@ fn ietf(
 fn x_ratelimit(
     headers: &mut HeaderMap,
     [limit, remaining, reset]: [HeaderName; 3],
-    standing: Option<Standing>,
+    status: Option<QuotaStatus>,
 ) {
-    if let Some(standing) = standing {
-        headers.insert(limit, standing.limit.into());
-        headers.insert(remaining, standing.left.into());
-        set(headers, reset, in_units(standing.all_in));
+    if let Some(status) = status {
+        headers.insert(limit, status.limit.into());
+        headers.insert(remaining, status.remaining.into());
+        set(headers, reset, in_units(status.full_in));
     } else {
+        // The handler's own headers may be those of a provider behind it, which are not the
+        // caller's limits.
         for name in [limit, remaining, reset] {
             headers.remove(name);
         }
@@ -163,9 +155,11 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
     };
 }
 
-/// The parameter `pk`: a byte sequence, in base64.
+/// The parameter `pk`: a byte sequence of a structured field, which is base64. Eight bytes are not
+/// worth a dependency.
 fn partition(key: u64) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    // 64 bits make 11 digits of 6 bits, the last one filled up with two zero bits.
     let bits = u128::from(key) << 2;
     let digits = (0..11).rev().map(|at| {
         let digit = (bits >> (6 * at)) & 0x3f;
@@ -192,7 +186,7 @@ fn in_units(duration: Duration) -> String {
     text.number(seconds % 60);
     if fraction > 0 {
         let mut digits = itoa::Buffer::new();
-        // Behind a 1, so that the zeros in front are there.
+        // Formatted as 1xxx and cut, so that leading zeros stay: 7.006s.
         let digits = &digits.format(1_000 + fraction)[1..];
         text.text(".").text(digits.trim_end_matches('0'));
     }

@@ -1,79 +1,59 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use tower_layer::Layer;
-use tower_qwen_tokens::{call::ReadOptions, internal::clock::WallClock};
+use tower_qwen_tokens::call::ReadOptions;
 
-use super::{Enforce, EnforceCounts, HeaderFamily, Rejection, counts::Counters, headers::Families};
+use super::{Enforce, EnforceCounts, HeaderFamily, Rejection, settings::Settings};
 use crate::{key::KeyOf, limiter::Limiter};
 
-/// Puts [`Enforce`] before a service; see the [module](super). Cloning and layering anew share accounts and counts.
+/// Layer of [`Enforce`]; see the [module docs](super).
+///
+/// Clones of the layer, and all services that it makes, share accounts and counts.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct EnforceLayer {
     settings: Arc<Settings>,
 }
 
-/// What the services of a layer share.
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) limiter: Limiter,
-    pub(super) key_of: KeyOf,
-    pub(super) shadow: bool,
-    pub(super) families: Families,
-    pub(super) on_rejection: Option<Arc<RejectionFn>>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) read: ReadOptions,
-    pub(super) wall: WallClock,
-}
-
-type RejectionFn = dyn Fn(&Rejection) + Send + Sync;
-
 impl EnforceLayer {
-    /// Grants each caller, told apart by `key_of`, the quota of the limiter.
+    /// Grants the limiter's quota to each caller, as `key_of` identifies it.
     pub fn new(limiter: Limiter, key_of: KeyOf) -> Self {
         Self {
-            settings: Arc::new(Settings {
-                limiter,
-                key_of,
-                shadow: false,
-                families: Families::ALL,
-                on_rejection: None,
-                counters: Arc::default(),
-                read: ReadOptions::default(),
-                wall: WallClock::new(),
-            }),
+            settings: Arc::new(Settings::new(limiter, key_of)),
         }
     }
 
-    /// Only counts and reports what it would refuse. Default: refuses.
+    /// Rejects nothing: only counts and reports what would be rejected. Default: off.
     pub fn shadow(mut self) -> Self {
         Arc::make_mut(&mut self.settings).shadow = true;
         self
     }
 
-    /// Leaves a family of headers out. Default: both are written, in shadow mode none.
+    /// Omits a family of response headers. Default: both are written; in shadow mode none.
     pub fn without_headers(mut self, family: HeaderFamily) -> Self {
         let settings = Arc::make_mut(&mut self.settings);
-        settings.families = settings.families.without(family);
+        settings.headers = settings.headers.without(family);
         self
     }
 
-    /// Says in the draft's headers whose quota it is: the parameter `pk`, a salted hash of the key, which is another one
-    /// in every process. Default: left out.
+    /// Adds the parameter `pk` to the IETF draft's headers, which says whose quota it is: a salted
+    /// hash of the key, which differs between processes. Default: omitted.
     pub fn with_partition_key(mut self) -> Self {
-        Arc::make_mut(&mut self.settings).families.partition_key = true;
+        Arc::make_mut(&mut self.settings).headers.partition_key = true;
         self
     }
 
-    /// What hears of every refusal, in shadow mode too. It must neither block nor panic. Default: nothing.
-    pub fn on_rejection(mut self, hear: impl Fn(&Rejection) + Send + Sync + 'static) -> Self {
-        Arc::make_mut(&mut self.settings).on_rejection = Some(Arc::new(hear));
+    /// Calls this closure with every rejection, in shadow mode too. It must neither block nor
+    /// panic. Default: none.
+    pub fn on_rejection(mut self, observer: impl Fn(&Rejection) + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.settings).on_rejection = Some(Arc::new(observer));
         self
     }
 
-    /// How requests are read where no outer layer did. Default: [`ReadOptions::default`].
+    /// How requests are read that no layer above has read. Default: [`ReadOptions::default`], at
+    /// most 32 MiB.
     pub fn read_options(mut self, options: ReadOptions) -> Self {
-        Arc::make_mut(&mut self.settings).read = options;
+        Arc::make_mut(&mut self.settings).read_options = options;
         self
     }
 
@@ -89,16 +69,5 @@ impl<S> Layer<S> for EnforceLayer {
 
     fn layer(&self, inner: S) -> Self::Service {
         Enforce::new(inner, self.settings.clone())
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("limiter", &self.limiter)
-            .field("key_of", &self.key_of)
-            .field("shadow", &self.shadow)
-            .field("families", &self.families)
-            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Refuses what is beyond a caller's quota, in the caller's own dialect: the server's side.
+//! Rejects calls that exceed their caller's quota, in the caller's own dialect: the server's side.
 //!
 //! # Where in the stack
 //!
@@ -6,58 +6,67 @@
 //! trace > auth (names the tenant) > Enforce > Meter > handler
 //! ```
 //!
-//! Behind auth, so that random keys never reach it and tenants have names; outside `Meter`, from which it learns what a
-//! call really cost. Without a Meter the estimate of every call stands.
+//! Inside auth, so that random keys never reach it and tenants have names; outside `Meter`, which
+//! reports the true cost of each call. Without a Meter the estimate of every call stays charged.
 //!
-//! Of tower-http's layers, Trace and Timeout may stand anywhere, and a limit of the body outside. These orders do not work:
+//! tower-http's Trace and Timeout can be placed anywhere, and a body limit outside. These orders do
+//! not work well:
 //!
-//! - Compression inside of the Meter: the usage of a compressed answer cannot be read, and the estimate stands.
-//! - Timeout outside of Enforce works, but a call that it cuts off keeps its whole estimate, as one that its caller leaves;
-//!   inside, only its prompt is charged.
-//! - Inside of a nested router, which takes its prefix off the path, where the rest does not tell the dialect: `/messages` of
-//!   `/v1/messages`. Such a call passes unread. Outside of the nest it is seen whole.
+//! - Compression inside the Meter: the Meter cannot read the usage of a compressed response, so the
+//!   estimate stays charged.
+//! - Timeout outside Enforce: a call that it cuts off keeps its whole estimate, as a call does
+//!   whose caller disconnects. Inside Enforce, only the prompt is charged.
+//! - Enforce inside a nested router, which removes its prefix from the path: the rest may not show
+//!   the dialect (`/messages` of `/v1/messages`). Such a call passes unread. Put Enforce outside
+//!   the nest.
 //!
 //! # What it does
 //!
-//! The request is read once ([`Call`](tower_qwen_tokens::Call)). The call is charged to its caller ([`KeyOf`](crate::KeyOf)):
-//! one request and the tokens of its prompt and expected answer, all or nothing. Where they are not there it is refused
-//! at once with 429 and an error body as the provider itself writes it, so that clients which know the provider know what
-//! to do. The report of a Meter below corrects the tokens, be the answer a success or an error. Where it knows of no usage,
-//! the tokens of a call that the handler refuses (4xx) come back, with a Meter below once the answer has ended; one that
-//! fails on the server's side (5xx, or an error) keeps its prompt. With a Retry below, the attempts that failed cost nothing.
-//! A throttle of a provider behind the handler does not slow the caller's account.
+//! 1. It reads the request once ([`Call`](tower_qwen_tokens::Call)).
+//! 2. It charges the call to its caller ([`KeyOf`](crate::KeyOf)): one request, and the tokens of
+//!    its prompt and expected answer; both or nothing. If the quota has too little of either, it
+//!    rejects the call at once with 429 and an error body as the provider itself writes it, which
+//!    the provider's clients understand.
+//! 3. It settles the tokens by the report of a Meter below, for successes and errors alike.
 //!
-//! The whole quota may go at once, and nothing of it is left unused: [`Quota::pacing`](crate::Quota::pacing),
-//! [`Quota::burst`](crate::Quota::burst) and [`Quota::headroom`](crate::Quota::headroom) are the caution of clients and
-//! play no part here. Tokens are counted over the latest window; requests, which never come back, by governor: a full
-//! bucket at first, refilled evenly, so that a caller who comes back from a rest may have up to twice the quota within one
-//! window.
+//! If the Meter reports no usage, the response decides: 4xx returns the call's tokens (with a Meter
+//! below: after the response has ended), 5xx or an error of the service keeps the prompt charged.
+//! With a Retry below, failed attempts cost nothing. A throttle of a provider behind the handler
+//! does not slow the caller's account.
+//!
+//! A caller can use the whole quota at once: [`Quota::pacing`](crate::Quota::pacing),
+//! [`Quota::burst`](crate::Quota::burst) and [`Quota::headroom`](crate::Quota::headroom) protect
+//! clients and have no effect here. Tokens are counted over the latest window. Requests, which are
+//! never returned, are counted by governor: a bucket that is full at first and refills evenly, so a
+//! caller that was idle can send up to twice the quota within one window.
 //!
 //! # Several limits
 //!
-//! One per caller and one for all of them, or one of a router and one of a route, are an Enforce each, with a limiter each,
-//! one inside of the other. One Meter below settles them all. [`Reserved`] is the innermost one's, the headers of an answer
-//! are the outermost one's.
+//! For one limit per caller and one for all callers, or one per router and one per route, nest two
+//! Enforces with a limiter each. One Meter below settles them all. [`Reserved`] is the innermost
+//! one's, the response's headers are the outermost one's.
 //!
-//! # Refusals
+//! # Rejections
 //!
-//! | what | status | compatible | native | Anthropic |
+//! | reason | status | compatible | native | Anthropic |
 //! |---|---|---|---|---|
-//! | requests | 429 | `limit_requests` | `Throttling.RateQuota` | `rate_limit_error` |
-//! | tokens | 429 | `insufficient_quota` | `Throttling.AllocationQuota` | `rate_limit_error` |
+//! | no requests left | 429 | `limit_requests` | `Throttling.RateQuota` | `rate_limit_error` |
+//! | no tokens left | 429 | `insufficient_quota` | `Throttling.AllocationQuota` | `rate_limit_error` |
 //! | more tokens than a whole window has | 413 | `request_too_large` | `RequestTooLarge` | `request_too_large` |
 //! | a quota without requests | 403 | `access_denied` | `AccessDenied` | `permission_error` |
 //! | a body that cannot be read | 400 | `invalid_parameter_error` | `InvalidParameter` | `invalid_request_error` |
 //! | a body of unknown length that grows too long | 413 | `request_too_large` | `RequestTooLarge` | `request_too_large` |
 //!
-//! How long a body may grow, [`EnforceLayer::read`] says, or a layer further out such as tower-http's `RequestBodyLimit`.
-//! Only the first two carry `Retry-After`: whole seconds, rounded up, never 0, and true: a call that comes alone after that
-//! time is admitted. What no wait helps has a status that no client retries. [`Rejection`] stands in the answer's
-//! extensions, [`BodyRejection`](tower_qwen_tokens::meter::BodyRejection) where the body could not be read.
+//! The largest body is set by [`EnforceLayer::read_options`], or by an outer layer such as
+//! tower-http's `RequestBodyLimit`. Only the first two carry `Retry-After`: whole seconds, rounded
+//! up, never 0. It is exact: a call that comes alone after that time is admitted. When waiting does
+//! not help, the status is one that no client retries. The response's extensions hold the
+//! [`Rejection`], or a [`BodyRejection`](tower_qwen_tokens::meter::BodyRejection) if the body could
+//! not be read.
 //!
 //! # Headers
 //!
-//! Every answer, refused or not, says where the caller stands, in two families ([`HeaderFamily`]):
+//! Every response states the caller's limits, in two families ([`HeaderFamily`]):
 //!
 //! ```text
 //! RateLimit-Policy: "requests";q=60;w=60, "tokens";q=100000;w=60;qu="tokens"
@@ -67,21 +76,21 @@
 //! x-ratelimit-reset-requests: 1s
 //! ```
 //!
-//! The first is that of draft-ietf-httpapi-ratelimit-headers-10: `t` is the time until there is more, in seconds, left out
-//! where nothing is used. The second is OpenAI's: its reset is the time until there is all. Headers of the handler with
-//! the same names are replaced.
+//! The first family is that of draft-ietf-httpapi-ratelimit-headers-10: `t` is the time until more
+//! remains, in seconds, and is omitted while nothing is used. The second is OpenAI's: its reset is
+//! the time until the whole quota remains. Headers of the handler with the same names are replaced.
 //!
 //! # Handlers
 //!
-//! The handler below finds what was set aside for its call as [`Reserved`] in the request's extensions; with the feature
-//! `axum-0-8` it is an extractor. The call counts as sent from then on: where nothing was used after all, the handler says
-//! so with `settle(0, 0)`.
+//! The handler finds the tokens reserved for its call as [`Reserved`] in the request's extensions;
+//! with the feature `axum-0-8` it is an extractor. The call counts as sent: a handler that used
+//! nothing calls `settle(0, 0)`.
 //!
 //! # Shadow mode
 //!
-//! [`EnforceLayer::shadow`] counts and reports what would be refused ([`EnforceLayer::counts`],
-//! [`EnforceLayer::on_rejection`], [`Rejection::is_shadow`]) and lets it through uncharged, without headers. Only a body that
-//! cannot be read is refused all the same, since its bytes are gone.
+//! [`EnforceLayer::shadow`] counts and reports what would be rejected ([`EnforceLayer::counts`],
+//! [`EnforceLayer::on_rejection`], [`Rejection::is_shadow`]), but lets it through uncharged and
+//! without headers. Only a body that cannot be read is still rejected, because its bytes are gone.
 //!
 //! # Example
 //!
@@ -106,51 +115,51 @@
 //!         .header("authorization", "Bearer sk-1")
 //!         .body(Full::from(r#"{"model":"qwen-plus","messages":[{"role":"user","content":"Hello!"}]}"#))
 //! };
-//! let answer = server.clone().oneshot(request()?).await?;
-//! assert_eq!(answer.status(), StatusCode::OK);
-//! let refusal = server.oneshot(request()?).await?;
-//! assert_eq!(refusal.status(), StatusCode::TOO_MANY_REQUESTS);
-//! assert_eq!(refusal.headers()["retry-after"], "60");
+//! let response = server.clone().oneshot(request()?).await?;
+//! assert_eq!(response.status(), StatusCode::OK);
+//! let rejected = server.oneshot(request()?).await?;
+//! assert_eq!(rejected.status(), StatusCode::TOO_MANY_REQUESTS);
+//! assert_eq!(rejected.headers()["retry-after"], "60");
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Errors
 //!
-//! None of its own: whatever it refuses it answers. Those of the inner service are passed on.
+//! None of its own: rejections are responses. Errors of the inner service are passed on.
 //!
 //! # Backpressure
 //!
-//! The inner service's readiness is passed on. Where the request has yet to be read, the ready inner service is taken
-//! along into the future.
+//! The inner service's readiness is passed on. While a request is read, the ready inner service is
+//! kept in the future.
 //!
 //! # Cancel safety
 //!
-//! Dropped while the request is being read, nothing has been charged. Dropped after that, the call has been sent and its
-//! estimate stands, unless a Meter reports.
+//! Dropped while it reads the request, nothing has been charged. Dropped later, the call has been
+//! sent and its estimate stays charged, unless a Meter reports.
 //!
 //! # Clone
 //!
 //! Clones, and services of the same layer, share the limiter's accounts and the counts.
 
+mod authorize;
 mod body;
 mod counts;
-mod decide;
 mod future;
 mod headers;
 mod layer;
-mod problem;
-mod rejection;
 mod reserved;
+mod responder;
 mod service;
+mod settings;
 mod settle;
 mod text;
 
+pub use crate::rejection::{Rejection, RejectionKind};
 pub use body::ResponseBody;
 pub use counts::EnforceCounts;
 pub use future::ResponseFuture;
 pub use headers::HeaderFamily;
 pub use layer::EnforceLayer;
-pub use rejection::{Rejection, RejectionKind};
 pub use reserved::Reserved;
 pub use service::Enforce;

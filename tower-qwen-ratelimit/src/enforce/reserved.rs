@@ -4,14 +4,16 @@ use http::Request;
 
 use crate::reservation::Reservation;
 
-/// What was set aside for a call, for the handler below an Enforce, which puts it into the request's extensions.
+/// The tokens that [`Enforce`](super::Enforce) has reserved for a call, for the handler below it.
+/// In the request's extensions.
 ///
-/// The Meter's report settles it by itself; a handler does so where it knows better. The first to settle counts.
-/// Clones share it. Where one is held beyond the answer, the call counts as running for as long.
+/// A Meter's report settles it; a handler that knows better settles it itself. The first to settle
+/// counts. Clones share the reservation. A clone that is held longer than the response keeps the
+/// call counted as running.
 ///
 /// Below several Enforces it is the innermost one's; a Meter's report settles them all.
 ///
-/// In shadow mode nothing is set aside for a call that would have been refused.
+/// In shadow mode nothing is reserved for a call that would have been rejected.
 #[derive(Debug, Clone)]
 pub struct Reserved(Option<Arc<Reservation>>);
 
@@ -20,19 +22,19 @@ impl Reserved {
         Self(reservation)
     }
 
-    /// What was set aside for a request; `None` where no Enforce stands above.
+    /// The reservation of a request; `None` without an Enforce above.
     #[must_use]
     pub fn of<B>(request: &Request<B>) -> Option<&Self> {
         request.extensions().get()
     }
 
-    /// Whether anything was set aside.
+    /// Whether the call was charged; `false` only in shadow mode.
     #[must_use]
     pub fn is_charged(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Tokens set aside for the prompt.
+    /// Tokens reserved for the prompt.
     #[must_use]
     pub fn input_tokens(&self) -> u64 {
         self.0
@@ -40,7 +42,7 @@ impl Reserved {
             .map_or(0, |reservation| reservation.input_tokens())
     }
 
-    /// Tokens set aside for the answer.
+    /// Tokens reserved for the answer.
     #[must_use]
     pub fn output_tokens(&self) -> u64 {
         self.0
@@ -48,7 +50,8 @@ impl Reserved {
             .map_or(0, |reservation| reservation.output_tokens())
     }
 
-    /// Settles with the true cost, in tokens: the difference comes back, or is owed. With nothing, all of them come back.
+    /// Settles with the true cost, in tokens. The difference to the reserved tokens is returned or
+    /// charged; `settle(0, 0)` returns all of them.
     pub fn settle(&self, input_tokens: u64, output_tokens: u64) {
         if let Some(reservation) = &self.0 {
             reservation.settle(input_tokens, output_tokens);

@@ -10,10 +10,10 @@ use http_body::Body;
 use tower_qwen_tokens::{Call, call::ReadCall};
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture, layer::Settings, problem::Manner};
+use super::{ResponseBody, ResponseFuture, responder::ErrorResponder, settings::Settings};
 use crate::BoxError;
 
-/// Refuses what is beyond a caller's quota; see the [module](super).
+/// Rejects calls that exceed their caller's quota; see the [module docs](super).
 #[derive(Debug, Clone)]
 pub struct Enforce<S> {
     inner: S,
@@ -25,20 +25,7 @@ impl<S> Enforce<S> {
         Self { inner, settings }
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, to change.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service itself.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S, B, RB> Service<Request<B>> for Enforce<S>
@@ -50,20 +37,30 @@ where
 {
     type Response = Response<ResponseBody<RB>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, S::Future, B>;
+    type Future = ResponseFuture<S, B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let manner = Manner::of(request.uri().path(), request.headers());
+        // Before the request is consumed: a rejection needs its dialect.
+        let responder = ErrorResponder::of(request.uri().path(), request.headers());
         if Call::of(&request).is_some() {
-            return ResponseFuture::decided(&mut self.inner, request, &manner, &self.settings);
+            // A layer above has read it, so the decision needs no waiting and no clone of the inner
+            // service.
+            return ResponseFuture::authorized(
+                &mut self.inner,
+                request,
+                &responder,
+                &self.settings,
+            );
         }
-        let next = self.inner.clone();
-        let ready = mem::replace(&mut self.inner, next);
-        let read = ReadCall::new(request, &self.settings.read);
-        ResponseFuture::reading(read, ready, manner, self.settings.clone())
+        // The service that `poll_ready` made ready goes into the future; its clone, not yet ready,
+        // stays.
+        let not_ready_inner = self.inner.clone();
+        let ready_inner = mem::replace(&mut self.inner, not_ready_inner);
+        let read = ReadCall::new(request, &self.settings.read_options);
+        ResponseFuture::reading(read, ready_inner, responder, self.settings.clone())
     }
 }

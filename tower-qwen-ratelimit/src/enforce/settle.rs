@@ -4,46 +4,51 @@ use tower_qwen_tokens::{OnUsage, Report, Verdict};
 
 use crate::reservation::Reservation;
 
-/// Hands a Meter's report on to the reservation, but no throttle: one of a provider behind the handler says nothing about
-/// the caller's account.
+/// Passes a Meter's report to the reservation, except throttles: a throttle of a provider behind
+/// the handler says nothing about the caller's account.
 ///
-/// Usage counts whatever the answer is. A failure without any is the head's to classify: until it is there, another attempt
-/// may follow below. An error answer settles when nobody is left who may still report usage.
+/// Usage always counts. A failure without usage is settled by the response's head: until it
+/// arrives, a Retry below may send another attempt. An error response is settled when this is
+/// dropped, that is, when nobody is left who may report usage.
 #[derive(Debug)]
-pub(super) struct Settler {
+pub(super) struct SettleOnUsage {
     reservation: Arc<Reservation>,
-    /// Once there is an answer: why it is an error, if it is one.
-    answered: OnceLock<Option<Verdict>>,
+    /// Set when the response's head arrives: the error of an error response, `None` for a success.
+    head: OnceLock<Option<Verdict>>,
 }
 
-impl Settler {
+impl SettleOnUsage {
     pub(super) fn new(reservation: Arc<Reservation>) -> Self {
         Self {
             reservation,
-            answered: OnceLock::new(),
+            head: OnceLock::new(),
         }
     }
 
-    /// The answer's head is there. Gives what is to be held until the body ends.
-    pub(super) fn answered(self: Arc<Self>, error: Option<Verdict>) -> Arc<Reservation> {
-        let _ = self.answered.set(error);
+    /// The response's head has arrived. Returns the reservation, to be held until the body ends.
+    pub(super) fn head_arrived(self: Arc<Self>, error: Option<Verdict>) -> Arc<Reservation> {
+        // Called once for each call, so it is never set already.
+        let _ = self.head.set(error);
         self.reservation.clone()
     }
 
-    /// No answer will come.
-    pub(super) fn failed(&self, verdict: &Verdict) {
+    /// There will be no response.
+    pub(super) fn fail(&self, verdict: &Verdict) {
         self.reservation.fail(verdict);
     }
 }
 
-impl OnUsage for Settler {
+impl OnUsage for SettleOnUsage {
     fn on_usage(&self, report: &Report) {
-        let is_accepted = matches!(self.answered.get(), Some(None));
+        let is_accepted = matches!(self.head.get(), Some(None));
+        // A failed attempt without usage: another one may follow, or the head settles it.
         if report.usage.is_empty() && !is_accepted {
             return;
         }
         let reservation = &*self.reservation;
         match &report.verdict {
+            // Not handed on: the reservation would close the caller's account for the provider's
+            // throttle.
             Some(verdict) if verdict.is_throttle() => {
                 if report.usage.is_empty() {
                     reservation.fail(verdict);
@@ -64,9 +69,9 @@ impl OnUsage for Settler {
     }
 }
 
-impl Drop for Settler {
+impl Drop for SettleOnUsage {
     fn drop(&mut self) {
-        if let Some(Some(verdict)) = self.answered.get() {
+        if let Some(Some(verdict)) = self.head.get() {
             self.reservation.fail(verdict);
         }
     }

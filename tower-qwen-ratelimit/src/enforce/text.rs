@@ -1,4 +1,5 @@
-/// A header's value as it grows. Every answer has some, so they are written without the machinery of formatting.
+/// A header value under construction. Every response carries several, so they are written without
+/// the machinery of `fmt`.
 pub(super) struct Text(String);
 
 impl Text {

@@ -5,11 +5,15 @@ use std::{
 
 use super::KeyRef;
 
-/// A salted hash of something that may be a secret: 128 bits of two keyed hashes. Shows a quarter of them.
+/// A salted hash of a value that may be a secret: 128 bits, of two keyed hashes.
+///
+/// 128 bits, so that two callers never share an account by chance (64 would do so among some
+/// billion keys).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Digest([u64; 2]);
 
-/// What the digests of one limiter are salted with: random, never shown, gone with the process.
+/// The random salt of one limiter's digests. Never shown, and gone with the process, so no digest
+/// can be looked up later.
 #[derive(Clone, Default)]
 pub(crate) struct Salt([RandomState; 2]);
 
@@ -22,7 +26,7 @@ impl Salt {
         Digest([self.0[0].hash_one(secret), self.0[1].hash_one(secret)])
     }
 
-    /// What stands for a key outside of the process.
+    /// A pseudonym of a key for response headers.
     pub(crate) fn partition(&self, key: KeyRef<'_>) -> u64 {
         key.hash_with(&self.0[0])
     }
@@ -30,6 +34,7 @@ impl Salt {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A quarter is enough to follow a caller through a log.
         write!(f, "#{:08x}", self.0[0] >> 32)
     }
 }
@@ -51,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_within_a_salt_and_another_in_another() {
+    fn equal_with_one_salt_and_different_with_another() {
         let (salt, other) = (Salt::new(), Salt::new());
         assert_eq!(salt.digest(b"sk-1"), salt.clone().digest(b"sk-1"));
         assert_ne!(salt.digest(b"sk-1"), salt.digest(b"sk-2"));

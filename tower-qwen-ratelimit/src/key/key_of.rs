@@ -8,20 +8,26 @@ use http::{Extensions, HeaderName};
 
 use super::{Key, KeyRef, NameRef, Peer, RequestHead};
 
-/// Longer paths are told apart by their hash, so that callers cannot fill the memory with them. Bytes.
+/// Longer paths are replaced by their hash (16 bytes), so that callers cannot fill the memory with
+/// long keys. Most paths of the provider's API are shorter and stay readable. Unit: bytes.
 const LONGEST_PATH: usize = 64;
-/// Models are told apart by this much of their name. Bytes.
+/// Model names are cut to this length, for the same reason: the caller writes them. Longer than the
+/// provider's own names, so two of its models never share an account. Unit: bytes.
 const LONGEST_MODEL: usize = 64;
+/// The default of [`KeyOf::ipv6_prefix`]: the network that providers commonly give to one customer.
+/// Unit: bits.
+const DEFAULT_IPV6_PREFIX: u8 = 64;
 
-/// By what callers are told apart at a server.
+/// How callers are identified at a server.
 ///
-/// The first of its sources that a request has names the account; requests without any share one account.
+/// The first source that a request has names the account. Requests without any of the sources share
+/// one account.
 ///
-/// | source | told by | shown as |
+/// | source | identifies by | shown as |
 /// |---|---|---|
 /// | [`KeyOf::api_key`] | the API key | a short hash |
 /// | [`KeyOf::header`] | the value of a header | a short hash |
-/// | [`KeyOf::extension`] | what an outer layer, such as auth, has found out | itself |
+/// | [`KeyOf::extension`] | a name that an outer layer, such as auth, has put into the extensions | itself |
 /// | [`KeyOf::path`] | the path, without the query | itself |
 /// | [`KeyOf::peer`], [`KeyOf::peer_by`] | the peer's address | itself |
 /// | [`KeyOf::model`] | the model | itself |
@@ -32,12 +38,13 @@ const LONGEST_MODEL: usize = 64;
 /// ```
 /// use tower_qwen_ratelimit::KeyOf;
 ///
-/// // Per API key and model; callers without a key by their address.
+/// // One account per API key and model; callers without a key are identified by their address.
 /// let key_of = KeyOf::api_key().or(KeyOf::peer()).and_model();
 /// # let _ = key_of;
 /// ```
 ///
-/// With axum, whose peer addresses come in a type of its own, from `into_make_service_with_connect_info`:
+/// With axum, which has its own type for peer addresses (from
+/// `into_make_service_with_connect_info`):
 ///
 /// ```
 /// # use std::net::SocketAddr;
@@ -70,7 +77,8 @@ enum Source {
 type AddressFn = dyn Fn(&RequestHead<'_>) -> Option<IpAddr> + Send + Sync;
 type KeyFn = dyn Fn(&RequestHead<'_>) -> Option<Key> + Send + Sync;
 
-/// The key of a request, copied only where a closure made it.
+/// The key of a request. Borrowed unless a closure made it, so that a known caller costs no
+/// allocation.
 pub(crate) enum Found<'a> {
     Borrowed(KeyRef<'a>),
     Made(Key),
@@ -79,19 +87,21 @@ pub(crate) enum Found<'a> {
 impl KeyOf {
     /// By the API key: the `Bearer` token of `Authorization`, else `x-api-key`, else `api-key`.
     ///
-    /// The key is not checked here: without auth before it, every key that a caller invents has a quota of its own.
+    /// The key is not checked here: without an auth layer above, a caller gets a new quota for
+    /// every key it invents.
     pub fn api_key() -> Self {
         Self::of(Source::ApiKey)
     }
 
-    /// By the value of a header, which is taken for a secret and hashed.
+    /// By the value of a header. The value is hashed, because it may be a secret.
     ///
-    /// Callers can write what they want into a header that no trusted proxy sets.
+    /// Use a header that a trusted proxy sets: callers can write anything into the others.
     pub fn header(name: HeaderName) -> Self {
         Self::of(Source::Header(name))
     }
 
-    /// By what an outer layer has put into the request's extensions: a name that is no secret.
+    /// By a value of this type in the request's extensions, which an outer layer has put there. It
+    /// must not be a secret.
     pub fn extension<T: AsRef<str> + Send + Sync + 'static>() -> Self {
         Self::of(Source::Extension(|extensions| {
             extensions.get::<T>().map(T::as_ref)
@@ -103,15 +113,18 @@ impl KeyOf {
         Self::of(Source::Path)
     }
 
-    /// By the peer's address, where the request's extensions have it as a [`SocketAddr`] or an [`IpAddr`].
+    /// By the peer's address, if the request's extensions hold it as a [`SocketAddr`] or an
+    /// [`IpAddr`].
     ///
-    /// axum's `ConnectInfo` is neither, so that all of its peers would share one account: that is read by
-    /// [`KeyOf::peer_by`], and is there only where the server was made with `into_make_service_with_connect_info`.
+    /// axum's `ConnectInfo` is neither, so all its peers would share one account. Read it with
+    /// [`KeyOf::peer_by`]; axum provides it only for servers made with
+    /// `into_make_service_with_connect_info`.
     pub fn peer() -> Self {
         Self::of(Source::Peer)
     }
 
-    /// By the peer's address, where it stands elsewhere, such as in axum's `ConnectInfo` ([example](KeyOf#examples)).
+    /// By the peer's address, as a closure reads it: from axum's `ConnectInfo`, for example
+    /// ([example](KeyOf#examples)).
     pub fn peer_by<F>(address: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> Option<IpAddr> + Send + Sync + 'static,
@@ -119,12 +132,12 @@ impl KeyOf {
         Self::of(Source::PeerBy(Arc::new(address)))
     }
 
-    /// By the model alone, whoever asks it: one account for all callers.
+    /// By the model alone: all callers share one account per model.
     pub fn model() -> Self {
         Self::of(Source::Model).and_model()
     }
 
-    /// By a closure. Whatever may be a secret goes through [`RequestHead::hashed`].
+    /// By a closure. Pass every value that may be a secret through [`RequestHead::hashed`].
     pub fn by<F>(key: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> Option<Key> + Send + Sync + 'static,
@@ -132,7 +145,7 @@ impl KeyOf {
         Self::of(Source::By(Arc::new(key)))
     }
 
-    /// What to go by where a request has nothing of what stands so far.
+    /// Adds sources for requests that have none of the sources so far.
     pub fn or(mut self, other: Self) -> Self {
         self.sources.extend(other.sources);
         self.with_model |= other.with_model;
@@ -145,7 +158,7 @@ impl KeyOf {
         self
     }
 
-    /// How many leading bits of an IPv6 address stand for one peer. Default: 64. At most 128.
+    /// How many leading bits of an IPv6 address identify one peer. Default: 64. At most 128.
     pub fn ipv6_prefix(mut self, bits: u8) -> Self {
         self.prefix = bits.min(128);
         self
@@ -155,7 +168,7 @@ impl KeyOf {
         Self {
             sources: vec![source],
             with_model: false,
-            prefix: 64,
+            prefix: DEFAULT_IPV6_PREFIX,
         }
     }
 
@@ -205,6 +218,7 @@ impl KeyOf {
                     .or_else(|| head.extension::<IpAddr>().copied())?,
             ),
             Source::PeerBy(address) => peer(address(head)?),
+            // `Model` adds nothing but the model, which `find` takes; `By` never comes here.
             Source::Model | Source::By(_) => NameRef::Anyone,
         };
         Some(name)

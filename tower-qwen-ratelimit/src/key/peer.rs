@@ -3,8 +3,8 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-/// Whom an address stands for: an IPv4 address itself, of an IPv6 address the network, since whoever has one address of
-/// it has them all.
+/// A caller by its address: one IPv4 address, or one IPv6 network, since a host usually owns a
+/// whole IPv6 network and can take a new address for every call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Peer {
     address: IpAddr,
@@ -14,6 +14,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// The peer of an address, IPv6 addresses grouped by their first `prefix` bits.
     pub(crate) fn of(address: IpAddr, prefix: u8) -> Self {
+        // Canonical: a dual-stack socket reports IPv4 callers as `::ffff:a.b.c.d`, all in one /64.
         match address.to_canonical() {
             address @ IpAddr::V4(_) => Self {
                 address,
@@ -21,6 +22,7 @@ impl Peer {
             },
             IpAddr::V6(address) => {
                 let prefix = prefix.min(128);
+                // A shift by 128 is out of range for `<<`: the prefix 0 has an empty mask.
                 let mask = u128::MAX
                     .checked_shl(128 - u32::from(prefix))
                     .unwrap_or_default();

@@ -5,13 +5,14 @@ use tower_qwen_tokens::Call;
 
 use super::{Digest, Key, KeyRef, NameRef, Salt};
 
-/// Headers besides `Authorization` in which callers send their key, in the order in which they are looked at.
+/// Headers besides `Authorization` in which callers send their API key, in the order in which they
+/// are read: Anthropic's clients use the first, Azure's the second.
 const API_KEY_HEADERS: [HeaderName; 2] = [
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("api-key"),
 ];
 
-/// What a key can be told by: everything of a request but its body.
+/// A request without its body, from which [`KeyOf`](crate::KeyOf) makes a key.
 pub struct RequestHead<'a> {
     method: &'a Method,
     uri: &'a Uri,
@@ -49,13 +50,13 @@ impl<'a> RequestHead<'a> {
         self.headers
     }
 
-    /// What an outer layer has put into the request's extensions.
+    /// A value of the request's extensions, which an outer layer has put there.
     #[must_use]
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
         self.extensions.get()
     }
 
-    /// The model that the body names; empty where it names none or was not read.
+    /// The model that the body names; empty if it names none or was not read.
     #[must_use]
     pub fn model(&self) -> &'a str {
         self.extension::<Arc<Call>>()
@@ -63,7 +64,7 @@ impl<'a> RequestHead<'a> {
             .map_or("", |call| &call.model)
     }
 
-    /// The account of something that may be a secret: nothing but a salted hash of it is kept.
+    /// A key from a value that may be a secret: only a salted hash of it is kept.
     #[must_use]
     pub fn hashed(&self, secret: &[u8]) -> Key {
         KeyRef {
@@ -81,7 +82,8 @@ impl<'a> RequestHead<'a> {
         self.salt.digest(secret)
     }
 
-    /// The caller's API key: of `Authorization` (its `Bearer` token, or all of it), `x-api-key` or `api-key`.
+    /// The caller's API key: of `Authorization` (its `Bearer` token, or all of it), `x-api-key` or
+    /// `api-key`.
     pub(crate) fn api_key(&self) -> Option<&'a [u8]> {
         self.headers
             .get(header::AUTHORIZATION)
@@ -96,7 +98,8 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// The token of `Bearer <token>`; the whole value where it is of another scheme.
+/// The token of `Bearer <token>`; the whole value for any other scheme, which identifies the caller
+/// as well.
 fn token(value: &[u8]) -> &[u8] {
     const SCHEME: &[u8] = b"bearer";
     let value = value.trim_ascii();
@@ -127,7 +130,7 @@ mod tests {
     type Headers = &'static [(&'static str, &'static str)];
 
     #[test]
-    fn api_keys_wherever_callers_send_them() {
+    fn api_keys_are_found_in_every_usual_header() {
         let rows: &[(Headers, Option<&str>)] = &[
             (&[("authorization", "Bearer sk-1")], Some("sk-1")),
             (&[("authorization", "bearer   sk-1 ")], Some("sk-1")),
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn says_neither_query_nor_headers() {
+    fn debug_shows_neither_query_nor_headers() {
         let request = Request::get("/v1/x?key=secret")
             .header("authorization", "Bearer secret")
             .body(())

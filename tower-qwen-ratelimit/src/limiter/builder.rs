@@ -6,7 +6,7 @@ use std::{
 
 use tower_qwen_tokens::{data::QuotaBook, internal::clock};
 
-use super::{Grant, Inner, Limiter, Quotas, table::Table};
+use super::{Limiter, limiter::Inner, quotas::Quotas, table::Table};
 use crate::{
     account::Manner,
     fleet::{Handle, Sharing},
@@ -16,12 +16,16 @@ use crate::{
     quota::{InvalidQuota, Quota},
 };
 
+/// The default of [`LimiterBuilder::max_keys`]. An account takes about 4 KiB (most of it the 128
+/// slots of its windows), so a limiter whose every key is in use stays at 64 MiB.
+const DEFAULT_MAX_KEYS: usize = 16_384;
+
 /// Settings of a [`Limiter`]; see [`Limiter::builder`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct LimiterBuilder {
     quota: Quota,
-    of_model: Vec<(Box<str>, Quota)>,
+    quotas_by_model: Vec<(Box<str>, Quota)>,
     max_queued: usize,
     max_keys: usize,
     discipline: Discipline,
@@ -29,12 +33,12 @@ pub struct LimiterBuilder {
     fleet: Option<Handle>,
 }
 
-/// Why a [`LimiterBuilder`] makes no limiter.
+/// Why a [`LimiterBuilder`] cannot build a limiter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidLimiter(Reason);
+pub struct InvalidLimiter(BuilderFault);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Reason {
+enum BuilderFault {
     NoKeys,
     NoModel,
     ModelTwice(Box<str>),
@@ -47,9 +51,9 @@ impl LimiterBuilder {
     pub(super) fn new(quota: Quota) -> Self {
         Self {
             quota,
-            of_model: Vec::new(),
+            quotas_by_model: Vec::new(),
             max_queued: usize::MAX,
-            max_keys: 16_384,
+            max_keys: DEFAULT_MAX_KEYS,
             discipline: Discipline::default(),
             observers: Observers::default(),
             fleet: None,
@@ -58,35 +62,39 @@ impl LimiterBuilder {
 
     /// The quota of one model, in place of the limiter's own. Default: none.
     ///
-    /// At a server it holds where callers are told apart by model too ([`KeyOf::and_model`](crate::KeyOf::and_model)).
+    /// At a server it needs keys that include the model
+    /// ([`KeyOf::and_model`](crate::KeyOf::and_model)).
     pub fn quota_for(mut self, model: &str, quota: Quota) -> Self {
-        self.of_model.push((model.into(), quota));
+        self.quotas_by_model.push((model.into(), quota));
         self
     }
 
-    /// How many calls may wait per key; more are refused. Default: no limit.
+    /// The most calls that may wait per key; more are rejected. Default: no limit.
     pub fn max_queued(mut self, calls: usize) -> Self {
         self.max_queued = calls;
         self
     }
 
-    /// How many keys have accounts of their own; new ones that find no room share one. Default: 16,384. At least 1.
+    /// The most keys with an account of their own. Keys above it share one overflow account.
+    /// Default: 16,384. At least 1.
     ///
-    /// An account takes about 4 KiB: 64 MiB with the default.
+    /// An account takes about 4 KiB: 64 MiB for 16,384 of them.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self
     }
 
-    /// Who goes first of those that wait. Default: [`Discipline::Fifo`].
+    /// The order in which waiting calls are admitted. Default: [`Discipline::Fifo`].
     pub fn discipline(mut self, discipline: Discipline) -> Self {
         self.discipline = discipline;
         self
     }
 
-    /// The quotas of models, as a book has them: [`QuotaBook::from_account`] reads those of an account.
+    /// The quotas of these models from a quota book; [`QuotaBook::from_account`] reads the quotas
+    /// of your own account.
     ///
-    /// What this builder's own quota says beside amounts and window holds for them too. Closed models are left out.
+    /// Requests, tokens and window come from the book, all other settings from this builder's
+    /// quota. Models that are closed in the book are skipped.
     pub fn quotas<'a>(
         mut self,
         models: impl IntoIterator<Item = &'a str>,
@@ -98,71 +106,77 @@ impl LimiterBuilder {
                     .quota
                     .amounts(row.requests, row.tokens)
                     .window(row.period);
-                self.of_model.push((model.into(), quota));
+                self.quotas_by_model.push((model.into(), quota));
             }
         }
         self
     }
 
-    /// Tells this observer what happens, beside those given before.
+    /// Adds an observer; see [`observe`](crate::observe). Default: none.
     pub fn observe(mut self, observer: impl LimiterObserver + 'static) -> Self {
         self.observers.push(Arc::new(observer));
         self
     }
 
-    /// Shares the accounts of those who call with the other processes of a fleet; see [`store::redis`](crate::store::redis).
-    /// Default: they are this process's own. At a server, callers' accounts stay so.
+    /// Shares the accounts with the other processes of a fleet; see
+    /// [`store::redis`](crate::store::redis). Default: accounts are local to the process. The
+    /// accounts of a server's callers ([`EnforceLayer`](crate::EnforceLayer)) are always local.
     #[cfg(feature = "redis")]
     pub fn store(mut self, store: &crate::store::redis::RedisStore) -> Self {
         self.fleet = Some(store.link().clone());
         self
     }
 
-    /// The limiter.
+    /// Builds the limiter.
     ///
     /// # Errors
     ///
-    /// A quota that [`Quota::check`] refuses, no room for a single key, or a model without a name or with two quotas; leases
-    /// ([`Sharing::Lease`]) of a quota that may go at once ([`Pacing::Window`](crate::Pacing::Window)) or has tokens of a
-    /// day ([`Quota::tokens_per_day`]), which no part of a rate keeps to.
+    /// [`InvalidLimiter`]: a quota fails [`Quota::check`], `max_keys` is 0, or a model has no name
+    /// or two quotas. With [`Sharing::Lease`] also a quota with
+    /// [`Pacing::Window`](crate::Pacing::Window) or [`Quota::tokens_per_day`]: a lease is a part of
+    /// a rate, and neither of the two is a rate.
     pub fn build(self) -> Result<Limiter, InvalidLimiter> {
         self.check().map_err(InvalidLimiter)?;
         Ok(self.finish())
     }
 
-    fn check(&self) -> Result<(), Reason> {
+    fn check(&self) -> Result<(), BuilderFault> {
         if self.max_keys == 0 {
-            return Err(Reason::NoKeys);
+            return Err(BuilderFault::NoKeys);
         }
-        let unsound = |model: &str| {
+        let invalid = |model: &str| {
             let model = Box::from(model);
-            move |error| Reason::Quota(model, error)
+            move |error| BuilderFault::Quota(model, error)
         };
-        self.quota.check().map_err(unsound(""))?;
+        self.quota.check().map_err(invalid(""))?;
         self.check_sharing("", &self.quota)?;
-        for (at, (model, quota)) in self.of_model.iter().enumerate() {
-            quota.check().map_err(unsound(model))?;
+        for (at, (model, quota)) in self.quotas_by_model.iter().enumerate() {
+            quota.check().map_err(invalid(model))?;
             self.check_sharing(model, quota)?;
             if model.is_empty() {
-                return Err(Reason::NoModel);
+                return Err(BuilderFault::NoModel);
             }
-            if self.of_model[..at].iter().any(|(other, _)| other == model) {
-                return Err(Reason::ModelTwice(model.clone()));
+            // Quadratic, but models are few and this runs once.
+            if self.quotas_by_model[..at]
+                .iter()
+                .any(|(other, _)| other == model)
+            {
+                return Err(BuilderFault::ModelTwice(model.clone()));
             }
         }
         Ok(())
     }
 
-    fn check_sharing(&self, model: &str, quota: &Quota) -> Result<(), Reason> {
+    fn check_sharing(&self, model: &str, quota: &Quota) -> Result<(), BuilderFault> {
         let is_leased = self
             .fleet
             .as_ref()
             .is_some_and(|link| link.terms().sharing == Sharing::Lease);
         if is_leased && !quota.is_smooth() {
-            return Err(Reason::LeasedAtOnce(model.into()));
+            return Err(BuilderFault::LeasedAtOnce(model.into()));
         }
         if is_leased && quota.most_of_a_day() != u64::MAX {
-            return Err(Reason::LeasedDay(model.into()));
+            return Err(BuilderFault::LeasedDay(model.into()));
         }
         Ok(())
     }
@@ -172,17 +186,10 @@ impl LimiterBuilder {
             link.observe(&self.observers);
         }
         let epoch = clock::now();
-        let of_model = self
-            .of_model
-            .into_iter()
-            .map(|(model, quota)| (model, Grant::new(quota, epoch)));
         Limiter {
             inner: Arc::new(Inner {
-                quotas: RwLock::new(Quotas {
-                    default: Grant::new(self.quota, epoch),
-                    of_model: of_model.collect(),
-                }),
-                manner: Manner {
+                quotas: RwLock::new(Quotas::new(self.quota, self.quotas_by_model, epoch)),
+                config: Manner {
                     max_queued: self.max_queued,
                     discipline: self.discipline,
                     observers: self.observers,
@@ -191,7 +198,7 @@ impl LimiterBuilder {
                 epoch,
                 salt: Salt::new(),
                 accounts: Table::new(self.max_keys),
-                tenants: Table::new(self.max_keys),
+                callers: Table::new(self.max_keys),
             }),
         }
     }
@@ -200,23 +207,25 @@ impl LimiterBuilder {
 impl fmt::Display for InvalidLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Reason::NoKeys => f.write_str("a limiter needs room for at least one key"),
-            Reason::NoModel => f.write_str("a quota for a model without a name"),
-            Reason::ModelTwice(model) => write!(f, "two quotas for the model {model}"),
-            Reason::LeasedAtOnce(model) => {
+            BuilderFault::NoKeys => f.write_str("a limiter needs room for at least one key"),
+            BuilderFault::NoModel => f.write_str("a quota for a model without a name"),
+            BuilderFault::ModelTwice(model) => write!(f, "two quotas for the model {model}"),
+            BuilderFault::LeasedAtOnce(model) => {
                 write!(
                     f,
-                    "a lease needs an even pace: the quota of {model:?} may go at once"
+                    "a lease needs Pacing::Smooth: the quota of {model:?} has Pacing::Window"
                 )
             }
-            Reason::LeasedDay(model) => {
+            BuilderFault::LeasedDay(model) => {
                 write!(
                     f,
-                    "no lease keeps to tokens of a day: the quota of {model:?}"
+                    "a lease cannot keep to tokens per day: the quota of {model:?} limits them"
                 )
             }
-            Reason::Quota(model, _) if model.is_empty() => f.write_str("the quota is unsound"),
-            Reason::Quota(model, _) => write!(f, "the quota of the model {model} is unsound"),
+            BuilderFault::Quota(model, _) if model.is_empty() => {
+                f.write_str("the quota is invalid")
+            }
+            BuilderFault::Quota(model, _) => write!(f, "the quota of the model {model} is invalid"),
         }
     }
 }
@@ -224,7 +233,7 @@ impl fmt::Display for InvalidLimiter {
 impl Error for InvalidLimiter {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
-            Reason::Quota(_, error) => Some(error),
+            BuilderFault::Quota(_, error) => Some(error),
             _ => None,
         }
     }
@@ -249,34 +258,37 @@ mod tests {
             (builder.max_queued, builder.max_keys),
             (usize::MAX, 16 * 1024)
         );
-        assert!(builder.of_model.is_empty());
+        assert!(builder.quotas_by_model.is_empty());
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
-        let reason = |builder: LimiterBuilder| builder.build().map(drop).map_err(|error| error.0);
+    fn invalid_settings_are_rejected() {
+        let fault = |builder: LimiterBuilder| builder.build().map(drop).map_err(|error| error.0);
         let builder = || LimiterBuilder::new(QUOTA);
-        assert_eq!(reason(builder()), Ok(()));
-        assert_eq!(reason(builder().max_keys(0)), Err(Reason::NoKeys));
+        assert_eq!(fault(builder()), Ok(()));
+        assert_eq!(fault(builder().max_keys(0)), Err(BuilderFault::NoKeys));
         let nothing = Quota::per_minute(0, 1);
-        let unsound = |model: &str| Err(Reason::Quota(model.into(), InvalidQuota::Nothing));
-        assert_eq!(reason(LimiterBuilder::new(nothing)), unsound(""));
-        assert_eq!(reason(builder().quota_for("a", nothing)), unsound("a"));
-        assert_eq!(reason(builder().max_keys(1).max_queued(0)), Ok(()));
-        assert_eq!(reason(builder().quota_for("", QUOTA)), Err(Reason::NoModel));
+        let invalid = |model: &str| Err(BuilderFault::Quota(model.into(), InvalidQuota::Nothing));
+        assert_eq!(fault(LimiterBuilder::new(nothing)), invalid(""));
+        assert_eq!(fault(builder().quota_for("a", nothing)), invalid("a"));
+        assert_eq!(fault(builder().max_keys(1).max_queued(0)), Ok(()));
         assert_eq!(
-            reason(builder().quota_for("a", QUOTA).quota_for("a", QUOTA)),
-            Err(Reason::ModelTwice("a".into()))
+            fault(builder().quota_for("", QUOTA)),
+            Err(BuilderFault::NoModel)
         );
         assert_eq!(
-            reason(builder().quota_for("a", QUOTA).quota_for("b", QUOTA)),
+            fault(builder().quota_for("a", QUOTA).quota_for("a", QUOTA)),
+            Err(BuilderFault::ModelTwice("a".into()))
+        );
+        assert_eq!(
+            fault(builder().quota_for("a", QUOTA).quota_for("b", QUOTA)),
             Ok(())
         );
     }
 
     #[test]
     fn leases_take_a_rate_and_nothing_else() {
-        let reason = |quota, sharing| {
+        let fault = |quota, sharing| {
             let terms = Terms {
                 sharing,
                 outage: OutagePolicy::default(),
@@ -290,12 +302,12 @@ mod tests {
         let at_once = QUOTA.pacing(Pacing::Window);
         let of_a_day = QUOTA.tokens_per_day(10);
         for quota in [QUOTA, at_once, of_a_day] {
-            assert_eq!(reason(quota, Sharing::Booking), Ok(()));
+            assert_eq!(fault(quota, Sharing::Booking), Ok(()));
         }
-        let leased = |quota| reason(quota, Sharing::Lease);
+        let leased = |quota| fault(quota, Sharing::Lease);
         assert_eq!(leased(QUOTA), Ok(()));
-        assert_eq!(leased(at_once), Err(Reason::LeasedAtOnce("".into())));
-        assert_eq!(leased(of_a_day), Err(Reason::LeasedDay("".into())));
+        assert_eq!(leased(at_once), Err(BuilderFault::LeasedAtOnce("".into())));
+        assert_eq!(leased(of_a_day), Err(BuilderFault::LeasedDay("".into())));
     }
 
     #[test]

@@ -14,47 +14,36 @@ use governor::{
 };
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
+use super::QuotaStatus;
 use crate::quota::Quota;
 
-/// So many requests per window, for every caller that has a [`Cell`]: governor's keyed limiter.
+/// The requests per window of all callers that share a quota: governor's keyed limiter, with a
+/// [`Cell`] per caller.
 ///
-/// A caller's state stands with its account instead of in a map of governor's own: one lookup finds both, they leave
-/// together, and a check takes no lock.
+/// A caller's cell is kept in its account, not in a map inside governor: one lookup finds both,
+/// both are dropped together, and a check takes no lock.
 #[derive(Debug)]
 pub(crate) struct RequestRate {
     limit: u64,
-    /// `None` where the requests are not limited, or there are none.
-    governor: Option<Governor>,
+    /// `None` when the requests are unlimited (more than governor's `u32` can count), or when there
+    /// are none.
+    pub(super) governor: Option<Governor>,
 }
 
 #[derive(Debug)]
-struct Governor {
+pub(super) struct Governor {
     limiter: RateLimiter<Cell, Cells, Ticks, NoOpMiddleware<Duration>>,
-    /// When the limiter began to count; no earlier than it did, so that no wait is stated too short.
+    /// When the limiter began to count. Read after governor has read its own start, so it is never
+    /// earlier than that, and no wait is stated too short.
     start: Instant,
-    /// Nanoseconds that one request is worth.
-    interval: u64,
+    /// The time in which one request flows back. Unit: nanoseconds.
+    pub(super) interval: u64,
     burst: NonZeroU32,
 }
 
-/// What governor knows of one caller.
+/// Governor's state of one caller.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cell(Arc<InMemoryState>);
-
-/// What is left of a caller's requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RequestsLeft {
-    /// Requests per window.
-    pub(crate) limit: u64,
-    /// Requests that may go now.
-    pub(crate) now: u64,
-    /// Until the next one may go; nothing where one may go now.
-    pub(crate) wait: Duration,
-    /// Until there are more.
-    pub(crate) more_in: Duration,
-    /// Until there are all.
-    pub(crate) all_in: Duration,
-}
 
 /// Finds the state of a cell in the cell itself.
 #[derive(Debug)]
@@ -92,29 +81,40 @@ impl RequestRate {
         governor.limiter.check_key(cell).map_err(wait)
     }
 
-    /// What is left; `None` where the requests are not limited.
-    pub(super) fn left(&self, cell: &Cell, now: Instant) -> Option<RequestsLeft> {
+    /// Requests per window.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The time until one request can be taken; zero if one can be taken now.
+    pub(super) fn wait(&self, cell: &Cell, now: Instant) -> Duration {
+        self.governor.as_ref().map_or(Duration::ZERO, |governor| {
+            let others = (u64::from(governor.burst.get()) - 1) * governor.interval;
+            Duration::from_nanos(governor.used_ahead(cell, now).saturating_sub(others))
+        })
+    }
+
+    /// The requests of a caller; `None` when they are unlimited.
+    pub(super) fn status(&self, cell: &Cell, now: Instant) -> Option<QuotaStatus> {
         let governor = self.governor.as_ref()?;
-        let passed = now.saturating_duration_since(governor.start).as_nanos();
-        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-        // What the caller has used up already of the time to come.
-        let used = cell.used_up_to().saturating_sub(passed);
+        let used = governor.used_ahead(cell, now);
         let interval = governor.interval;
         let burst = u64::from(governor.burst.get());
+        // A request that has begun to flow back is still taken, so this rounds up.
         let taken = used.div_ceil(interval).min(burst);
         let more_in = used - used.saturating_sub(1) / interval * interval;
-        Some(RequestsLeft {
+        Some(QuotaStatus {
             limit: self.limit,
-            now: burst - taken,
-            wait: Duration::from_nanos(used.saturating_sub((burst - 1) * interval)),
+            remaining: burst - taken,
             more_in: Duration::from_nanos(more_in),
-            all_in: Duration::from_nanos(used),
+            full_in: Duration::from_nanos(used),
         })
     }
 }
 
 impl Governor {
     fn new(quota: &Quota, burst: NonZeroU32, epoch: Instant) -> Option<Self> {
+        // Rounded up: an interval that is too short would grant more than the quota.
         let interval = quota.window_nanos().div_ceil(u64::from(burst.get()));
         let cells =
             governor::Quota::with_period(Duration::from_nanos(interval))?.allow_burst(burst);
@@ -126,19 +126,30 @@ impl Governor {
             burst,
         })
     }
+
+    /// How much of the time to come the caller has used already. Unit: nanoseconds.
+    fn used_ahead(&self, cell: &Cell, now: Instant) -> u64 {
+        let elapsed = now.saturating_duration_since(self.start).as_nanos();
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        cell.used_up_to().saturating_sub(elapsed)
+    }
 }
 
 impl Cell {
-    /// The instant up to which the caller has used its quota, in nanoseconds since the limiter's start.
+    /// The instant up to which the caller has used its quota, in nanoseconds since the limiter's
+    /// start.
     fn used_up_to(&self) -> u64 {
-        let look = |at: Option<Nanos>| Err::<((), Nanos), _>(at.map_or(0, Nanos::as_u64));
-        match self.0.measure_and_replace(&NotKeyed::NonKey, look) {
+        // Governor has no getter. A closure that fails changes nothing, so its error carries the
+        // value out.
+        let read = |at: Option<Nanos>| Err::<((), Nanos), _>(at.map_or(0, Nanos::as_u64));
+        match self.0.measure_and_replace(&NotKeyed::NonKey, read) {
             Ok(()) => 0,
             Err(at) => at,
         }
     }
 }
 
+// A cell is its own key in governor's store, so two cells are equal when they are the same state.
 impl PartialEq for Cell {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -171,6 +182,3 @@ impl Clock for Ticks {
         clock::now().saturating_duration_since(self.epoch)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,45 +15,56 @@ use crate::{
     key::KeyRef,
 };
 
-/// Locks, so that those who come in masses seldom meet those who come again.
-const SHARDS: usize = 64;
-/// How many accounts each newcomer looks at to make room.
-const LOOKS: usize = 2;
-/// A shard with fewer accounts than this takes so little that none is looked at while there is room.
-const FEW: usize = 16;
+/// The number of shards, each behind its own lock. Far above the cores of a machine, so that a
+/// flood of new keys (write locks) seldom blocks a known key (a read lock); 64 of them take 4 KiB.
+pub(super) const SHARDS: usize = 64;
+/// How many accounts are examined for every new key. Two for one: what leaves keeps up with what
+/// comes even when every second account is in use, and the cost of a new key does not depend on the
+/// size of the table.
+const EXAMINED_PER_NEW_KEY: usize = 2;
+/// Shards below this size are not examined while there is room: 1,024 accounts, 4 MiB, are not
+/// worth the work.
+pub(super) const SMALL_SHARD: usize = 16;
 
-/// What a table holds: shared, with a key, and able to say what would be lost with it.
+/// What a table holds: shared, with a key, and with a state that decides whether it can be dropped.
 pub(super) trait Entry: Clone {
     fn key_ref(&self) -> KeyRef<'_>;
 
-    /// What would be lost with it; in use by others, it is busy.
+    /// What would be lost if it were dropped. An entry that others hold is busy.
     fn idle(&self, now: Instant) -> Idle;
 }
 
-/// Accounts by key, at most so many.
+/// Accounts by key, at most `max_keys` of them, dropped by the CLOCK algorithm.
 ///
-/// Every newcomer moves its shard's hand on by a few accounts and drops those that are level and were not used since the
-/// hand last came by. Where there is no room left, accounts go that have only learned something; where there is still
-/// none, the newcomer shares the overflow's account.
+/// Every new key moves its shard's hand on by a few accounts and drops those that hold no
+/// information and were not used since the hand last passed. A full table also drops accounts that
+/// have only learned something. If that makes no room, the new key shares the overflow account.
+///
+/// # Lock order
+///
+/// A shard's lock comes first; then an account's (`Entry::idle`), or the limiter's quotas (`make`).
+/// A thread locks at most one shard at a time.
 pub(super) struct Table<V> {
     shards: Box<[RwLock<Shard<V>>]>,
     hasher: RandomState,
+    /// The accounts in all shards, without the overflow account. It is raised before an insertion
+    /// and lowered after a removal, so it never falls below what the shards hold.
     len: AtomicUsize,
     max_keys: usize,
-    /// The shard that is looked into next where there is no room.
-    turn: AtomicUsize,
+    /// The shard that is examined next while the table is full.
+    next_shard: AtomicUsize,
     overflow: OnceLock<V>,
 }
 
 struct Shard<V> {
-    slots: HashTable<Slot<V>>,
-    /// The bucket at which the next look begins.
+    entries: HashTable<Tracked<V>>,
+    /// The bucket that was examined last.
     hand: usize,
 }
 
-struct Slot<V> {
+struct Tracked<V> {
     entry: V,
-    /// Used since the hand last came by.
+    /// Used since the hand last passed. Atomic, since a known key holds only the read lock.
     used: AtomicBool,
 }
 
@@ -61,7 +72,7 @@ impl<V: Entry> Table<V> {
     pub(super) fn new(max_keys: usize) -> Self {
         let shard = || {
             RwLock::new(Shard {
-                slots: HashTable::new(),
+                entries: HashTable::new(),
                 hand: 0,
             })
         };
@@ -70,12 +81,12 @@ impl<V: Entry> Table<V> {
             hasher: RandomState::new(),
             len: AtomicUsize::new(0),
             max_keys,
-            turn: AtomicUsize::new(0),
+            next_shard: AtomicUsize::new(0),
             overflow: OnceLock::new(),
         }
     }
 
-    /// The entry of a key, made where there is none. Who is known costs no look at the clock.
+    /// The entry of a key, made if there is none. A known key does not read the clock.
     pub(super) fn get(
         &self,
         key: KeyRef<'_>,
@@ -83,58 +94,66 @@ impl<V: Entry> Table<V> {
         make: impl FnOnce(KeyRef<'_>, Instant) -> V,
     ) -> V {
         let hash = key.hash_with(&self.hasher);
-        // The table goes by other bits of the hash than these.
+        // hashbrown uses the lowest and the highest bits, so the shard is taken from the middle.
         let shard = &self.shards[(hash >> 32) as usize % SHARDS];
-        if let Some(slot) = read(shard)
-            .slots
-            .find(hash, |slot| slot.entry.key_ref() == key)
+        if let Some(known) = read(shard)
+            .entries
+            .find(hash, |known| known.entry.key_ref() == key)
         {
-            slot.used.store(true, Ordering::Relaxed);
-            return slot.entry.clone();
+            // Relaxed: the flag is a hint for the hand, nothing is published with it.
+            known.used.store(true, Ordering::Relaxed);
+            return known.entry.clone();
         }
         let now = now();
         if self.is_full() {
             self.make_room_elsewhere(now);
         }
         let mut shard = write(shard);
-        if let Some(slot) = shard.slots.find(hash, |slot| slot.entry.key_ref() == key) {
-            return slot.entry.clone();
+        // Another thread may have inserted it between the two locks.
+        if let Some(known) = shard
+            .entries
+            .find(hash, |known| known.entry.key_ref() == key)
+        {
+            return known.entry.clone();
         }
         self.make_room(&mut shard, now);
-        if !self.enter() {
+        if !self.claim_room() {
             return self
                 .overflow
                 .get_or_init(|| make(KeyRef::OVERFLOW, now))
                 .clone();
         }
         let entry = make(key, now);
-        let slot = Slot {
+        let tracked = Tracked {
             entry: entry.clone(),
+            // A key that is seen once is dropped at the hand's first pass; one that comes again
+            // stays longer.
             used: AtomicBool::new(false),
         };
-        shard.slots.insert_unique(hash, slot, |slot| {
-            slot.entry.key_ref().hash_with(&self.hasher)
+        shard.entries.insert_unique(hash, tracked, |tracked| {
+            tracked.entry.key_ref().hash_with(&self.hasher)
         });
         entry
     }
 
-    /// Looks at all entries, the overflow's too.
-    pub(super) fn for_each(&self, mut look: impl FnMut(&V)) {
+    /// Visits all entries, the overflow account too.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(&V)) {
         for shard in &self.shards {
-            for slot in read(shard).slots.iter() {
-                look(&slot.entry);
+            for tracked in read(shard).entries.iter() {
+                visit(&tracked.entry);
             }
         }
         if let Some(entry) = self.overflow.get() {
-            look(entry);
+            visit(entry);
         }
     }
 
-    /// Whether there was room for one more.
-    fn enter(&self) -> bool {
-        let more = |len| (len < self.max_keys).then_some(len + 1);
+    /// Counts one more entry if there is room for it. One atomic step: two shards cannot both take
+    /// the last place.
+    fn claim_room(&self) -> bool {
+        let one_more = |len| (len < self.max_keys).then_some(len + 1);
         self.len
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .is_ok()
     }
 
@@ -142,40 +161,43 @@ impl<V: Entry> Table<V> {
         self.len.load(Ordering::Relaxed) >= self.max_keys
     }
 
-    /// Looks into one shard after the other, since the newcomer's own may have nothing that can go.
+    /// Examines one shard after the other, since the new key's own shard may hold nothing that can
+    /// be dropped.
     fn make_room_elsewhere(&self, now: Instant) {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        if let Ok(mut shard) = self.shards[turn].try_write() {
+        let next = self.next_shard.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        // Never waits: the next new key examines another shard.
+        if let Ok(mut shard) = self.shards[next].try_write() {
             self.make_room(&mut shard, now);
         }
     }
 
     fn make_room(&self, shard: &mut Shard<V>, now: Instant) {
         let is_full = self.is_full();
-        if !is_full && shard.slots.len() < FEW {
+        if !is_full && shard.entries.len() < SMALL_SHARD {
             return;
         }
-        let buckets = shard.slots.num_buckets();
-        let mut looks = 0;
+        let buckets = shard.entries.num_buckets();
+        let mut examined = 0;
+        // One round at most: a shard may hold fewer entries than are to be examined.
         for _ in 0..buckets {
-            if looks == LOOKS {
+            if examined == EXAMINED_PER_NEW_KEY {
                 return;
             }
             shard.hand = (shard.hand + 1) % buckets;
-            let Ok(slot) = shard.slots.get_bucket_entry(shard.hand) else {
+            let Ok(tracked) = shard.entries.get_bucket_entry(shard.hand) else {
                 continue;
             };
-            looks += 1;
-            if slot.get().used.swap(false, Ordering::Relaxed) {
+            examined += 1;
+            if tracked.get().used.swap(false, Ordering::Relaxed) {
                 continue;
             }
-            let goes = match slot.get().entry.idle(now) {
+            let can_go = match tracked.get().entry.idle(now) {
                 Idle::Level => true,
                 Idle::Learned => is_full,
                 Idle::Busy => false,
             };
-            if goes {
-                slot.remove();
+            if can_go {
+                tracked.remove();
                 self.len.fetch_sub(1, Ordering::Relaxed);
             }
         }
@@ -193,6 +215,9 @@ impl Entry for Arc<Account> {
     }
 
     fn idle(&self, now: Instant) -> Idle {
+        // Exact under the shard's write lock: a call's handle is cloned from the table under its
+        // lock, or from a handle that is counted here. (The weak handles of a fleet may be upgraded
+        // later; they carry no call.)
         if Arc::strong_count(self) > 1 {
             return Idle::Busy;
         }
@@ -200,6 +225,8 @@ impl Entry for Arc<Account> {
     }
 }
 
+// A poisoned shard is used as it is: no entry is half-inserted, and one panic must not stop all
+// calls.
 fn read<V>(shard: &RwLock<Shard<V>>) -> RwLockReadGuard<'_, Shard<V>> {
     shard.read().unwrap_or_else(PoisonError::into_inner)
 }
@@ -216,6 +243,3 @@ impl<V> fmt::Debug for Table<V> {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,76 +4,78 @@ use tower_qwen_tokens::Cause;
 
 use crate::{error::Rejected, fleet::OutagePolicy, key::Key};
 
-/// Something that happened at an account.
+/// An event of a limiter's account.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum LimiterEvent<'a> {
-    /// A call had its turn.
+    /// A call was admitted.
     #[non_exhaustive]
     Admitted {
-        /// Whose account it is.
+        /// The key of the account.
         key: &'a Key,
-        /// From the call's arrival (its first one, where it is retried) to its turn.
+        /// From the call's arrival to its admission. A retried call keeps the arrival of its first
+        /// attempt, so this includes the attempts before.
         waited: Duration,
-        /// What was set aside for it. Unit: tokens.
+        /// Tokens reserved for it.
         reserved: u64,
     },
-    /// A call was refused before anything was sent.
+    /// A call was rejected before anything was sent.
     #[non_exhaustive]
     Rejected {
-        /// Whose account it is.
+        /// The key of the account.
         key: &'a Key,
-        /// Why.
+        /// The error that the caller gets.
         rejected: Rejected,
     },
-    /// It is known what a call cost, or that nothing more will be known.
+    /// A call was settled: its cost is known, or it is known that it never will be.
     #[non_exhaustive]
     Settled {
-        /// Whose account it is.
+        /// The key of the account.
         key: &'a Key,
-        /// What had been set aside. Unit: tokens.
+        /// Tokens that were reserved.
         reserved: u64,
-        /// What it cost. Unit: tokens.
+        /// Tokens that it cost.
         used: u64,
-        /// Whether that is known; otherwise the estimate stands.
+        /// Whether the cost is known; otherwise `used` follows from the estimate and the outcome.
         known: bool,
     },
     /// The provider throttled a call.
     #[non_exhaustive]
     Throttled {
-        /// Whose account it is.
+        /// The key of the account.
         key: &'a Key,
-        /// Why.
+        /// The cause that the provider named.
         cause: Cause,
-        /// For how long the account is closed now.
+        /// How long the account stays closed from now on.
         closed_for: Duration,
-        /// Whether our own count of tokens left room for it. Then the provider may hold the ceiling of a call while it runs
-        /// ([`Reserve::Ceiling`](crate::Reserve::Ceiling)), others may use the same account, or the quota is set too high.
+        /// Whether our own count of tokens left room for the call; see
+        /// [`AccountSnapshot::unexplained_throttles`](crate::AccountSnapshot::unexplained_throttles)
+        /// for possible reasons.
         unexplained: bool,
     },
-    /// The store that a fleet shares does not answer. Told once, until it is back.
+    /// The store of a fleet cannot be reached. Emitted once per outage.
     #[non_exhaustive]
     StoreAway {
-        /// What becomes of calls meanwhile.
+        /// How calls are treated meanwhile.
         outage: OutagePolicy,
-        /// What happened, in words.
+        /// The error, in words.
         reason: &'a str,
     },
-    /// The store refuses an account, since others share it under other terms, and goes on with the rest. Told once, until it
-    /// is accepted.
+    /// The store rejects one account, because other processes share it with other settings. All
+    /// other accounts go on. Emitted once, until it is accepted.
     #[non_exhaustive]
     StoreRejected {
-        /// Whose account it is.
+        /// The key of the account.
         key: &'a Key,
-        /// What becomes of its calls meanwhile.
+        /// How its calls are treated meanwhile.
         outage: OutagePolicy,
-        /// What the store says.
+        /// The store's reason, in words.
         reason: &'a str,
     },
-    /// The store is back.
+    /// The store can be reached again.
     #[non_exhaustive]
     StoreBack {
-        /// How long it was away.
+        /// The length of the outage.
         away_for: Duration,
     },
 }

@@ -11,11 +11,12 @@ use crate::{
     snapshot::{AccountSnapshot, GateSnapshot},
 };
 
+// Metric names are part of the public interface: dashboards depend on them.
 const WAIT: &str = "tower_qwen.ratelimit.wait";
 const RESERVED: &str = "tower_qwen.ratelimit.reserved_tokens";
 const SETTLED: &str = "tower_qwen.ratelimit.settled_tokens";
 const ERROR: &str = "tower_qwen.ratelimit.estimate_error";
-const REFUSED: &str = "tower_qwen.ratelimit.refused";
+const REJECTED: &str = "tower_qwen.ratelimit.refused";
 const THROTTLED: &str = "tower_qwen.ratelimit.throttled";
 const USED: &str = "tower_qwen.ratelimit.used";
 const QUOTA: &str = "tower_qwen.ratelimit.quota";
@@ -24,25 +25,26 @@ const QUEUED: &str = "tower_qwen.ratelimit.queued";
 const RUNNING: &str = "tower_qwen.ratelimit.running";
 const OUTAGES: &str = "tower_qwen.ratelimit.store.outages";
 const AWAY: &str = "tower_qwen.ratelimit.store.away";
-const NOT_SHARED: &str = "tower_qwen.ratelimit.store.refused";
+const STORE_REJECTED: &str = "tower_qwen.ratelimit.store.refused";
 const MEMBERS: &str = "tower_qwen.ratelimit.fleet.members";
-const PART: &str = "tower_qwen.ratelimit.fleet.part";
+const FLEET_PART: &str = "tower_qwen.ratelimit.fleet.part";
 const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 
-/// Hands figures to the recorder of the [`metrics`] facade.
+/// An observer that reports to the recorder of the [`metrics`] facade.
 ///
-/// There is no convention for limiters; names are ours, those of labels OpenTelemetry's.
+/// OpenTelemetry has no convention for limiters, so the metric names are our own; the label names
+/// are OpenTelemetry's.
 ///
 /// | metric | kind, unit | labels beside the common ones |
 /// |---|---|---|
 /// | `tower_qwen.ratelimit.wait` | histogram, seconds | |
 /// | `tower_qwen.ratelimit.reserved_tokens` | counter, tokens | |
 /// | `tower_qwen.ratelimit.settled_tokens` | counter, tokens | |
-/// | `tower_qwen.ratelimit.estimate_error` | histogram: (reserved - used) / used, of calls whose cost is known | |
+/// | `tower_qwen.ratelimit.estimate_error` | histogram: (reserved - used) / used, for calls with a known cost | |
 /// | `tower_qwen.ratelimit.refused` | counter, calls | `reason` |
 /// | `tower_qwen.ratelimit.throttled` | counter, answers | `error.type`: the cause |
 /// | `tower_qwen.ratelimit.store.outages` | counter | none at all |
-/// | `tower_qwen.ratelimit.store.refused` | counter: an account that others share under other terms | |
+/// | `tower_qwen.ratelimit.store.refused` | counter: accounts that other processes share with other settings | |
 /// | `tower_qwen.ratelimit.store.away` | gauge, 1 while the store is away | none at all |
 ///
 /// The state of accounts ([`LimiterMetrics::record`]):
@@ -53,13 +55,14 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 /// | `tower_qwen.ratelimit.level` | gauge; negative: debt | `dimension` |
 /// | `tower_qwen.ratelimit.queued`, `.running` | gauges, calls | |
 /// | `tower_qwen.ratelimit.fleet.members` | gauge, processes | |
-/// | `tower_qwen.ratelimit.fleet.part` | gauge: this process's own, of 1 | |
+/// | `tower_qwen.ratelimit.fleet.part` | gauge: the part of the account that this process may use, 0 to 1 | |
 /// | `tower_qwen.ratelimit.fleet.may_overshoot` | gauge, tokens ([`FleetSnapshot::may_overshoot_tokens`](crate::FleetSnapshot)) | |
 ///
-/// All carry `server.address` and `gen_ai.request.model` as the account's key has them, of each the first 1,024 values; the
-/// rest is `(other)`, and so is one longer than 256 bytes ([`LabelValues`]). A gauge of `(other)` is that of the account
-/// recorded last. Nothing else of a key is told, so that accounts of a server's callers are not told apart: observe those
-/// with a closure of your own.
+/// All others carry `server.address` and `gen_ai.request.model` of the account's key. Each label
+/// keeps its first 1,024 values; further values, and values longer than 256 bytes, become
+/// `(other)`. A gauge of `(other)` shows the account that was recorded last. No other part of a key
+/// becomes a label, so the accounts of a server's callers share their figures: observe those with a
+/// closure of your own.
 ///
 /// Clones share the values.
 #[derive(Debug, Clone)]
@@ -69,30 +72,49 @@ pub struct LimiterMetrics {
 }
 
 impl LimiterMetrics {
-    /// An observer for the recorder that is installed whenever something happens. Describes its metrics to the one that is
-    /// installed now.
+    /// An observer for the global recorder. Describes its metrics to the recorder that is installed
+    /// now, so install that first.
     #[must_use]
     pub fn new() -> Self {
-        describe_histogram!(WAIT, Unit::Seconds, "From a call's arrival to its turn");
-        describe_counter!(RESERVED, Unit::Count, "Tokens set aside for calls");
+        describe_histogram!(
+            WAIT,
+            Unit::Seconds,
+            "From a call's arrival to its admission"
+        );
+        describe_counter!(RESERVED, Unit::Count, "Tokens reserved for calls");
         describe_counter!(SETTLED, Unit::Count, "Tokens that calls cost");
-        describe_histogram!(ERROR, "Reserved less used, by used");
-        describe_counter!(REFUSED, Unit::Count, "Calls refused before they were sent");
+        describe_histogram!(ERROR, "(reserved - used) / used");
+        describe_counter!(
+            REJECTED,
+            Unit::Count,
+            "Calls rejected before they were sent"
+        );
         describe_counter!(THROTTLED, Unit::Count, "Calls that the provider throttled");
         describe_gauge!(USED, Unit::Count, "Charged within the window");
-        describe_gauge!(QUOTA, Unit::Count, "What a window may hold");
-        describe_gauge!(LEVEL, Unit::Count, "What may go at once; negative: debt");
-        describe_gauge!(QUEUED, Unit::Count, "Calls that wait for their turn");
+        describe_gauge!(
+            QUOTA,
+            Unit::Count,
+            "The quota of a window, less the headroom"
+        );
+        describe_gauge!(
+            LEVEL,
+            Unit::Count,
+            "What can be used at once; negative: debt"
+        );
+        describe_gauge!(QUEUED, Unit::Count, "Calls that wait for quota");
         describe_gauge!(RUNNING, Unit::Count, "Calls that run");
         describe_counter!(OUTAGES, Unit::Count, "Outages of the store");
         describe_gauge!(AWAY, "1 while the store is away");
-        describe_counter!(NOT_SHARED, "Accounts that the store refused");
+        describe_counter!(STORE_REJECTED, "Accounts that the store rejected");
         describe_gauge!(MEMBERS, Unit::Count, "Processes that share the account");
-        describe_gauge!(PART, "This process's part of the account");
+        describe_gauge!(
+            FLEET_PART,
+            "The part of the account that this process may use"
+        );
         describe_gauge!(
             OVERSHOOT,
             Unit::Count,
-            "The most above the quota in a window"
+            "The most tokens above the quota in a window"
         );
         Self {
             addresses: LabelValues::new(),
@@ -100,7 +122,8 @@ impl LimiterMetrics {
         }
     }
 
-    /// Records the state of accounts: call it now and then, with [`Limiter::snapshot`](crate::Limiter::snapshot).
+    /// Records the state of accounts: call it every few seconds with
+    /// [`Limiter::snapshot`](crate::Limiter::snapshot).
     pub fn record(&self, accounts: &[AccountSnapshot]) {
         for account in accounts {
             let common = self.labels(&account.key);
@@ -112,7 +135,7 @@ impl LimiterMetrics {
             gauge!(RUNNING, common.clone()).set(account.running as f64);
             if let Some(fleet) = &account.fleet {
                 gauge!(MEMBERS, common.clone()).set(fleet.members as f64);
-                gauge!(PART, common.clone()).set(f64::from(fleet.part_percent) / 100.0);
+                gauge!(FLEET_PART, common.clone()).set(f64::from(fleet.part_percent) / 100.0);
                 gauge!(OVERSHOOT, common).set(fleet.may_overshoot_tokens as f64);
             }
         }
@@ -148,7 +171,7 @@ impl LimiterObserver for LimiterMetrics {
             }
             LimiterEvent::Rejected { key, rejected } => {
                 let reason = Label::from_static_parts("reason", reason(rejected.kind()));
-                counter!(REFUSED, with(self.labels(key), reason)).increment(1);
+                counter!(REJECTED, with(self.labels(key), reason)).increment(1);
             }
             LimiterEvent::Settled {
                 key,
@@ -157,6 +180,8 @@ impl LimiterObserver for LimiterMetrics {
                 known,
             } => {
                 let common = self.labels(key);
+                // An estimate says nothing about its own error, and a call without tokens has no
+                // relative one.
                 if known && used > 0 {
                     let error = (reserved as f64 - used as f64) / used as f64;
                     histogram!(ERROR, common.clone()).record(error);
@@ -172,7 +197,7 @@ impl LimiterObserver for LimiterMetrics {
                 gauge!(AWAY).set(1);
             }
             LimiterEvent::StoreRejected { key, .. } => {
-                counter!(NOT_SHARED, self.labels(key)).increment(1)
+                counter!(STORE_REJECTED, self.labels(key)).increment(1)
             }
             LimiterEvent::StoreBack { .. } => gauge!(AWAY).set(0),
         }
@@ -186,6 +211,7 @@ fn record_gate(common: &[Label], dimension: &'static str, gate: &GateSnapshot) {
     );
     gauge!(USED, labels.clone()).set(gate.used as f64);
     gauge!(QUOTA, labels.clone()).set(gate.quota as f64);
+    // Without a bucket there is no level; a 0 would look like an empty one.
     if let Some(level) = gate.level {
         gauge!(LEVEL, labels).set(level as f64);
     }

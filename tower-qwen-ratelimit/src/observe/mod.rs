@@ -1,8 +1,62 @@
-//! What happens at accounts, told to whoever wants to know.
+//! Observers of a limiter: every admission, rejection, settlement and throttle as it happens.
 //!
-//! An observer is given to the limiter when it is built. It hears every admission, refusal, settlement and throttle, as
-//! they happen and outside of any lock of ours. With the feature `metrics` there is [`LimiterMetrics`], with `tracing`
-//! [`LimiterTracing`]; a closure is one too.
+//! An observer is added when the limiter is built
+//! ([`LimiterBuilder::observe`](crate::LimiterBuilder::observe)). Any closure over [`LimiterEvent`]
+//! is one. The feature `metrics` brings `LimiterMetrics`, the feature `tracing` `LimiterTracing`.
+//!
+//! # Examples
+//!
+//! A closure that counts throttles:
+//!
+//! ```
+//! use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+//!
+//! use tower_qwen_ratelimit::{Limiter, LimiterEvent, Quota};
+//!
+//! # fn main() -> Result<(), tower_qwen_ratelimit::InvalidLimiter> {
+//! let throttles = Arc::new(AtomicU64::new(0));
+//! let counter = Arc::clone(&throttles);
+//! let limiter = Limiter::builder(Quota::per_minute(60, 100_000))
+//!     .observe(move |event: &LimiterEvent<'_>| {
+//!         if let LimiterEvent::Throttled { .. } = event {
+//!             counter.fetch_add(1, Ordering::Relaxed);
+//!         }
+//!     })
+//!     .build()?;
+//! # let _ = (limiter, throttles);
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(
+    feature = "metrics",
+    doc = r#"
+Metrics, and the state of the accounts every 10 s:
+
+```
+use std::time::Duration;
+
+use tower_qwen_ratelimit::{Limiter, Quota, observe::LimiterMetrics};
+
+# #[tokio::main(flavor = "current_thread", start_paused = true)]
+# async fn main() -> Result<(), tower_qwen_ratelimit::InvalidLimiter> {
+let metrics = LimiterMetrics::new();
+let limiter = Limiter::builder(Quota::per_minute(60, 100_000))
+    .observe(metrics.clone())
+    .build()?;
+
+let accounts = limiter.clone();
+tokio::spawn(async move {
+    loop {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        metrics.record(&accounts.snapshot());
+    }
+});
+# let _ = limiter;
+# Ok(())
+# }
+```
+"#
+)]
 
 mod event;
 #[cfg(feature = "metrics")]
@@ -16,11 +70,12 @@ pub use self::metrics::LimiterMetrics;
 pub use self::tracing::LimiterTracing;
 pub use event::LimiterEvent;
 
-/// Hears what happens.
+/// Receives the events of a limiter; see the [module docs](self).
 ///
-/// Called on the path of calls, from drops too: it must neither block nor panic.
+/// It is called on the path of calls, also from drops, and never under a lock of the limiter: it
+/// must neither block nor panic, and it may read the limiter.
 pub trait LimiterObserver: Send + Sync {
-    /// Something happened.
+    /// Called with every event, in the thread in which it happens.
     fn on_event(&self, event: &LimiterEvent<'_>);
 }
 

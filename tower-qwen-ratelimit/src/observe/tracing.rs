@@ -4,27 +4,30 @@ use tracing::{debug, info, warn};
 
 use super::{LimiterEvent, LimiterObserver};
 
-/// Emits an event for what happens: throttles and refusals at the level warn, long waits at info, the rest at debug.
+/// An observer that emits a `tracing` event for every limiter event: throttles, rejections and
+/// outages of the store at level warn, long waits and the end of an outage at info, all others at
+/// debug.
 ///
-/// Events are of the target `tower_qwen_ratelimit` and hold figures and names, never content.
+/// The target is `tower_qwen_ratelimit`. Events hold figures and names, never content.
 #[derive(Debug, Clone, Copy)]
 pub struct LimiterTracing {
-    long: Duration,
+    long_wait: Duration,
 }
 
 impl LimiterTracing {
-    /// An observer for the subscriber that is there whenever something happens. A wait is long from 10 s on.
+    /// An observer for the current subscriber. A wait is long from 10 s on.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            long: Duration::from_secs(10),
+            // Interactive callers give up about then; a batch sets its own.
+            long_wait: Duration::from_secs(10),
         }
     }
 
-    /// From when on a wait is long.
+    /// The wait from which on an admission is reported at level info. Default: 10 s.
     #[must_use]
     pub fn long_wait(mut self, wait: Duration) -> Self {
-        self.long = wait;
+        self.long_wait = wait;
         self
     }
 }
@@ -42,7 +45,7 @@ impl LimiterObserver for LimiterTracing {
                 key,
                 waited,
                 reserved,
-            } if waited >= self.long => {
+            } if waited >= self.long_wait => {
                 info!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, "admitted after a long wait");
             }
             LimiterEvent::Admitted {
@@ -51,7 +54,7 @@ impl LimiterObserver for LimiterTracing {
                 reserved,
             } => debug!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, "admitted"),
             LimiterEvent::Rejected { key, rejected } => {
-                warn!(target: "tower_qwen_ratelimit", ?key, %rejected, "refused");
+                warn!(target: "tower_qwen_ratelimit", ?key, %rejected, "rejected");
             }
             LimiterEvent::Settled {
                 key,
@@ -75,7 +78,7 @@ impl LimiterObserver for LimiterTracing {
                 outage,
                 reason,
             } => {
-                warn!(target: "tower_qwen_ratelimit", ?key, ?outage, reason, "the store refuses the account");
+                warn!(target: "tower_qwen_ratelimit", ?key, ?outage, reason, "the store rejects the account");
             }
             LimiterEvent::StoreBack { away_for } => {
                 info!(target: "tower_qwen_ratelimit", ?away_for, "the store is back");

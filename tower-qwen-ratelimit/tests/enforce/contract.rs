@@ -1,8 +1,8 @@
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -244,7 +244,7 @@ fn threads_share_neither_too_much_nor_too_little() {
     assert!(account.tokens.used <= 50_000 && account.tokens.used + cost > 50_000);
     assert_eq!(
         account.requests.used, counts.admitted,
-        "none was taken for a refusal"
+        "no rejection took one"
     );
 }
 
@@ -281,16 +281,25 @@ fn tokio_stream<T: Unpin>(
 async fn sizes_and_ends_are_the_bodies_own() {
     let limiter = limiter(1, 9_000);
     let server = server(&layer(&limiter));
-    let passed = send(&server, chat()).await.into_body();
-    assert_eq!(passed.size_hint().exact(), SizeHint::with_exact(2).exact());
-    assert!(!passed.is_end_stream());
-    let mut refused = send(&server, chat()).await.into_body();
-    let length = refused.size_hint().exact().unwrap();
-    assert!(!refused.is_end_stream());
-    let data = refused.frame().await.unwrap().unwrap().into_data().unwrap();
+    let admitted = send(&server, chat()).await.into_body();
+    assert_eq!(
+        admitted.size_hint().exact(),
+        SizeHint::with_exact(2).exact()
+    );
+    assert!(!admitted.is_end_stream());
+    let mut rejected = send(&server, chat()).await.into_body();
+    let length = rejected.size_hint().exact().unwrap();
+    assert!(!rejected.is_end_stream());
+    let data = rejected
+        .frame()
+        .await
+        .unwrap()
+        .unwrap()
+        .into_data()
+        .unwrap();
     assert_eq!(data.len() as u64, length);
-    assert!(refused.is_end_stream() && refused.frame().await.is_none());
-    assert_eq!(refused.size_hint().exact(), Some(0));
+    assert!(rejected.is_end_stream() && rejected.frame().await.is_none());
+    assert_eq!(rejected.size_hint().exact(), Some(0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -319,10 +328,23 @@ fn types_are_what_servers_need() {
     fn is_service<T: Send + Sync + Clone + 'static>() {}
     fn is_future<T: Send + 'static>() {}
     fn is_body<T: Send + Sync + Unpin + 'static>() {}
-    type Inner = Arc<()>;
+    type Answer = Ready<Result<Response<Body>, Infallible>>;
+    type Inner = tower::util::ServiceFn<fn(Request<Body>) -> Answer>;
     is_service::<EnforceLayer>();
     is_service::<Enforce<Inner>>();
     is_service::<KeyOf>();
-    is_future::<ResponseFuture<Inner, Ready<Result<Response<Body>, Infallible>>, Full<Bytes>>>();
+    is_future::<ResponseFuture<Inner, Body>>();
     is_body::<ResponseBody<Full<Bytes>>>();
+}
+
+#[tokio::test(start_paused = true)]
+async fn polled_after_it_was_ready_it_panics() {
+    let limiter = limiter(1, 9_000);
+    let server = server(&layer(&limiter));
+    for expected in [200, 429] {
+        let mut call = task::spawn(server.clone().call(chat()));
+        assert_eq!(assert_ready_ok!(call.poll()).status(), expected);
+        let again = catch_unwind(AssertUnwindSafe(|| call.poll()));
+        assert!(again.is_err(), "{expected}");
+    }
 }

@@ -52,7 +52,7 @@ async fn both_families_on_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_families_on_refusal() {
+async fn both_families_on_rejection() {
     let limiter = limiter(2, 100_000);
     let server = server(&layer(&limiter));
     send(&server, chat()).await;
@@ -125,7 +125,7 @@ async fn families_can_be_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_limited_is_not_told() {
+async fn no_headers_for_what_is_not_limited() {
     let quota = Quota::per_minute(u64::MAX, 1_000).window(Duration::from_millis(1_500));
     let layer = EnforceLayer::new(Limiter::new(quota), KeyOf::api_key());
     let answer = send(&server(&layer), chat()).await;
@@ -165,7 +165,7 @@ async fn those_of_the_handler_are_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_partition_key_tells_callers_apart_and_no_more() {
+async fn the_partition_key_differs_between_callers_and_shows_no_more() {
     let limiter = limiter(60, 100_000);
     let server = server(&layer(&limiter).with_partition_key());
     let mut seen = Vec::new();

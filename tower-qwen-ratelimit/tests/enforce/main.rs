@@ -3,7 +3,7 @@
 mod axum;
 mod contract;
 mod headers;
-mod refusals;
+mod rejections;
 mod settling;
 mod shadow;
 mod support;

@@ -84,7 +84,7 @@ async fn an_answer_that_is_left_before_its_first_word_keeps_the_estimate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_handler_refuses_costs_a_request_and_what_fails_its_prompt() {
+async fn what_the_handler_rejects_costs_a_request_and_what_fails_its_prompt() {
     for status in [400, 401, 404, 413, 429] {
         let limiter = limiter(10, 10_000);
         let server = answering(&layer(&limiter), StatusCode::from_u16(status).unwrap(), "");

@@ -93,7 +93,7 @@ pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
         .map_or("", |value| value.to_str().unwrap())
 }
 
-pub(crate) fn refusal(answer: &Answer) -> &Rejection {
+pub(crate) fn rejection(answer: &Answer) -> &Rejection {
     answer.extensions().get().unwrap()
 }
 

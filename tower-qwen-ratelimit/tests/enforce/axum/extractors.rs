@@ -226,7 +226,7 @@ async fn what_is_missing_is_none_to_who_asks_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_shadow_mode_nothing_is_set_aside_for_what_would_be_refused() {
+async fn in_shadow_mode_nothing_is_set_aside_for_what_would_be_rejected() {
     async fn handler(reserved: Reserved) -> String {
         reserved.settle(1, 1);
         format!("{} {}", reserved.is_charged(), reserved.output_tokens())
@@ -242,13 +242,13 @@ async fn in_shadow_mode_nothing_is_set_aside_for_what_would_be_refused() {
 #[tokio::test(start_paused = true)]
 async fn the_report_goes_to_a_further_sink_too_the_latest_one() {
     #[derive(Default)]
-    struct Heard(Mutex<Vec<Option<u64>>>);
-    impl OnUsage for Heard {
+    struct Recorder(Mutex<Vec<Option<u64>>>);
+    impl OnUsage for Recorder {
         fn on_usage(&self, report: &Report) {
             self.0.lock().unwrap().push(report.usage.output_tokens);
         }
     }
-    let (first, second) = (Arc::new(Heard::default()), Arc::new(Heard::default()));
+    let (first, second) = (Arc::new(Recorder::default()), Arc::new(Recorder::default()));
     let sinks = [
         UsageSink::new(first.clone()),
         UsageSink::new(second.clone()),

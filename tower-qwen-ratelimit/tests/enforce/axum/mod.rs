@@ -71,6 +71,6 @@ async fn an_axum_router_takes_the_layer_and_its_routes_share_the_accounts() {
     for path in [CHAT, "/v1/completions", CHAT] {
         statuses.push(send(&router, call(path)).await.0);
     }
-    let (ok, refused) = (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(statuses, [ok, ok, refused]);
+    let (ok, rejected) = (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(statuses, [ok, ok, rejected]);
 }

@@ -89,7 +89,7 @@ async fn routes_that_do_not_exist_are_charged_unless_only_routes_are_layered() {
 
 /// A nest takes its prefix off the path. What tells the dialect must not be part of it.
 #[tokio::test(start_paused = true)]
-async fn inside_of_a_nest_the_prefix_no_longer_tells_the_dialect() {
+async fn inside_a_nest_the_prefix_no_longer_shows_the_dialect() {
     for (prefix, rest, metered) in [
         ("/compatible-mode/v1", "/chat/completions", 1),
         ("/apps/anthropic", "/v1/messages", 1),

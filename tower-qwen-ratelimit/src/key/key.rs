@@ -1,10 +1,3 @@
-//! Which account a call is charged to.
-
-mod digest;
-mod key_of;
-mod peer;
-mod request_head;
-
 use std::{
     fmt,
     hash::{BuildHasher, Hasher},
@@ -13,22 +6,30 @@ use std::{
 use http::{Request, header};
 use tower_qwen_tokens::Call;
 
-pub use key_of::KeyOf;
-pub use request_head::RequestHead;
+use super::{Digest, Peer};
 
-pub(crate) use digest::{Digest, Salt};
-pub(crate) use peer::Peer;
-
-/// One account.
+/// Names one account of a [`Limiter`](crate::Limiter).
 ///
-/// At a provider it is an origin and a model: the provider counts per root account and model over all API keys, so the
-/// key of a call is not part of it. At a server of one's own it is whoever calls ([`KeyOf`]), and the model where wanted.
+/// For calls to a provider it is an origin and a model: the provider counts per root account and
+/// model over all API keys, so the API key is not part of it. At your own server it is the caller
+/// ([`KeyOf`](crate::KeyOf)), and the model if you want.
 ///
-/// Secrets are never part of it: what may be one stands as a salted hash.
+/// A key never holds a secret. A value that may be one is replaced by a salted hash.
+///
+/// # Examples
+///
+/// ```
+/// use tower_qwen_ratelimit::Key;
+///
+/// let provider = Key::new("https://dashscope.aliyuncs.com", "qwen-plus");
+/// assert_eq!(provider.to_string(), "https://dashscope.aliyuncs.com qwen-plus");
+/// let caller = Key::tenant("acme").with_model("qwen-plus");
+/// assert_eq!(caller.to_string(), "acme qwen-plus");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     name: Name,
-    model: Box<str>,
+    pub(super) model: Box<str>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -58,15 +59,15 @@ pub(crate) enum NameRef<'a> {
         scheme: &'a str,
         authority: &'a str,
     },
-    /// As the application calls it.
+    /// A name that the application has given.
     Tenant(&'a str),
     Path(&'a str),
     Peer(Peer),
-    /// What may be a secret.
+    /// A value that may be a secret.
     Hashed(Digest),
-    /// Whoever says nothing of himself.
+    /// Callers that no source names.
     Anyone,
-    /// Those for whom there was no room.
+    /// Keys above `max_keys`.
     Overflow,
 }
 
@@ -82,9 +83,9 @@ impl Key {
         .to_key()
     }
 
-    /// The account of a tenant, by a name that is no secret: it is shown in snapshots and logs.
+    /// The account of a tenant. The name must not be a secret: it is shown in snapshots and logs.
     ///
-    /// For what may be a secret there is [`RequestHead::hashed`].
+    /// Use [`RequestHead::hashed`](crate::RequestHead::hashed) for a value that may be a secret.
     #[must_use]
     pub fn tenant(name: &str) -> Self {
         KeyRef {
@@ -94,20 +95,20 @@ impl Key {
         .to_key()
     }
 
-    /// The same, for one model alone.
+    /// The same key, for one model only.
     #[must_use]
     pub fn with_model(mut self, model: &str) -> Self {
         self.model = model.into();
         self
     }
 
-    /// The model; empty where the account is for all of them.
+    /// The model; empty if the account is for all models.
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model
     }
 
-    /// The host, with its port where one is given; empty where the account is not a provider's.
+    /// The host, with its port if one is given; empty if the account is not a provider's.
     #[must_use]
     pub fn authority(&self) -> &str {
         match &self.name {
@@ -116,7 +117,8 @@ impl Key {
         }
     }
 
-    /// Whether this is the account that new keys share once there is no room for accounts of their own.
+    /// Whether this is the account that the keys above
+    /// [`max_keys`](crate::LimiterBuilder::max_keys) share.
     #[must_use]
     pub fn is_overflow(&self) -> bool {
         self.name == Name::Overflow
@@ -145,12 +147,14 @@ impl<'a> KeyRef<'a> {
         model: "",
     };
 
-    /// The account of a request: its origin (the URI's, else the `Host` header's) and the model its body names.
+    /// The account of a request: its origin (of the URI, else of the `Host` header) and the model
+    /// that its body names.
     pub(crate) fn of<B>(request: &'a Request<B>, call: Option<&'a Call>) -> Self {
         let authority = request
             .uri()
             .authority()
             .map(|authority| {
+                // Without `user:password@`: keys are shown in logs.
                 let authority = authority.as_str();
                 authority
                     .rsplit_once('@')
@@ -171,15 +175,17 @@ impl<'a> KeyRef<'a> {
         }
     }
 
-    /// An origin of ordinary length is hashed in one piece, which takes half the time.
+    /// Hashes an origin of ordinary length in one piece, which takes half the time: every call of a
+    /// client pays for it.
     pub(crate) fn hash_with(self, hasher: &impl BuildHasher) -> u64 {
         let NameRef::Origin { scheme, authority } = self.name else {
             return hasher.hash_one((self.name, self.model));
         };
+        // Enough for the provider's origins and model names; anything longer takes the slow way.
         let mut text = [0; 128];
         let mut rest = &mut text[..];
         for part in [scheme, authority, self.model] {
-            // 0xff is in no string, so that no two keys are written alike.
+            // UTF-8 never holds 0xff, so it separates the parts: no two keys give the same bytes.
             let Some((own, after)) = rest.split_at_mut_checked(part.len() + 1) else {
                 return hasher.hash_one((self.name, self.model));
             };
@@ -241,6 +247,7 @@ mod tests {
     use std::hash::RandomState;
 
     use super::*;
+    use crate::key::Salt;
 
     #[test]
     fn an_origin_without_credentials() {
@@ -264,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn borrowed_and_owned_are_alike() {
+    fn borrowed_and_owned_keys_are_equal() {
         let hasher = RandomState::new();
         let salt = Salt::new();
         let names = [
@@ -298,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_of_any_length_are_told_apart() {
+    fn origins_of_any_length_have_their_own_hash() {
         let hasher = RandomState::new();
         let hash = |key: &Key| key.as_ref().hash_with(&hasher);
         assert_ne!(hash(&Key::new("a://b", "c")), hash(&Key::new("a://bc", "")));
@@ -311,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn shown_in_words() {
+    fn keys_are_shown_in_words() {
         assert_eq!(
             Key::new("https://h", "m").to_string(),
             "https://h m".to_owned()

@@ -1,11 +1,10 @@
+//! Why a server rejects a call.
+
 use std::{error::Error, fmt, time::Duration};
 
-use crate::{
-    key::Key,
-    limiter::{Denied, Dimension, Tenant},
-};
+use crate::key::Key;
 
-/// Why a call was refused, or in shadow mode would have been. Stands in the answer's extensions.
+/// Why a server rejected a call, or would have in shadow mode. In the extensions of the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     kind: RejectionKind,
@@ -13,103 +12,106 @@ pub struct Rejection {
     wait: Option<Duration>,
     limit: u64,
     window: Duration,
-    shadow: bool,
+    is_shadow: bool,
 }
 
-/// What a refused call lacked.
+/// Which limit a rejected call exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// Requests: 429.
+    /// Requests per window: status 429.
     Requests,
-    /// Tokens: 429.
+    /// Tokens per window: status 429.
     Tokens,
-    /// More tokens than a whole window has: 413. No wait helps.
+    /// The call needs more tokens than a whole window has: status 413. Waiting does not help.
     TooLarge,
-    /// The quota has no requests at all: 403. No wait helps.
+    /// The quota has no requests at all: status 403. Waiting does not help.
     Closed,
 }
 
 impl Rejection {
-    pub(super) fn new(denied: Denied, tenant: &Tenant, limits: Limits, shadow: bool) -> Self {
-        let (kind, limit) = match (denied.dimension, denied.wait) {
-            (Dimension::Requests, Some(_)) => (RejectionKind::Requests, limits.requests),
-            (Dimension::Requests, None) => (RejectionKind::Closed, 0),
-            (Dimension::Tokens, Some(_)) => (RejectionKind::Tokens, limits.tokens),
-            (Dimension::Tokens, None) => (RejectionKind::TooLarge, limits.tokens),
-        };
+    pub(crate) fn new(
+        kind: RejectionKind,
+        key: Key,
+        wait: Option<Duration>,
+        limit: u64,
+        window: Duration,
+    ) -> Self {
         Self {
             kind,
-            key: tenant.key().clone(),
-            wait: denied.wait,
+            key,
+            wait,
             limit,
-            window: tenant.window(),
-            shadow,
+            window,
+            is_shadow: false,
         }
     }
 
-    /// What the call lacked.
+    /// The same, of a call that goes through all the same.
+    pub(crate) fn in_shadow(self) -> Self {
+        Self {
+            is_shadow: true,
+            ..self
+        }
+    }
+
+    /// Which limit the call exceeds.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// Whose account it was to be charged to.
+    /// The key of the caller's account.
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// After what time the call will be admitted if no other comes before it; `None` where no wait helps.
+    /// The wait after which the call is admitted if no other call comes before it; `None` if
+    /// waiting does not help.
     ///
-    /// `Retry-After` is this, in whole seconds, rounded up.
+    /// `Retry-After` is this time in whole seconds, rounded up.
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
         self.wait
     }
 
-    /// Whether the call went through all the same; see [`EnforceLayer::shadow`](super::EnforceLayer::shadow).
+    /// Whether the call went through all the same; see
+    /// [`EnforceLayer::shadow`](crate::EnforceLayer::shadow).
     #[must_use]
     pub fn is_shadow(&self) -> bool {
-        self.shadow
+        self.is_shadow
     }
 
-    /// The quota that was too small: requests or tokens per window.
-    pub(super) fn limit(&self) -> u64 {
+    /// The exceeded quota: requests or tokens per window.
+    pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
 
-    pub(super) fn window(&self) -> Duration {
+    pub(crate) fn window(&self) -> Duration {
         self.window
     }
 
-    /// The value of `Retry-After`: whole seconds, rounded up, never 0.
-    pub(super) fn retry_after(&self) -> Option<u64> {
+    /// The value of `Retry-After`. Unit: seconds.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
         self.wait.map(retry_after)
     }
 }
 
-/// The limits that a refusal may name.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) requests: u64,
-    pub(super) tokens: u64,
-}
-
-/// Whole seconds, rounded up, never 0.
+/// Whole seconds, rounded up. Never 0: clients take 0 for "now", and would come too early.
 fn retry_after(wait: Duration) -> u64 {
     whole_seconds(wait).max(1)
 }
 
 /// Seconds, rounded up.
-pub(super) fn whole_seconds(duration: Duration) -> u64 {
+pub(crate) fn whole_seconds(duration: Duration) -> u64 {
     duration
         .as_secs()
         .saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
 impl RejectionKind {
-    /// The name for metrics. Stable.
+    /// A stable name, for metrics: `requests`, `tokens`, `too_large` or `closed`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,15 +1,22 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
+use tower_qwen_tokens::internal::clock;
 
-use super::*;
-use crate::{cost::OutputLimit, key::NameRef, limiter::Limiter};
+use super::{CallerAccount, Limiter};
+use crate::{
+    cost::{Cost, OutputLimit},
+    key::{KeyRef, NameRef},
+    quota::{Pacing, Quota},
+    rejection::RejectionKind,
+    reservation::Reservation,
+};
 
 const WINDOW: u64 = 60_000_000_000;
 const SLOTS: u64 = 128;
 
-fn tenant(quota: Quota) -> Arc<Tenant> {
-    Limiter::new(quota).tenant(KeyRef {
+fn account(quota: Quota) -> Arc<CallerAccount> {
+    Limiter::new(quota).caller_account(KeyRef {
         name: NameRef::Anyone,
         model: "",
     })
@@ -23,7 +30,7 @@ fn cost(tokens: u64) -> Cost {
 #[derive(Debug, Clone, Default)]
 struct Ring(BTreeMap<u64, u64>);
 
-/// Requests and tokens as they should be counted: told in other words than the code's.
+/// Requests and tokens as they should be counted: computed in another way than the code does.
 #[derive(Debug, Clone)]
 struct Model {
     requests: u64,
@@ -161,7 +168,7 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async move {
-            let tenant = tenant(Quota::per_minute(requests, 1_000));
+            let account = account(Quota::per_minute(requests, 1_000));
             let mut model = Model::new(requests, 1_000);
             let mut running = Vec::new();
             for step in steps {
@@ -171,7 +178,7 @@ proptest! {
                         model.now += nanos;
                     }
                     Step::Call(input, output) | Step::DropUnsent(input, output) => {
-                        let reserved = tenant.try_reserve(Cost::new(input, OutputLimit::AtMost(output)));
+                        let reserved = account.try_reserve(Cost::new(input, OutputLimit::AtMost(output)));
                         prop_assert_eq!(reserved.is_ok(), model.fits(input, output));
                         match reserved {
                             Ok(reservation) => {
@@ -184,14 +191,15 @@ proptest! {
                                     model.settle(&call, 0, 0);
                                 }
                             }
-                            Err(denied) => {
-                                let wait = u64::try_from(denied.wait.unwrap().as_nanos()).unwrap();
+                            Err(rejection) => {
+                                let wait = u64::try_from(rejection.wait().unwrap().as_nanos()).unwrap();
                                 let mut then = model.clone();
                                 then.now = model.now + wait - 1;
                                 prop_assert!(!then.fits(input, output), "no sooner than said");
-                                match denied.dimension {
-                                    Dimension::Requests => prop_assert!(!then.requests_fit()),
-                                    Dimension::Tokens => prop_assert!(!then.tokens_fit(input, output)),
+                                match rejection.kind() {
+                                    RejectionKind::Requests => prop_assert!(!then.requests_fit()),
+                                    RejectionKind::Tokens => prop_assert!(!then.tokens_fit(input, output)),
+                                    kind => prop_assert!(false, "{kind:?} has no wait"),
                                 }
                                 then.now += 1;
                                 prop_assert!(then.fits(input, output), "and no later");
@@ -210,8 +218,8 @@ proptest! {
                     Step::Settle(..) | Step::DropSent(_) => {}
                 }
                 let now = clock::now();
-                prop_assert_eq!(tenant.requests_left(now).unwrap().now, model.requests_left());
-                prop_assert_eq!(tenant.tokens_left(now).now, model.tokens_left());
+                prop_assert_eq!(account.request_status(now).unwrap().remaining, model.requests_left());
+                prop_assert_eq!(account.token_status(now).remaining, model.tokens_left());
             }
             Ok(())
         })?;
@@ -220,62 +228,53 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_without_tokens_or_without_requests_takes_neither() {
-    let tenant = tenant(Quota::per_minute(2, 100));
+    let account = account(Quota::per_minute(2, 100));
     let now = clock::now();
-    assert!(tenant.try_reserve(cost(101)).is_err());
-    assert_eq!(tenant.requests_left(now).unwrap().now, 2);
+    assert!(account.try_reserve(cost(101)).is_err());
+    assert_eq!(account.request_status(now).unwrap().remaining, 2);
     for _ in 0..2 {
-        tenant.try_reserve(cost(10)).unwrap().mark_sent();
+        account.try_reserve(cost(10)).unwrap().mark_sent();
     }
-    assert_eq!(
-        tenant.try_reserve(cost(10)).unwrap_err(),
-        Denied {
-            dimension: Dimension::Requests,
-            wait: Some(Duration::from_secs(30)),
-        }
-    );
-    assert_eq!(tenant.tokens_left(now).now, 80);
+    let rejection = account.try_reserve(cost(10)).unwrap_err();
+    assert_eq!(rejection.kind(), RejectionKind::Requests);
+    assert_eq!(rejection.wait(), Some(Duration::from_secs(30)));
+    assert_eq!(account.token_status(now).remaining, 80);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_never_fits_has_no_wait() {
-    let never = |dimension| {
-        Some(Denied {
-            dimension,
-            wait: None,
-        })
+    let reject = |account: &CallerAccount, tokens| {
+        let rejection = account.try_reserve(cost(tokens)).unwrap_err();
+        (rejection.kind(), rejection.wait())
     };
-    let small = tenant(Quota::per_minute(1, 100));
-    assert_eq!(small.try_reserve(cost(101)).err(), never(Dimension::Tokens));
+    let small = account(Quota::per_minute(1, 100));
+    assert_eq!(reject(&small, 101), (RejectionKind::TooLarge, None));
     small.try_reserve(cost(100)).unwrap().mark_sent();
     assert_eq!(
-        small.try_reserve(cost(101)).err(),
-        never(Dimension::Tokens),
+        reject(&small, 101),
+        (RejectionKind::TooLarge, None),
         "not even later"
     );
-    let closed = tenant(Quota::per_minute(0, 100));
-    assert_eq!(
-        closed.try_reserve(cost(1)).err(),
-        never(Dimension::Requests)
-    );
+    let closed = account(Quota::per_minute(0, 100));
+    assert_eq!(reject(&closed, 1), (RejectionKind::Closed, None));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_quota_goes_at_once_whatever_the_pacing() {
     for pacing in [Pacing::Smooth, Pacing::Window] {
-        let tenant = tenant(Quota::per_minute(10, 100).pacing(pacing).headroom(50));
+        let account = account(Quota::per_minute(10, 100).pacing(pacing).headroom(50));
         for _ in 0..10 {
-            tenant.try_reserve(cost(10)).unwrap().mark_sent();
+            account.try_reserve(cost(10)).unwrap().mark_sent();
         }
-        assert!(tenant.try_reserve(cost(10)).is_err());
+        assert!(account.try_reserve(cost(10)).is_err());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_snapshot_shows_the_requests_of_governor() {
-    let tenant = tenant(Quota::per_minute(10, 100));
-    tenant.try_reserve(cost(10)).unwrap().mark_sent();
-    let snapshot = tenant.snapshot(clock::now());
+    let account = account(Quota::per_minute(10, 100));
+    account.try_reserve(cost(10)).unwrap().mark_sent();
+    let snapshot = account.snapshot(clock::now());
     assert_eq!((snapshot.requests.quota, snapshot.requests.used), (10, 1));
     assert_eq!((snapshot.tokens.quota, snapshot.tokens.used), (100, 10));
 }

@@ -7,7 +7,7 @@ use tower_qwen_tokens::{Cause, Verdict, call::ReadOptions, meter::BodyRejection}
 
 use crate::support::{
     ANTHROPIC, Answer, Body, CHAT, NATIVE, account, answering, chat, embedding, header, layer,
-    limiter, refusal, request, send, server, text,
+    limiter, rejection, request, send, server, text,
 };
 
 const SHORT: &str = r#"{"model":"m","messages":[],"input":{"prompt":"Hi"},"max_tokens":1}"#;
@@ -78,8 +78,8 @@ async fn want_of_requests_in_every_dialect() {
         assert_eq!(header(&answer, "content-type"), "application/json");
         assert_eq!(header(&answer, "content-length"), body.len().to_string());
         assert_eq!(header(&answer, "retry-after"), "60");
-        assert_eq!(refusal(&answer).kind(), RejectionKind::Requests);
-        assert_eq!(refusal(&answer).wait(), Some(Duration::from_secs(60)));
+        assert_eq!(rejection(&answer).kind(), RejectionKind::Requests);
+        assert_eq!(rejection(&answer).wait(), Some(Duration::from_secs(60)));
         assert_eq!(text(answer).await, body, "{path}");
     }
 }
@@ -126,7 +126,7 @@ async fn want_of_tokens() {
     let (tokens, body_of_chat) = (cost(CHAT).await + 1, body(CHAT));
     let answer = second(&limiter(100, tokens), CHAT, &body_of_chat).await;
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(refusal(&answer).kind(), RejectionKind::Tokens);
+    assert_eq!(rejection(&answer).kind(), RejectionKind::Tokens);
     let (verdict, body) = classified(answer).await;
     assert_eq!(verdict.code(), Some("insufficient_quota"));
     assert_eq!(
@@ -134,7 +134,7 @@ async fn want_of_tokens() {
         format!("Allocated quota exceeded: {tokens} tokens per 60s. Please try again in 61s.")
     );
     let tokens = cost(NATIVE).await + 1;
-    let body = crate::refusals::body(NATIVE);
+    let body = crate::rejections::body(NATIVE);
     let (verdict, _) = classified(second(&limiter(100, tokens), NATIVE, &body).await).await;
     assert_eq!(verdict.code(), Some("Throttling.AllocationQuota"));
 }
@@ -146,8 +146,8 @@ async fn what_never_fits_is_no_throttle() {
     let answer = send(&server, embedding(100)).await;
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(header(&answer, "retry-after"), "");
-    assert_eq!(refusal(&answer).kind(), RejectionKind::TooLarge);
-    assert_eq!(refusal(&answer).wait(), None);
+    assert_eq!(rejection(&answer).kind(), RejectionKind::TooLarge);
+    assert_eq!(rejection(&answer).wait(), None);
     assert_eq!(
         text(answer).await,
         r#"{"error":{"message":"The request needs more than the 10 tokens per 60s that its quota has.","type":"invalid_request_error","param":null,"code":"request_too_large"},"request_id":""}"#
@@ -157,7 +157,7 @@ async fn what_never_fits_is_no_throttle() {
     let closed = crate::support::limiter(0, 10);
     let answer = send(&crate::support::server(&layer(&closed)), chat()).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    assert_eq!(refusal(&answer).kind(), RejectionKind::Closed);
+    assert_eq!(rejection(&answer).kind(), RejectionKind::Closed);
     assert_eq!(header(&answer, "retry-after"), "");
 }
 
@@ -211,17 +211,17 @@ async fn ids_that_json_would_have_to_escape_are_left_out() {
 async fn retry_after_is_never_0_and_true() {
     for (requests, tokens) in [(60, 1_000_000), (100_000, 500), (7, 333), (1_000_000, 700)] {
         let server = server(&layer(&limiter(requests, tokens)));
-        let mut refused = 0;
+        let mut rejected = 0;
         for call in 0..400u64 {
             let answer = send(&server, embedding(30)).await;
             if answer.status() == StatusCode::OK {
                 tokio::time::advance(Duration::from_millis(call * 37 % 1_400)).await;
                 continue;
             }
-            refused += 1;
+            rejected += 1;
             let wait: u64 = header(&answer, "retry-after").parse().unwrap();
             assert!(wait >= 1);
-            let exact = refusal(&answer).wait().unwrap();
+            let exact = rejection(&answer).wait().unwrap();
             assert!(exact <= Duration::from_secs(wait));
             let seconds = if call % 2 == 0 {
                 Duration::from_secs(wait)
@@ -232,7 +232,7 @@ async fn retry_after_is_never_0_and_true() {
             let again = send(&server, embedding(30)).await;
             assert_eq!(again.status(), StatusCode::OK, "after {seconds:?}");
         }
-        assert!(refused > 5, "{requests} {tokens}: {refused}");
+        assert!(rejected > 5, "{requests} {tokens}: {rejected}");
     }
 }
 
@@ -246,11 +246,11 @@ async fn a_wait_below_a_second_is_a_second() {
     let answer = send(&quick, chat()).await;
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(header(&answer, "retry-after"), "1");
-    assert_eq!(refusal(&answer).wait(), Some(Duration::from_millis(5)));
+    assert_eq!(rejection(&answer).wait(), Some(Duration::from_millis(5)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn models_have_their_own_quota_where_they_are_told_apart() {
+async fn models_have_their_own_quota_if_keys_include_them() {
     let limiter = Limiter::builder(Quota::per_minute(100, 1_000_000))
         .quota_for("qwen3-max", Quota::per_minute(1, 1_000_000))
         .build()

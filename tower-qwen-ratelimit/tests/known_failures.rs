@@ -1,4 +1,4 @@
-//! What went wrong elsewhere: a test for each failure that other limiters for models have on record.
+//! Known failures of other limiters for models: a test for each that is on record.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -102,7 +102,7 @@ async fn estimates_bypassed_by_another_spelling() {
     }
 }
 
-/// A floor above the limit refused the very first call; a call larger than the bucket waited for ever.
+/// A floor above the limit rejected the very first call; a call larger than the bucket waited for ever.
 #[tokio::test(start_paused = true)]
 async fn estimates_too_large_for_the_bucket() {
     let limiter = Limiter::new(Quota::per_minute(60, 6_000));
@@ -122,7 +122,7 @@ async fn estimates_too_large_for_the_bucket() {
     );
 }
 
-/// Calls were refused 30 % below the limit, for up to five minutes.
+/// Calls were rejected 30 % below the limit, for up to five minutes.
 #[tokio::test(start_paused = true)]
 async fn under_admission() {
     let limiter = limiter(1_000_000, 60_000);
@@ -271,7 +271,7 @@ async fn throttles_inside_a_stream_of_status_200() {
     assert_eq!(state.reserved_tokens, 0);
 }
 
-/// A burst from rest was refused although the minute had room.
+/// A burst from rest was rejected although the minute had room.
 #[tokio::test(start_paused = true)]
 async fn bursts_from_rest() {
     let limiter = Limiter::new(Quota::per_minute(600, 1_000_000).slow_start(true));
@@ -308,7 +308,7 @@ async fn answers_longer_than_the_window() {
     assert!(small.await.is_ok());
 }
 
-/// A refused call kept its tokens.
+/// A rejected call kept its tokens.
 #[tokio::test(start_paused = true)]
 async fn failed_calls_that_cost_tokens() {
     let limiter = limiter(1_000, 100_000);

@@ -1,0 +1,245 @@
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use tower_qwen_tokens::internal::clock::{self, Instant};
+
+use super::{CallerAccount, LimiterBuilder, quotas::Quotas, table::Table};
+use crate::{
+    account::{Account, Manner},
+    acquire::Acquire,
+    cost::Cost,
+    error::Rejected,
+    key::{Key, KeyRef, Salt},
+    quota::Quota,
+    reservation::Reservation,
+    snapshot::AccountSnapshot,
+};
+
+/// Admits calls by requests and tokens. Clones share the accounts.
+///
+/// # Accounts
+///
+/// Every key has its own account, up to [`LimiterBuilder::max_keys`] keys (16,384 by default). An
+/// account that holds no information (no call under way, nothing charged within the latest window,
+/// no throttle remembered) makes room for new keys. Keys above `max_keys` share one overflow
+/// account ([`Key::is_overflow`]), so a flood of random keys uses bounded memory and takes nothing
+/// from the keys that were known before.
+///
+/// # Examples
+///
+/// ```
+/// use tower_qwen_ratelimit::{Cost, Key, Limiter, OutputLimit, Quota};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), tower_qwen_ratelimit::Rejected> {
+/// let limiter = Limiter::new(Quota::per_minute(800, 800_000));
+/// let key = Key::new("https://dashscope.aliyuncs.com", "qwen-plus");
+///
+/// let reservation = limiter.acquire(&key, Cost::new(1_200, OutputLimit::AtMost(500))).await?;
+/// reservation.mark_sent();
+/// // ... send the call; its answer reports 1,180 prompt tokens and 212 answer tokens ...
+/// reservation.settle(1_180, 212);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Limiter {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) quotas: RwLock<Quotas>,
+    pub(super) config: Manner,
+    pub(super) epoch: Instant,
+    pub(super) salt: Salt,
+    /// The accounts of clients: their calls wait.
+    pub(super) accounts: Table<Arc<Account>>,
+    /// The accounts of a server's callers: their calls are rejected at once.
+    pub(super) callers: Table<Arc<CallerAccount>>,
+}
+
+impl Limiter {
+    /// A limiter that grants this quota to every key.
+    #[must_use]
+    pub fn new(quota: Quota) -> Self {
+        LimiterBuilder::new(quota).finish()
+    }
+
+    /// The same, with at most `max_queued` calls waiting per key; more are rejected. Default: no
+    /// limit.
+    #[must_use]
+    pub fn with_max_queued(quota: Quota, max_queued: usize) -> Self {
+        LimiterBuilder::new(quota).max_queued(max_queued).finish()
+    }
+
+    /// A limiter with more settings.
+    ///
+    /// ```
+    /// use tower_qwen_ratelimit::{Limiter, Quota};
+    ///
+    /// # fn main() -> Result<(), tower_qwen_ratelimit::InvalidLimiter> {
+    /// let limiter = Limiter::builder(Quota::per_minute(60, 100_000))
+    ///     .quota_for("qwen3-max", Quota::per_minute(10, 50_000))
+    ///     .max_keys(50_000)
+    ///     .build()?;
+    /// # let _ = limiter;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(quota: Quota) -> LimiterBuilder {
+        LimiterBuilder::new(quota)
+    }
+
+    /// Waits for the quota that a call of this cost needs.
+    ///
+    /// Without further settings the call arrives when this is first polled and waits as long as it
+    /// takes; see [`Acquire`].
+    pub fn acquire(&self, key: &Key, cost: Cost) -> Acquire {
+        Acquire::new(self.account(key.as_ref()), cost)
+    }
+
+    /// Reserves the quota that a call of this cost needs if it is free now, and rejects the call
+    /// otherwise. Never waits, and never overtakes a call that waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`]: the call would have to wait (with the predicted wait), or it costs more than a
+    /// whole window. With [`Sharing::Booking`](crate::Sharing::Booking) every reservation takes a
+    /// round trip to the store, so every call is rejected.
+    pub fn try_acquire(&self, key: &Key, cost: Cost) -> Result<Reservation, Rejected> {
+        let account = self.account(key.as_ref());
+        let charge = account.try_enter(cost, clock::now())?;
+        Ok(Reservation::new(account, charge, None))
+    }
+
+    /// The quota of keys whose model has no quota of its own.
+    pub fn quota(&self) -> Quota {
+        self.inner.quotas().default().quota
+    }
+
+    /// The quota of a model.
+    pub fn quota_of(&self, model: &str) -> Quota {
+        self.inner.quotas().of(model).quota
+    }
+
+    /// Changes the quota of all keys whose model has no quota of its own. The new quota needs the
+    /// same window and pacing as the old one, and no tokens per day with
+    /// [`Sharing::Lease`](crate::Sharing::Lease).
+    ///
+    /// What was charged stays charged, and the waits of queued calls are computed again. At a
+    /// server, known callers keep their rate of requests until they have been idle.
+    pub fn set_quota(&self, quota: Quota) {
+        let inner = &*self.inner;
+        let now = clock::now();
+        let mut quotas = inner.quotas_mut();
+        quotas.set_default(quota, inner.epoch);
+        let others: HashSet<Box<str>> = quotas.models().map(Box::from).collect();
+        // Lock order: a table's shard, then the quotas (a new account reads its quota under its
+        // shard's lock). So the quotas are released before the accounts are visited.
+        drop(quotas);
+        inner.accounts.for_each(|account| {
+            if !others.contains(account.key().model()) {
+                account.set_quota(quota, now);
+            }
+        });
+    }
+
+    /// Changes the quota of a model; see [`Limiter::set_quota`].
+    pub fn set_quota_for(&self, model: &str, quota: Quota) {
+        let inner = &*self.inner;
+        let now = clock::now();
+        // Released at the end of the statement, before the accounts are visited: see the lock order
+        // in `set_quota`.
+        inner.quotas_mut().set_for(model, quota, inner.epoch);
+        inner.accounts.for_each(|account| {
+            if account.key().model() == model {
+                account.set_quota(quota, now);
+            }
+        });
+    }
+
+    /// All accounts as they are now, in no particular order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_qwen_ratelimit::{Cost, Key, Limiter, OutputLimit, Quota};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limiter = Limiter::new(Quota::per_minute(60, 100_000));
+    /// let key = Key::new("https://dashscope.aliyuncs.com", "qwen-plus");
+    /// let reservation = limiter.acquire(&key, Cost::new(300, OutputLimit::AtMost(200))).await?;
+    ///
+    /// let account = limiter.snapshot().into_iter().next().ok_or("one account")?;
+    /// assert_eq!(account.key, key);
+    /// assert_eq!((account.in_flight, account.queued), (1, 0));
+    /// assert_eq!(account.reserved_tokens, 500);
+    /// // 100,000 tokens less the headroom of 2 %.
+    /// assert_eq!((account.tokens.used, account.tokens.quota), (500, 98_000));
+    /// # drop(reservation);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<AccountSnapshot> {
+        let now = clock::now();
+        let mut snapshots = Vec::new();
+        self.inner
+            .accounts
+            .for_each(|account| snapshots.push(account.snapshot(now)));
+        self.inner
+            .callers
+            .for_each(|caller| snapshots.push(caller.snapshot(now)));
+        snapshots
+    }
+
+    /// The account of a client's calls with this key.
+    pub(crate) fn account(&self, key: KeyRef<'_>) -> Arc<Account> {
+        let inner = &*self.inner;
+        inner.accounts.get(key, clock::now, |key, now| {
+            let quota = inner.quotas().of(key.model).quota;
+            let (key, config, epoch) = (key.to_key(), inner.config.clone(), inner.epoch);
+            match &inner.config.fleet {
+                None => Arc::new(Account::new(key, quota, config, epoch, now)),
+                Some(link) => Account::in_fleet(link, key, quota, config, epoch, now),
+            }
+        })
+    }
+
+    /// The account of a caller at a server.
+    pub(crate) fn caller_account(&self, key: KeyRef<'_>) -> Arc<CallerAccount> {
+        let inner = &*self.inner;
+        inner.callers.get(key, clock::now, |key, now| {
+            let quotas = inner.quotas();
+            let observers = inner.config.observers.clone();
+            let quota = quotas.of(key.model);
+            Arc::new(CallerAccount::new(
+                key.to_key(),
+                quota,
+                observers,
+                inner.epoch,
+                now,
+            ))
+        })
+    }
+
+    pub(crate) fn salt(&self) -> &Salt {
+        &self.inner.salt
+    }
+}
+
+// A panic elsewhere cannot leave the quotas half-written (both setters replace one value), so a
+// poisoned lock is used as it is: one panicking observer must not stop all calls.
+impl Inner {
+    fn quotas(&self) -> RwLockReadGuard<'_, Quotas> {
+        self.quotas.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn quotas_mut(&self) -> RwLockWriteGuard<'_, Quotas> {
+        self.quotas.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
