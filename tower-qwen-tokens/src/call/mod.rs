@@ -6,6 +6,7 @@
 mod ceiling;
 mod counting;
 mod deadline;
+mod edit;
 mod include_usage;
 mod other_model;
 mod read;
@@ -28,6 +29,7 @@ use crate::{
 
 pub(crate) use ceiling::Ceiling;
 pub use deadline::Deadline;
+pub(crate) use edit::{JsonEdit, replaced};
 pub use read::{ReadCall, ReadError, ReadOptions};
 pub use request_body::{ParseError, ParseErrorKind};
 pub(crate) use rewrite::{may_rewrite, rewrite};

@@ -5,7 +5,7 @@ use http::{HeaderMap, header::CONTENT_ENCODING};
 
 use super::{
     Call, ModelCall,
-    include_usage::{Member, Walk},
+    edit::{JsonEdit, Lookup, replaced},
     is_signed,
 };
 
@@ -36,11 +36,11 @@ impl Call {
 
 /// A copy of a request's body that asks another model.
 fn with_model(body: &[u8], model: &str) -> Option<Bytes> {
-    let Member::Value(at) = Walk::new(body).member("model")? else {
+    let Lookup::Found(at) = JsonEdit::new(body).find("model")? else {
         return None;
     };
     let model = serde_json::to_vec(model).ok()?;
-    Some([&body[..at.start], &model, &body[at.end..]].concat().into())
+    Some(replaced(body, [(at, &*model)]))
 }
 
 #[cfg(test)]
