@@ -11,6 +11,7 @@ use super::{ModelCall, counting::Counting};
 use crate::{
     Dialect,
     estimate::{Estimate, TOOLS_FRAME, Tally, chat_frame},
+    json_reader::Read,
     protocol::{header::X_DASHSCOPE_SSE, preserves_thinking_by_default, thinks_by_default},
 };
 
@@ -73,14 +74,14 @@ pub(super) fn read(
         ..Draft::default()
     };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Value {
+    let value = Read(Value {
         draft: &mut draft,
         place: if dialect.is_native() {
             Place::Native
         } else {
             Place::Compatible
         },
-    };
+    });
     value
         .deserialize(&mut deserializer)
         .and_then(|()| deserializer.end())

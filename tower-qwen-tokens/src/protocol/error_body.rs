@@ -1,8 +1,7 @@
-use std::{borrow::Cow, fmt};
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
 
 use super::{code, header};
+use crate::json_reader::{JsonNumber, JsonReader, Read, next_name};
 
 /// The longest code that is kept. Unit: bytes.
 const MAX_CODE: usize = 128;
@@ -123,10 +122,10 @@ impl Place {
 /// Reads JSON; what stands before the place where it is cut or broken is kept. The flag tells whether it was whole.
 fn read_json(json: &[u8]) -> (ErrorBody, bool) {
     let mut body = ErrorBody::default();
-    let value = Value {
+    let value = Read(Value {
         body: &mut body,
         place: Place::Top,
-    };
+    });
     let complete = value
         .deserialize(&mut serde_json::Deserializer::from_slice(json))
         .is_ok();
@@ -177,147 +176,82 @@ fn member(place: Place, key: &str) -> Member {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = ();
+impl<'de> JsonReader<'de> for Value<'_> {
+    type Output = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
+    fn other(self) {}
 
-impl<'de> Visitor<'de> for Value<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an error body")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self { body, place } = self;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(member) = next_name(&mut members, |name| member(place, name))? {
             body.wrapped |= place == Place::Error;
-            let member = member(place, &key);
             let limit = match member {
                 Member::Message | Member::Raw | Member::Content => MAX_MESSAGE,
                 _ => MAX_CODE,
             };
+            let mut text = || members.next_value_seed(Read(Text { limit }));
             match member {
-                Member::Ignored => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Member::Within(place) => map.next_value_seed(Value {
-                    body: &mut *body,
-                    place,
-                })?,
-                Member::Code => place.keep(&mut body.code, map.next_value_seed(Text { limit })?),
-                Member::Kind => place.keep(&mut body.kind, map.next_value_seed(Text { limit })?),
-                Member::Message => {
-                    place.keep(&mut body.message, map.next_value_seed(Text { limit })?)
-                }
-                Member::Raw => body.append(map.next_value_seed(Text { limit })?),
-                Member::Reset => body.reset = map.next_value_seed(Text { limit })?,
-                Member::Content => body.delivered = map.next_value_seed(Text { limit })?,
+                Member::Code => place.keep(&mut body.code, text()?),
+                Member::Kind => place.keep(&mut body.kind, text()?),
+                Member::Message => place.keep(&mut body.message, text()?),
+                Member::Raw => body.append(text()?),
+                Member::Reset => body.reset = text()?,
+                Member::Content => body.delivered = text()?,
                 Member::FinishReason => {
-                    let reason = map.next_value_seed(Text { limit })?;
+                    let reason = text()?;
                     body.broken_off |=
                         reason.is_some_and(|reason| code::is_broken_off(reason.as_bytes()));
+                }
+                Member::Within(place) => members.next_value_seed(Read(Value {
+                    body: &mut *body,
+                    place,
+                }))?,
+                Member::Ignored => {
+                    members.next_value::<IgnoredAny>()?;
                 }
             }
         }
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+    fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         let Self { body, place } = self;
-        while seq
-            .next_element_seed(Value {
+        while elements
+            .next_element_seed(Read(Value {
                 body: &mut *body,
                 place,
-            })?
+            }))?
             .is_some()
         {}
         Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+    fn text(self, text: &str) {
         if self.place == Place::Error && !text.is_empty() {
             self.body.wrapped = true;
             self.body.append(Some(
                 text[..text.floor_char_boundary(MAX_MESSAGE)].to_owned(),
             ));
         }
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Option<String>;
+impl JsonReader<'_> for Text {
+    type Output = Option<String>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text")
+    fn other(self) -> Option<String> {
+        None
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(
-            text[..text.floor_char_boundary(self.limit)].to_owned(),
-        ))
+    fn text(self, text: &str) -> Option<String> {
+        Some(text[..text.floor_char_boundary(self.limit)].to_owned())
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Some(number.to_string()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Some(number.to_string()))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
+    fn number(self, number: JsonNumber) -> Option<String> {
+        match number {
+            JsonNumber::Natural(number) => Some(number.to_string()),
+            JsonNumber::Negative(number) => Some(number.to_string()),
+            JsonNumber::Decimal(_) => None,
+        }
     }
 }

@@ -5,13 +5,12 @@
 
 #![cfg_attr(not(feature = "http"), allow(dead_code))]
 
-use std::fmt;
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+use crate::{
+    Usage,
+    json_reader::{JsonNumber, JsonReader, Read, next_name},
 };
-
-use crate::Usage;
 
 /// A usage object as stated, before its names are reconciled.
 #[derive(Debug, Clone, Copy, Default)]
@@ -213,64 +212,42 @@ struct Object<'a> {
 /// Reads a list of usage objects and adds them up.
 struct List<'a>(&'a mut Usage);
 
-/// A whole number from zero up; `None` for anything else.
-struct Count(Option<u64>);
+/// Reads a whole number from zero up; `None` for anything else.
+struct Count;
 
 impl<'a> Object<'a> {
-    fn usage(body: &'a mut UsageBody) -> Self {
-        Self {
+    fn usage(body: &'a mut UsageBody) -> Read<Self> {
+        Read(Self {
             body,
             level: Level::Usage,
-        }
+        })
     }
 }
 
-/// The scalars, which none of these readers takes.
-macro_rules! pass_scalars {
-    ($otherwise:expr) => {
-        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-            Ok($otherwise)
-        }
-        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-            Ok($otherwise)
-        }
-        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-            Ok($otherwise)
-        }
-        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-            Ok($otherwise)
-        }
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok($otherwise)
-        }
-    };
-}
+impl<'de> JsonReader<'de> for Object<'_> {
+    type Output = ();
 
-impl<'de> Visitor<'de> for Object<'_> {
-    type Value = ();
+    fn other(self) {}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Name>()? {
+    fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let Self { body, level } = self;
+        while let Some(name) = next_name(&mut members, Name::of)? {
             let details = match name {
                 Name::InputDetails => Some(Level::InputDetails),
                 Name::OutputDetails => Some(Level::OutputDetails),
                 _ => None,
             };
-            match (self.level, name, details) {
-                (Level::Usage, _, Some(level)) => map.next_value_seed(Object {
-                    body: &mut *self.body,
+            match (level, name, details) {
+                (Level::Usage, _, Some(level)) => members.next_value_seed(Read(Object {
+                    body: &mut *body,
                     level,
-                })?,
+                }))?,
                 (Level::Usage, Name::List, _) => {
-                    map.next_value_seed(List(&mut self.body.listed))?
+                    members.next_value_seed(Read(List(&mut body.listed)))?;
                 }
                 _ => {
-                    let Count(count) = map.next_value()?;
-                    if let Some(slot) = self.body.slot(self.level, name) {
+                    let count = members.next_value_seed(Read(Count))?;
+                    if let Some(slot) = body.slot(level, name) {
                         *slot = count.or(*slot);
                     }
                 }
@@ -278,113 +255,39 @@ impl<'de> Visitor<'de> for Object<'_> {
         }
         Ok(())
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    pass_scalars!(());
 }
 
-impl<'de> DeserializeSeed<'de> for Object<'_> {
-    type Value = ();
+impl<'de> JsonReader<'de> for List<'_> {
+    type Output = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        value.deserialize_any(self)
-    }
-}
+    fn other(self) {}
 
-impl<'de> Visitor<'de> for List<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+    fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         loop {
             let mut body = UsageBody::default();
-            if list.next_element_seed(Object::usage(&mut body))?.is_none() {
+            if elements
+                .next_element_seed(Object::usage(&mut body))?
+                .is_none()
+            {
                 return Ok(());
             }
             *self.0 = zip(*self.0, body.into_usage(), sum);
         }
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    pass_scalars!(());
 }
 
-impl<'de> DeserializeSeed<'de> for List<'_> {
-    type Value = ();
+impl JsonReader<'_> for Count {
+    type Output = Option<u64>;
 
-    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        value.deserialize_any(self)
+    fn other(self) -> Option<u64> {
+        None
     }
-}
 
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
-        struct Whole;
-
-        impl<'de> Visitor<'de> for Whole {
-            type Value = Count;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
-                Ok(Count(Some(count)))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Count, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Count(None))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Count(None))
-            }
-
-            pass_scalars!(Count(None));
+    fn number(self, number: JsonNumber) -> Option<u64> {
+        match number {
+            JsonNumber::Natural(count) => Some(count),
+            JsonNumber::Negative(_) | JsonNumber::Decimal(_) => None,
         }
-
-        value.deserialize_any(Whole)
-    }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = Name;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-                Ok(Name::of(name))
-            }
-        }
-
-        value.deserialize_identifier(Text)
     }
 }
 

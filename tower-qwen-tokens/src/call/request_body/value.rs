@@ -1,6 +1,6 @@
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
 use super::{
     Draft,
@@ -9,6 +9,7 @@ use super::{
 use crate::{
     call::Ceiling,
     estimate::{Estimate, Tally},
+    json_reader::{JsonNumber, JsonReader, Read, next_name},
 };
 
 /// The quotes, the colon or the comma of a string in JSON. Unit: tokens.
@@ -123,22 +124,12 @@ impl Value<'_, '_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
-    type Value = ();
+impl<'de> JsonReader<'de> for Value<'_, '_> {
+    type Output = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
+    fn other(self) {}
 
-impl<'de> Visitor<'de> for Value<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a request body")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self { draft, place } = self;
         match place {
             Place::Messages => draft.add_message(),
@@ -151,12 +142,14 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
         } else {
             place
         };
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(member) = next_name(&mut members, |name| {
             if place == Place::Json {
-                draft.push(&key);
+                draft.push(name);
                 draft.add(JSON_STRING);
             }
-            let within = match member(place, &key) {
+            member(place, name)
+        })? {
+            let within = match member {
                 Member::Within(place) => place,
                 Member::Message => {
                     draft.add_message();
@@ -164,128 +157,87 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
                 }
                 Member::Tools => {
                     let before = draft.prompt.tokens();
-                    map.next_value_seed(Value {
+                    members.next_value_seed(Read(Value {
                         draft: &mut *draft,
                         place: Place::Json,
-                    })?;
+                    }))?;
                     draft.has_tools |= draft.prompt.tokens().saturating_sub(before) > JSON_SCALAR;
                     continue;
                 }
                 Member::Ignored => {
-                    map.next_value::<IgnoredAny>()?;
+                    members.next_value::<IgnoredAny>()?;
                     continue;
                 }
                 member => {
-                    draft.set(member, map.next_value_seed(Scalar)?);
+                    draft.set(member, members.next_value_seed(Read(Scalar))?);
                     continue;
                 }
             };
-            map.next_value_seed(Value {
+            members.next_value_seed(Read(Value {
                 draft: &mut *draft,
                 place: within,
-            })?;
+            }))?;
         }
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+    fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         let Self { draft, place } = self;
         if place == Place::Json {
             draft.add(JSON_COMPOUND);
         }
-        while seq
-            .next_element_seed(Value {
+        while elements
+            .next_element_seed(Read(Value {
                 draft: &mut *draft,
                 place,
-            })?
+            }))?
             .is_some()
         {}
         Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+    fn text(self, text: &str) {
         self.tally(text);
-        Ok(())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+    fn number(self, _: JsonNumber) {
         self.tally_number();
-        Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.tally_number();
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.tally_number();
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+    fn flag(self, _: bool) {
         self.tally_flag();
-        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
+    fn null(self) {
         self.tally_flag();
-        Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Scalar {
-    type Value = Simple;
+impl JsonReader<'_> for Scalar {
+    type Output = Simple;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Simple, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Scalar {
-    type Value = Simple;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a simple value")
+    fn other(self) -> Simple {
+        Simple::Compound
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Simple, E> {
-        let kept = text.floor_char_boundary(MAX_NAME);
-        Ok(Simple::Text(Arc::from(&text[..kept])))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Simple, E> {
-        Ok(Simple::Number(number))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Simple, E> {
-        Ok(Simple::Nothing)
+    fn text(self, text: &str) -> Simple {
+        Simple::Text(Arc::from(&text[..text.floor_char_boundary(MAX_NAME)]))
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    fn visit_f64<E>(self, number: f64) -> Result<Simple, E> {
-        Ok(if number >= 0.0 {
-            Simple::Number(number as u64)
-        } else {
-            Simple::Nothing
-        })
+    fn number(self, number: JsonNumber) -> Simple {
+        match number {
+            JsonNumber::Natural(number) => Simple::Number(number),
+            JsonNumber::Decimal(number) if number >= 0.0 => Simple::Number(number as u64),
+            JsonNumber::Negative(_) | JsonNumber::Decimal(_) => Simple::Nothing,
+        }
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<Simple, E> {
-        Ok(Simple::Flag(flag))
+    fn flag(self, flag: bool) -> Simple {
+        Simple::Flag(flag)
     }
 
-    fn visit_unit<E>(self) -> Result<Simple, E> {
-        Ok(Simple::Nothing)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Simple, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Simple::Compound)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Simple, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Simple::Compound)
+    fn null(self) -> Simple {
+        Simple::Nothing
     }
 }
