@@ -1,14 +1,14 @@
 //! Edits JSON in place: every byte outside of an edit stays as it is.
 //!
-//! The bodies were parsed by the call reader before, so they are valid JSON and not nested too deep. Nothing is checked
-//! twice here: other bytes give `None` or a useless edit, but no panic.
+//! The bodies were parsed by the call reader before, so they are valid JSON and not nested too
+//! deep. Nothing is checked twice here: other bytes give `None` or a useless edit, but no panic.
 
 use std::{borrow::Cow, ops::Range};
 
 use bytes::Bytes;
 use memchr::memchr2;
 
-/// A JSON value inside a body that is to be edited.
+/// A JSON value inside a body, to be edited.
 #[derive(Clone, Copy)]
 pub(crate) struct JsonEdit<'a> {
     body: &'a [u8],
@@ -61,8 +61,8 @@ impl<'a> JsonEdit<'a> {
 
     /// Finds the one member of this name.
     ///
-    /// `None` where the value is no object, or where it is not certain which value a parser takes: the name is there
-    /// twice, or any name is written with escapes.
+    /// `None` where the value is no object, or where it is not certain which value a parser takes:
+    /// the name is there twice, or any name is written with escapes.
     pub(super) fn find(self, wanted: &str) -> Option<Lookup> {
         let mut found = None;
         let mut is_empty = true;
@@ -77,8 +77,9 @@ impl<'a> JsonEdit<'a> {
         Some(found.map_or(Lookup::Missing { end, is_empty }, Lookup::Found))
     }
 
-    /// Visits the members of this object in order, each with its name and the bytes of its value. Returns where the object
-    /// closes; `None` where the value is no object, or as soon as a visit returns `None`.
+    /// Visits the members of this object in order, each with its name and the bytes of its value.
+    /// Returns where the object closes; `None` where the value is no object, or as soon as a visit
+    /// returns `None`.
     pub(crate) fn members(
         mut self,
         mut visit: impl FnMut(RawName<'a>, Range<usize>) -> Option<()>,
@@ -274,7 +275,8 @@ mod tests {
             prop_assert_eq!(restored, body.as_bytes());
         }
 
-        /// The value that is found is the one that a parser takes, or none where there are two or a name has escapes.
+        /// The value that is found is the one that a parser takes, or none where there are two or a
+        /// name has escapes.
         #[test]
         fn the_member_is_found_where_it_is_certain(
             object in any_object(any_json()),

@@ -6,8 +6,8 @@ use super::edit::{JsonEdit, Lookup, replaced};
 
 /// A copy of a request's body that asks for usage in its stream.
 ///
-/// `None` where it asks already, where `stream_options` is of another kind, or where it is not certain what a parser takes
-/// (see [`JsonEdit::find`]).
+/// `None` where it asks already, where `stream_options` is of another kind, or where it is not
+/// certain what a parser takes (see [`JsonEdit::find`]).
 pub(super) fn with_usage(body: &[u8]) -> Option<Bytes> {
     let request = JsonEdit::new(body);
     let (at, text) = match request.find("stream_options")? {
