@@ -22,7 +22,8 @@ pub(super) fn lowered(body: &[u8], is_native: bool, ceiling: u64, room: u64) -> 
     let last = |kind| found.iter().rev().find(|ceiling| ceiling.kind == kind);
     let excess = ceiling.checked_sub(room)?;
     let deciding = last(Ceiling::Whole).or_else(|| last(Ceiling::Answer))?;
-    // The call's ceiling may hold a budget for reasoning beside `max_tokens`; then the answer gives way, not the budget.
+    // The call's ceiling may hold a budget for reasoning beside `max_tokens`; then the answer gives
+    // way, not the budget.
     let most = deciding
         .tokens
         .checked_sub(excess)
