@@ -25,6 +25,7 @@ pub struct Record<'a> {
 
 #[derive(Serialize)]
 struct Line<'a> {
+    // `at` or `model` comes first: `repair` recognises its own lines by that.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
     model: &'a str,
