@@ -1,12 +1,12 @@
-//! What the readers of JSON have in common: they take what they know out of a document and pass over the rest, whatever
-//! kind of value is found where.
+//! What the readers of JSON have in common: they take what they know out of a document and pass
+//! over the rest, whatever kind of value is found where.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Reads one value. A reader says what it makes of the kinds of values that it knows; the others become
-/// [`other`](Self::other).
+/// Reads one value. A reader says what it makes of the kinds of values that it knows; the others
+/// become [`other`](Self::other).
 pub(crate) trait JsonReader<'de>: Sized {
     /// What is made of a value.
     type Output;
@@ -41,7 +41,8 @@ pub(crate) trait JsonReader<'de>: Sized {
     }
 }
 
-/// A number as it is written: whole from zero up, whole below zero, or with a fraction or an exponent.
+/// A number as it is written: whole from zero up, whole below zero, or with a fraction or an
+/// exponent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum JsonNumber {
     Natural(u64),
