@@ -47,7 +47,10 @@ pub(crate) trait JsonReader<'de>: Sized {
 pub(crate) enum JsonNumber {
     Natural(u64),
     Negative(i64),
-    Decimal(f64),
+    Decimal(
+        // Read by those who need the figure, all of them behind features.
+        #[cfg_attr(not(any(feature = "http", feature = "tokenizer")), allow(dead_code))] f64,
+    ),
 }
 
 /// Makes a reader known to serde.

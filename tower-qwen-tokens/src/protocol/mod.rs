@@ -14,6 +14,7 @@ mod level;
 pub mod rejection;
 mod thinking;
 mod time;
+#[cfg(feature = "http")]
 pub(crate) mod usage_body;
 mod verdict;
 

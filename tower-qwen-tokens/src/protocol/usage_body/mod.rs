@@ -3,8 +3,6 @@
 //! Every field may be missing or `null`, at every level; a value of the wrong type counts as
 //! missing. Parts of a total are never added to it.
 
-#![cfg_attr(not(feature = "http"), allow(dead_code))]
-
 mod counts;
 mod reader;
 #[cfg(test)]
