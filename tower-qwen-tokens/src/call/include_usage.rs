@@ -38,7 +38,7 @@ pub(super) fn with_usage(body: &[u8]) -> Option<Bytes> {
             Lookup::Found(_) => return None,
         },
     };
-    Some(replaced(body, [(at, text.as_bytes())]))
+    Some(replaced(body, &[(at, text.as_bytes())]))
 }
 
 #[cfg(test)]

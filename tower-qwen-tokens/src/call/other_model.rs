@@ -41,7 +41,7 @@ fn with_model(body: &[u8], model: &str) -> Option<Bytes> {
         return None;
     };
     let model = serde_json::to_vec(model).ok()?;
-    Some(replaced(body, [(at, &*model)]))
+    Some(replaced(body, &[(at, &model)]))
 }
 
 #[cfg(test)]

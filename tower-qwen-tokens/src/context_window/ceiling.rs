@@ -30,10 +30,10 @@ pub(super) fn lowered(body: &[u8], is_native: bool, ceiling: u64, room: u64) -> 
         .filter(|&most| most > 0)?;
     let text = most.to_string();
     let too_high = found.into_iter().filter(|ceiling| ceiling.tokens > most);
-    Some(replaced(
-        body,
-        too_high.map(|ceiling| (ceiling.at, text.as_bytes())),
-    ))
+    let edits: Vec<_> = too_high
+        .map(|ceiling| (ceiling.at, text.as_bytes()))
+        .collect();
+    Some(replaced(body, &edits))
 }
 
 /// The ceilings of a request: members of the body, natively of `parameters`.

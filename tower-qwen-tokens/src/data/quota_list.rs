@@ -9,7 +9,7 @@ use super::{Book, InvalidData, ModelQuota, QuotaBook, section::Section};
 /// The answer as it is sent: the rows in `output`, or bare.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Answer {
+enum QuotaAnswer {
     Enveloped { output: Page },
     Page(Page),
     Rows(Vec<QuotaEntry>),
@@ -70,8 +70,8 @@ impl QuotaBook {
     /// ```
     pub fn from_account(answer: &str) -> Result<Self, InvalidData> {
         let rows = match serde_json::from_str(answer) {
-            Ok(Answer::Enveloped { output: page } | Answer::Page(page)) => page.quotas,
-            Ok(Answer::Rows(rows)) => rows,
+            Ok(QuotaAnswer::Enveloped { output: page } | QuotaAnswer::Page(page)) => page.quotas,
+            Ok(QuotaAnswer::Rows(rows)) => rows,
             Err(error) => return Err(InvalidData::syntax(ModelQuota::NAME, error)),
         };
         let mut book = Book::empty();

@@ -11,10 +11,10 @@ use super::{Entry, LedgerSink, Record, Snapshot};
 /// Sums of usage and cost by model, tenant and label. Clones share everything.
 #[derive(Clone)]
 pub struct Ledger {
-    inner: Arc<Inner>,
+    inner: Arc<SharedLedger>,
 }
 
-struct Inner {
+struct SharedLedger {
     setup: RwLock<Arc<Setup>>,
     sums: Mutex<Snapshot>,
     #[cfg(feature = "http")]
@@ -37,7 +37,7 @@ impl Ledger {
             sinks: Vec::new(),
         };
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(SharedLedger {
                 setup: RwLock::new(Arc::new(setup)),
                 sums: Mutex::default(),
                 #[cfg(feature = "http")]

@@ -56,7 +56,7 @@ enum ErrorField {
 }
 
 /// Reads a value of this part into the body.
-struct PartReader<'a> {
+struct ErrorReader<'a> {
     body: &'a mut ErrorBody,
     part: ErrorPart,
 }
@@ -128,7 +128,7 @@ impl ErrorPart {
 /// whole.
 fn read_json(json: &[u8]) -> (ErrorBody, bool) {
     let mut body = ErrorBody::default();
-    let value = Read(PartReader {
+    let value = Read(ErrorReader {
         body: &mut body,
         part: ErrorPart::Top,
     });
@@ -183,7 +183,7 @@ fn field(part: ErrorPart, key: &str) -> ErrorField {
     }
 }
 
-impl<'de> JsonReader<'de> for PartReader<'_> {
+impl<'de> JsonReader<'de> for ErrorReader<'_> {
     type Output = ();
 
     fn other(self) {}
@@ -209,7 +209,7 @@ impl<'de> JsonReader<'de> for PartReader<'_> {
                     body.broken_off |=
                         reason.is_some_and(|reason| code::is_broken_off(reason.as_bytes()));
                 }
-                ErrorField::Within(part) => members.next_value_seed(Read(PartReader {
+                ErrorField::Within(part) => members.next_value_seed(Read(ErrorReader {
                     body: &mut *body,
                     part,
                 }))?,
@@ -224,7 +224,7 @@ impl<'de> JsonReader<'de> for PartReader<'_> {
     fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         let Self { body, part } = self;
         while elements
-            .next_element_seed(Read(PartReader {
+            .next_element_seed(Read(ErrorReader {
                 body: &mut *body,
                 part,
             }))?

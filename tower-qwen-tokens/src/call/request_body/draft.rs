@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::{HeaderMap, header::ACCEPT};
 use serde::de::DeserializeSeed;
 
-use super::{ParseError, field::RequestPart, reader::PartReader};
+use super::{ParseError, field::RequestPart, reader::RequestReader};
 use crate::{
     Dialect,
     call::{ModelCall, counting::Counting},
@@ -51,7 +51,7 @@ pub(in crate::call) fn read(
         ..Draft::default()
     };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Read(PartReader {
+    let value = Read(RequestReader {
         draft: &mut draft,
         part: if dialect.is_native() {
             RequestPart::Native

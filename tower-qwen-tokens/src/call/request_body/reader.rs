@@ -26,7 +26,7 @@ const JSON_COMPOUND: u64 = 1;
 const MAX_NAME: usize = 256;
 
 /// Reads a value of this part into the draft.
-pub(super) struct PartReader<'a, 'e> {
+pub(super) struct RequestReader<'a, 'e> {
     pub(super) draft: &'a mut Draft<'e>,
     pub(super) part: RequestPart,
 }
@@ -99,7 +99,7 @@ fn push(tally: &mut Tally, counter: Option<&dyn Estimate>, text: &str) {
     }
 }
 
-impl PartReader<'_, '_> {
+impl RequestReader<'_, '_> {
     fn tally(self, text: &str) {
         let Self { draft, part } = self;
         match part {
@@ -132,7 +132,7 @@ impl PartReader<'_, '_> {
     }
 }
 
-impl<'de> JsonReader<'de> for PartReader<'_, '_> {
+impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
     type Output = ();
 
     fn other(self) {}
@@ -165,7 +165,7 @@ impl<'de> JsonReader<'de> for PartReader<'_, '_> {
                 }
                 RequestField::Tools => {
                     let before = draft.prompt.tokens();
-                    members.next_value_seed(Read(PartReader {
+                    members.next_value_seed(Read(RequestReader {
                         draft: &mut *draft,
                         part: RequestPart::Json,
                     }))?;
@@ -182,7 +182,7 @@ impl<'de> JsonReader<'de> for PartReader<'_, '_> {
                     continue;
                 }
             };
-            members.next_value_seed(Read(PartReader {
+            members.next_value_seed(Read(RequestReader {
                 draft: &mut *draft,
                 part: within,
             }))?;
@@ -196,7 +196,7 @@ impl<'de> JsonReader<'de> for PartReader<'_, '_> {
             draft.add(JSON_COMPOUND);
         }
         while elements
-            .next_element_seed(Read(PartReader {
+            .next_element_seed(Read(RequestReader {
                 draft: &mut *draft,
                 part,
             }))?

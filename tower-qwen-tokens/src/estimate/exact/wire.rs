@@ -83,7 +83,7 @@ enum Element {
 
 /// A part of a message, in the spelling of either dialect.
 #[derive(Deserialize)]
-struct Part<'a> {
+struct ContentPart<'a> {
     #[serde(borrow)]
     text: Option<Cow<'a, str>>,
     image_url: Option<IgnoredAny>,
@@ -214,7 +214,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Content, A::Error> {
         let mut content = Content::default();
-        while let Some(part) = seq.next_element::<Part<'de>>()? {
+        while let Some(part) = seq.next_element::<ContentPart<'de>>()? {
             content.elements.push(if let Some(text) = part.text {
                 Element::Text(text.into_owned())
             } else if part.image_url.is_some() || part.image.is_some() {
