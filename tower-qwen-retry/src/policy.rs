@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName};
 use tower_qwen_tokens::{
     Cause, Verdict,
     classify::{ClassifyOptions, FirstEvent},
-    protocol::header::X_STAINLESS_RETRY_COUNT,
+    internal::header::X_STAINLESS_RETRY_COUNT,
 };
 
 use crate::{

@@ -8,6 +8,7 @@ pub mod error_format;
 pub mod estimate;
 #[doc(hidden)]
 pub mod internal;
+mod json_reader;
 pub mod ledger;
 pub mod price;
 pub mod protocol;

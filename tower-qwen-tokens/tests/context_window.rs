@@ -141,7 +141,7 @@ async fn input_tokens(body: &str) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn what_fits_passes_untouched() {
-    let (guard, sent) = guard(OnExceed::Refuse);
+    let (guard, sent) = guard(OnExceed::Reject);
     for more in ["", r#","max_tokens":50"#, r#","max_tokens": 1 "#] {
         let body = body("mine", more);
         let response = call(&guard, request(CHAT, &body)).await.expect("sent");
@@ -159,7 +159,7 @@ async fn what_fits_passes_untouched() {
 
 #[tokio::test(start_paused = true)]
 async fn what_does_not_fit_is_refused_before_it_is_sent() {
-    let (guard, sent) = guard(OnExceed::Refuse);
+    let (guard, sent) = guard(OnExceed::Reject);
     let body = body("mine", r#","max_tokens":51"#);
     let exceeded = refusal(&guard, request(CHAT, &body)).await;
     let input = input_tokens(&body).await;
@@ -221,7 +221,7 @@ async fn prompt_and_answer_share_the_context() {
 #[tokio::test(start_paused = true)]
 async fn a_prompt_that_is_too_long_is_refused_whatever_the_answer() {
     let long = "word ".repeat(200);
-    for on_exceed in [OnExceed::Refuse, OnExceed::Clamp] {
+    for on_exceed in [OnExceed::Reject, OnExceed::Clamp] {
         let (guard, sent) = guard(on_exceed);
         for more in [r#","max_tokens":1"#, ""] {
             let body = body("mine", more).replace("Hello!", &long);
@@ -235,7 +235,7 @@ async fn a_prompt_that_is_too_long_is_refused_whatever_the_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn unknown_models_and_other_requests_pass() {
-    let (guard, sent) = guard(OnExceed::Refuse);
+    let (guard, sent) = guard(OnExceed::Reject);
     let more = r#","max_tokens":1000000"#;
     for pass in [
         request(CHAT, &body("unknown", more)),
@@ -385,7 +385,7 @@ async fn a_call_that_was_read_is_sent_at_once() {
     for (on_exceed, is_sent) in [
         (OnExceed::Clamp, true),
         (OnExceed::Warn, true),
-        (OnExceed::Refuse, false),
+        (OnExceed::Reject, false),
     ] {
         let (mut guard, sent) = guard(on_exceed);
         let deadline = Deadline::after(Duration::from_secs(9));
@@ -421,7 +421,7 @@ async fn a_body_that_fails_is_an_error() {
         error.downcast_ref::<ReadError<BoxError>>(),
         Some(ReadError::Body(_))
     ));
-    let (guard, sent) = self::guard(OnExceed::Refuse);
+    let (guard, sent) = self::guard(OnExceed::Reject);
     let error = call(&guard, self::request(CHAT, "{")).await;
     assert!(error.expect_err("no JSON").is::<ReadError<BoxError>>());
     assert!(sent.lock().expect("lock").is_empty());
@@ -481,7 +481,7 @@ fn futures_and_services_are_what_tower_needs() {
     is_clone_and_sync(&guard);
     is_clone_and_sync(&ContextWindowLayer::default());
     drop(is_send(guard.call(request(CHAT, "{}"))));
-    assert_eq!(OnExceed::default(), OnExceed::Refuse);
+    assert_eq!(OnExceed::default(), OnExceed::Reject);
 }
 
 /// Neither the inner service nor its error has to live for ever.

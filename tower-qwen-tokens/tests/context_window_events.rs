@@ -29,7 +29,7 @@ async fn whatever_is_done_is_an_event() {
     let _subscribed = tracing::subscriber::set_default(events.clone());
     let window = Window::new(100).max_input(80).max_output(50);
     for (on_exceed, action) in [
-        (OnExceed::Refuse, "\"refused\""),
+        (OnExceed::Reject, "\"rejected\""),
         (OnExceed::Clamp, "\"clamped\""),
         (OnExceed::Warn, "\"warned\""),
     ] {
@@ -39,7 +39,7 @@ async fn whatever_is_done_is_an_event() {
             Ok::<_, Infallible>(Response::new(()))
         }));
         let answer = guard.clone().oneshot(request(r#","max_tokens":51"#)).await;
-        assert_eq!(answer.is_err(), on_exceed == OnExceed::Refuse);
+        assert_eq!(answer.is_err(), on_exceed == OnExceed::Reject);
         assert!(guard.oneshot(request("")).await.is_ok());
         let told = events.take();
         assert_eq!(told.len(), 1, "none of what fits");

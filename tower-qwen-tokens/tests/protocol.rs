@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tower_qwen_tokens::{
     Cause::{self, *},
     Verdict,
-    protocol::{code::KNOWN_ERRORS, hint},
+    internal::{KNOWN_ERRORS, retry_after},
 };
 
 /// 2026-11-23T00:00:00Z.
@@ -344,7 +344,7 @@ fn hints_in_headers() {
     ];
     for &(rows, cause, wait) in rows {
         assert_eq!(
-            hint::retry_after(&headers(rows), "", cause, now()),
+            retry_after(&headers(rows), "", cause, now()),
             wait,
             "{rows:?} {cause}"
         );
@@ -371,7 +371,7 @@ fn hints_in_messages() {
         ("try again in -5s", None),
         ("try again in ", None),
     ] {
-        let hint = hint::retry_after(&HeaderMap::new(), message, TokenRate, now());
+        let hint = retry_after(&HeaderMap::new(), message, TokenRate, now());
         assert_eq!(hint, wait, "{message}");
     }
 }
@@ -465,13 +465,13 @@ proptest! {
     ) {
         let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) else { return Ok(()); };
         let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
-        let hint = hint::retry_after(&headers, "", TokenRate, now());
+        let hint = retry_after(&headers, "", TokenRate, now());
         prop_assert!(hint.is_none_or(|wait| wait <= Duration::from_secs(366 * 86_400)));
     }
 
     #[test]
     fn no_message_panics(message in "(try again in |retry after |)[0-9.hmsµd é中]{0,30}") {
-        let hint = hint::retry_after(&HeaderMap::new(), &message, TokenRate, now());
+        let hint = retry_after(&HeaderMap::new(), &message, TokenRate, now());
         prop_assert!(hint.is_none_or(|wait| wait <= Duration::from_secs(366 * 86_400)));
     }
 
@@ -485,7 +485,7 @@ proptest! {
             ("x-ratelimit-reset", format!("{}", u128::from(NOW) * 1000 + wait.as_millis())),
         ];
         for (name, value) in spelled {
-            prop_assert_eq!(hint::retry_after(&headers(&[(name, &value)]), "", TokenRate, now()), Some(wait));
+            prop_assert_eq!(retry_after(&headers(&[(name, &value)]), "", TokenRate, now()), Some(wait));
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tower_qwen_tokens::{internal::clock::Instant, protocol::header};
+use tower_qwen_tokens::internal::{clock::Instant, header};
 
 use super::text::Text;
 use crate::{

@@ -12,6 +12,7 @@ impl Ceiling {
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "max_tokens" => Some(Self::Answer),
+            // Chat names it one way, Responses the other; both count reasoning as output.
             "max_completion_tokens" | "max_output_tokens" => Some(Self::Whole),
             _ => None,
         }

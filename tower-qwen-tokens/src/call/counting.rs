@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use crate::estimate::{Calibration, Estimate, Estimated};
 
-/// How prompts are counted: by what, and what corrects it.
+/// How prompts are counted: the counter and the calibration that corrects it.
 #[derive(Clone, Default)]
 pub(super) struct Counting {
     /// The user's own; `None` is the built-in one.
@@ -27,8 +27,9 @@ impl Counting {
         &self.calibration
     }
 
-    /// What the estimate is taken for, and what is to be set aside for it. Unit: tokens.
+    /// The likely size of a prompt of this estimate, and the cautious one to reserve. Unit: tokens.
     pub(super) fn calibrated(&self, model: &str, estimated: Estimated) -> (u64, u64) {
+        // Both from one lock, so that they belong to the same state of the calibration.
         let factors = self.calibration.factors(model, estimated.script);
         (
             factors.likely.apply(estimated.tokens),

@@ -18,6 +18,7 @@ impl Deadline {
     /// A deadline this long from now. A duration too long for the clock counts as thirty years.
     #[must_use]
     pub fn after(duration: Duration) -> Self {
+        // Tokio's own "far future": a longer one overflows the clock of some systems.
         const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
         let now = now();
         Self(now.checked_add(duration).unwrap_or(now + FAR))

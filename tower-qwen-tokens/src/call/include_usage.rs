@@ -1,190 +1,44 @@
-//! Asking for usage by writing into the bytes of a request, which stay as they are otherwise.
-
-use std::ops::Range;
+//! Asks a compatible stream for its usage: `stream_options.include_usage` in the request's body.
 
 use bytes::Bytes;
-use memchr::memchr2;
+
+use super::edit::{JsonEdit, Lookup, replaced};
 
 /// A copy of a request's body that asks for usage in its stream.
 ///
-/// The body was read before, so it is one JSON object. `None` where what stands there is ambiguous (a member twice, a
-/// name with escapes) or of another kind, and where it asks already.
+/// `None` where it asks already, where `stream_options` is of another kind, or where it is not
+/// certain what a parser takes (see [`JsonEdit::find`]).
 pub(super) fn with_usage(body: &[u8]) -> Option<Bytes> {
-    let mut request = Walk::new(body);
-    let options = request.member("stream_options")?;
-    let edit = match options {
-        Member::Absent { end, is_empty } => Edit::insert(
-            end,
+    let request = JsonEdit::new(body);
+    let (at, text) = match request.find("stream_options")? {
+        Lookup::Missing { end, is_empty } => (
+            end..end,
             if is_empty {
                 r#""stream_options":{"include_usage":true}"#
             } else {
                 r#","stream_options":{"include_usage":true}"#
             },
         ),
-        Member::Value(value) if &body[value.clone()] == b"null" => Edit {
-            at: value,
-            text: r#"{"include_usage":true}"#,
+        Lookup::Found(value) if &body[value.clone()] == b"null" => {
+            (value, r#"{"include_usage":true}"#)
+        }
+        Lookup::Found(value) => match request.within(&value).find("include_usage")? {
+            // At the front: behind the brace that opens the object there is no comma to look for.
+            Lookup::Missing { is_empty, .. } => (
+                value.start + 1..value.start + 1,
+                if is_empty {
+                    r#""include_usage":true"#
+                } else {
+                    r#""include_usage":true,"#
+                },
+            ),
+            Lookup::Found(value) if matches!(&body[value.clone()], b"false" | b"null") => {
+                (value, "true")
+            }
+            Lookup::Found(_) => return None,
         },
-        Member::Value(value) => {
-            let mut options = Walk {
-                bytes: &body[..value.end],
-                at: value.start,
-            };
-            match options.member("include_usage")? {
-                Member::Absent { is_empty, .. } => Edit::insert(
-                    value.start + 1,
-                    if is_empty {
-                        r#""include_usage":true"#
-                    } else {
-                        r#""include_usage":true,"#
-                    },
-                ),
-                Member::Value(value) if matches!(&body[value.clone()], b"false" | b"null") => {
-                    Edit {
-                        at: value,
-                        text: "true",
-                    }
-                }
-                Member::Value(_) => return None,
-            }
-        }
     };
-    Some(edit.apply(body))
-}
-
-/// What is written, and in the place of which bytes.
-struct Edit {
-    at: Range<usize>,
-    text: &'static str,
-}
-
-/// What an object has under a name.
-pub(super) enum Member {
-    Value(Range<usize>),
-    /// Nothing; the object closes there.
-    Absent {
-        end: usize,
-        is_empty: bool,
-    },
-}
-
-/// Walks over JSON that is known to be valid.
-pub(super) struct Walk<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Edit {
-    fn insert(at: usize, text: &'static str) -> Self {
-        Self { at: at..at, text }
-    }
-
-    fn apply(self, body: &[u8]) -> Bytes {
-        [
-            &body[..self.at.start],
-            self.text.as_bytes(),
-            &body[self.at.end..],
-        ]
-        .concat()
-        .into()
-    }
-}
-
-impl<'a> Walk<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
-    }
-
-    /// Looks through the object that comes next. `None` where that is no object, or its names leave doubts.
-    pub(super) fn member(&mut self, wanted: &str) -> Option<Member> {
-        self.skip_space();
-        self.expect(b'{')?;
-        let mut found = None;
-        let mut is_empty = true;
-        loop {
-            self.skip_space();
-            match self.peek()? {
-                b'}' => break,
-                b',' => self.at += 1,
-                b'"' => {
-                    is_empty = false;
-                    let name = self.at + 1;
-                    self.skip_string()?;
-                    let name = &self.bytes[name..self.at - 1];
-                    if name.contains(&b'\\') {
-                        return None;
-                    }
-                    self.skip_space();
-                    self.expect(b':')?;
-                    self.skip_space();
-                    let from = self.at;
-                    self.skip_value()?;
-                    if name == wanted.as_bytes() && found.replace(from..self.at).is_some() {
-                        return None;
-                    }
-                }
-                _ => return None,
-            }
-        }
-        let end = self.at;
-        Some(found.map_or(Member::Absent { end, is_empty }, Member::Value))
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn expect(&mut self, byte: u8) -> Option<()> {
-        (self.peek()? == byte).then(|| self.at += 1)
-    }
-
-    fn skip_space(&mut self) {
-        while self.peek().is_some_and(|byte| byte.is_ascii_whitespace()) {
-            self.at += 1;
-        }
-    }
-
-    /// From the quote that opens a string to behind the one that closes it.
-    fn skip_string(&mut self) -> Option<()> {
-        self.at += 1;
-        loop {
-            self.at += memchr2(b'"', b'\\', self.bytes.get(self.at..)?)?;
-            if self.peek()? == b'"' {
-                self.at += 1;
-                return Some(());
-            }
-            self.at += 2;
-        }
-    }
-
-    fn skip_value(&mut self) -> Option<()> {
-        let mut depth = 0_usize;
-        loop {
-            match self.peek()? {
-                b'"' => self.skip_string()?,
-                b'{' | b'[' => {
-                    depth += 1;
-                    self.at += 1;
-                }
-                b'}' | b']' => {
-                    depth = depth.checked_sub(1)?;
-                    self.at += 1;
-                }
-                _ if depth == 0 => self.skip_scalar(),
-                _ => self.at += 1,
-            }
-            if depth == 0 {
-                return Some(());
-            }
-        }
-    }
-
-    fn skip_scalar(&mut self) {
-        let is_part = |byte: u8| !byte.is_ascii_whitespace() && !matches!(byte, b',' | b'}' | b']');
-        while self.peek().is_some_and(is_part) {
-            self.at += 1;
-        }
-    }
+    Some(replaced(body, &[(at, text.as_bytes())]))
 }
 
 #[cfg(test)]

@@ -5,17 +5,18 @@ use http::{HeaderMap, header::CONTENT_ENCODING};
 
 use super::{
     Call, ModelCall,
-    include_usage::{Member, Walk},
+    edit::{JsonEdit, Lookup, replaced},
     is_signed,
 };
 
 impl Call {
     /// The same call of another model: one arrival, one deadline, the body the same but for the model's name.
     ///
-    /// `None` where the body was not read, is encoded or signed (which `headers` tell), or names its model in a way that
-    /// leaves doubts.
+    /// `None` where the body was not read, is encoded or signed (by its `headers`), or where it is
+    /// not certain which of its bytes name the model.
     #[must_use]
     pub fn for_model(&self, headers: &HeaderMap, model: &str) -> Option<Self> {
+        // The headers may be those of a later attempt, so they are checked again.
         if headers.contains_key(CONTENT_ENCODING) || is_signed(headers) {
             return None;
         }
@@ -34,13 +35,13 @@ impl Call {
     }
 }
 
-/// A copy of a request's body that asks another model.
+/// A copy of a request's body for another model.
 fn with_model(body: &[u8], model: &str) -> Option<Bytes> {
-    let Member::Value(at) = Walk::new(body).member("model")? else {
+    let Lookup::Found(at) = JsonEdit::new(body).find("model")? else {
         return None;
     };
     let model = serde_json::to_vec(model).ok()?;
-    Some([&body[..at.start], &model, &body[at.end..]].concat().into())
+    Some(replaced(body, &[(at, &model)]))
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
 use std::{
-    error::Error,
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{
     HeaderMap, Method, Request,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
@@ -17,49 +15,16 @@ use http::{
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::{BoxError, Call, ParseError, UnbufferedBody, counting::Counting, request_body};
-use crate::{
-    Dialect,
-    estimate::{Calibration, Estimate},
-    internal::clock,
-};
+use super::{Call, ReadError, ReadOptions, collected::Collected, counting::Counting, request_body};
+use crate::{Dialect, internal::clock};
 
-/// How requests are read.
+/// Declares that the request's body is not to be collected: too precious to hold, or of unknown
+/// end.
 ///
-/// # Clone
-///
-/// Clones share the [`Calibration`].
-///
-/// ```
-/// use tower_qwen_tokens::{call::ReadOptions, estimate::Calibration};
-///
-/// let calibration = Calibration::new();
-/// let options = ReadOptions::default().calibration(calibration.clone());
-/// // `options` goes to the outermost layer; what it learns can be seen here.
-/// assert!(calibration.snapshot().is_empty());
-/// # let _ = options;
-/// ```
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct ReadOptions {
-    max_body: usize,
-    counting: Counting,
-}
-
-/// Why a request could not be read. Says nothing of its content.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ReadError<E> {
-    /// The caller's body failed.
-    Body(E),
-    /// A body of unknown length turned out longer than the cap. Its bytes are gone.
-    TooLarge {
-        /// The cap. Unit: bytes.
-        limit: usize,
-    },
-    /// The body is no request of its dialect.
-    Parse(ParseError),
-}
+/// Put into the request's extensions by the caller. The body passes untouched, at the cost of an
+/// unread call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct UnbufferedBody;
 
 pin_project! {
     /// Reads a request: resolves to the same request with an `Arc<Call>` in its extensions and its body again.
@@ -74,13 +39,13 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ReadCall<B> {
         #[pin]
-        state: State<B>,
+        phase: ReadPhase<B>,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    enum State<B> {
+    #[project = ReadPhaseProj]
+    enum ReadPhase<B> {
         Ready {
             request: Option<Request<B>>,
         },
@@ -97,47 +62,11 @@ pin_project! {
     }
 }
 
-/// The bytes so far: the first chunk as it came, all in one buffer from the second on.
-enum Collected {
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl ReadOptions {
-    /// The largest body that is collected. Unit: bytes. Default: 32 MiB, since images travel as base64.
-    pub fn max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes;
-        self
-    }
-
-    /// What counts the texts of a prompt. Default: [`Heuristic`](crate::estimate::Heuristic).
-    ///
-    /// A calibration works on top of it all the same, and learns what the host adds. With an exact counter, give it one
-    /// without caution: `Calibration::with_caution(Ratio::ONE)`.
-    pub fn estimate(mut self, counter: impl Estimate + 'static) -> Self {
-        self.counting.by(Arc::new(counter));
-        self
-    }
-
-    /// What corrects the counts, and learns from every call that a `Meter` sees settled. Default: one of its own.
-    pub fn calibration(mut self, calibration: Calibration) -> Self {
-        self.counting.calibrate(calibration);
-        self
-    }
-}
-
-impl Default for ReadOptions {
-    fn default() -> Self {
-        Self {
-            max_body: 32 * 1024 * 1024,
-            counting: Counting::default(),
-        }
-    }
-}
-
 impl<B: Body + From<Bytes>> ReadCall<B> {
     /// Begins to read a request. Its arrival is now, its [`Deadline`](super::Deadline) the one in its extensions.
     pub fn new(mut request: Request<B>, options: &ReadOptions) -> Self {
+        // Read by an outer layer or an earlier attempt: arrival and deadline must stay the first
+        // ones.
         if Call::of(&request).is_some() {
             return Self::ready(request);
         }
@@ -149,13 +78,16 @@ impl<B: Body + From<Bytes>> ReadCall<B> {
             model_call: None,
             calibration: None,
         };
+        // Some bodies know their size, others only that they have ended.
         let empty = request.body().size_hint().exact() == Some(0) || request.body().is_end_stream();
         let limit = options.max_body;
         match dialect(&request) {
+            // A body that announces too much passes unread and whole. One that turns out too large
+            // while it is collected is an error, since its first bytes are gone.
             Some(dialect) if !empty && request.body().size_hint().lower() <= limit as u64 => {
                 let (parts, body) = request.into_parts();
                 Self {
-                    state: State::Collecting {
+                    phase: ReadPhase::Collecting {
                         parts: Some(parts),
                         body,
                         collected: Collected::One(Bytes::new()),
@@ -176,7 +108,7 @@ impl<B: Body + From<Bytes>> ReadCall<B> {
 
     fn ready(request: Request<B>) -> Self {
         Self {
-            state: State::Ready {
+            phase: ReadPhase::Ready {
                 request: Some(request),
             },
         }
@@ -193,6 +125,7 @@ fn dialect<B>(request: &Request<B>) -> Option<Dialect> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
+    // Small clients leave it out; the path has said already that this is a model call.
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return true;
     };
@@ -222,11 +155,11 @@ impl<B: Body + From<Bytes>> Future for ReadCall<B> {
     ///
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Ready { request } => {
+        match self.project().phase.project() {
+            ReadPhaseProj::Ready { request } => {
                 Poll::Ready(Ok(request.take().expect("not polled after it was ready")))
             }
-            StateProj::Collecting {
+            ReadPhaseProj::Collecting {
                 parts,
                 mut body,
                 collected,
@@ -249,6 +182,8 @@ impl<B: Body + From<Bytes>> Future for ReadCall<B> {
                 let mut parts = parts.take().expect("not polled after it was ready");
                 let mut call = call.take().expect("taken together with the parts");
                 let bytes = collected.take();
+                // A body may turn out empty at its end only. Then there is no call to read, and
+                // nothing wrong.
                 if !bytes.is_empty() {
                     match request_body::read(*dialect, &parts.headers, &bytes, counting) {
                         Ok(model_call) => {
@@ -266,77 +201,8 @@ impl<B: Body + From<Bytes>> Future for ReadCall<B> {
     }
 }
 
-impl Collected {
-    /// Adds a chunk, with so many bytes known to follow; false where the limit is passed.
-    fn push(&mut self, mut data: impl Buf, following: u64, limit: usize) -> bool {
-        let length = self.len().saturating_add(data.remaining());
-        if length > limit {
-            return false;
-        }
-        match self {
-            Self::One(first) if first.is_empty() => *first = data.copy_to_bytes(data.remaining()),
-            Self::One(first) => {
-                let following = usize::try_from(following)
-                    .unwrap_or(limit)
-                    .min(limit - length);
-                let mut all = BytesMut::with_capacity(length + following);
-                all.put_slice(first);
-                all.put(data);
-                *self = Self::Many(all);
-            }
-            Self::Many(all) => all.put(data),
-        }
-        true
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::One(first) => first.len(),
-            Self::Many(all) => all.len(),
-        }
-    }
-
-    fn take(&mut self) -> Bytes {
-        match mem::replace(self, Self::One(Bytes::new())) {
-            Self::One(first) => first,
-            Self::Many(all) => all.freeze(),
-        }
-    }
-}
-
 impl<B> fmt::Debug for ReadCall<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadCall").finish_non_exhaustive()
-    }
-}
-
-impl<E: Into<BoxError>> ReadError<E> {
-    /// The same error with the body's own error boxed: what the layers hand on, to be downcast.
-    pub fn boxed(self) -> ReadError<BoxError> {
-        match self {
-            Self::Body(error) => ReadError::Body(error.into()),
-            Self::TooLarge { limit } => ReadError::TooLarge { limit },
-            Self::Parse(error) => ReadError::Parse(error),
-        }
-    }
-}
-
-impl<E> fmt::Display for ReadError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Body(_) => f.write_str("request body failed"),
-            Self::TooLarge { limit } => write!(f, "request body is longer than {limit} bytes"),
-            Self::Parse(_) => f.write_str("request body cannot be read"),
-        }
-    }
-}
-
-impl Error for ReadError<BoxError> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Body(error) => Some(&**error),
-            Self::TooLarge { .. } => None,
-            Self::Parse(error) => Some(error),
-        }
     }
 }

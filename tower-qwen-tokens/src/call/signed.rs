@@ -1,6 +1,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
 /// Headers that cover a body's bytes.
+// The server would reject a body that no longer fits them.
 const SIGNATURES: [HeaderName; 8] = [
     HeaderName::from_static("signature"),
     HeaderName::from_static("signature-input"),
@@ -17,6 +18,7 @@ pub(crate) fn is_signed(headers: &HeaderMap) -> bool {
     let is_signature = |value: &HeaderValue| {
         let scheme = value.as_bytes().split(u8::is_ascii_whitespace).next();
         let scheme = scheme.unwrap_or_default().to_ascii_lowercase();
+        // HMAC schemes have many names: `hmac-sha256`, `acs3-hmac-sha256`, ...
         scheme == b"signature" || scheme.windows(4).any(|part| part == b"hmac")
     };
     SIGNATURES.iter().any(|name| headers.contains_key(name))

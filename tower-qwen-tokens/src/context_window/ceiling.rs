@@ -1,125 +1,81 @@
-//! Lowering a request's ceilings by writing into its bytes, which stay as they are otherwise.
+//! Lowers a request's ceilings in its body.
 
-use std::{borrow::Cow, fmt, ops::Range};
+use std::ops::Range;
 
 use bytes::Bytes;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
-use crate::call::Ceiling;
+use crate::call::{Ceiling, JsonEdit, replaced};
 
 /// A ceiling that a request sets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Found {
+struct FoundCeiling {
     kind: Ceiling,
     tokens: u64,
     at: Range<usize>,
 }
 
-/// Finds the ceilings in an object.
-struct Ceilings<'a> {
-    body: &'a [u8],
-    /// Where they stand: natively in `parameters`.
-    within: Option<&'static str>,
-    found: &'a mut Vec<Found>,
-}
-
 /// A copy of a body whose ceiling, which is `ceiling` by all that the request says, is at most `room`.
 ///
-/// `None` where the body says otherwise, or the answer would have nothing left.
+/// `None` where the body says otherwise, or where nothing would be left for the answer.
 pub(super) fn lowered(body: &[u8], is_native: bool, ceiling: u64, room: u64) -> Option<Bytes> {
-    let mut found = Vec::new();
-    let ceilings = Ceilings {
-        body,
-        within: is_native.then_some("parameters"),
-        found: &mut found,
-    };
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    ceilings.deserialize(&mut deserializer).ok()?;
-
+    let found = find_ceilings(body, is_native)?;
+    // Of two members of one name a parser takes the last.
     let last = |kind| found.iter().rev().find(|ceiling| ceiling.kind == kind);
     let excess = ceiling.checked_sub(room)?;
-    let most = match (last(Ceiling::Whole), last(Ceiling::Answer)) {
-        (Some(whole), _) => whole.tokens.checked_sub(excess)?,
-        (None, Some(answer)) => answer.tokens.checked_sub(excess)?,
-        (None, None) => return None,
-    };
-    (most > 0).then(|| written(body, &found, most))
+    let deciding = last(Ceiling::Whole).or_else(|| last(Ceiling::Answer))?;
+    // The call's ceiling may hold a budget for reasoning beside `max_tokens`; then the answer gives
+    // way, not the budget.
+    let most = deciding
+        .tokens
+        .checked_sub(excess)
+        .filter(|&most| most > 0)?;
+    let text = most.to_string();
+    let too_high = found.into_iter().filter(|ceiling| ceiling.tokens > most);
+    let edits: Vec<_> = too_high
+        .map(|ceiling| (ceiling.at, text.as_bytes()))
+        .collect();
+    Some(replaced(body, &edits))
 }
 
-fn written(body: &[u8], ceilings: &[Found], most: u64) -> Bytes {
-    let most_text = most.to_string();
-    let mut copy = Vec::with_capacity(body.len());
-    let mut from = 0;
-    for ceiling in ceilings.iter().filter(|ceiling| ceiling.tokens > most) {
-        copy.extend_from_slice(&body[from..ceiling.at.start]);
-        copy.extend_from_slice(most_text.as_bytes());
-        from = ceiling.at.end;
+/// The ceilings of a request: members of the body, natively of `parameters`.
+fn find_ceilings(body: &[u8], is_native: bool) -> Option<Vec<FoundCeiling>> {
+    let mut found = Vec::new();
+    let request = JsonEdit::new(body);
+    let mut visit = |object: JsonEdit<'_>| {
+        object.members(|name, value| {
+            if let Some(kind) = Ceiling::named(&name.decoded()?)
+                && let Some(tokens) = tokens(&body[value.clone()])
+            {
+                found.push(FoundCeiling {
+                    kind,
+                    tokens,
+                    at: value,
+                });
+            }
+            Some(())
+        })
+    };
+    if is_native {
+        request.members(|name, value| {
+            if name.decoded()? == "parameters" {
+                visit(request.within(&value))?;
+            }
+            Some(())
+        })?;
+    } else {
+        visit(request)?;
     }
-    copy.extend_from_slice(&body[from..]);
-    copy.into()
+    Some(found)
 }
 
 /// A ceiling as the call reader reads it: whole, or cut to be.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn tokens(text: &str) -> Option<u64> {
+fn tokens(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?;
     let whole = text.parse().ok();
     whole.or_else(|| {
         let number: f64 = text.parse().ok()?;
         (number >= 0.0).then_some(number as u64)
     })
-}
-
-impl<'de> DeserializeSeed<'de> for Ceilings<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Ceilings<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the object of a request")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            if let Some(within) = self.within {
-                if name == within {
-                    map.next_value_seed(Ceilings {
-                        body: self.body,
-                        within: None,
-                        found: &mut *self.found,
-                    })?;
-                } else {
-                    map.next_value::<IgnoredAny>()?;
-                }
-                continue;
-            }
-            let Some(kind) = Ceiling::named(&name) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            let value = map.next_value::<&'de RawValue>()?.get();
-            if let Some(tokens) = tokens(value) {
-                let start =
-                    offset(self.body, value).ok_or_else(|| A::Error::custom("elsewhere"))?;
-                let at = start..start + value.len();
-                self.found.push(Found { kind, tokens, at });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Where in a body a part of it begins.
-fn offset(body: &[u8], part: &str) -> Option<usize> {
-    let start = (part.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
-    let same = body.get(start..start.checked_add(part.len())?)? == part.as_bytes();
-    same.then_some(start)
 }
 
 #[cfg(test)]

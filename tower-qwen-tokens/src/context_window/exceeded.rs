@@ -2,7 +2,8 @@ use std::{error::Error, fmt, sync::Arc};
 
 use crate::{call::ModelCall, data::Window};
 
-/// A call that does not fit into its model's window: what it is refused with, or warned of.
+/// A call that does not fit into its model's window: the error of a rejected call, and a part of
+/// the note on others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContextWindowExceeded {
@@ -16,11 +17,11 @@ pub struct ContextWindowExceeded {
     pub ceiling: Option<u64>,
 }
 
-/// The call was sent although it does not seem to fit. Stands in the answer's extensions.
+/// The call was sent although it does not seem to fit. Found in the answer's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContextWindowWarning(pub(super) ContextWindowExceeded);
 
-/// The call was sent with a lower ceiling than the caller set. Stands in the answer's extensions.
+/// The call was sent with a lower ceiling than the caller set. Found in the answer's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContextWindowClamped {
@@ -37,6 +38,8 @@ impl ContextWindowExceeded {
         let fits = match (room, call.output_ceiling) {
             (None, _) => false,
             (Some(room), Some(ceiling)) => ceiling <= room,
+            // Without a ceiling the provider ends the answer where the window ends: only a full one
+            // fails.
             (Some(room), None) => room > 0,
         };
         (!fits).then(|| Self {

@@ -2,6 +2,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -15,7 +16,7 @@ use crate::call::{BoxError, ReadCall};
 
 use super::{
     ContextWindowExceeded,
-    guard::{Guard, Note},
+    guard::{Note, Settings},
 };
 
 pin_project! {
@@ -23,19 +24,19 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, F, B> {
         #[pin]
-        state: State<S, F, B>,
+        phase: GuardPhase<S, F, B>,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    enum State<S, F, B> {
+    #[project = GuardPhaseProj]
+    enum GuardPhase<S, F, B> {
         Reading {
             #[pin]
             read: ReadCall<B>,
-            then: Option<Then<S>>,
+            then: Option<ReadyCall<S>>,
         },
-        Refused {
+        Rejected {
             exceeded: Option<ContextWindowExceeded>,
         },
         Calling {
@@ -47,30 +48,30 @@ pin_project! {
 }
 
 /// What the call needs once its request is read.
-struct Then<S> {
+struct ReadyCall<S> {
     ready: S,
-    guard: Guard,
+    settings: Arc<Settings>,
 }
 
 impl<S, F, B> ResponseFuture<S, F, B> {
     pub(super) fn calling(future: F, note: Option<Note>) -> Self {
         Self {
-            state: State::Calling { future, note },
+            phase: GuardPhase::Calling { future, note },
         }
     }
 
-    pub(super) fn refused(exceeded: ContextWindowExceeded) -> Self {
+    pub(super) fn rejected(exceeded: ContextWindowExceeded) -> Self {
         Self {
-            state: State::Refused {
+            phase: GuardPhase::Rejected {
                 exceeded: Some(exceeded),
             },
         }
     }
 
-    pub(super) fn reading(read: ReadCall<B>, ready: S, guard: Guard) -> Self {
-        let then = Some(Then { ready, guard });
+    pub(super) fn reading(read: ReadCall<B>, ready: S, settings: Arc<Settings>) -> Self {
+        let then = Some(ReadyCall { ready, settings });
         Self {
-            state: State::Reading { read, then },
+            phase: GuardPhase::Reading { read, then },
         }
     }
 }
@@ -90,21 +91,21 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let next = match this.state.as_mut().project() {
-                StateProj::Reading { read, then } => {
+            let next = match this.phase.as_mut().project() {
+                GuardPhaseProj::Reading { read, then } => {
                     let mut request = ready!(read.poll(cx)).map_err(|error| error.boxed())?;
                     let mut then = then.take().expect("not polled after it was ready");
-                    let note = then.guard.admit(&mut request)?;
-                    State::Calling {
+                    let note = then.settings.admit(&mut request)?;
+                    GuardPhase::Calling {
                         future: then.ready.call(request),
                         note,
                     }
                 }
-                StateProj::Refused { exceeded } => {
+                GuardPhaseProj::Rejected { exceeded } => {
                     let exceeded = exceeded.take().expect("not polled after it was ready");
                     return Poll::Ready(Err(exceeded.into()));
                 }
-                StateProj::Calling { future, note } => {
+                GuardPhaseProj::Calling { future, note } => {
                     let mut response = ready!(future.poll(cx)).map_err(Into::into)?;
                     if let Some(note) = note.take() {
                         note.put(response.extensions_mut());
@@ -112,20 +113,20 @@ where
                     return Poll::Ready(Ok(response));
                 }
             };
-            this.state.set(next);
+            this.phase.set(next);
         }
     }
 }
 
 impl<S, F, B> fmt::Debug for ResponseFuture<S, F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Reading { .. } => "reading",
-            State::Refused { .. } => "refused",
-            State::Calling { .. } => "calling",
+        let phase = match &self.phase {
+            GuardPhase::Reading { .. } => "reading",
+            GuardPhase::Rejected { .. } => "rejected",
+            GuardPhase::Calling { .. } => "calling",
         };
         f.debug_struct("ResponseFuture")
-            .field("state", &state)
+            .field("phase", &phase)
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use http_body::Body;
 
 use crate::{
     Call,
-    call::{may_rewrite, rewrite},
+    call::{ReadOptions, may_rewrite, rewrite},
     data::WindowBook,
 };
 
@@ -16,31 +16,32 @@ use super::{ContextWindowClamped, ContextWindowExceeded, ContextWindowWarning, c
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnExceed {
-    /// It is refused.
+    /// It fails with [`ContextWindowExceeded`].
     #[default]
-    Refuse,
+    Reject,
     /// Its ceiling (`max_tokens` and the like) is lowered to what is left. Where nothing is left, or the body may not be
-    /// changed, it is refused.
+    /// changed, the call is rejected.
     Clamp,
     /// It is sent as it is, and the answer carries a warning.
     Warn,
 }
 
-/// Classifies calls by the windows.
-#[derive(Debug, Clone)]
-pub(super) struct Guard {
-    pub(super) windows: Arc<WindowBook>,
+/// What the services of a layer share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    pub(super) windows: WindowBook,
     pub(super) on_exceed: OnExceed,
+    pub(super) read_options: ReadOptions,
 }
 
-/// What the answer is to carry.
+/// What is put into the answer's extensions.
 pub(super) enum Note {
     Warning(ContextWindowWarning),
     Clamped(ContextWindowClamped),
 }
 
-impl Guard {
-    /// Lets a request pass, changed where it has to be; `Err` where it is refused.
+impl Settings {
+    /// Lets a request pass, changed where it has to be; `Err` where it is rejected.
     pub(super) fn admit<B: Body + From<Bytes>>(
         &self,
         request: &mut Request<B>,
@@ -49,7 +50,7 @@ impl Guard {
             return Ok(None);
         };
         let outcome = match self.on_exceed {
-            OnExceed::Refuse => None,
+            OnExceed::Reject => None,
             OnExceed::Warn => Some(Note::Warning(ContextWindowWarning(exceeded.clone()))),
             OnExceed::Clamp => clamp(request, &exceeded).map(|ceiling| {
                 Note::Clamped(ContextWindowClamped {
@@ -59,12 +60,13 @@ impl Guard {
             }),
         };
         #[cfg(feature = "tracing")]
-        tell(&exceeded, outcome.as_ref());
+        emit_warning(&exceeded, outcome.as_ref());
         outcome.map(Some).ok_or(exceeded)
     }
 
     fn exceeded(&self, call: &Call) -> Option<ContextWindowExceeded> {
         let call = call.model_call()?;
+        // An unknown model passes: a guard must not reject what it knows nothing about.
         let window = self.windows.window(&call.model)?;
         ContextWindowExceeded::of(call, *window)
     }
@@ -87,6 +89,7 @@ fn clamp<B: Body + From<Bytes>>(
     let room = exceeded.room()?;
     let call = Call::of(request)?;
     let original = call.body()?;
+    // Before the body is searched: this is the cheaper test.
     if !may_rewrite(request, original) {
         return None;
     }
@@ -99,9 +102,9 @@ fn clamp<B: Body + From<Bytes>>(
 }
 
 #[cfg(feature = "tracing")]
-fn tell(exceeded: &ContextWindowExceeded, outcome: Option<&Note>) {
+fn emit_warning(exceeded: &ContextWindowExceeded, outcome: Option<&Note>) {
     let action = match outcome {
-        None => "refused",
+        None => "rejected",
         Some(Note::Warning(_)) => "warned",
         Some(Note::Clamped(_)) => "clamped",
     };

@@ -1,7 +1,7 @@
 //! Guards the context window: what one interaction may have of prompt and answer together.
 //!
-//! Beyond it the provider truncates or refuses, after the prompt was sent. The guard refuses before anything is sent,
-//! lowers the ceiling of the answer to what is left, or warns: see [`OnExceed`].
+//! Beyond it the provider truncates or rejects, after the prompt was sent. The guard rejects before
+//! anything is sent, lowers the ceiling of the answer to what is left, or warns: see [`OnExceed`].
 //!
 //! # Where in the stack
 //!
@@ -12,15 +12,16 @@
 //!
 //! The prompt is the [`Call`](crate::Call)'s estimate, the answer the request's own ceiling: `max_tokens`,
 //! `max_completion_tokens` and the like. A call without a ceiling only has to leave room for an answer at all. Of several
-//! answers (`n`) each has the window to itself. The windows are data ([`WindowBook`](crate::WindowBook)) and can be
-//! replaced; where public pages differ, the larger figure stands there, since what a guard refuses was perhaps allowed. An
-//! unknown model passes, and so does what is no model call or was left unread.
+//! answers (`n`) each has the window to itself. The windows are data
+//! ([`WindowBook`](crate::WindowBook)) and can be replaced; where public pages differ, the larger
+//! figure is taken, since a guard must not reject what the provider allows. An unknown model
+//! passes, and so does what is no model call or was left unread.
 //!
 //! Answer and reasoning are bounded by the sum of what the model allows for both: a request does not always tell them
 //! apart.
 //!
 //! [`OnExceed::Clamp`] changes the number of the ceiling in the body, `Content-Length` and the `Call`, and nothing else. A
-//! body that is encoded or signed is left alone, and the call refused.
+//! body that is encoded or signed is left alone, and the call is rejected.
 //!
 //! # Example
 //!
@@ -48,8 +49,8 @@
 //!
 //! let client = ContextWindowLayer::new(windows.clone()).layer(transport);
 //! assert!(client.clone().oneshot(request(4_000)?).await.is_ok());
-//! let refused = client.oneshot(request(5_000)?).await.err().ok_or("sent")?;
-//! let exceeded: &ContextWindowExceeded = refused.downcast_ref().ok_or("another error")?;
+//! let rejected = client.oneshot(request(5_000)?).await.err().ok_or("sent")?;
+//! let exceeded: &ContextWindowExceeded = rejected.downcast_ref().ok_or("another error")?;
 //! assert_eq!((exceeded.window.context, exceeded.ceiling), (8_192, Some(5_000)));
 //!
 //! let client = ContextWindowLayer::new(windows).on_exceed(OnExceed::Clamp).layer(transport);

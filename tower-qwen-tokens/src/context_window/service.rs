@@ -1,5 +1,6 @@
 use std::{
     mem,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -11,17 +12,16 @@ use tower_service::Service;
 
 use crate::{
     Call,
-    call::{BoxError, ReadCall, ReadOptions},
+    call::{BoxError, ReadCall},
 };
 
-use super::{ContextWindowLayer, ResponseFuture, guard::Guard};
+use super::{ContextWindowLayer, ResponseFuture, guard::Settings};
 
-/// Guards the context window of the model that is asked; see the [module docs](super).
+/// Guards the context window of a call's model; see the [module docs](super).
 #[derive(Debug, Clone)]
 pub struct ContextWindow<S> {
     pub(super) inner: S,
-    pub(super) guard: Guard,
-    pub(super) options: ReadOptions,
+    pub(super) settings: Arc<Settings>,
 }
 
 impl<S> ContextWindow<S> {
@@ -41,7 +41,7 @@ impl<S> ContextWindow<S> {
         &mut self.inner
     }
 
-    /// Gives the inner service back.
+    /// The inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -64,14 +64,16 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if Call::of(&request).is_some() {
-            return match self.guard.admit(&mut request) {
+            return match self.settings.admit(&mut request) {
                 Ok(note) => ResponseFuture::calling(self.inner.call(request), note),
-                Err(exceeded) => ResponseFuture::refused(exceeded),
+                Err(exceeded) => ResponseFuture::rejected(exceeded),
             };
         }
+        // The service that was polled ready goes into the future; the clone takes its place and is
+        // polled anew.
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        let read = ReadCall::new(request, &self.options);
-        ResponseFuture::reading(read, ready, self.guard.clone())
+        let read = ReadCall::new(request, &self.settings.read_options);
+        ResponseFuture::reading(read, ready, Arc::clone(&self.settings))
     }
 }

@@ -6,7 +6,8 @@ use super::{
     section::Section,
 };
 
-/// What is known of models: prices, windows or quotas.
+/// What is known of models: a [`Price`](crate::price::Price), a [`Window`](super::Window) or a
+/// [`ModelQuota`](super::ModelQuota) of each.
 ///
 /// A model is looked up by its exact id, then as `-latest` or as a dated snapshot of a listed one (`qwen-plus-latest`,
 /// `qwen-plus-2025-07-28`, `qwen-max-0428`), then by a row whose id ends in `*` and begins as the model's does, the
@@ -18,13 +19,7 @@ pub struct Book<V> {
     rows: Rows<V>,
 }
 
-/// What a [`Book`] may hold: a [`Price`](crate::price::Price), a [`Window`](super::Window) or a
-/// [`ModelQuota`](super::ModelQuota).
-pub trait ModelData: Section {}
-
-impl<V: Section> ModelData for V {}
-
-impl<V: ModelData> Book<V> {
+impl<V: Section> Book<V> {
     /// The rows that come with this crate, for [`Region::International`].
     ///
     /// They are copies of public pages, each with its source and date in the crate's folder `data`; the provider may have
@@ -50,8 +45,8 @@ impl<V: ModelData> Book<V> {
     /// The rows of a JSON text, and no others: either a list of rows, or an object with such lists under `price`,
     /// `window` and `quota`, of which this book reads its own.
     ///
-    /// The members of a row stand in the [module docs](super). Amounts of money are texts, since a number would not be
-    /// exact.
+    /// The [module docs](super) list the members of a row. Amounts of money are texts, since a
+    /// number would not be exact.
     ///
     /// # Errors
     ///
@@ -72,6 +67,7 @@ impl<V: ModelData> Book<V> {
     }
 
     fn of_document(document: serde_json::Value) -> Result<Self, InvalidData> {
+        // Row by row: an error names the row, and nothing half-read is left behind.
         let mut rows = Rows::new();
         document::read(V::NAME, document, |row| {
             let sourced = Sourced {
@@ -126,18 +122,18 @@ impl<V: ModelData> Book<V> {
         self.find(model).map(|row| &row.value)
     }
 
-    /// Where a model's row is from; `None` where there is none, or it was put in by the program.
+    /// Where a model's row is from; `None` where there is none, or the program inserted it.
     #[must_use]
     pub fn origin(&self, model: &str) -> Option<&Origin> {
         self.find(model)?.origin.as_ref()
     }
 
     fn find(&self, model: &str) -> Option<&Sourced<V>> {
-        self.rows.find(model, self.region, V::INHERIT)
+        self.rows.find(model, self.region, V::stable_id)
     }
 }
 
-impl<V: ModelData> Default for Book<V> {
+impl<V: Section> Default for Book<V> {
     fn default() -> Self {
         Self::builtin()
     }
@@ -175,8 +171,8 @@ mod tests {
                     "{row}"
                 );
             }
-            let place = (row["model"].to_string(), row["region"].to_string());
-            assert!(seen.insert(place), "twice: {row}");
+            let key = (row["model"].to_string(), row["region"].to_string());
+            assert!(seen.insert(key), "twice: {row}");
         }
     }
 

@@ -1,4 +1,4 @@
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{InvalidData, Origin, Region, section::BoxError};
@@ -9,15 +9,15 @@ const SECTIONS: [&str; 3] = ["price", "window", "quota"];
 const COMMON: [&str; 5] = ["model", "region", "source", "date", "note"];
 
 /// One row, its own members apart from what every row has.
-pub(super) struct Row<R> {
+pub(super) struct Row {
     pub(super) model: String,
     pub(super) region: Option<Region>,
     pub(super) origin: Origin,
-    pub(super) own: R,
+    pub(super) own: Value,
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct RowKey {
     model: String,
     region: Option<Region>,
 }
@@ -42,6 +42,7 @@ fn plain(value: toml::Value) -> Value {
         toml::Value::Integer(number) => number.into(),
         toml::Value::Float(number) => number.into(),
         toml::Value::Boolean(flag) => flag.into(),
+        // JSON has no dates; rows write them as texts.
         toml::Value::Datetime(date) => date.to_string().into(),
         toml::Value::Array(list) => list.into_iter().map(plain).collect(),
         toml::Value::Table(table) => table
@@ -52,10 +53,10 @@ fn plain(value: toml::Value) -> Value {
 }
 
 /// Hands the rows of a section on, one by one.
-pub(super) fn read<R: DeserializeOwned>(
+pub(super) fn read(
     section: &'static str,
     document: Value,
-    mut each: impl FnMut(Row<R>) -> Result<(), BoxError>,
+    mut each: impl FnMut(Row) -> Result<(), BoxError>,
 ) -> Result<(), InvalidData> {
     for (number, value) in (1..).zip(rows(section, document)?) {
         let model = value
@@ -73,6 +74,7 @@ fn rows(section: &'static str, document: Value) -> Result<Vec<Value>, InvalidDat
     match document {
         Value::Array(rows) => Ok(rows),
         Value::Object(mut sections)
+            // A misspelled section must not be passed over in silence.
             if sections
                 .keys()
                 .all(|name| SECTIONS.contains(&name.as_str())) =>
@@ -87,20 +89,21 @@ fn rows(section: &'static str, document: Value) -> Result<Vec<Value>, InvalidDat
     }
 }
 
-fn row<R: DeserializeOwned>(value: Value) -> Result<Row<R>, BoxError> {
+fn row(value: Value) -> Result<Row, BoxError> {
     let mut own: Map<String, Value> = Map::deserialize(value)?;
+    // Taken out first, so that a row may reject every member that it does not know.
     let common: Map<String, Value> = COMMON
         .iter()
         .filter_map(|&name| own.remove_entry(name))
         .collect();
     let common = Value::Object(common);
-    let Place { model, region } = Place::deserialize(&common)?;
+    let RowKey { model, region } = RowKey::deserialize(&common)?;
     let origin = Origin::deserialize(&common)?;
     origin.check()?;
     Ok(Row {
         model,
         region,
         origin,
-        own: R::deserialize(Value::Object(own))?,
+        own: Value::Object(own),
     })
 }

@@ -1,7 +1,7 @@
 //! Prices, windows and quotas of models, as data.
 //!
-//! What comes with the crate stands in its folder `data`, each row with source and date. All of it can be replaced at run
-//! time, row by row, from JSON or TOML (feature `toml`). One document may hold all three:
+//! The built-in rows are in the crate's folder `data`, each with source and date. You can replace
+//! each of them at run time, from JSON or TOML (feature `toml`). One document may hold all three:
 //!
 //! ```toml
 //! [[price]]
@@ -63,12 +63,12 @@ mod rows;
 mod section;
 mod window;
 
-pub use book::{Book, ModelData};
+pub use book::Book;
 pub use error::{InvalidData, InvalidDataKind};
 pub use origin::Origin;
 pub use quota::{ModelQuota, QuotaBook};
 pub use region::Region;
 pub use window::{Window, WindowBook};
 
-pub(crate) use model_id::Inherit;
+pub(crate) use model_id::{without_latest, without_latest_or_date};
 pub(crate) use section::{BoxError, Section};

@@ -1,26 +1,18 @@
-/// Which ids stand for a stable one that is listed, where they are not listed themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inherit {
-    /// `-latest` and dated snapshots.
-    LatestAndSnapshots,
-    /// `-latest` alone.
-    Latest,
+/// The stable id behind `-latest`.
+pub(crate) fn without_latest(model: &str) -> Option<&str> {
+    model.strip_suffix("-latest")
 }
 
-impl Inherit {
-    /// The stable id behind `-latest`, and where those inherit behind the date of a snapshot.
-    pub(super) fn stable_id(self, model: &str) -> Option<&str> {
-        model.strip_suffix("-latest").or_else(|| match self {
-            Self::LatestAndSnapshots => without_date(model),
-            Self::Latest => None,
-        })
-    }
+/// The stable id behind `-latest` or behind the date of a snapshot.
+pub(crate) fn without_latest_or_date(model: &str) -> Option<&str> {
+    without_latest(model).or_else(|| without_date(model))
 }
 
 /// The id before `-2025-07-28` or `-0728`.
 fn without_date(model: &str) -> Option<&str> {
     let (rest, day) = model.rsplit_once('-')?;
     match day.len() {
+        // Early snapshots carry month and day alone: `qwen-max-0428`.
         4 => is_day(day).then_some(rest),
         2 => {
             let (rest, month) = rest.rsplit_once('-')?;
@@ -50,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn snapshots_are_told_from_names() {
+    fn a_date_is_no_part_of_a_name() {
         for (model, stable) in [
             ("qwen-plus-2025-07-28", Some("qwen-plus")),
             ("qwen-plus-latest", Some("qwen-plus")),
@@ -67,12 +59,10 @@ mod tests {
             ("", None),
             ("é-é", None),
         ] {
-            let found = Inherit::LatestAndSnapshots.stable_id(model);
-            assert_eq!(found, stable, "{model}");
+            assert_eq!(without_latest_or_date(model), stable, "{model}");
         }
-        let latest = Inherit::Latest;
-        assert_eq!(latest.stable_id("qwen-plus-latest"), Some("qwen-plus"));
-        assert_eq!(latest.stable_id("qwen-plus-2025-07-28"), None);
-        assert_eq!(latest.stable_id("qwen-max-0428"), None);
+        assert_eq!(without_latest("qwen-plus-latest"), Some("qwen-plus"));
+        assert_eq!(without_latest("qwen-plus-2025-07-28"), None);
+        assert_eq!(without_latest("qwen-max-0428"), None);
     }
 }

@@ -12,7 +12,7 @@ pub struct Origin {
     pub source: Option<String>,
     /// The day or month of which it is, as `2026-09-24` or `2026-06`.
     pub date: Option<String>,
-    /// What else is to be known of it.
+    /// A remark.
     pub note: Option<String>,
 }
 

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
-    Book, Inherit, Origin,
+    Book, Origin,
     section::{BoxError, Section},
+    without_latest,
 };
 
 /// What the provider lets an account use of a model in a period.
@@ -21,12 +23,20 @@ pub struct ModelQuota {
 
 /// The quotas of models. A dated snapshot that is not listed has none: snapshots have far smaller ones than the stable
 /// model.
+///
+/// ```
+/// use tower_qwen_tokens::data::{ModelQuota, QuotaBook};
+///
+/// let quotas = QuotaBook::builtin().with("my-model", ModelQuota::per_minute(600, 1_000_000));
+/// assert_eq!(quotas.quota("my-model-latest").map(|quota| quota.requests), Some(600));
+/// assert_eq!(quotas.quota("my-model-2026-11-23"), None);
+/// ```
 pub type QuotaBook = Book<ModelQuota>;
 
 /// A row of a quota, as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct QuotaRow {
+struct QuotaRow {
     requests: u64,
     tokens: u64,
     #[serde(default = "a_minute")]
@@ -66,11 +76,14 @@ impl Book<ModelQuota> {
 impl Section for ModelQuota {
     const NAME: &'static str = "quota";
     const BUILTIN: &'static str = include_str!("../../data/quotas.json");
-    const INHERIT: Inherit = Inherit::Latest;
 
-    type Row = QuotaRow;
+    fn stable_id(model: &str) -> Option<&str> {
+        // Not the dated ones: the provider grants a snapshot far less than the stable model.
+        without_latest(model)
+    }
 
-    fn read(row: QuotaRow, _: &Origin) -> Result<Self, BoxError> {
+    fn read(row: Value, _: &Origin) -> Result<Self, BoxError> {
+        let row: QuotaRow = serde_json::from_value(row)?;
         if row.period_seconds == 0 {
             return Err("a period has at least one second".into());
         }

@@ -6,22 +6,22 @@ use serde::Deserialize;
 
 use super::{Book, InvalidData, ModelQuota, QuotaBook, section::Section};
 
-/// The answer, as it is sent: the rows stand within `output`, or bare.
+/// The answer as it is sent: the rows in `output`, or bare.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Answer {
+enum QuotaAnswer {
     Enveloped { output: Page },
     Page(Page),
-    Rows(Vec<Row>),
+    Rows(Vec<QuotaEntry>),
 }
 
 #[derive(Deserialize)]
 struct Page {
-    quotas: Vec<Row>,
+    quotas: Vec<QuotaEntry>,
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct QuotaEntry {
     model: String,
     model_limit: Option<Limits>,
     /// The workspace's own share of the account's.
@@ -44,7 +44,8 @@ fn a_minute() -> Option<u64> {
 }
 
 impl QuotaBook {
-    /// The limits of the account that asked: the answer to `GET /api/v1/quotas`, one page of it.
+    /// The limits of the account whose key was used: the answer to `GET /api/v1/quotas`, one page
+    /// of it.
     ///
     /// This is the only place where the provider states an account's real limits. A workspace's own limits count where they
     /// are lower. Limits of different periods are brought to the longer one; a limit that is null is none (`u64::MAX`).
@@ -69,8 +70,8 @@ impl QuotaBook {
     /// ```
     pub fn from_account(answer: &str) -> Result<Self, InvalidData> {
         let rows = match serde_json::from_str(answer) {
-            Ok(Answer::Enveloped { output: page } | Answer::Page(page)) => page.quotas,
-            Ok(Answer::Rows(rows)) => rows,
+            Ok(QuotaAnswer::Enveloped { output: page } | QuotaAnswer::Page(page)) => page.quotas,
+            Ok(QuotaAnswer::Rows(rows)) => rows,
             Err(error) => return Err(InvalidData::syntax(ModelQuota::NAME, error)),
         };
         let mut book = Book::empty();
@@ -91,6 +92,7 @@ impl QuotaBook {
 
 impl Limits {
     fn quota(self) -> ModelQuota {
+        // A period of 0 would divide by zero, and cannot be meant.
         let requests = self.request_limit_period.unwrap_or(60).max(1);
         let tokens = self.usage_limit_period.unwrap_or(60).max(1);
         let period = requests.max(tokens);
@@ -104,6 +106,7 @@ impl Limits {
 
 /// The lower of both in each dimension, over the longer period.
 fn least(one: ModelQuota, other: ModelQuota) -> ModelQuota {
+    // Over the longer period nothing is allowed that either limit forbids on the whole.
     let period = one.period.max(other.period);
     let to =
         |quota: ModelQuota, amount| scaled(Some(amount), quota.period.as_secs(), period.as_secs());
@@ -119,6 +122,7 @@ fn scaled(limit: Option<u64>, period: u64, to: u64) -> u64 {
     match limit {
         None | Some(u64::MAX) => u64::MAX,
         Some(limit) => {
+            // In 128 bits a product of two 64-bit figures cannot overflow.
             let scaled = u128::from(limit) * u128::from(to) / u128::from(period.max(1));
             u64::try_from(scaled).unwrap_or(u64::MAX)
         }
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn what_is_no_answer_is_an_error() {
         for text in [
             "",
             "{}",

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::{Inherit, Origin, Region};
+use super::{Origin, Region};
 
 /// Values by model, each for one region or for all. The later replaces the earlier.
 #[derive(Debug, Clone)]
@@ -57,11 +57,12 @@ impl<V> Rows<V> {
         &self,
         model: &str,
         region: Region,
-        inherit: Inherit,
+        stable_id: fn(&str) -> Option<&str>,
     ) -> Option<&Sourced<V>> {
         let exact = |id: &str| self.models.get(id)?.of(region);
+        // From the most to the least specific: a family must not hide a row for the very model.
         exact(model)
-            .or_else(|| inherit.stable_id(model).and_then(exact))
+            .or_else(|| stable_id(model).and_then(exact))
             .or_else(|| {
                 self.families
                     .iter()
@@ -79,6 +80,7 @@ impl<V> Rows<V> {
             None => {
                 let at = self
                     .families
+                    // Sorted by length, longest first: the first family that fits is the closest.
                     .partition_point(|(known, _)| known.len() >= start.len());
                 self.families
                     .insert(at, (start.to_owned(), Regional::default()));
@@ -97,6 +99,7 @@ impl<V> Regional<V> {
                 self.regions.push((region, value));
             }
             None => {
+                // The row is later than those of single regions, and holds for them too.
                 self.regions.clear();
                 self.everywhere = Some(value);
             }
@@ -123,6 +126,7 @@ impl<V> Default for Regional<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::without_latest_or_date;
 
     const HERE: Region = Region::International;
     const THERE: Region = Region::Beijing;
@@ -137,7 +141,7 @@ mod tests {
     }
 
     fn find(rows: &Rows<u32>, model: &str, region: Region) -> Option<u32> {
-        rows.find(model, region, Inherit::LatestAndSnapshots)
+        rows.find(model, region, without_latest_or_date)
             .map(|row| row.value)
     }
 

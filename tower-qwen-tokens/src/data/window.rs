@@ -1,8 +1,10 @@
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
-    Book, Inherit, Origin,
+    Book, Origin,
     section::{BoxError, Section},
+    without_latest_or_date,
 };
 
 /// How much a model takes in one interaction. Unit: tokens.
@@ -25,7 +27,7 @@ pub type WindowBook = Book<Window>;
 /// A row of a window, as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WindowRow {
+struct WindowRow {
     context: u64,
     max_input: Option<u64>,
     max_output: Option<u64>,
@@ -72,6 +74,7 @@ impl Window {
         if self.max_input.is_some_and(|most| input_tokens > most) {
             return None;
         }
+        // `None` also where the prompt alone is longer than the context.
         let left = self.context.checked_sub(input_tokens)?;
         let answer = self
             .max_output
@@ -91,11 +94,13 @@ impl Book<Window> {
 impl Section for Window {
     const NAME: &'static str = "window";
     const BUILTIN: &'static str = include_str!("../../data/windows.json");
-    const INHERIT: Inherit = Inherit::LatestAndSnapshots;
 
-    type Row = WindowRow;
+    fn stable_id(model: &str) -> Option<&str> {
+        without_latest_or_date(model)
+    }
 
-    fn read(row: WindowRow, _: &Origin) -> Result<Self, BoxError> {
+    fn read(row: Value, _: &Origin) -> Result<Self, BoxError> {
+        let row: WindowRow = serde_json::from_value(row)?;
         let parts = [row.max_input, row.max_output, row.max_reasoning];
         if row.context == 0 || parts.contains(&Some(0)) {
             return Err("a window holds at least one token".into());

@@ -6,7 +6,8 @@ use std::{
 
 use super::{Estimated, Ratio, Script, samples::Samples};
 
-/// Models that have their own figures. The rest share one set.
+/// How many models have figures of their own. The others share one set.
+// Names come with requests: without a bound they would fill the memory. 64 models are 530 KB.
 const MODELS: usize = 64;
 /// Bytes of a model's name. A longer one counts as one of the rest.
 const NAME: usize = 128;
@@ -18,7 +19,7 @@ const NAME: usize = 128;
 /// again from the middle one. Until then it is what is known so far, times a factor for caution.
 ///
 /// One in ten calls with a wrong count does not bend it: a count that is missing (0) or more than 8 times off is ignored
-/// and counted, any other that stands apart is left out of the sums.
+/// and counted, any other that is far from the middle one is left out of the sums.
 ///
 /// Memory: at most 64 models (names of up to 128 bytes) and one set for all others, of 5 scripts and 64 samples each: 530 KB.
 ///
@@ -60,13 +61,13 @@ pub struct KindState {
     pub calibrated: bool,
 }
 
-/// What estimates of one kind are multiplied by.
+/// The factors for estimates of one kind.
 #[cfg(feature = "http")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Factors {
-    /// For what they come to most likely.
+    /// For the likely size.
     pub(crate) likely: Ratio,
-    /// For what to set aside.
+    /// For the size to reserve.
     pub(crate) cautious: Ratio,
 }
 
@@ -82,6 +83,7 @@ impl Calibration {
     /// Nothing learned. Caution: 15 % more.
     #[must_use]
     pub fn new() -> Self {
+        // See `with_caution`: 1 or 2 of 100 texts stay under the truth.
         Self::with_caution(Ratio::percent(115))
     }
 
@@ -127,7 +129,7 @@ impl Calibration {
         self.lock().kinds(model)[script.index()].learn(estimated, actual);
     }
 
-    /// What is known, by model and script. Kinds of which nothing was heard are left out.
+    /// What is known, by model and script. Kinds without any call are left out.
     #[must_use]
     pub fn snapshot(&self) -> Vec<KindState> {
         let learned = self.lock();
@@ -165,6 +167,7 @@ impl fmt::Debug for Calibration {
 
 impl Learned {
     fn kinds(&mut self, model: &str) -> &mut Kinds {
+        // A model that has its own figures keeps them, however many others come.
         let known = self.models.contains_key(model);
         if !known && (self.models.len() >= MODELS || model.len() > NAME) {
             return &mut self.rest;

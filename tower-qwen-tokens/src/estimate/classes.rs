@@ -1,20 +1,23 @@
 //! The classes of characters that the fitted tables are indexed by. `corpus/fit.py` holds the same.
 
-/// Groups: what a wide (not ASCII) character goes on with, if the one before it is of the same.
+/// Groups of characters: a wide (not ASCII) character after one of its own group is likely to be in
+/// the same token.
 const LETTER: u8 = 1;
 const DIGIT: u8 = 2;
 const SPACE: u8 = 3;
 const NEWLINE: u8 = 4;
 const MARK: u8 = 5;
 /// Scripts have their own, from here on.
+// Scripts differ in how their letters join into tokens, so each is a group.
 const SCRIPTS: u8 = 6;
 const REST: u8 = 15;
 /// Makes the groups of ASCII characters differ from those of wide ones.
+// A Latin letter goes on differently after an ASCII letter than after an accented one.
 const NARROW_GROUP: u8 = 0x10;
 /// How many groups there are, rounded up to a power of two.
 const GROUPS: usize = 32;
 
-/// What a wide character is to the character after it. ASCII characters are 0 to 54.
+/// The class of a wide character, as the next character sees it. ASCII characters are 0 to 54.
 const LATIN: u8 = 55;
 const VIETNAMESE: u8 = 56;
 const CYRILLIC: u8 = 57;
@@ -24,7 +27,9 @@ const INDIC: u8 = 60;
 const CJK: u8 = 61;
 const PUNCTUATION: u8 = 62;
 const OTHER: u8 = 63;
-/// The first of the control characters (of no use in text) that stand for these in a code of 7 bits.
+/// Classes of wide characters use the codes of control characters, from this one on: those do not
+/// occur in text.
+// Seven bits index the table of three characters; control characters leave codes free.
 const STAND_IN: u8 = 0x0e;
 
 /// How many classes of wide characters there are.
@@ -35,7 +40,7 @@ pub(super) const COLUMNS: usize = 8;
 /// The index of marks that are part of the character before them.
 const COMBINING: u8 = 4;
 
-/// What is before the first character: as after a line.
+/// The class before the first character: a text starts as a line does.
 pub(super) const START: Class = NARROW[b'\n' as usize];
 
 const WIDE: [Class; WIDE_CLASSES] = [
@@ -89,15 +94,19 @@ static TABLE: Table = table();
 const COMBINED: Class = Class(u64::MAX);
 
 /// Code points of a block.
+// Small enough that few blocks mix scripts, large enough for a table of 2,048 blocks.
 const BLOCK: usize = 32;
 /// Code points beyond are not in the table.
+// Emoji and rare scripts: `classify` is called for them, and they are few.
 const BEYOND: u32 = 0x1_0000;
-/// Code points below stand in the table one by one: those of two bytes.
+/// Code points below it (those of two bytes) are in the table one by one.
+// Most accented letters and all Cyrillic: one look-up instead of two.
 const ALONE: usize = 0x800;
 /// Blocks that differ, and room up to a power of two.
+// A power of two, so that an index is masked instead of checked.
 const ROOM: usize = 128;
 
-/// The classes of the code points below [`BEYOND`]. Equal blocks stand there once.
+/// The classes of the code points below [`BEYOND`]. Equal blocks share their entries.
 struct Table {
     /// Where each block begins among the classes.
     blocks: [u16; BEYOND as usize / BLOCK],

@@ -5,11 +5,14 @@ const MESSAGE: u64 = 5;
 /// `<|im_start|>assistant` and a newline: the opening of the answer.
 const ANSWER: u64 = 3;
 
-/// The instructions that stand around the schemas of the tools.
+/// The instructions around the schemas of the tools.
+// Those of the open templates; DashScope does not publish its own.
 pub(crate) const TOOLS_FRAME: u64 = 92;
 /// One image. Its size is not known from a link; this is the provider's default maximum.
 pub(crate) const IMAGE: u64 = 1_280;
 /// One piece of audio, taken as 30 seconds of 25 tokens each.
+// A link says nothing of the length. Calibration learns the rest, apart from texts
+// (`Script::Media`).
 pub(crate) const AUDIO: u64 = 750;
 /// One video, taken as 16 frames of 256 tokens each.
 pub(crate) const VIDEO: u64 = 4_096;

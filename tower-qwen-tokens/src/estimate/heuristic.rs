@@ -5,8 +5,11 @@ use super::classes::{Bytes, CELLS, COLUMNS, Class, FIRST, START, WIDE_CLASSES, c
 const CLASSES: usize = 64 * 64;
 const PAIRS: usize = 128 * 128;
 /// Bytes of ASCII that are taken in one step.
+// One word of the processor: whether it is ASCII is one test.
 const CHUNK: usize = 8;
 const WIDE: usize = WIDE_CLASSES * COLUMNS;
+// Powers of two, 13 and 12 bits: what `three` and `two` leave of a hash. With all other weights
+// they stay in the first caches of a processor.
 const THREES: usize = 1 << 13;
 const TWOS: usize = 1 << 12;
 /// Weights are in this part of a token, save those of wide characters, which are in half of it.
@@ -14,10 +17,12 @@ const SCALE: i64 = 128;
 /// Spreads keys over cells: 2^32 by the golden ratio.
 const SPREAD: u32 = 0x9e37_79b1;
 /// Bytes of the longest token.
+// The run of 128 spaces.
 const LONGEST: u64 = 128;
 /// Marks on one character that cost nothing: together they are a character of the vocabulary.
 const COMPOSED: u32 = 2;
 /// Each further one: nearly two tokens.
+// No token holds a base with three marks, so each further mark is spelled in bytes.
 const PILED: i64 = 230;
 
 /// The fitted weights: by class before and class (`u8`); by wide class and column (`u8`); corrections by the last three
@@ -229,11 +234,13 @@ impl<E: Estimate + ?Sized> Estimate for Arc<E> {
 
 /// The cell of the last three characters.
 fn three(codes: u32) -> usize {
+    // 11 = 32 - 3 × 7 drops the characters before the last three; 19 = 32 - 13.
     ((codes << 11).wrapping_mul(SPREAD) >> 19) as usize
 }
 
 /// The cell of the last two.
 fn two(last: u32, code: u32) -> usize {
+    // A code point has 21 bits; what overflows is spread all the same. 20 = 32 - 12.
     (code.wrapping_add(last << 15).wrapping_mul(SPREAD) >> 20) as usize
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ratio(u32);
 
+// Exact to 0.002 %, far below what an estimate is off; a division by it is a shift.
 const ONE: u64 = 1 << 16;
 
 impl Ratio {
@@ -35,6 +36,7 @@ impl Ratio {
     /// `tokens` by this ratio, rounded up.
     #[must_use]
     pub fn apply(self, tokens: u64) -> u64 {
+        // Up: what is set aside must not be a token short.
         let parts = (u128::from(tokens) * u128::from(self.0)).div_ceil(u128::from(ONE));
         u64::try_from(parts).unwrap_or(u64::MAX)
     }
@@ -56,6 +58,7 @@ impl Ratio {
     /// Within half again of `other`, either way.
     pub(super) fn is_near(self, other: Self) -> bool {
         let (low, high) = (self.0.min(other.0), self.0.max(other.0));
+        // Whole numbers, so that the edge is the same on every machine.
         u64::from(high) * 2 <= u64::from(low) * 3
     }
 }

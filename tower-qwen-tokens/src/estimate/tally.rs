@@ -4,8 +4,11 @@ use super::{
 };
 
 /// Latin text is taken for code when one byte in this many is punctuation of code or data.
+// In the held-out corpus: one byte in 5 to 12 of code and JSON, seldom more than one in 15 of
+// prose.
 const CODE: u64 = 16;
 /// The bytes of a piece, from its start, that this is classified by.
+// The start shows what a piece is; the whole of a long one would be a second pass over it.
 const SAMPLE: usize = 2048;
 
 /// The kind of text that a call mostly is: what an estimate's error depends on.
@@ -162,6 +165,7 @@ impl Tally {
             .bytes
             .saturating_sub(self.cjk)
             .saturating_sub(self.other);
+        // The guess for one image outweighs what is off in most texts.
         if self.has_media {
             Script::Media
         } else if self.cjk > latin && self.cjk >= self.other {

@@ -17,6 +17,17 @@ pub use observers::Observers;
 #[cfg(feature = "http")]
 pub use peeked_body::PeekedBody;
 
+pub use crate::protocol::{code::KNOWN_ERRORS, hint::retry_after};
+
+/// Header names that our crates write.
+pub mod header {
+    pub use crate::protocol::hint_header::{
+        RATELIMIT, RATELIMIT_POLICY, X_RATELIMIT_LIMIT_REQUESTS, X_RATELIMIT_LIMIT_TOKENS,
+        X_RATELIMIT_REMAINING_REQUESTS, X_RATELIMIT_REMAINING_TOKENS, X_RATELIMIT_RESET_REQUESTS,
+        X_RATELIMIT_RESET_TOKENS, X_STAINLESS_RETRY_COUNT,
+    };
+}
+
 #[cfg(feature = "http")]
 pub use crate::classify::{
     future::{Classify, classify},

@@ -14,17 +14,17 @@ pub enum Amount {
     Tokens(u64),
 }
 
-/// A line that a day's spending has reached.
+/// A threshold that a day's spending has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BudgetAlert {
     /// The day.
     pub day: Day,
-    /// The line.
-    pub line: Amount,
-    /// What was spent until then, in the line's unit.
+    /// The threshold.
+    pub threshold: Amount,
+    /// What was spent until then, in the threshold's unit.
     pub spent: Amount,
-    /// Whether the line is a limit, which stops.
+    /// Whether the threshold is a limit: [`Budget::check`](super::Budget::check) fails from now on.
     pub is_limit: bool,
 }
 
@@ -42,12 +42,13 @@ pub struct BudgetExceeded {
 
 impl Amount {
     /// Whether it is at least another of the same unit. Amounts of different units are never compared.
-    pub(super) fn reaches(self, line: Self) -> bool {
-        match (self, line) {
-            (Self::Tokens(tokens), Self::Tokens(line)) => tokens >= line,
-            (Self::Money(money), Self::Money(line)) => {
-                money.currency() == line.currency() && money.pico() >= line.pico()
+    pub(super) fn reaches(self, threshold: Self) -> bool {
+        match (self, threshold) {
+            (Self::Tokens(tokens), Self::Tokens(threshold)) => tokens >= threshold,
+            (Self::Money(money), Self::Money(threshold)) => {
+                money.currency() == threshold.currency() && money.pico() >= threshold.pico()
             }
+            // Tokens and money, or two currencies: there is no rate to compare them by.
             _ => false,
         }
     }

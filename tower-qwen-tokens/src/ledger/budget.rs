@@ -10,10 +10,11 @@ use super::{
     spent::{Spent, Today},
 };
 
-/// Watches what a day costs, in money or in tokens, and tells when a line is reached.
+/// Sums up what a day costs, in money or in tokens, and reports when a threshold is reached.
 ///
-/// A sink of a [`Ledger`](super::Ledger); days are those of UTC. It refuses nothing by itself: whoever is about to send
-/// asks [`Budget::check`]. Calls that are under way when the line is reached still end, and cost.
+/// A sink of a [`Ledger`](super::Ledger); days are those of UTC. It stops nothing by itself: call
+/// [`Budget::check`] before you send. Calls that are running when a limit is reached still end, and
+/// cost.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::{
 ///
 /// let budget = Budget::per_day("5 USD".parse::<tower_qwen_tokens::Money>()?)
 ///     .notify_at("4 USD".parse::<tower_qwen_tokens::Money>()?)
-///     .on_alert(|passed| eprintln!("{}: {} of {}", passed.day, passed.spent, passed.line));
+///     .on_alert(|alert| eprintln!("{}: {} of {}", alert.day, alert.spent, alert.threshold));
 /// let budget = Arc::new(budget);
 /// let ledger = Ledger::new(PriceBook::builtin()).with_sink(budget.clone());
 ///
@@ -32,7 +33,7 @@ use super::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Budget {
-    lines: Vec<Line>,
+    thresholds: Vec<Threshold>,
     on_alert: Option<Box<OnAlert>>,
     clock: WallClock,
     today: Mutex<Today>,
@@ -41,7 +42,7 @@ pub struct Budget {
 type OnAlert = dyn Fn(&BudgetAlert) + Send + Sync;
 
 #[derive(Debug, Clone, Copy)]
-struct Line {
+struct Threshold {
     amount: Amount,
     effect: Effect,
 }
@@ -58,35 +59,37 @@ impl Budget {
     pub fn per_day(limit: impl Into<Amount>) -> Self {
         let clock = WallClock::new();
         let budget = Self {
-            lines: Vec::new(),
+            thresholds: Vec::new(),
             on_alert: None,
             today: Mutex::new(Today::new(Day::of(clock.now()))),
             clock,
         };
-        budget.line(limit, Effect::Stop)
+        budget.threshold(limit, Effect::Stop)
     }
 
     /// Adds another limit: the budget is exceeded once any of them is reached. Default: the one it was made with.
     #[must_use]
     pub fn or(self, limit: impl Into<Amount>) -> Self {
-        self.line(limit, Effect::Stop)
+        self.threshold(limit, Effect::Stop)
     }
 
-    /// Adds a line that is only told of. Default: none.
+    /// Adds a threshold that is reported but stops nothing. Default: none.
     #[must_use]
     pub fn notify_at(self, amount: impl Into<Amount>) -> Self {
-        self.line(amount, Effect::Notify)
+        self.threshold(amount, Effect::Notify)
     }
 
-    /// What is called when a line is reached, limits included: once per line and day, by whoever ended the attempt that
-    /// reached it. It must neither block nor panic. Default: nothing.
+    /// What is called when a threshold is reached, limits included: once per threshold and day, on
+    /// the thread where the attempt ended that reached it. It must neither block nor panic.
+    /// Default: nothing.
     #[must_use]
     pub fn on_alert(mut self, callback: impl Fn(&BudgetAlert) + Send + Sync + 'static) -> Self {
         self.on_alert = Some(Box::new(callback));
         self
     }
 
-    /// Counts what was spent today before this process began. Lines that it reaches are not told of. Default: nothing.
+    /// Counts what was spent today before this process began. Thresholds that it reaches are not
+    /// reported. Default: nothing.
     #[must_use]
     pub fn already_spent(self, amount: impl Into<Amount>) -> Self {
         let amount = amount.into();
@@ -95,9 +98,9 @@ impl Budget {
         self
     }
 
-    fn line(mut self, amount: impl Into<Amount>, effect: Effect) -> Self {
+    fn threshold(mut self, amount: impl Into<Amount>, effect: Effect) -> Self {
         let amount = amount.into();
-        self.lines.push(Line { amount, effect });
+        self.thresholds.push(Threshold { amount, effect });
         self.mark_reached();
         self
     }
@@ -108,20 +111,24 @@ impl Budget {
         self.check().is_err()
     }
 
-    /// Refuses where a limit is reached today.
+    /// Fails where a limit is reached today.
     ///
     /// # Errors
     ///
     /// [`BudgetExceeded`], with the limit and the end of the day.
     pub fn check(&self) -> Result<(), BudgetExceeded> {
         let today = self.today();
-        let reached = self.lines.iter().find(|line| {
-            line.effect == Effect::Stop && today.spent.amount_like(line.amount).reaches(line.amount)
+        let reached = self.thresholds.iter().find(|threshold| {
+            threshold.effect == Effect::Stop
+                && today
+                    .spent
+                    .amount_like(threshold.amount)
+                    .reaches(threshold.amount)
         });
         match reached {
-            Some(line) => Err(BudgetExceeded {
-                limit: line.amount,
-                spent: today.spent.amount_like(line.amount),
+            Some(threshold) => Err(BudgetExceeded {
+                limit: threshold.amount,
+                spent: today.spent.amount_like(threshold.amount),
                 until: today.spent.day.end(),
             }),
             None => Ok(()),
@@ -134,10 +141,11 @@ impl Budget {
         self.today().spent.clone()
     }
 
-    /// The state of today: a new one where the day has changed.
+    /// What is known of today: nothing yet where the day has changed.
     fn today(&self) -> MutexGuard<'_, Today> {
         let day = Day::of(self.clock.now());
         let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only forward: a clock that is set back must not forget what was spent.
         if today.spent.day < day {
             *today = Today::new(day);
         }
@@ -146,24 +154,30 @@ impl Budget {
 
     fn mark_reached(&self) {
         let mut today = self.today();
-        for (index, line) in self.lines.iter().enumerate() {
-            if today.spent.amount_like(line.amount).reaches(line.amount) {
-                today.tell(index);
+        for (index, threshold) in self.thresholds.iter().enumerate() {
+            if today
+                .spent
+                .amount_like(threshold.amount)
+                .reaches(threshold.amount)
+            {
+                today.report(index);
             }
         }
     }
 
-    /// Whether a line counts this amount.
+    /// Whether a threshold is in the currency of this amount.
     fn counts(&self, cost: Money) -> bool {
-        self.lines.iter().any(|line| match line.amount {
-            Amount::Money(money) => money.currency() == cost.currency(),
-            Amount::Tokens(_) => false,
-        })
+        self.thresholds
+            .iter()
+            .any(|threshold| match threshold.amount {
+                Amount::Money(money) => money.currency() == cost.currency(),
+                Amount::Tokens(_) => false,
+            })
     }
 
     fn counts_money(&self) -> bool {
-        let is_money = |line: &Line| matches!(line.amount, Amount::Money(_));
-        self.lines.iter().any(is_money)
+        let is_money = |threshold: &Threshold| matches!(threshold.amount, Amount::Money(_));
+        self.thresholds.iter().any(is_money)
     }
 }
 
@@ -172,11 +186,12 @@ impl LedgerSink for Budget {
         let entry = &record.entry;
         let tokens = entry.usage.input_and_output();
         let is_unknown = entry.basis == Basis::Unknown && !entry.is_error_answer();
+        // An error answer of unknown usage is most likely free, so it is not counted here.
         let is_uncounted = match record.cost {
             Some(cost) => self.counts_money() && !self.counts(cost),
             None => is_unknown || (tokens.is_some() && self.counts_money()),
         };
-        let mut passed = Vec::new();
+        let mut alerts = Vec::new();
         let mut today = self.today();
         if let Some((input, output)) = tokens {
             today
@@ -189,20 +204,21 @@ impl LedgerSink for Budget {
         if is_uncounted {
             today.spent.uncounted = today.spent.uncounted.saturating_add(1);
         }
-        for (index, line) in self.lines.iter().enumerate() {
-            let spent = today.spent.amount_like(line.amount);
-            if spent.reaches(line.amount) && today.tell(index) {
-                passed.push(BudgetAlert {
+        for (index, threshold) in self.thresholds.iter().enumerate() {
+            let spent = today.spent.amount_like(threshold.amount);
+            if spent.reaches(threshold.amount) && today.report(index) {
+                alerts.push(BudgetAlert {
                     day: today.spent.day,
-                    line: line.amount,
+                    threshold: threshold.amount,
                     spent,
-                    is_limit: line.effect == Effect::Stop,
+                    is_limit: threshold.effect == Effect::Stop,
                 });
             }
         }
+        // The callback may use the budget, so the lock is released before.
         drop(today);
         if let Some(callback) = &self.on_alert {
-            passed.iter().for_each(callback);
+            alerts.iter().for_each(callback);
         }
     }
 }
@@ -210,7 +226,7 @@ impl LedgerSink for Budget {
 impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Budget")
-            .field("lines", &self.lines)
+            .field("thresholds", &self.thresholds)
             .finish_non_exhaustive()
     }
 }

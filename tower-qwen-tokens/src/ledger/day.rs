@@ -34,11 +34,14 @@ impl Day {
 
     /// Year, month and day. Years are counted from March, so that the leap day is the last.
     fn date(self) -> (u64, u64, u64) {
+        // Days of 400 years: then the calendar repeats. 719,468 is 1970-01-01 counted from
+        // 0000-03-01.
         const ERA: u64 = 146_097;
         let days = self.0.saturating_add(719_468);
         let (era, day) = (days / ERA, days % ERA);
         let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
         let day = day - (365 * year + year / 4 - year / 100);
+        // From March on, every five months have 153 days.
         let month = (5 * day + 2) / 153;
         let day = day - (153 * month + 2) / 5 + 1;
         let year = year + era * 400;

@@ -9,27 +9,27 @@ use crate::{
 
 use super::{Labels, Tenant};
 
-/// One attempt, as the ledger books it.
+/// One attempt, as the ledger records it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The model that was asked.
+    /// The model of the request.
     pub model: Arc<str>,
     /// Whose call it was.
     pub tenant: Option<Tenant>,
-    /// What else it is summed up by.
+    /// Further keys to sum up by.
     pub labels: Labels,
-    /// How the model was asked.
+    /// The dialect of the request.
     pub dialect: Option<Dialect>,
     /// The tokens.
     pub usage: Usage,
-    /// What they stand on.
+    /// Where the counts are from.
     pub basis: Basis,
     /// How the attempt ended.
     pub end: End,
     /// The status of the answer; `None` where no answer came.
     pub status: Option<StatusCode>,
-    /// Why the attempt failed, where the answer told.
+    /// Why the attempt failed, where the answer says it.
     pub cause: Option<Cause>,
     /// From the send to the first part of a streamed answer.
     pub first_token: Option<Duration>,
@@ -65,7 +65,7 @@ impl Entry {
         }
     }
 
-    /// Books it for a tenant. Default: none.
+    /// Records it for a tenant. Default: none.
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<Tenant>) -> Self {
         self.tenant = Some(tenant.into());

@@ -14,9 +14,10 @@ use super::{LedgerSink, Record, repair::repair};
 ///
 /// # Blocking
 ///
-/// A line is written with one call, by whoever ends the attempt, under a mutex that is held for that call: no task is
-/// spawned and nothing is queued. On a local disk that takes microseconds, as it goes to the system's cache. A disk that
-/// stalls stalls its caller; where that may happen, use a sink of your own that hands records to a thread.
+/// A line is written with one call, on the thread where the attempt ends, under a mutex that is
+/// held for that call: no task is spawned and nothing is queued. On a local disk that takes
+/// microseconds, as it goes to the system's cache. A disk that stalls stalls its caller; where that
+/// may happen, use a sink of your own that hands records to a thread.
 ///
 /// # Durability
 ///
@@ -59,6 +60,7 @@ impl JsonLines {
             .open(path)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            // Some file systems have no locks; there, one process a file is the user's duty.
             Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
                 return Err(error);
             }
@@ -68,6 +70,7 @@ impl JsonLines {
         Ok(Self {
             writer: Mutex::new(Writer {
                 file,
+                // Reused, so that a line costs no allocation.
                 line: Vec::new(),
                 lost: 0,
             }),
@@ -114,6 +117,8 @@ impl LedgerSink for JsonLines {
     fn record(&self, record: &Record<'_>) {
         let mut writer = self.lock();
         if writer.write(record, self.sync).is_err() {
+            // An attempt has ended; its caller can do nothing about a full disk. `lost` says so
+            // to the owner.
             writer.lost = writer.lost.saturating_add(1);
         }
     }

@@ -4,17 +4,18 @@ use serde::{Serialize, Serializer};
 
 /// Whose call it is: a customer, a team, an application.
 ///
-/// Put into the request's extensions by whoever knows, such as a layer that checks keys. A name, never the key itself: it
-/// stands in snapshots and in files.
+/// Put into the request's extensions, for example by a layer that checks keys. A name, never the
+/// key itself: it is shown in snapshots and written to files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenant(Arc<str>);
 
-/// What else a call is to be summed up by: a feature, an experiment, a job.
+/// Further keys to sum up a call by: a feature, an experiment, a job.
 ///
 /// Put into the request's extensions by the caller. Each key has one value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Labels(
     /// Sorted by key.
+    // A call has few labels: a sorted list is smaller than a map, and compares equal in any order.
     Vec<(Arc<str>, Arc<str>)>,
 );
 

@@ -13,7 +13,7 @@ pub struct MemorySink {
 }
 
 impl MemorySink {
-    /// A sink of at most this many attempts: the oldest goes for the newest.
+    /// A sink of at most this many attempts; a new one replaces the oldest.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
@@ -35,9 +35,11 @@ impl MemorySink {
 
 impl LedgerSink for MemorySink {
     fn record(&self, record: &Record<'_>) {
+        // `pop_front` of an empty list would let it grow to one.
         if self.capacity == 0 {
             return;
         }
+        // Copied before the lock is taken.
         let record = record.clone().into_owned();
         let mut records = self.lock();
         if records.len() >= self.capacity {

@@ -13,7 +13,7 @@ use super::{
     series::{COST, DURATION, FIRST, Series, TOKENS},
 };
 
-/// A model, and what it is asked to do.
+/// A model and the name of the operation.
 type Of = (Arc<str>, Option<&'static str>);
 
 /// Hands figures to the recorder of the [`metrics`] facade, under the names of OpenTelemetry's conventions for
@@ -49,6 +49,7 @@ impl MetricsSink {
         );
         describe_histogram!(COST, "Money that one attempt cost");
         Self {
+            // OpenTelemetry lists no well-known value for this provider.
             provider: SharedString::const_str("dashscope"),
             models: LabelValues::new(),
             series: Mutex::default(),
@@ -63,6 +64,8 @@ impl MetricsSink {
     }
 
     fn series(&self, entry: &Entry) -> Arc<Series> {
+        // The names first: their lock is released before that of the series is taken. They also
+        // bound the map, which would otherwise grow with every name that callers invent.
         let of = (self.models.get(&entry.model), entry.dialect.map(operation));
         let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let series = all.entry(of).or_insert_with_key(|(model, operation)| {

@@ -1,8 +1,9 @@
 //! What was used and spent, by model, tenant and label.
 //!
-//! A [`Ledger`] is shared by cloning it. The Meter records every attempt in it; anything else may record as well. It sums
-//! up in memory and hands every attempt on to its sinks: [`MemorySink`], [`JsonLines`], `MetricsSink` (feature
-//! `metrics`), `TracingSink` (feature `tracing`), the watch `Budget` (feature `http`), or your own [`LedgerSink`].
+//! A [`Ledger`] is shared by cloning it. The Meter records every attempt in it; anything else may
+//! record as well. It sums up in memory and hands every attempt on to its sinks: [`MemorySink`],
+//! [`JsonLines`], `MetricsSink` (feature `metrics`), `TracingSink` (feature `tracing`), the
+//! `Budget` of a day (feature `http`), or your own [`LedgerSink`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -23,13 +24,14 @@
 
 #[cfg(feature = "http")]
 mod amount;
-mod book;
 #[cfg(feature = "http")]
 mod budget;
 mod day;
 mod entry;
 mod json_lines;
 mod labels;
+#[expect(clippy::module_inception, reason = "it holds the type of that name")]
+mod ledger;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics_sink;
@@ -45,11 +47,11 @@ mod totals;
 #[cfg(feature = "tracing")]
 mod tracing_sink;
 
-pub use book::Ledger;
 pub use day::Day;
 pub use entry::Entry;
 pub use json_lines::JsonLines;
 pub use labels::{Labels, Tenant};
+pub use ledger::Ledger;
 pub use memory::MemorySink;
 pub use record::Record;
 pub use sink::LedgerSink;

@@ -24,7 +24,8 @@ pub struct Record<'a> {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct RecordLine<'a> {
+    // `at` or `model` comes first: `repair` recognises its own lines by that.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
     model: &'a str,
@@ -88,7 +89,7 @@ impl Serialize for Record<'_> {
             |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let entry = &*self.entry;
         let usage = &entry.usage;
-        Line {
+        RecordLine {
             at: self.at.map(|at| Timestamp(at).to_string()),
             model: &entry.model,
             tenant: entry.tenant.as_ref(),

@@ -6,12 +6,13 @@ use std::{
 /// How lines begin.
 const BEGINS: [&[u8]; 2] = [br#"{"at":""#, br#"{"model":""#];
 /// No line is longer. Unit: bytes.
+// A line has some hundred bytes. The bound keeps a foreign file from being read whole.
 const LONGEST: u64 = 1024 * 1024;
 
-/// What is to be done with what stands behind the last end of a line.
+/// What the bytes behind the last line break are.
 #[derive(Debug, PartialEq, Eq)]
 enum Tail {
-    /// Nothing stands there.
+    /// There are none.
     Empty,
     /// A whole line without its end.
     Whole,
@@ -27,6 +28,7 @@ pub(super) fn repair(file: &mut File) -> io::Result<u64> {
     let tail = last_line(file, length)?;
     match classify(&tail) {
         Tail::Empty => Ok(0),
+        // Not counted as repaired: nothing is lost.
         Tail::Whole => file.write_all(b"\n").map(|()| 0),
         Tail::Torn => {
             let cut = tail.len() as u64;
@@ -40,7 +42,7 @@ pub(super) fn repair(file: &mut File) -> io::Result<u64> {
     }
 }
 
-/// What stands behind the last end of a line, at most one byte more than a line may have.
+/// The bytes behind the last line break, at most one more than a line may have.
 fn last_line(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
     let from = length.saturating_sub(LONGEST.saturating_add(1));
     file.seek(SeekFrom::Start(from))?;
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tails_are_told_apart() {
+    fn each_tail_is_recognised() {
         for (tail, expected) in [
             (&b""[..], Tail::Empty),
             (br#"{"model":"m"}"#, Tail::Whole),

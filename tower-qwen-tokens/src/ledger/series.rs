@@ -83,6 +83,7 @@ impl Series {
             key(COST, &self.common, Some(currency))
         };
         let currency = cost.currency();
+        // A model has prices in one currency, nearly always: that key is made once.
         let (known, key) = self
             .cost
             .get_or_init(|| (currency, key_of(currency).to_retained()));

@@ -7,6 +7,7 @@ use crate::price::Money;
 use super::{Entry, Totals};
 
 /// Names that get a line of their own. On a server they come from outside, so they must not grow the memory.
+// More names than anybody reads, few enough to be cloned in every snapshot.
 const MAX_NAMES: usize = 1_024;
 /// Keys of labels, which the program chooses.
 const MAX_KEYS: usize = 64;

@@ -12,15 +12,15 @@ pub struct Spent {
     pub tokens: u64,
     /// Money, one amount per currency.
     pub money: Vec<Money>,
-    /// Attempts that may have cost what no line of the budget could count: of an unknown price, in another currency, or
-    /// of unknown usage.
+    /// Attempts that may have cost what no threshold of the budget could count: of an unknown
+    /// price, in another currency, or of unknown usage.
     pub uncounted: u64,
 }
 
-/// The day under way, and which lines were told of.
+/// The current day, and which thresholds were reported.
 pub(super) struct Today {
     pub(super) spent: Spent,
-    told: Vec<usize>,
+    reported: Vec<usize>,
 }
 
 impl Spent {
@@ -56,15 +56,16 @@ impl Today {
                 money: Vec::new(),
                 uncounted: 0,
             },
-            told: Vec::new(),
+            reported: Vec::new(),
         }
     }
 
-    /// Notes that a line was told of; false where it was already.
-    pub(super) fn tell(&mut self, line: usize) -> bool {
-        let is_new = !self.told.contains(&line);
+    /// Notes that a threshold is reported; false where it was already.
+    pub(super) fn report(&mut self, threshold: usize) -> bool {
+        // A budget has a few thresholds: a list is enough.
+        let is_new = !self.reported.contains(&threshold);
         if is_new {
-            self.told.push(line);
+            self.reported.push(threshold);
         }
         is_new
     }

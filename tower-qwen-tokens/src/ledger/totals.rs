@@ -58,11 +58,12 @@ pub struct Timing {
 }
 
 impl Totals {
-    /// Books one attempt and what it cost.
+    /// Adds one attempt and what it cost.
     pub(super) fn add(&mut self, entry: &Entry, cost: Option<Money>) {
         bump(&mut self.calls, 1);
         if entry.is_error_answer() || entry.end == End::Failed {
             bump(&mut self.failed, 1);
+        // An attempt that failed and was then dropped is a failure, not both.
         } else if entry.end == End::Cancelled {
             bump(&mut self.cancelled, 1);
         }
@@ -70,6 +71,7 @@ impl Totals {
         match entry.basis {
             Basis::Reported => {}
             Basis::Estimated => bump(&mut self.estimated, 1),
+            // The provider charges nothing for an error.
             Basis::Unknown if entry.is_error_answer() => {}
             Basis::Unknown => bump(&mut self.unknown, 1),
         }
@@ -90,6 +92,7 @@ impl Totals {
         );
         match cost {
             Some(cost) => cost.add_to(&mut self.cost),
+            // Without tokens there is nothing to price.
             None if tokens.is_some() => bump(&mut self.unpriced_calls, 1),
             None => {}
         }

@@ -18,15 +18,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod book;
 mod currency;
 mod money;
+mod price_book;
 mod row;
 mod tier;
 
-pub use book::PriceBook;
 pub use currency::{Currency, InvalidCurrency};
 pub use money::{InvalidMoney, Money};
+pub use price_book::PriceBook;
 pub use tier::{InvalidPrice, Price, Tier};
 
 pub use crate::data::Region;

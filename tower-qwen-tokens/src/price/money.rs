@@ -4,6 +4,8 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::Currency;
 
+// A price of six decimals per million tokens is a whole number of 10⁻¹² per token, so sums are
+// exact.
 const DECIMALS: u32 = 12;
 const UNIT: i128 = 10_i128.pow(DECIMALS);
 
@@ -95,6 +97,8 @@ impl Money {
         {
             return Err(InvalidMoney);
         }
+        // `i128` holds 10²⁶ units of a currency; beyond that the text is an error, not a wrong
+        // amount.
         let whole: i128 = whole.parse().map_err(|_| InvalidMoney)?;
         let fraction: i128 = format!("{fraction:0<12}")
             .parse()
@@ -127,6 +131,7 @@ impl fmt::Display for Money {
 
 impl fmt::Debug for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Pico-units are hard to read, in a failed assertion too.
         fmt::Display::fmt(self, f)
     }
 }
@@ -164,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_amount() {
+    fn rejects_what_is_no_amount() {
         for wrong in [
             "",
             "1",

@@ -1,13 +1,15 @@
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::data::{BoxError, Inherit, Origin, Section};
+use crate::data::{BoxError, Origin, Section, without_latest_or_date};
 
 use super::{Currency, Money, Price, Tier};
 
 /// A row of a price, as it is written. Amounts are texts: a number would not be exact.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PriceRow {
+struct PriceRow {
+    // Texts are parsed in `read`, so that an error names the row.
     currency: String,
     tiers: Vec<TierRow>,
     cached_percent: Option<u32>,
@@ -39,11 +41,13 @@ impl TierRow {
 impl Section for Price {
     const NAME: &'static str = "price";
     const BUILTIN: &'static str = include_str!("../../data/prices.json");
-    const INHERIT: Inherit = Inherit::LatestAndSnapshots;
 
-    type Row = PriceRow;
+    fn stable_id(model: &str) -> Option<&str> {
+        without_latest_or_date(model)
+    }
 
-    fn read(row: PriceRow, origin: &Origin) -> Result<Self, BoxError> {
+    fn read(row: Value, origin: &Origin) -> Result<Self, BoxError> {
+        let row: PriceRow = serde_json::from_value(row)?;
         let currency = row.currency.parse()?;
         let tiers = row
             .tiers

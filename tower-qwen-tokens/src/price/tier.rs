@@ -4,6 +4,7 @@ use crate::{Usage, data::Origin};
 
 use super::{Currency, Money};
 
+// The unit in which the provider's pages state prices.
 const PER_MILLION: i128 = 1_000_000;
 const PERCENT: i128 = 100;
 
@@ -124,6 +125,8 @@ impl Price {
         Ok(Self {
             currency,
             tiers,
+            // The provider's own discounts, as of the rows in `data/prices.json`; a row can say
+            // otherwise.
             cached_percent: 20,
             cache_write_percent: 125,
             batch_percent: 50,
@@ -133,7 +136,7 @@ impl Price {
     }
 
     /// The share of the input price that tokens read from a cache cost. Default: 20 %, the implicit cache's; the
-    /// explicit cache's 10 % cannot be told apart in every answer.
+    /// explicit cache's 10 % cannot be recognised in every answer.
     #[must_use]
     pub fn cached_percent(mut self, percent: u32) -> Self {
         self.cached_percent = percent;
@@ -206,6 +209,7 @@ impl Price {
             (Some(price), Some(1..)) => price,
             _ => tier.output,
         };
+        // A host may state more cached tokens than input; the rest must not fall below zero.
         let read = usage.cached_tokens.unwrap_or(0).min(input);
         let write = usage.cache_write_tokens.unwrap_or(0).min(input - read);
         let fresh = input - read - write;
@@ -215,6 +219,7 @@ impl Price {
                 .saturating_mul(i128::from(tokens))
                 .saturating_mul(i128::from(percent))
         };
+        // All products before the one division: only the last digit is rounded.
         let scaled = part(fresh, tier.input, 100)
             .saturating_add(part(read, tier.input, cached))
             .saturating_add(part(write, tier.input, written))
@@ -228,6 +233,7 @@ impl Price {
 }
 
 fn div_up(amount: i128, by: i128) -> i128 {
+    // Up, so that a ledger never shows less than the bill.
     amount / by + i128::from(amount % by > 0)
 }
 

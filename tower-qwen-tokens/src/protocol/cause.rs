@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// Why a call failed, as far as the answer tells.
+/// Why a call failed, as far as the answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Cause {
@@ -71,7 +71,8 @@ impl Cause {
         Self::Other,
     ];
 
-    /// Whether the call was throttled: refused for its rate or for lack of capacity, not for what it asks.
+    /// Whether the call was throttled: rejected for its rate or for lack of capacity, not for its
+    /// content.
     #[must_use]
     pub fn is_throttle(self) -> bool {
         matches!(

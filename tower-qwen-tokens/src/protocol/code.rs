@@ -85,6 +85,7 @@ const LIMIT_OR_403: &[u16] = &[403, 429];
 const HIDDEN: &[u16] = &[429, 500, 502, 503, 529];
 const SERVER: &[u16] = &[500, 502, 503];
 const FULL: &[u16] = &[429, 503];
+// One host sends the same text with any of these.
 const QUOTA: &[&str] = &[
     "Throttling",
     "Throttling.RateQuota",
@@ -170,6 +171,8 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
 /// What an error means. Rows with a fragment of the message go first, then the code, then the type, then the status.
 pub(super) fn classify(status: Option<u16>, codes: [Option<&str>; 2], message: &str) -> Meaning {
     by_message(status, codes, message)
+        // A message is more exact than its code: `insufficient_quota` is a rate as well as a used-
+        // up plan.
         .or_else(|| by_codes(status, codes))
         .map_or_else(|| by_status(status), |row| (row.cause, row.transient))
 }
@@ -183,8 +186,8 @@ fn by_message(
         return None;
     }
     let message = message.to_ascii_lowercase();
-    // Without a status the code tells which it would have had, so that a message that repeats the caller's text misleads
-    // no more than it would with one.
+    // Without a status the code decides which it would have had: so a message that repeats the
+    // caller's text misleads no more than it would with one.
     let seen_with = match status {
         Some(_) => None,
         None => by_codes(None, codes).map(|row| row.statuses),
@@ -218,6 +221,7 @@ fn by_code(status: Option<u16>, code: &str) -> Option<&'static KnownError> {
     rows(code)
         .find(|row| status.is_some_and(|status| row.statuses.contains(&status)))
         .or_else(|| rows(code).next())
+        // Providers add kinds to known codes more often than they add codes.
         .or_else(|| by_code(status, code.rsplit_once('.')?.0))
 }
 
@@ -225,6 +229,7 @@ fn by_status(status: Option<u16>) -> Meaning {
     match status {
         Some(400 | 422) => permanent(InvalidRequest),
         Some(401) => permanent(Unauthorized),
+        // Without a known code the status is all there is.
         Some(402) => permanent(Account),
         Some(403) => permanent(Forbidden),
         Some(404) => permanent(NotFound),
@@ -244,9 +249,10 @@ impl KnownError {
     }
 }
 
-/// Whether a `code` beside no error object tells of a failure: many a good answer has one too.
+/// Whether a `code` without an error object means a failure: some good answers have a code too.
 pub(super) fn is_failure(code: &str) -> bool {
     match code.parse::<u64>() {
+        // Some hosts write 200 or 0 beside a good answer.
         Ok(number) => (400..600).contains(&number) || by_code(None, code).is_some(),
         Err(_) => !matches!(&*code.to_ascii_lowercase(), "" | "ok" | "success"),
     }

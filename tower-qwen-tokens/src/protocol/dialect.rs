@@ -24,7 +24,8 @@ pub enum Dialect {
     Generate,
 }
 
-/// Ends of paths, the longer before the shorter that it ends with. Whatever stands before (host prefix, region) is free.
+/// Ends of paths; of two that fit the longer comes first. Any prefix is allowed: hosts and gateways
+/// add their own.
 const PATHS: &[(&str, Dialect)] = &[
     ("/chat/completions", Dialect::Chat),
     ("/completions", Dialect::Completions),
@@ -54,6 +55,7 @@ impl Dialect {
     /// ```
     #[must_use]
     pub fn of_path(path: &str) -> Option<Self> {
+        // Gateways accept a slash at the end, so clients send it.
         let path = path.strip_suffix('/').unwrap_or(path);
         PATHS
             .iter()
@@ -61,7 +63,8 @@ impl Dialect {
             .map(|&(_, dialect)| dialect)
     }
 
-    /// Whether this is DashScope's own shape: `input` and `parameters`, streaming asked for by a header.
+    /// Whether this is DashScope's own shape: `input` and `parameters`, streaming switched on by a
+    /// header.
     #[must_use]
     pub fn is_native(self) -> bool {
         matches!(

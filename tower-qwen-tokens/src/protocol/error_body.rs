@@ -1,12 +1,13 @@
-use std::{borrow::Cow, fmt};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
-use super::{code, header};
+use super::{code, hint_header::X_RATELIMIT_RESET};
+use crate::json_reader::{JsonNumber, JsonReader, Read, next_name};
 
 /// The longest code that is kept. Unit: bytes.
+// Known codes have at most 28 bytes; a longer text there is no code.
 const MAX_CODE: usize = 128;
 /// The longest message that is kept. Unit: bytes.
+// The phrases that decide come early; a proxy's HTML page must not be kept whole.
 const MAX_MESSAGE: usize = 4 * 1024;
 
 /// The parts of an error body that a verdict needs, whatever its shape. What is missing stays `None`.
@@ -14,7 +15,7 @@ const MAX_MESSAGE: usize = 4 * 1024;
 pub(super) struct ErrorBody {
     /// `code`, as text even where it is a number.
     pub(super) code: Option<String>,
-    /// `type`, where it stands beside the code or instead of it.
+    /// `type`, beside the code or instead of it.
     pub(super) kind: Option<String>,
     pub(super) message: Option<String>,
     /// A reset that a router wrote into the body, copied from the header of the host behind it.
@@ -27,9 +28,9 @@ pub(super) struct ErrorBody {
     delivered: Option<String>,
 }
 
-/// Where in a body an object stands.
+/// The part of a body that an object belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ErrorPart {
     Top,
     Error,
     Metadata,
@@ -39,29 +40,29 @@ enum Place {
     Delta,
 }
 
-/// What a member of an object is.
+/// What a field of an object is.
 #[derive(Clone, Copy)]
-enum Member {
+enum ErrorField {
     Code,
     Kind,
     Message,
-    /// What the host behind a router said.
+    /// The message of the host behind a router.
     Raw,
     Reset,
     Content,
     FinishReason,
-    Within(Place),
+    Within(ErrorPart),
     Ignored,
 }
 
-/// Reads a value at a place into the body.
-struct Value<'a> {
+/// Reads a value of this part into the body.
+struct ErrorReader<'a> {
     body: &'a mut ErrorBody,
-    place: Place,
+    part: ErrorPart,
 }
 
 /// Reads a string or a number as text, anything else as `None`.
-struct Text {
+struct TextReader {
     limit: usize,
 }
 
@@ -72,7 +73,7 @@ impl ErrorBody {
         let json = if matches!(head.first(), Some(b'{' | b'[')) {
             Some(head)
         } else {
-            event_data(head)
+            first_data(head)
         };
         let (mut body, complete) = json.map(read_json).unwrap_or_default();
         if !complete && body.message.is_none() {
@@ -84,11 +85,13 @@ impl ErrorBody {
 
     /// Reads an event of a stream; `None` where it is no error.
     pub(super) fn of_event(data: &[u8]) -> Option<Self> {
+        // Nearly every event is none, and this runs for all of them.
         if !may_be_error(data) {
             return None;
         }
         let (mut body, _) = read_json(data);
         if body.broken_off && body.message.is_none() {
+            // A host that breaks off an answer puts the reason where the text would be.
             body.message = body.delivered.take();
         }
         let failed =
@@ -111,22 +114,24 @@ impl ErrorBody {
     }
 }
 
-impl Place {
-    /// Keeps what was read here: what stands within the error object goes before what stands beside it.
-    fn keep(self, slot: &mut Option<String>, read: Option<String>) {
-        if read.is_some() && (self == Self::Error || slot.is_none()) {
-            *slot = read;
+impl ErrorPart {
+    /// Sets a field once; a value inside the error object replaces one from beside it.
+    fn set(self, target: &mut Option<String>, read: Option<String>) {
+        // Inside the error object the provider speaks; beside it a router may.
+        if read.is_some() && (self == Self::Error || target.is_none()) {
+            *target = read;
         }
     }
 }
 
-/// Reads JSON; what stands before the place where it is cut or broken is kept. The flag tells whether it was whole.
+/// Reads JSON that may be cut or broken: all before that point is used. The flag: whether it was
+/// whole.
 fn read_json(json: &[u8]) -> (ErrorBody, bool) {
     let mut body = ErrorBody::default();
-    let value = Value {
+    let value = Read(ErrorReader {
         body: &mut body,
-        place: Place::Top,
-    };
+        part: ErrorPart::Top,
+    });
     let complete = value
         .deserialize(&mut serde_json::Deserializer::from_slice(json))
         .is_ok();
@@ -134,8 +139,9 @@ fn read_json(json: &[u8]) -> (ErrorBody, bool) {
 }
 
 /// The `data` of the first event, where the text is a stream of events.
-fn event_data(text: &[u8]) -> Option<&[u8]> {
+fn first_data(text: &[u8]) -> Option<&[u8]> {
     text.split(|&byte| byte == b'\n' || byte == b'\r')
+        // `event:`, `id:`, comments and blank lines may come before the first `data:`.
         .take(16)
         .find_map(|line| line.strip_prefix(b"data:"))
         .map(<[u8]>::trim_ascii_start)
@@ -154,170 +160,105 @@ fn may_be_error(data: &[u8]) -> bool {
     false
 }
 
-fn member(place: Place, key: &str) -> Member {
-    match (place, key) {
-        (Place::Top | Place::Error, "code") => Member::Code,
-        (Place::Top | Place::Error, "type" | "error_type") => Member::Kind,
-        (Place::Top | Place::Error, "message" | "msg" | "detail") => Member::Message,
-        (Place::Top | Place::Response, "error") => Member::Within(Place::Error),
-        (Place::Top, "response") => Member::Within(Place::Response),
-        (Place::Top, "choices") => Member::Within(Place::Choice),
-        (Place::Error, "metadata") => Member::Within(Place::Metadata),
-        (Place::Metadata, "raw") => Member::Raw,
-        (Place::Metadata, "headers") => Member::Within(Place::MetadataHeaders),
-        (Place::MetadataHeaders, name)
-            if name.eq_ignore_ascii_case(header::X_RATELIMIT_RESET.as_str()) =>
+fn field(part: ErrorPart, key: &str) -> ErrorField {
+    match (part, key) {
+        (ErrorPart::Top | ErrorPart::Error, "code") => ErrorField::Code,
+        (ErrorPart::Top | ErrorPart::Error, "type" | "error_type") => ErrorField::Kind,
+        (ErrorPart::Top | ErrorPart::Error, "message" | "msg" | "detail") => ErrorField::Message,
+        (ErrorPart::Top | ErrorPart::Response, "error") => ErrorField::Within(ErrorPart::Error),
+        (ErrorPart::Top, "response") => ErrorField::Within(ErrorPart::Response),
+        (ErrorPart::Top, "choices") => ErrorField::Within(ErrorPart::Choice),
+        (ErrorPart::Error, "metadata") => ErrorField::Within(ErrorPart::Metadata),
+        (ErrorPart::Metadata, "raw") => ErrorField::Raw,
+        (ErrorPart::Metadata, "headers") => ErrorField::Within(ErrorPart::MetadataHeaders),
+        (ErrorPart::MetadataHeaders, name)
+            if name.eq_ignore_ascii_case(X_RATELIMIT_RESET.as_str()) =>
         {
-            Member::Reset
+            ErrorField::Reset
         }
-        (Place::Choice, "finish_reason") => Member::FinishReason,
-        (Place::Choice, "delta" | "message") => Member::Within(Place::Delta),
-        (Place::Delta, "content") => Member::Content,
-        _ => Member::Ignored,
+        (ErrorPart::Choice, "finish_reason") => ErrorField::FinishReason,
+        (ErrorPart::Choice, "delta" | "message") => ErrorField::Within(ErrorPart::Delta),
+        (ErrorPart::Delta, "content") => ErrorField::Content,
+        _ => ErrorField::Ignored,
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = ();
+impl<'de> JsonReader<'de> for ErrorReader<'_> {
+    type Output = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
+    fn other(self) {}
 
-impl<'de> Visitor<'de> for Value<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an error body")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { body, place } = self;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            body.wrapped |= place == Place::Error;
-            let member = member(place, &key);
-            let limit = match member {
-                Member::Message | Member::Raw | Member::Content => MAX_MESSAGE,
+    fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let Self { body, part } = self;
+        while let Some(field) = next_name(&mut members, |name| field(part, name))? {
+            body.wrapped |= part == ErrorPart::Error;
+            let limit = match field {
+                ErrorField::Message | ErrorField::Raw | ErrorField::Content => MAX_MESSAGE,
                 _ => MAX_CODE,
             };
-            match member {
-                Member::Ignored => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Member::Within(place) => map.next_value_seed(Value {
-                    body: &mut *body,
-                    place,
-                })?,
-                Member::Code => place.keep(&mut body.code, map.next_value_seed(Text { limit })?),
-                Member::Kind => place.keep(&mut body.kind, map.next_value_seed(Text { limit })?),
-                Member::Message => {
-                    place.keep(&mut body.message, map.next_value_seed(Text { limit })?)
-                }
-                Member::Raw => body.append(map.next_value_seed(Text { limit })?),
-                Member::Reset => body.reset = map.next_value_seed(Text { limit })?,
-                Member::Content => body.delivered = map.next_value_seed(Text { limit })?,
-                Member::FinishReason => {
-                    let reason = map.next_value_seed(Text { limit })?;
+            let mut text = || members.next_value_seed(Read(TextReader { limit }));
+            match field {
+                ErrorField::Code => part.set(&mut body.code, text()?),
+                ErrorField::Kind => part.set(&mut body.kind, text()?),
+                ErrorField::Message => part.set(&mut body.message, text()?),
+                ErrorField::Raw => body.append(text()?),
+                ErrorField::Reset => body.reset = text()?,
+                ErrorField::Content => body.delivered = text()?,
+                ErrorField::FinishReason => {
+                    let reason = text()?;
                     body.broken_off |=
                         reason.is_some_and(|reason| code::is_broken_off(reason.as_bytes()));
+                }
+                ErrorField::Within(part) => members.next_value_seed(Read(ErrorReader {
+                    body: &mut *body,
+                    part,
+                }))?,
+                ErrorField::Ignored => {
+                    members.next_value::<IgnoredAny>()?;
                 }
             }
         }
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { body, place } = self;
-        while seq
-            .next_element_seed(Value {
+    fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let Self { body, part } = self;
+        while elements
+            .next_element_seed(Read(ErrorReader {
                 body: &mut *body,
-                place,
-            })?
+                part,
+            }))?
             .is_some()
         {}
         Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if self.place == Place::Error && !text.is_empty() {
+    fn text(self, text: &str) {
+        if self.part == ErrorPart::Error && !text.is_empty() {
             self.body.wrapped = true;
             self.body.append(Some(
                 text[..text.floor_char_boundary(MAX_MESSAGE)].to_owned(),
             ));
         }
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Option<String>;
+impl JsonReader<'_> for TextReader {
+    type Output = Option<String>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text")
+    fn other(self) -> Option<String> {
+        None
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(
-            text[..text.floor_char_boundary(self.limit)].to_owned(),
-        ))
+    fn text(self, text: &str) -> Option<String> {
+        Some(text[..text.floor_char_boundary(self.limit)].to_owned())
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Some(number.to_string()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Some(number.to_string()))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
+    fn number(self, number: JsonNumber) -> Option<String> {
+        match number {
+            JsonNumber::Natural(number) => Some(number.to_string()),
+            JsonNumber::Negative(number) => Some(number.to_string()),
+            JsonNumber::Decimal(_) => None,
+        }
     }
 }

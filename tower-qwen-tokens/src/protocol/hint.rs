@@ -4,11 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::{
-    Cause,
-    header::{self as names},
-    time,
-};
+use super::{Cause, hint_header as names, time};
 
 const MILLIS: u128 = 1_000_000;
 const SECONDS: u128 = 1_000_000_000;
@@ -17,7 +13,7 @@ const EPOCH_SECONDS: u128 = 1_000_000_000 * SECONDS;
 /// A bare number from here on is a date in milliseconds (as seconds it would be the year 5138).
 const EPOCH_MILLIS: u128 = 100_000_000_000 * SECONDS;
 
-/// What a reset header is about.
+/// The limit that a reset header belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Limit {
     Requests,
@@ -25,7 +21,7 @@ enum Limit {
     Unnamed,
 }
 
-/// Reset headers, what each is about, and the header that tells what is left of it.
+/// Reset headers, the limit of each, and the header with what is left of that limit.
 static RESETS: [(HeaderName, Limit, HeaderName); 11] = [
     (
         names::X_RATELIMIT_RESET_REQUESTS,
@@ -97,7 +93,7 @@ const PHRASES: &[&str] = &[
 ///
 /// In this order: `retry-after-ms` (or `x-ms-retry-after-ms`), `retry-after` (seconds, whole or not, or an HTTP date), the
 /// reset headers and `ratelimit` (for throttles only), the message. Dates are read against the answer's own `Date`, so that a clock that is wrong
-/// here does not matter; `now` stands in where it has none. At most a year.
+/// here does not matter; `now` is used where it has none. At most a year.
 #[must_use]
 pub fn retry_after(
     headers: &HeaderMap,
@@ -107,6 +103,7 @@ pub fn retry_after(
 ) -> Option<Duration> {
     let now = server_time(headers, now);
     let millis = |text: &str| time::decimal(text, MILLIS);
+    // Milliseconds first: the same hosts round `retry-after` to seconds.
     first(headers, &names::RETRY_AFTER_MS, millis)
         .or_else(|| first(headers, &names::X_MS_RETRY_AFTER_MS, millis))
         .or_else(|| {
@@ -114,6 +111,7 @@ pub fn retry_after(
                 retry_after_value(text, now)
             })
         })
+        // Reset headers come with every answer. They are a wait only where a limit is the cause.
         .or_else(|| cause.is_throttle().then(|| resets(headers, cause, now))?)
         .or_else(|| cause.is_throttle().then(|| policies(headers))?)
         .or_else(|| in_text(message))
@@ -135,6 +133,7 @@ pub(super) fn in_text(message: &str) -> Option<Duration> {
 fn bare_seconds(text: &str) -> Option<Duration> {
     let number = text.split(|c: char| !c.is_ascii_digit()).next()?;
     let rest = &text[number.len()..];
+    // A letter after the number would be a unit that is not known.
     (rest.is_empty() || rest.starts_with(['.', ',', ')', ';']))
         .then(|| time::decimal(number, SECONDS))
         .flatten()
@@ -144,6 +143,8 @@ fn bare_seconds(text: &str) -> Option<Duration> {
 pub(super) fn reset(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if let Some(nanos) = time::scaled(text, SECONDS) {
+        // Hosts write seconds, a date in seconds or a date in milliseconds under one name; their
+        // sizes cannot be confused.
         return match nanos {
             ..EPOCH_SECONDS => Some(time::clamped(nanos)),
             EPOCH_SECONDS..EPOCH_MILLIS => Some(until_epoch(nanos, now)),
@@ -151,6 +152,7 @@ pub(super) fn reset(text: &str, now: SystemTime) -> Option<Duration> {
         };
     }
     match time::compound(text) {
+        // `2026-...` begins with a number too: only a text that is a duration to its end is one.
         Some((wait, taken)) if taken == text.len() => Some(wait),
         _ => time::rfc3339(text).map(|date| until(date, now)),
     }
@@ -189,6 +191,7 @@ fn resets(headers: &HeaderMap, cause: Cause, now: SystemTime) -> Option<Duration
     let used_up = |remaining: &HeaderName| {
         first(headers, remaining, |text| time::scaled(text, 1)).is_some_and(|left| left == 0)
     };
+    // The longest of those that are used up: the call needs all of them.
     largest(&|own, remaining| limit.is_none_or(|limit| own == limit) && used_up(remaining))
         .or_else(|| largest(&|own, _| limit == Some(own)))
         .or_else(|| largest(&|_, _| true))
@@ -207,6 +210,7 @@ fn policies(headers: &HeaderMap) -> Option<Duration> {
         .filter_map(policy)
         .collect();
     let used_up = stated.iter().filter(|(_, used_up)| *used_up);
+    // Where nothing says which policy is used up, the shortest wait is tried first.
     used_up
         .map(|&(wait, _)| wait)
         .max()
@@ -240,6 +244,7 @@ pub(super) fn first<T>(
 }
 
 fn until(date: SystemTime, now: SystemTime) -> Duration {
+    // A date that has passed is no wait.
     date.duration_since(now)
         .unwrap_or_default()
         .min(time::LONGEST)

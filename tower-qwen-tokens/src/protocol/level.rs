@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName};
 
-use super::{header as names, hint, time};
+use super::{hint, hint_header as names, time};
 
-/// One limit, as an answer's headers tell it. Unit: requests or tokens.
+/// One limit, from an answer's headers. Unit: requests or tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Level {
@@ -18,7 +18,7 @@ pub struct Level {
     pub reset: Option<Duration>,
 }
 
-/// The limits of a minute that an answer tells of.
+/// The limits by the minute that an answer's headers state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Levels {
@@ -101,6 +101,7 @@ impl Levels {
 }
 
 fn level(names: &[Names], headers: &HeaderMap, now: SystemTime) -> Option<Level> {
+    // Without `remaining` a limit says nothing about now.
     names.iter().find_map(|names| {
         Some(Level {
             remaining: amount(headers, &names.remaining)?,

@@ -1,18 +1,20 @@
 //! What the provider and its peers say on the wire: error codes, headers, dialects, usage shapes.
 //!
-//! Codes, header names and fragments of messages stand here and nowhere else. Nothing in this module needs tower, tokio
-//! or http-body.
+//! The only module that knows codes, header names and fragments of messages. It needs neither tower
+//! nor tokio nor http-body.
 
 mod cause;
-pub mod code;
+pub(crate) mod code;
 mod dialect;
 mod error_body;
 pub mod header;
-pub mod hint;
+pub(crate) mod hint;
+pub(crate) mod hint_header;
 mod level;
 pub mod rejection;
 mod thinking;
 mod time;
+#[cfg(feature = "http")]
 pub(crate) mod usage_body;
 mod verdict;
 

@@ -27,6 +27,7 @@ pub const REQUESTS: RejectionCodes = RejectionCodes {
 /// Too many tokens.
 pub const TOKENS: RejectionCodes = RejectionCodes {
     status: StatusCode::TOO_MANY_REQUESTS,
+    // DashScope's own spelling of a limit by the minute, odd as it reads.
     compatible: ("insufficient_quota", "insufficient_quota"),
     native: "Throttling.AllocationQuota",
     anthropic: "rate_limit_error",
@@ -88,7 +89,7 @@ pub const MISCONFIGURED: RejectionCodes = RejectionCodes {
     anthropic: "api_error",
 };
 
-/// What stands behind the server does not answer, or not as it should.
+/// The upstream of the server does not answer, or gives no valid answer.
 pub const BAD_GATEWAY: RejectionCodes = RejectionCodes {
     status: StatusCode::BAD_GATEWAY,
     compatible: ("server_error", "bad_gateway"),
@@ -96,7 +97,7 @@ pub const BAD_GATEWAY: RejectionCodes = RejectionCodes {
     anthropic: "api_error",
 };
 
-/// The server, or what stands behind it, cannot take the call now.
+/// The server or its upstream cannot take the call now.
 pub const UNAVAILABLE: RejectionCodes = RejectionCodes {
     status: StatusCode::SERVICE_UNAVAILABLE,
     compatible: ("server_error", "ServiceUnavailable"),
@@ -104,7 +105,7 @@ pub const UNAVAILABLE: RejectionCodes = RejectionCodes {
     anthropic: "overloaded_error",
 };
 
-/// What stands behind the server took too long.
+/// The upstream of the server took too long.
 pub const TIMED_OUT: RejectionCodes = RejectionCodes {
     status: StatusCode::GATEWAY_TIMEOUT,
     compatible: ("server_error", "RequestTimeOut"),

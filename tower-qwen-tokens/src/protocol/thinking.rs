@@ -13,12 +13,14 @@ const PRESERVING: &str = "qwen3.8";
 /// Whether a model thinks unless `enable_thinking` says otherwise. Then `max_tokens` does not bound its answer.
 #[must_use]
 pub fn thinks_by_default(model: &str) -> bool {
+    // Other hosts write the organisation before the id: `Qwen/Qwen3-32B`.
     let id = model
         .rsplit('/')
         .next()
         .unwrap_or(model)
         .to_ascii_lowercase();
     let is_open = id.strip_prefix(OPEN).is_some_and(|rest| {
+        // A size follows in open models alone: `qwen3-32b` thinks, `qwen3-max` does not.
         rest.starts_with(|first: char| first.is_ascii_digit()) && !id.contains("instruct")
     });
     is_open

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 /// The longest duration that is handed out; longer ones count as this. Roughly a year.
+// Long enough for every real hint; short enough that adding it to an instant never overflows.
 pub(super) const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 const NANOS: u128 = 1_000_000_000;
@@ -20,6 +21,7 @@ pub(super) fn scaled(text: &str, unit_nanos: u128) -> Option<u128> {
         return None;
     }
     let value = |part: &str| {
+        // A number may have any length; `clamped` cuts it anyway.
         part.bytes().fold(0_u128, |sum, digit| {
             sum.saturating_mul(10)
                 .saturating_add(u128::from(digit - b'0'))
@@ -28,6 +30,7 @@ pub(super) fn scaled(text: &str, unit_nanos: u128) -> Option<u128> {
     // More digits than these are below a nanosecond of every unit.
     let fraction = &fraction[..fraction.len().min(18)];
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    // Rounded up: a wait that ends early meets the same limit again.
     let part = value(fraction).saturating_mul(unit_nanos).div_ceil(scale);
     Some(value(whole).saturating_mul(unit_nanos).saturating_add(part))
 }
@@ -85,6 +88,7 @@ fn unit_nanos(unit: &str) -> Option<u128> {
         (&["m", "min", "mins", "minute", "minutes"], 60 * NANOS),
         (&["h", "hr", "hrs", "hour", "hours"], 3_600 * NANOS),
         (&["d", "day", "days"], 86_400 * NANOS),
+        // The micro sign and the Greek letter look the same.
         (&["us", "µs", "μs"], 1_000),
         (&["ns"], 1),
     ];

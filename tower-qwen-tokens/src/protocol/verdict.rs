@@ -9,11 +9,12 @@ use http::{HeaderMap, StatusCode};
 use super::{
     Cause, code,
     error_body::ErrorBody,
-    header::X_SHOULD_RETRY,
     hint::{self, first},
+    hint_header::X_SHOULD_RETRY,
 };
 
 /// A throttle of tokens that lasts this long is no throttle: the plan is used up.
+// Limits by the minute end within minutes; a wait of a day belongs to a plan.
 const PLAN_USED_UP: Duration = Duration::from_secs(86_400);
 
 /// Why an answer is a failure, whether the same request may succeed later, and when.
@@ -54,6 +55,7 @@ impl Verdict {
             })
         });
         facts.heed_long_wait();
+        // Last: the server knows more about itself than any table.
         if let Some(transient) = first(headers, &X_SHOULD_RETRY, should_retry) {
             facts.transient = transient;
         }
@@ -66,6 +68,7 @@ impl Verdict {
     #[must_use]
     pub fn of_event(data: &[u8], status: Option<u16>) -> Option<Self> {
         let body = ErrorBody::of_event(data)?;
+        // Some hosts write the status as the code.
         let in_code = body.code.as_deref().and_then(|code| code.parse().ok());
         let status = in_code
             .filter(|status| (400..600).contains(status))

@@ -25,17 +25,17 @@ fn money(text: &str) -> Money {
 fn watched(budget: Budget) -> (Ledger, Arc<Budget>, Heard) {
     let heard = Heard::default();
     let told = Arc::clone(&heard);
-    let budget = budget.on_alert(move |passed| told.lock().expect("lock").push(*passed));
+    let budget = budget.on_alert(move |alert| told.lock().expect("lock").push(*alert));
     let budget = Arc::new(budget);
     let ledger = Ledger::default().with_sink(budget.clone());
     (ledger, budget, heard)
 }
 
 fn heard(heard: &Heard) -> Vec<(Amount, Amount, bool)> {
-    let passed = std::mem::take(&mut *heard.lock().expect("lock"));
-    passed
+    let alert = std::mem::take(&mut *heard.lock().expect("lock"));
+    alert
         .into_iter()
-        .map(|passed| (passed.line, passed.spent, passed.is_limit))
+        .map(|alert| (alert.threshold, alert.spent, alert.is_limit))
         .collect()
 }
 
@@ -139,7 +139,7 @@ async fn what_was_spent_before_counts() {
     let (ledger, budget, told) = watched(budget);
     assert!(!budget.is_exceeded());
     ledger.record(&entry("m", 1, 1));
-    assert_eq!(heard(&told), [], "the lower line was passed before");
+    assert_eq!(heard(&told), [], "the lower threshold was reached before");
     ledger.record(&entry("m", 1, 0));
     assert!(budget.is_exceeded());
     assert_eq!(heard(&told).len(), 1);

@@ -10,7 +10,7 @@ pub enum Family {
     Qwen3,
 }
 
-/// Special tokens and their ids. Those of Qwen2.5 stand first.
+/// Special tokens and their ids, those of Qwen2.5 first.
 ///
 /// Source: `tokenizer_config.json` of Qwen2.5 and Qwen3, November 2026.
 const SPECIALS: [(&str, u32); 26] = [
@@ -46,6 +46,7 @@ impl Family {
     /// The special tokens and their ids.
     pub(super) fn specials(self) -> &'static [(&'static str, u32)] {
         match self {
+            // The four that Qwen3 added are the last ones.
             Self::Qwen2_5 => &SPECIALS[..22],
             Self::Qwen3 => &SPECIALS,
         }

@@ -1,4 +1,5 @@
 /// No side may be more than so many times the other.
+// As in the image processor that comes with the models, which raises an error there.
 const MAX_RATIO: u64 = 200;
 /// `<|vision_start|>` and `<|vision_end|>`.
 const FRAME: u64 = 2;
@@ -89,6 +90,8 @@ impl ImageRule {
         let factor = f64::from(self.factor);
         let (min, max) = (self.min_pixels as f64, self.max_pixels as f64);
         let nearest = |side: f64| (side / factor).round_ties_even().max(1.0);
+        // First rounded, then scaled: the order is the provider's, and it decides sizes on the
+        // edge.
         let (mut across, mut down) = (nearest(width), nearest(height));
         let area = across * down * factor * factor;
         if area > max {

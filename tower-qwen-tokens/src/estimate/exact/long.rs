@@ -14,8 +14,10 @@ use tiktoken::CoreBpe;
 use super::piece::Pieces;
 
 /// Pieces from here on are encoded in windows. Unit: bytes.
+// Below it the library is as fast as the windows are.
 pub(super) const LONG: usize = 2048;
 /// A window. Unit: bytes.
+// The longest token has 128 bytes, so that a window holds eight tokens at least: room for a seam.
 const WINDOW: usize = 1024;
 /// So many tokens from the end of a window lies the first seam that is tried. At least two, so that the token after a seam
 /// is not the last one of its window.
@@ -44,7 +46,7 @@ fn encode_in(
     let mut text = head(pieces, rest, window);
     let mut tokens = bpe.encode(&text);
     while rest.len() > window {
-        let seam = Seams::new(bpe, &text, &tokens).find_map(|(kept, at)| {
+        let seam = Seams::new(bpe, &text, &tokens).find_map(|(before, at)| {
             let next = head(pieces, &rest[at..], window);
             // A run of one character is the same window over and over.
             let after = if next == text {
@@ -52,10 +54,10 @@ fn encode_in(
             } else {
                 bpe.encode(&next)
             };
-            (after.first() == tokens.get(kept)).then_some((kept, at, next, after))
+            (after.first() == tokens.get(before)).then_some((before, at, next, after))
         });
-        let (kept, at, next, after) = seam?;
-        accept(&tokens[..kept]);
+        let (before, at, next, after) = seam?;
+        accept(&tokens[..before]);
         rest = &rest[at..];
         text = next;
         tokens = after;
@@ -97,20 +99,21 @@ impl<'a> Seams<'a> {
 }
 
 impl Iterator for Seams<'_> {
-    /// How many tokens stand before the seam, and how many bytes.
+    /// How many tokens are before the seam, and how many bytes.
     type Item = (usize, usize);
 
     fn next(&mut self) -> Option<(usize, usize)> {
         loop {
-            let kept = self.tokens.len().checked_sub(self.overlap)?;
-            if kept == 0 {
+            let before = self.tokens.len().checked_sub(self.overlap)?;
+            if before == 0 {
                 return None;
             }
-            let after = self.bpe.decode(&self.tokens[kept..]).len();
+            let after = self.bpe.decode(&self.tokens[before..]).len();
             let at = self.text.len().checked_sub(after)?;
             if self.text.is_char_boundary(at) {
+                // Doubled, so that a window without a seam is given up after few tries.
                 self.overlap *= 2;
-                return Some((kept, at));
+                return Some((before, at));
             }
             self.overlap += 1;
         }

@@ -18,7 +18,7 @@ impl Pieces {
 
     /// The first piece of a text, and what follows.
     pub(super) fn first<'a>(&self, text: &'a str) -> (&'a str, &'a str) {
-        // Whatever character stands first, some branch takes it.
+        // Some branch of the pattern takes any first character, so it never fails on a text.
         let end = self.pattern.find(text).map_or(text.len(), |m| m.end());
         let (piece, rest) = text.split_at(end);
         let mut spaces = piece.chars();
@@ -43,6 +43,7 @@ impl Pieces {
         let mut rest = text;
         while rest.len() >= length / 2 {
             let (stretch, after) = rest.split_at(rest.floor_char_boundary(length / 2));
+            // A piece of the full length covers one of these stretches whole.
             if self.first(stretch).0 == stretch || stretch.trim_start().is_empty() {
                 return true;
             }

@@ -5,7 +5,7 @@ use super::{family::Family, image::ImageRule};
 /// The system prompt that the template of Qwen2.5 puts before a chat without one.
 const QWEN2_5_SYSTEM: &str = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
 
-/// What a host adds to a chat. Say which host it is: its answer does not tell.
+/// What a host adds to a chat. You have to choose it: an answer does not show which host it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     default_system: DefaultSystem,
@@ -61,6 +61,7 @@ impl Profile {
         match (&self.default_system, family) {
             (DefaultSystem::Text(text), _) => Some(text),
             (DefaultSystem::OfFamily, Family::Qwen2_5) => Some(QWEN2_5_SYSTEM),
+            // The template of Qwen3 adds none.
             (DefaultSystem::OfFamily, Family::Qwen3) | (DefaultSystem::Nothing, _) => None,
         }
     }

@@ -1,11 +1,10 @@
 //! JSON as Python's `json.dumps(.., ensure_ascii=False)` prints it, which is how the templates print tools.
 
-use std::{
-    borrow::Cow,
-    fmt::{self, Write},
-};
+use std::fmt::{self, Write};
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess};
+
+use crate::json_reader::{JsonNumber, JsonReader, Read, next_name};
 
 /// A value, printed.
 pub(super) struct Printed(pub(super) String);
@@ -21,14 +20,14 @@ pub(super) fn render(json: &str) -> String {
 /// Prints an object.
 pub(super) fn print_map<'de, A: MapAccess<'de>>(map: A) -> Result<String, A::Error> {
     let mut text = String::new();
-    Print(&mut text).visit_map(map)?;
+    Print(&mut text).object(map)?;
     Ok(text)
 }
 
 impl<'de> Deserialize<'de> for Printed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut text = String::new();
-        Print(&mut text).deserialize(deserializer)?;
+        Read(Print(&mut text)).deserialize(deserializer)?;
         Ok(Self(text))
     }
 }
@@ -60,6 +59,7 @@ impl Print<'_> {
         let shortest = format!("{number:e}");
         let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
         let exponent: i32 = exponent.parse().unwrap_or(0);
+        // The bounds of Python's `repr`.
         if (-4..16).contains(&exponent) {
             self.display(format_args!("{number:?}"));
         } else {
@@ -72,42 +72,35 @@ impl Print<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Print<'_> {
-    type Value = ();
+impl<'de> JsonReader<'de> for Print<'_> {
+    type Output = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
+    fn other(self) {}
 
-impl<'de> Visitor<'de> for Print<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn object<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         self.0.push('{');
         let mut separator = "";
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while next_name(&mut members, |name| {
             self.0.push_str(separator);
-            self.quoted(&key);
+            self.quoted(name);
             self.0.push_str(": ");
-            map.next_value_seed(Print(self.0))?;
+        })?
+        .is_some()
+        {
+            members.next_value_seed(Read(Print(self.0)))?;
             separator = ", ";
         }
         self.0.push('}');
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+    fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         self.0.push('[');
         let mut separator = "";
         loop {
             let before = self.0.len();
             self.0.push_str(separator);
-            if seq.next_element_seed(Print(self.0))?.is_none() {
+            if elements.next_element_seed(Read(Print(self.0)))?.is_none() {
                 self.0.truncate(before);
                 break;
             }
@@ -117,34 +110,24 @@ impl<'de> Visitor<'de> for Print<'_> {
         Ok(())
     }
 
-    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
+    fn text(mut self, text: &str) {
         self.quoted(text);
-        Ok(())
     }
 
-    fn visit_u64<E>(mut self, number: u64) -> Result<(), E> {
-        self.display(number);
-        Ok(())
+    fn number(mut self, number: JsonNumber) {
+        match number {
+            JsonNumber::Natural(number) => self.display(number),
+            JsonNumber::Negative(number) => self.display(number),
+            JsonNumber::Decimal(number) => self.float(number),
+        }
     }
 
-    fn visit_i64<E>(mut self, number: i64) -> Result<(), E> {
-        self.display(number);
-        Ok(())
-    }
-
-    fn visit_f64<E>(mut self, number: f64) -> Result<(), E> {
-        self.float(number);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
+    fn flag(self, flag: bool) {
         self.0.push_str(if flag { "true" } else { "false" });
-        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
+    fn null(self) {
         self.0.push_str("null");
-        Ok(())
     }
 }
 

@@ -1,11 +1,13 @@
 //! The templates of Qwen2.5 and Qwen3, as their models come with them (November 2026).
 
 use super::{
-    chat::{Chat, Message, Role, ToolCall},
+    chat::Chat,
     family::Family,
+    message::{Message, Role, ToolCall},
     profile::Profile,
 };
 
+// Word for word: a byte more or less is another count.
 const TOOLS_BEFORE: &str = "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n\
     You are provided with function signatures within <tools></tools> XML tags:\n<tools>";
 const TOOLS_AFTER: &str = "\n</tools>\n\n\
@@ -13,15 +15,16 @@ const TOOLS_AFTER: &str = "\n</tools>\n\n\
     <tool_call>\n{\"name\": <function-name>, \"arguments\": <args-json-object>}\n</tool_call>";
 const END: &str = "<|im_end|>\n";
 
-/// Hands on the prompt turn by turn. Every turn begins with a special token, so that counts of turns add up.
-pub(super) fn render(chat: &Chat, family: Family, profile: &Profile, mut turn: impl FnMut(&str)) {
+/// Passes the prompt to `emit`, one message after the other. Each begins with a special token, so
+/// that their counts add up.
+pub(super) fn render(chat: &Chat, family: Family, profile: &Profile, mut emit: impl FnMut(&str)) {
     let mut out = String::new();
     render_system(chat, profile.system_of(family), &mut out);
-    flush(&mut out, &mut turn);
+    flush(&mut out, &mut emit);
     let last_query = last_query(&chat.messages);
     for (index, message) in chat.messages.iter().enumerate() {
         match message.role {
-            // The first one stands in the system turn.
+            // `render_system` has written the first one.
             Role::System if index == 0 => {}
             Role::System => plain("system", &message.content, &mut out),
             Role::User => plain("user", &message.content, &mut out),
@@ -46,20 +49,20 @@ pub(super) fn render(chat: &Chat, family: Family, profile: &Profile, mut turn: i
             }
             Role::Unknown => {}
         }
-        flush(&mut out, &mut turn);
+        flush(&mut out, &mut emit);
     }
     if !chat.is_closed {
         open("assistant", &mut out);
         if chat.is_without_thinking && family == Family::Qwen3 {
             out.push_str("<think>\n\n</think>\n\n");
         }
-        flush(&mut out, &mut turn);
+        flush(&mut out, &mut emit);
     }
 }
 
-fn flush(out: &mut String, turn: &mut impl FnMut(&str)) {
+fn flush(out: &mut String, emit: &mut impl FnMut(&str)) {
     if !out.is_empty() {
-        turn(out);
+        emit(out);
         out.clear();
     }
 }
@@ -99,7 +102,7 @@ fn render_system(chat: &Chat, default: Option<&str>, out: &mut String) {
     out.push_str(END);
 }
 
-/// Where the last question of the user stands; a tool's result in the user's name is none.
+/// The index of the user's last question; a tool's result in the user's name is none.
 fn last_query(messages: &[Message]) -> usize {
     let is_query = |message: &Message| {
         let content = &message.content;
@@ -193,9 +196,9 @@ mod tests {
 
     fn prompt(chat: &Chat, family: Family, profile: &Profile) -> String {
         let mut prompt = String::new();
-        render(chat, family, profile, |turn| {
-            assert!(turn.starts_with("<|im_start|>"), "{turn}");
-            prompt.push_str(turn);
+        render(chat, family, profile, |message| {
+            assert!(message.starts_with("<|im_start|>"), "{message}");
+            prompt.push_str(message);
         });
         prompt
     }
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_tools_share_a_turn() {
+    fn results_of_tools_share_a_message() {
         let chat = Chat::new([Message::tool("1"), Message::tool("2"), Message::user("x")]).closed();
         assert_eq!(
             prompt(&chat, Family::Qwen3, &Profile::open_template()),

@@ -108,8 +108,8 @@ impl Tokenizer {
     #[must_use]
     pub fn count_chat(&self, chat: &Chat, profile: &Profile) -> u64 {
         let mut tokens = 0_u64;
-        template::render(chat, self.family, profile, |turn| {
-            tokens = tokens.saturating_add(self.count(turn));
+        template::render(chat, self.family, profile, |message| {
+            tokens = tokens.saturating_add(self.count(message));
         });
         tokens.saturating_add(chat.image_tokens(profile, self.family))
     }
@@ -125,6 +125,7 @@ impl Tokenizer {
                 || long::encode(self.bpe, &self.pieces, piece, |more| tokens += more.len())
                     .is_none()
             {
+                // No seam was found: slow, but right.
                 tokens = self.bpe.count(piece);
             }
             count += tokens as u64;
@@ -145,6 +146,7 @@ impl Tokenizer {
                 })
                 .is_none()
             {
+                // What the windows brought until then is void.
                 ids.truncate(before);
                 ids.extend(self.bpe.encode(piece));
             }

@@ -7,7 +7,8 @@ use serde::{
 
 use super::{
     ChatError,
-    chat::{Chat, Message, ToolCall},
+    chat::Chat,
+    message::{Message, ToolCall},
     python::{self, Printed},
 };
 
@@ -76,12 +77,13 @@ struct Content {
 enum Element {
     Text(String),
     Image,
-    BodyRejection,
+    /// Neither text nor image.
+    Unread,
 }
 
 /// A part of a message, in the spelling of either dialect.
 #[derive(Deserialize)]
-struct Part<'a> {
+struct ContentPart<'a> {
     #[serde(borrow)]
     text: Option<Cow<'a, str>>,
     image_url: Option<IgnoredAny>,
@@ -95,36 +97,58 @@ struct Arguments(String);
 struct ContentVisitor;
 struct ArgumentsVisitor;
 
-pub(super) fn read(body: &[u8]) -> Result<Chat, ChatError> {
-    let body: Body<'_> = serde_json::from_slice(body).map_err(|error| ChatError::new(&error))?;
-    let native = body.input.and_then(|input| input.messages);
-    let (native_tools, native_thinking) = match body.parameters {
-        Some(Parameters {
-            tools,
-            enable_thinking,
-        }) => (tools, enable_thinking),
-        None => (None, None),
-    };
-    let template_thinking = body
-        .chat_template_kwargs
-        .and_then(|options| options.enable_thinking);
-    let thinking = template_thinking
-        .or(body.enable_thinking)
-        .or(native_thinking);
-    let mut chat = Chat {
-        tools: print_all(body.tools.or(native_tools).unwrap_or_default()),
-        is_closed: body.add_generation_prompt == Some(false),
-        is_without_thinking: thinking == Some(false),
-        ..Chat::default()
-    };
-    for message in body.messages.or(native).unwrap_or_default() {
-        let message = message.read(&mut chat.unread_parts);
-        chat.messages.push(message);
+impl Chat {
+    /// The chat in the body of a request: compatible (`messages`, `tools`) or native (`input`,
+    /// `parameters`).
+    ///
+    /// Images come without their size; see [`image_sizes`](Self::image_sizes).
+    ///
+    /// # Errors
+    ///
+    /// The body is not JSON, or no chat.
+    pub fn from_body(body: &[u8]) -> Result<Self, ChatError> {
+        let body: Body<'_> =
+            serde_json::from_slice(body).map_err(|error| ChatError::new(&error))?;
+        let native = body.input.and_then(|input| input.messages);
+        let (native_tools, native_thinking) = match body.parameters {
+            Some(Parameters {
+                tools,
+                enable_thinking,
+            }) => (tools, enable_thinking),
+            None => (None, None),
+        };
+        // vLLM and SGLang take it there, and it goes before the field of DashScope.
+        let template_thinking = body
+            .chat_template_kwargs
+            .and_then(|options| options.enable_thinking);
+        let thinking = template_thinking
+            .or(body.enable_thinking)
+            .or(native_thinking);
+        let mut chat = Chat {
+            tools: print_all(body.tools.or(native_tools).unwrap_or_default()),
+            is_closed: body.add_generation_prompt == Some(false),
+            is_without_thinking: thinking == Some(false),
+            ..Chat::default()
+        };
+        for message in body.messages.or(native).unwrap_or_default() {
+            let message = message.read(&mut chat.unread_parts);
+            chat.messages.push(message);
+        }
+        Ok(chat)
     }
-    Ok(chat)
+
+    /// Adds tools: a JSON array of their schemas, as in the request.
+    ///
+    /// # Errors
+    ///
+    /// The text is no JSON array.
+    pub fn tools(mut self, json: &str) -> Result<Self, ChatError> {
+        self.tools.extend(read_tools(json)?);
+        Ok(self)
+    }
 }
 
-pub(super) fn read_tools(json: &str) -> Result<Vec<String>, ChatError> {
+fn read_tools(json: &str) -> Result<Vec<String>, ChatError> {
     serde_json::from_str(json)
         .map(print_all)
         .map_err(|error| ChatError::new(&error))
@@ -148,7 +172,7 @@ impl WireMessage<'_> {
                 Element::Text(text) if message.content.is_empty() => message.content = text,
                 Element::Text(text) => message.content.push_str(&text),
                 Element::Image => message.push_image(None),
-                Element::BodyRejection => *unread_parts += 1,
+                Element::Unread => *unread_parts += 1,
             }
         }
         message.reasoning = self.reasoning_content;
@@ -190,13 +214,13 @@ impl<'de> Visitor<'de> for ContentVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Content, A::Error> {
         let mut content = Content::default();
-        while let Some(part) = seq.next_element::<Part<'de>>()? {
+        while let Some(part) = seq.next_element::<ContentPart<'de>>()? {
             content.elements.push(if let Some(text) = part.text {
                 Element::Text(text.into_owned())
             } else if part.image_url.is_some() || part.image.is_some() {
                 Element::Image
             } else {
-                Element::BodyRejection
+                Element::Unread
             });
         }
         Ok(content)
@@ -233,8 +257,8 @@ impl<'de> Visitor<'de> for ArgumentsVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::super::chat::Role;
-    use super::{Chat, read, read_tools};
+    use super::super::message::Role;
+    use super::{Chat, read_tools};
 
     fn texts(chat: &Chat) -> Vec<&str> {
         chat.messages.iter().map(|m| m.content.as_str()).collect()
@@ -245,7 +269,7 @@ mod tests {
         let compatible = br#"{"model":"q","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"u"}},{"type":"text","text":"b"}]}],"tools":[{"type":"function"}],"enable_thinking":false}"#;
         let native = br#"{"model":"q","input":{"messages":[{"role":"system","content":"s"},{"role":"user","content":[{"text":"a"},{"image":"u"},{"text":"b"}]}]},"parameters":{"tools":[{"type":"function"}],"enable_thinking":false}}"#;
         for body in [&compatible[..], native] {
-            let chat = read(body).unwrap();
+            let chat = Chat::from_body(body).unwrap();
             assert_eq!(
                 texts(&chat),
                 ["s", "a<|vision_start|><|image_pad|><|vision_end|>b"]
@@ -262,7 +286,7 @@ mod tests {
     #[test]
     fn arguments_come_as_text_or_as_an_object() {
         let body = br#"{"messages":[{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f","arguments":"{\"a\":1}"}},{"function":{"name":"g","arguments":{"a":1}}},{"function":{"name":"h","arguments":"{\"a\":"}}]}]}"#;
-        let chat = read(body).unwrap();
+        let chat = Chat::from_body(body).unwrap();
         let calls = &chat.messages[0].tool_calls;
         let arguments: Vec<_> = calls.iter().map(|call| call.arguments.as_str()).collect();
         assert_eq!(arguments, [r#"{"a": 1}"#, r#"{"a": 1}"#, r#"{"a":"#]);
@@ -272,21 +296,21 @@ mod tests {
     #[test]
     fn thinking_may_be_said_to_the_template() {
         let body = br#"{"messages":[],"chat_template_kwargs":{"enable_thinking":false},"enable_thinking":true}"#;
-        assert!(read(body).unwrap().is_without_thinking);
+        assert!(Chat::from_body(body).unwrap().is_without_thinking);
         let body = br#"{"messages":[],"enable_thinking":true}"#;
-        assert!(!read(body).unwrap().is_without_thinking);
+        assert!(!Chat::from_body(body).unwrap().is_without_thinking);
     }
 
     #[test]
-    fn what_is_not_read_is_told() {
+    fn unread_parts_are_counted() {
         let body = br#"{"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{}},{"text":"x"}]},{"role":"critic","content":"y"}]}"#;
-        let chat = read(body).unwrap();
+        let chat = Chat::from_body(body).unwrap();
         assert_eq!(chat.unread_parts(), 1);
         assert_eq!(chat.messages[1].role, Role::Unknown);
     }
 
     #[test]
-    fn what_is_no_chat_is_refused() {
+    fn what_is_no_chat_is_an_error() {
         for body in [
             "",
             "[]x",
@@ -295,7 +319,7 @@ mod tests {
             r#"{"messages":[{"content":"x"}]}"#,
             r#"{"messages":[{"role":"user","content":7}]}"#,
         ] {
-            assert!(read(body.as_bytes()).is_err(), "{body}");
+            assert!(Chat::from_body(body.as_bytes()).is_err(), "{body}");
         }
         assert!(read_tools("{}").is_err());
         assert_eq!(read_tools("[]").unwrap().len(), 0);
@@ -303,7 +327,7 @@ mod tests {
 
     #[test]
     fn the_error_shows_no_text() {
-        let error = read(br#"{"messages":"secret"}"#).unwrap_err();
+        let error = Chat::from_body(br#"{"messages":"secret"}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
             "not the JSON of a chat (line 1, column 20)"

@@ -1,5 +1,11 @@
-use super::{UsageBody, usage_of};
+use super::UsageBody;
 use crate::Usage;
+
+/// What the value of a `usage` field states; `None` where it states no tokens.
+fn usage_of(value: &[u8]) -> Option<Usage> {
+    let usage = UsageBody::read(value)?.into_usage();
+    (!usage.is_empty()).then_some(usage)
+}
 
 fn usage(json: &str) -> Usage {
     usage_of(json.as_bytes()).unwrap_or_else(|| panic!("no usage in {json}"))
@@ -244,7 +250,7 @@ fn a_wrong_part_does_not_spoil_the_rest() {
 }
 
 #[test]
-fn later_events_replace_what_they_state() {
+fn later_usage_replaces_earlier() {
     let read = |json: &str| UsageBody::read(json.as_bytes()).expect("json");
     let mut native = read(r#"{"total_tokens":18,"input_tokens":16,"output_tokens":2}"#);
     native.update(&read(

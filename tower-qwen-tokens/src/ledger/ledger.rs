@@ -11,17 +11,17 @@ use super::{Entry, LedgerSink, Record, Snapshot};
 /// Sums of usage and cost by model, tenant and label. Clones share everything.
 #[derive(Clone)]
 pub struct Ledger {
-    inner: Arc<Inner>,
+    inner: Arc<SharedLedger>,
 }
 
-struct Inner {
+struct SharedLedger {
     setup: RwLock<Arc<Setup>>,
     sums: Mutex<Snapshot>,
     #[cfg(feature = "http")]
     clock: crate::internal::clock::WallClock,
 }
 
-/// What can be exchanged while calls are running.
+/// What can be replaced while calls are running.
 #[derive(Clone)]
 struct Setup {
     prices: Arc<PriceBook>,
@@ -37,7 +37,7 @@ impl Ledger {
             sinks: Vec::new(),
         };
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(SharedLedger {
                 setup: RwLock::new(Arc::new(setup)),
                 sums: Mutex::default(),
                 #[cfg(feature = "http")]
@@ -53,21 +53,24 @@ impl Ledger {
         self
     }
 
-    /// Prices calls by another book from now on, of all clones. What is booked stays as it is.
+    /// Prices calls by another book from now on, of all clones. What is recorded already stays as
+    /// it is.
     pub fn set_prices(&self, prices: PriceBook) {
         self.change(|setup| setup.prices = Arc::new(prices));
     }
 
-    /// The prices it goes by.
+    /// The prices in use.
     #[must_use]
     pub fn prices(&self) -> Arc<PriceBook> {
         Arc::clone(&self.setup().prices)
     }
 
-    /// Books one attempt.
+    /// Records one attempt.
     pub fn record(&self, entry: &Entry) {
         let setup = self.setup();
         let cost = setup.prices.cost(&entry.model, &entry.usage);
+        // Lock order: none is held while another is taken. The sums are free again before a sink
+        // runs, which may be slow or ask for a snapshot.
         self.sums().add(entry, cost);
         if setup.sinks.is_empty() {
             return;
@@ -79,6 +82,17 @@ impl Ledger {
     }
 
     /// The sums so far.
+    ///
+    /// ```
+    /// use tower_qwen_tokens::{Ledger, Usage, ledger::{Basis, End, Entry}};
+    ///
+    /// let ledger = Ledger::default();
+    /// ledger.record(&Entry::new("qwen-plus", Usage::new(1_000, 200), Basis::Reported, End::Complete));
+    ///
+    /// let sums = ledger.snapshot();
+    /// assert_eq!(sums.models["qwen-plus"].output_tokens, 200);
+    /// assert_eq!(sums.total.cost[0].to_string(), "0.00064 USD");
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.sums().clone()
@@ -99,6 +113,7 @@ impl Ledger {
     }
 
     fn setup(&self) -> Arc<Setup> {
+        // Cloned out of the lock: sinks and prices are used without it.
         Arc::clone(
             &self
                 .inner
@@ -114,10 +129,13 @@ impl Ledger {
             .setup
             .write()
             .unwrap_or_else(PoisonError::into_inner);
+        // Attempts that are being recorded keep the setup that they began with.
         change(Arc::make_mut(&mut setup));
     }
 
     fn sums(&self) -> MutexGuard<'_, Snapshot> {
+        // A panic elsewhere leaves the sums one attempt short at most; to stop counting would be
+        // worse.
         self.inner
             .sums
             .lock()

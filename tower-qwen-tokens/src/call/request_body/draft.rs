@@ -1,60 +1,38 @@
-mod place;
-mod value;
-
-use std::{error::Error, fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, header::ACCEPT};
 use serde::de::DeserializeSeed;
 
-use self::{place::Place, value::Value};
-use super::{ModelCall, counting::Counting};
+use super::{ParseError, field::RequestPart, reader::RequestReader};
 use crate::{
     Dialect,
+    call::{ModelCall, counting::Counting},
     estimate::{Estimate, TOOLS_FRAME, Tally, chat_frame},
+    json_reader::Read,
     protocol::{header::X_DASHSCOPE_SSE, preserves_thinking_by_default, thinks_by_default},
 };
 
-/// A body that is no request. Says where, never what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ParseError {
-    kind: ParseErrorKind,
-    line: usize,
-    column: usize,
-}
-
-/// What is wrong with a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ParseErrorKind {
-    /// It is not JSON.
-    NotJson,
-    /// It is JSON, but no object.
-    NotObject,
-    /// It is nested more than 127 levels deep.
-    TooDeep,
-}
-
-/// What one pass over the body gathers. Nothing of the prompt is kept.
+/// What one pass over the body collects: figures and flags, nothing of the prompt.
 #[derive(Default)]
-struct Draft<'e> {
+pub(super) struct Draft<'e> {
     /// The user's own counter.
-    counter: Option<&'e dyn Estimate>,
-    model: Option<Arc<str>>,
-    stream: bool,
-    include_usage: bool,
-    n: Option<u64>,
-    max_tokens: Option<u64>,
+    pub(super) counter: Option<&'e dyn Estimate>,
+    pub(super) model: Option<Arc<str>>,
+    pub(super) stream: bool,
+    pub(super) include_usage: bool,
+    pub(super) n: Option<u64>,
+    pub(super) max_tokens: Option<u64>,
     /// A ceiling that holds thinking too.
-    max_completion_tokens: Option<u64>,
-    thinking: Option<bool>,
-    thinking_budget: Option<u64>,
-    messages: u64,
+    pub(super) max_completion_tokens: Option<u64>,
+    pub(super) thinking: Option<bool>,
+    pub(super) thinking_budget: Option<u64>,
+    pub(super) messages: u64,
     /// Texts, images and the like.
-    prompt: Tally,
+    pub(super) prompt: Tally,
     /// Earlier thinking, which only counts where the request preserves it.
-    thoughts: Tally,
-    preserve_thinking: Option<bool>,
-    has_tools: bool,
+    pub(super) thoughts: Tally,
+    pub(super) preserve_thinking: Option<bool>,
+    pub(super) has_tools: bool,
 }
 
 /// Reads the body of a request in this dialect.
@@ -62,7 +40,7 @@ struct Draft<'e> {
 /// # Errors
 ///
 /// A body that is no JSON object, or nested too deep.
-pub(super) fn read(
+pub(in crate::call) fn read(
     dialect: Dialect,
     headers: &HeaderMap,
     body: &[u8],
@@ -73,24 +51,21 @@ pub(super) fn read(
         ..Draft::default()
     };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Value {
+    let value = Read(RequestReader {
         draft: &mut draft,
-        place: if dialect.is_native() {
-            Place::Native
+        part: if dialect.is_native() {
+            RequestPart::Native
         } else {
-            Place::Compatible
+            RequestPart::Compatible
         },
-    };
+    });
     value
         .deserialize(&mut deserializer)
         .and_then(|()| deserializer.end())
         .map_err(|error| ParseError::new(&error))?;
+    // The reader passes over any kind of value, so a list or a bare text arrives here as well.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(ParseError {
-            kind: ParseErrorKind::NotObject,
-            line: 1,
-            column: 1,
-        });
+        return Err(ParseError::not_object());
     }
     draft.stream |= dialect.is_native() && asks_for_events(headers);
     Ok(draft.finish(dialect, counting))
@@ -104,6 +79,7 @@ fn asks_for_events(headers: &HeaderMap) -> bool {
             .trim_ascii()
             .eq_ignore_ascii_case(b"enable")
     };
+    // `Accept` may list several types with weights.
     let has_events = |value: &http::HeaderValue| {
         value
             .to_str()
@@ -129,21 +105,24 @@ impl Draft<'_> {
             model,
             stream: self.stream,
             include_usage: self.include_usage,
+            // A request for 0 answers is invalid; 1 keeps every product with it sensible.
             choices: self
                 .n
                 .map_or(1, |n| u32::try_from(n.max(1)).unwrap_or(u32::MAX)),
         }
     }
 
-    /// Adds what stands around the texts.
+    /// Adds what the chat template puts around the texts.
     fn add_frame(&mut self, dialect: Dialect) {
         match dialect {
+            // Their text goes into the model as it is, without a chat template.
             Dialect::Completions | Dialect::Embeddings | Dialect::NativeEmbeddings => {}
             _ => self.prompt.add(chat_frame(self.messages)),
         }
         if self.has_tools {
             self.prompt.add(TOOLS_FRAME);
         }
+        // The model decides where the request says nothing.
         let by_default = || {
             let model = self.model.as_deref();
             model.is_some_and(preserves_thinking_by_default)
@@ -155,8 +134,10 @@ impl Draft<'_> {
 
     fn output_ceiling(&self, dialect: Dialect) -> Option<u64> {
         if dialect.is_embedding() {
+            // Vectors are not counted as output tokens.
             return Some(0);
         }
+        // It holds the thinking too, so it bounds the answer whatever is said about thinking.
         if self.max_completion_tokens.is_some() {
             return self.max_completion_tokens;
         }
@@ -167,43 +148,8 @@ impl Draft<'_> {
             (None, None) if by_default() => None,
             (Some(false), _) | (None, None) => self.max_tokens,
             (_, Some(budget)) => self.max_tokens.map(|answer| answer.saturating_add(budget)),
+            // `max_tokens` bounds the answer alone, and nothing bounds the thinking.
             (Some(true), None) => None,
         }
     }
 }
-
-impl ParseError {
-    fn new(error: &serde_json::Error) -> Self {
-        // serde_json has no kind of its own for this one.
-        let too_deep =
-            error.is_syntax() && error.to_string().starts_with("recursion limit exceeded");
-        Self {
-            kind: if too_deep {
-                ParseErrorKind::TooDeep
-            } else {
-                ParseErrorKind::NotJson
-            },
-            line: error.line(),
-            column: error.column(),
-        }
-    }
-
-    /// What is wrong.
-    #[must_use]
-    pub fn kind(&self) -> ParseErrorKind {
-        self.kind
-    }
-}
-
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            ParseErrorKind::NotJson => "request body is not JSON",
-            ParseErrorKind::NotObject => "request body is no JSON object",
-            ParseErrorKind::TooDeep => "request body is nested too deep",
-        };
-        write!(f, "{what} (line {}, column {})", self.line, self.column)
-    }
-}
-
-impl Error for ParseError {}

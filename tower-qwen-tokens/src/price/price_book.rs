@@ -3,6 +3,17 @@ use crate::{Usage, data::Book};
 use super::{Money, Price};
 
 /// The prices of models. An unknown model has no price, never zero.
+///
+/// ```
+/// use tower_qwen_tokens::{PriceBook, Usage, price::{Price, Region}};
+///
+/// // The built-in prices for Beijing, and the one that your contract says.
+/// let mine = Price::per_million("0.6 CNY".parse()?, "1.5 CNY".parse()?)?;
+/// let prices = PriceBook::builtin().region(Region::Beijing).with("qwen-plus", mine);
+/// let cost = prices.cost("qwen-plus", &Usage::new(1_000, 200)).ok_or("no price")?;
+/// assert_eq!(cost.to_string(), "0.0009 CNY");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type PriceBook = Book<Price>;
 
 impl Book<Price> {

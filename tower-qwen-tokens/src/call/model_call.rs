@@ -1,0 +1,40 @@
+use std::sync::Arc;
+
+use crate::{Dialect, estimate::Estimated};
+
+/// What a request wants from a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModelCall {
+    /// The dialect of the request.
+    pub dialect: Dialect,
+    /// The model, as written; empty where the request names none.
+    pub model: Arc<str>,
+    /// Whether the answer comes as a stream.
+    pub stream: bool,
+    /// Whether the caller asked for usage in a compatible stream (`stream_options.include_usage`).
+    pub include_usage: bool,
+    /// How many answers the request wants (`n`). Default: 1.
+    pub choices: u32,
+    /// Tokens of the prompt: the estimate, corrected by the true sizes of earlier calls of its
+    /// kind.
+    pub input_tokens: u64,
+    /// Tokens to reserve for the prompt: 15 % more than those, until its kind of call is
+    /// calibrated.
+    pub cautious_input_tokens: u64,
+    /// The estimate itself, before any correction.
+    pub estimated: Estimated,
+    /// The most tokens that one answer may have, as the request itself limits it; `None` where it
+    /// does not.
+    pub output_ceiling: Option<u64>,
+}
+
+impl ModelCall {
+    /// The most output tokens that the whole call may bring: the ceiling of one answer times the
+    /// number of answers.
+    #[must_use]
+    pub fn output_ceiling_of_all(&self) -> Option<u64> {
+        self.output_ceiling
+            .map(|one| one.saturating_mul(u64::from(self.choices.max(1))))
+    }
+}

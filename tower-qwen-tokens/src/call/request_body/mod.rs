@@ -1,0 +1,9 @@
+//! Reads the body of a request in one pass, in every dialect. Nothing of the prompt is kept.
+
+mod draft;
+mod field;
+mod parse_error;
+mod reader;
+
+pub(super) use draft::read;
+pub use parse_error::{ParseError, ParseErrorKind};

@@ -1,0 +1,66 @@
+use std::{error::Error, fmt};
+
+/// A body that is no request. Says where, never what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParseError {
+    kind: ParseErrorKind,
+    line: usize,
+    column: usize,
+}
+
+/// What is wrong with a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ParseErrorKind {
+    /// It is not JSON.
+    NotJson,
+    /// It is JSON, but no object.
+    NotObject,
+    /// It is nested more than 127 levels deep.
+    TooDeep,
+}
+
+impl ParseError {
+    pub(super) fn new(error: &serde_json::Error) -> Self {
+        // serde_json has no category for the recursion limit: its text is the only sign.
+        let too_deep =
+            error.is_syntax() && error.to_string().starts_with("recursion limit exceeded");
+        Self {
+            kind: if too_deep {
+                ParseErrorKind::TooDeep
+            } else {
+                ParseErrorKind::NotJson
+            },
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+
+    /// JSON of another kind, from its first byte on.
+    pub(super) fn not_object() -> Self {
+        Self {
+            kind: ParseErrorKind::NotObject,
+            line: 1,
+            column: 1,
+        }
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn kind(&self) -> ParseErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            ParseErrorKind::NotJson => "request body is not JSON",
+            ParseErrorKind::NotObject => "request body is no JSON object",
+            ParseErrorKind::TooDeep => "request body is nested too deep",
+        };
+        write!(f, "{what} (line {}, column {})", self.line, self.column)
+    }
+}
+
+impl Error for ParseError {}

@@ -1,0 +1,252 @@
+use std::sync::Arc;
+
+use serde::de::{IgnoredAny, MapAccess, SeqAccess};
+
+use super::{
+    draft::Draft,
+    field::{RequestField, RequestPart, field},
+};
+use crate::{
+    call::Ceiling,
+    estimate::{Estimate, Tally},
+    json_reader::{JsonNumber, JsonReader, Read, next_name},
+};
+
+/// The quotes, the colon or the comma of a string in JSON. Unit: tokens.
+// `":"` and `","` are single tokens: one for each name and each text.
+const JSON_STRING: u64 = 1;
+/// A number, a flag or a null in JSON with its comma. Unit: tokens.
+const JSON_SCALAR: u64 = 3;
+/// The brackets of an object or a list in JSON. Unit: tokens.
+// Opening brackets join the quote that follows; what is left is about one for each pair.
+const JSON_COMPOUND: u64 = 1;
+/// No model's name is longer; the rest of a longer one is not kept. Unit: bytes.
+// Ids of models are far shorter. The name is kept with the call and becomes a key of the ledger, so
+// it must not be as long as a body.
+const MAX_NAME: usize = 256;
+
+/// Reads a value of this part into the draft.
+pub(super) struct RequestReader<'a, 'e> {
+    pub(super) draft: &'a mut Draft<'e>,
+    pub(super) part: RequestPart,
+}
+
+/// A value of which only the simple kinds matter.
+enum Scalar {
+    Text(Arc<str>),
+    Number(u64),
+    Flag(bool),
+    Nothing,
+    Compound,
+}
+
+/// Reads a [`Scalar`] value.
+struct ScalarReader;
+
+impl Draft<'_> {
+    fn push(&mut self, text: &str) {
+        push(&mut self.prompt, self.counter, text);
+    }
+
+    fn push_thought(&mut self, text: &str) {
+        push(&mut self.thoughts, self.counter, text);
+    }
+
+    fn add(&mut self, tokens: u64) {
+        self.prompt.add(tokens);
+    }
+
+    fn add_message(&mut self) {
+        self.messages = self.messages.saturating_add(1);
+    }
+
+    fn set(&mut self, field: RequestField, value: Scalar) {
+        match (field, value) {
+            (RequestField::Model, Scalar::Text(model)) => self.model = Some(model),
+            (RequestField::Stream, Scalar::Flag(on)) => self.stream = on,
+            (RequestField::IncludeUsage, Scalar::Flag(on)) => self.include_usage = on,
+            (RequestField::N, Scalar::Number(n)) => self.n = Some(n),
+            (RequestField::Ceiling(Ceiling::Answer), Scalar::Number(most)) => {
+                self.max_tokens = Some(most);
+            }
+            (RequestField::Ceiling(Ceiling::Whole), Scalar::Number(most)) => {
+                self.max_completion_tokens = Some(most);
+            }
+            (RequestField::EnableThinking, Scalar::Flag(on)) => self.thinking = Some(on),
+            (RequestField::PreserveThinking, Scalar::Flag(on)) => self.preserve_thinking = Some(on),
+            (RequestField::ThinkingBudget, Scalar::Number(most)) => {
+                self.thinking_budget = Some(most)
+            }
+            (RequestField::Effort, Scalar::Text(effort)) => {
+                self.thinking = Some(&*effort != "none")
+            }
+            (RequestField::ThinkingType, Scalar::Text(kind)) => {
+                self.thinking = Some(&*kind != "disabled")
+            }
+            (RequestField::Flat(_), Scalar::Nothing) => {}
+            (RequestField::Flat(tokens), _) => self.prompt.add_media(tokens),
+            _ => {}
+        }
+    }
+}
+
+fn push(tally: &mut Tally, counter: Option<&dyn Estimate>, text: &str) {
+    match counter {
+        Some(counter) => tally.push_counted(text, counter.estimate(text)),
+        None => {
+            tally.push(text);
+        }
+    }
+}
+
+impl RequestReader<'_, '_> {
+    fn tally(self, text: &str) {
+        let Self { draft, part } = self;
+        match part {
+            RequestPart::Content => draft.push(text),
+            RequestPart::Messages => {
+                draft.add_message();
+                draft.push(text);
+            }
+            RequestPart::Thoughts => draft.push_thought(text),
+            RequestPart::Json => {
+                draft.push(text);
+                draft.add(JSON_STRING);
+            }
+            _ => {}
+        }
+    }
+
+    /// A number in a prompt is the id of a token.
+    fn tally_number(self) {
+        match self.part {
+            RequestPart::Content | RequestPart::Messages => self.draft.add(1),
+            _ => self.tally_flag(),
+        }
+    }
+
+    fn tally_flag(self) {
+        if self.part == RequestPart::Json {
+            self.draft.add(JSON_SCALAR);
+        }
+    }
+}
+
+impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
+    type Output = ();
+
+    fn other(self) {}
+
+    fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let Self { draft, part } = self;
+        match part {
+            RequestPart::Messages => draft.add_message(),
+            RequestPart::Json => draft.add(JSON_COMPOUND),
+            _ => {}
+        }
+        // An object inside of a message is a part of it, not one more message.
+        let part = if part == RequestPart::Messages {
+            RequestPart::Message
+        } else {
+            part
+        };
+        while let Some(field) = next_name(&mut members, |name| {
+            if part == RequestPart::Json {
+                draft.push(name);
+                draft.add(JSON_STRING);
+            }
+            field(part, name)
+        })? {
+            let within = match field {
+                RequestField::Within(part) => part,
+                RequestField::Message => {
+                    draft.add_message();
+                    RequestPart::Content
+                }
+                RequestField::Tools => {
+                    let before = draft.prompt.tokens();
+                    members.next_value_seed(Read(RequestReader {
+                        draft: &mut *draft,
+                        part: RequestPart::Json,
+                    }))?;
+                    // `null` and `[]` are no tools, and cost at most as much as a scalar.
+                    draft.has_tools |= draft.prompt.tokens().saturating_sub(before) > JSON_SCALAR;
+                    continue;
+                }
+                RequestField::Ignored => {
+                    members.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                field => {
+                    draft.set(field, members.next_value_seed(Read(ScalarReader))?);
+                    continue;
+                }
+            };
+            members.next_value_seed(Read(RequestReader {
+                draft: &mut *draft,
+                part: within,
+            }))?;
+        }
+        Ok(())
+    }
+
+    fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let Self { draft, part } = self;
+        if part == RequestPart::Json {
+            draft.add(JSON_COMPOUND);
+        }
+        while elements
+            .next_element_seed(Read(RequestReader {
+                draft: &mut *draft,
+                part,
+            }))?
+            .is_some()
+        {}
+        Ok(())
+    }
+
+    fn text(self, text: &str) {
+        self.tally(text);
+    }
+
+    fn number(self, _: JsonNumber) {
+        self.tally_number();
+    }
+
+    fn flag(self, _: bool) {
+        self.tally_flag();
+    }
+
+    fn null(self) {
+        self.tally_flag();
+    }
+}
+
+impl JsonReader<'_> for ScalarReader {
+    type Output = Scalar;
+
+    fn other(self) -> Scalar {
+        Scalar::Compound
+    }
+
+    fn text(self, text: &str) -> Scalar {
+        Scalar::Text(Arc::from(&text[..text.floor_char_boundary(MAX_NAME)]))
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn number(self, number: JsonNumber) -> Scalar {
+        match number {
+            JsonNumber::Natural(number) => Scalar::Number(number),
+            JsonNumber::Decimal(number) if number >= 0.0 => Scalar::Number(number as u64),
+            JsonNumber::Negative(_) | JsonNumber::Decimal(_) => Scalar::Nothing,
+        }
+    }
+
+    fn flag(self, flag: bool) -> Scalar {
+        Scalar::Flag(flag)
+    }
+
+    fn null(self) -> Scalar {
+        Scalar::Nothing
+    }
+}

@@ -1,0 +1,149 @@
+use serde::de::DeserializeSeed;
+
+use super::reader::{CountName, Group, UsageReader};
+use crate::Usage;
+
+/// A usage object as stated, before its names are reconciled.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct UsageBody {
+    stated: Usage,
+    /// `prompt_tokens`, which always includes what was cached; `stated.input_tokens` is
+    /// `input_tokens`.
+    prompt: Option<u64>,
+    /// `cache_read_input_tokens` beside the input.
+    cache_read: Option<u64>,
+    /// `cache_creation_input_tokens` beside the input.
+    cache_creation: Option<u64>,
+    input_details: Usage,
+    output_details: Usage,
+    /// The sum of the parts that some hosts list one by one (`models`, `x_details`).
+    pub(super) listed: Usage,
+}
+
+impl UsageBody {
+    /// Reads the value of a `usage` field; `None` where it is no JSON.
+    pub(crate) fn read(value: &[u8]) -> Option<Self> {
+        let mut body = Self::default();
+        let mut json = serde_json::Deserializer::from_slice(value);
+        UsageReader::usage(&mut body).deserialize(&mut json).ok()?;
+        json.end().ok()?;
+        Some(body)
+    }
+
+    /// Takes over what a later event of the same stream states. Figures are cumulative, so the
+    /// later one replaces the earlier.
+    pub(crate) fn update(&mut self, later: &Self) {
+        let restated = later
+            .stated
+            .input_tokens
+            .or(later.prompt)
+            .or(later.stated.output_tokens);
+        // A total that was stated earlier does not belong to these counts.
+        if restated.is_some() {
+            self.stated.total_tokens = None;
+        }
+        self.stated = filled(later.stated, self.stated);
+        self.prompt = later.prompt.or(self.prompt);
+        self.cache_read = later.cache_read.or(self.cache_read);
+        self.cache_creation = later.cache_creation.or(self.cache_creation);
+        self.input_details = filled(later.input_details, self.input_details);
+        self.output_details = filled(later.output_details, self.output_details);
+        self.listed = filled(later.listed, self.listed);
+    }
+
+    /// The tokens, input and output inclusive of their parts.
+    pub(crate) fn into_usage(self) -> Usage {
+        let either = |part: fn(&Usage) -> Option<u64>| {
+            part(&self.stated)
+                .or_else(|| sum(part(&self.input_details), part(&self.output_details)))
+        };
+        let usage = Usage {
+            input_tokens: self.input(),
+            output_tokens: self.stated.output_tokens,
+            total_tokens: self.stated.total_tokens,
+            cached_tokens: self
+                .input_details
+                .cached_tokens
+                .or(self.stated.cached_tokens)
+                .or(self.cache_read),
+            cache_write_tokens: self
+                .input_details
+                .cache_write_tokens
+                .or(self.cache_creation),
+            reasoning_tokens: self.output_details.reasoning_tokens,
+            image_tokens: either(|usage| usage.image_tokens),
+            audio_tokens: either(|usage| usage.audio_tokens),
+            video_tokens: either(|usage| usage.video_tokens),
+        };
+        // The list repeats what the fields beside it state, so it only fills what is missing.
+        filled(usage, self.listed)
+    }
+
+    /// Anthropic's shape (`input_tokens` with cache figures beside it and no total) leaves the
+    /// cached part out of the input; every other shape has it inside.
+    fn input(&self) -> Option<u64> {
+        let exclusive = self.prompt.is_none() && self.stated.total_tokens.is_none();
+        match sum(self.cache_read, self.cache_creation) {
+            // Only Anthropic's shape has neither of both names; a total would be the sum of
+            // inclusive parts.
+            Some(cached) if exclusive => self
+                .stated
+                .input_tokens
+                .map(|fresh| fresh.saturating_add(cached)),
+            _ => self.stated.input_tokens.or(self.prompt),
+        }
+    }
+
+    pub(super) fn count(&mut self, group: Group, name: CountName) -> Option<&mut Option<u64>> {
+        let parts = match group {
+            Group::Usage => &mut self.stated,
+            Group::InputDetails => &mut self.input_details,
+            Group::OutputDetails => &mut self.output_details,
+        };
+        Some(match (group, name) {
+            (_, CountName::Cached) => &mut parts.cached_tokens,
+            (_, CountName::Image) => &mut parts.image_tokens,
+            (_, CountName::Audio) => &mut parts.audio_tokens,
+            (_, CountName::Video) => &mut parts.video_tokens,
+            (_, CountName::Reasoning) => &mut parts.reasoning_tokens,
+            (Group::InputDetails, CountName::CacheCreation) => &mut parts.cache_write_tokens,
+            (Group::Usage, CountName::Input) => &mut parts.input_tokens,
+            (Group::Usage, CountName::Output) => &mut parts.output_tokens,
+            (Group::Usage, CountName::Total) => &mut parts.total_tokens,
+            (Group::Usage, CountName::Prompt) => &mut self.prompt,
+            (Group::Usage, CountName::CacheRead) => &mut self.cache_read,
+            (Group::Usage, CountName::CacheCreation) => &mut self.cache_creation,
+            _ => return None,
+        })
+    }
+}
+
+/// `first`, and where it states nothing, `second`.
+fn filled(first: Usage, second: Usage) -> Usage {
+    zip(first, second, Option::or)
+}
+
+pub(super) fn zip(
+    a: Usage,
+    b: Usage,
+    with: impl Fn(Option<u64>, Option<u64>) -> Option<u64>,
+) -> Usage {
+    Usage {
+        input_tokens: with(a.input_tokens, b.input_tokens),
+        output_tokens: with(a.output_tokens, b.output_tokens),
+        total_tokens: with(a.total_tokens, b.total_tokens),
+        cached_tokens: with(a.cached_tokens, b.cached_tokens),
+        cache_write_tokens: with(a.cache_write_tokens, b.cache_write_tokens),
+        reasoning_tokens: with(a.reasoning_tokens, b.reasoning_tokens),
+        image_tokens: with(a.image_tokens, b.image_tokens),
+        audio_tokens: with(a.audio_tokens, b.audio_tokens),
+        video_tokens: with(a.video_tokens, b.video_tokens),
+    }
+}
+
+pub(super) fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (a, b) => a.or(b),
+    }
+}

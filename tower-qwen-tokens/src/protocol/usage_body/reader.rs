@@ -1,0 +1,145 @@
+use serde::de::{MapAccess, SeqAccess};
+
+use super::counts::{UsageBody, sum, zip};
+use crate::{
+    Usage,
+    json_reader::{JsonNumber, JsonReader, Read, next_name},
+};
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Group {
+    Usage,
+    InputDetails,
+    OutputDetails,
+}
+
+/// The names that matter; anything else is passed over.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum CountName {
+    Input,
+    Prompt,
+    Output,
+    Total,
+    Cached,
+    CacheRead,
+    CacheCreation,
+    Reasoning,
+    Image,
+    Audio,
+    Video,
+    InputDetails,
+    OutputDetails,
+    List,
+    Other,
+}
+
+impl CountName {
+    fn of(name: &str) -> Self {
+        match name {
+            "input_tokens" => Self::Input,
+            "prompt_tokens" => Self::Prompt,
+            "output_tokens" | "completion_tokens" => Self::Output,
+            "total_tokens" => Self::Total,
+            "cached_tokens" => Self::Cached,
+            "cache_read_input_tokens" => Self::CacheRead,
+            "cache_creation_input_tokens" => Self::CacheCreation,
+            "reasoning_tokens" => Self::Reasoning,
+            "image_tokens" => Self::Image,
+            "audio_tokens" => Self::Audio,
+            "video_tokens" => Self::Video,
+            "prompt_tokens_details" | "input_tokens_details" => Self::InputDetails,
+            "completion_tokens_details" | "output_tokens_details" => Self::OutputDetails,
+            "models" | "x_details" => Self::List,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Reads one object of counts; anything that is no object leaves things as they are.
+pub(super) struct UsageReader<'a> {
+    body: &'a mut UsageBody,
+    group: Group,
+}
+
+/// Reads a list of usage objects and adds them up.
+struct ListReader<'a>(&'a mut Usage);
+
+/// Reads a whole number from zero up; `None` for anything else.
+struct CountReader;
+
+impl<'a> UsageReader<'a> {
+    pub(super) fn usage(body: &'a mut UsageBody) -> Read<Self> {
+        Read(Self {
+            body,
+            group: Group::Usage,
+        })
+    }
+}
+
+impl<'de> JsonReader<'de> for UsageReader<'_> {
+    type Output = ();
+
+    fn other(self) {}
+
+    fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let Self { body, group } = self;
+        while let Some(name) = next_name(&mut members, CountName::of)? {
+            let details = match name {
+                CountName::InputDetails => Some(Group::InputDetails),
+                CountName::OutputDetails => Some(Group::OutputDetails),
+                _ => None,
+            };
+            match (group, name, details) {
+                (Group::Usage, _, Some(group)) => members.next_value_seed(Read(UsageReader {
+                    body: &mut *body,
+                    group,
+                }))?,
+                (Group::Usage, CountName::List, _) => {
+                    members.next_value_seed(Read(ListReader(&mut body.listed)))?;
+                }
+                _ => {
+                    let read = members.next_value_seed(Read(CountReader))?;
+                    if let Some(count) = body.count(group, name) {
+                        // A later `null` of the same name does not take a count back.
+                        *count = read.or(*count);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> JsonReader<'de> for ListReader<'_> {
+    type Output = ();
+
+    fn other(self) {}
+
+    fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        loop {
+            let mut body = UsageBody::default();
+            if elements
+                .next_element_seed(UsageReader::usage(&mut body))?
+                .is_none()
+            {
+                return Ok(());
+            }
+            *self.0 = zip(*self.0, body.into_usage(), sum);
+        }
+    }
+}
+
+impl JsonReader<'_> for CountReader {
+    type Output = Option<u64>;
+
+    fn other(self) -> Option<u64> {
+        None
+    }
+
+    fn number(self, number: JsonNumber) -> Option<u64> {
+        match number {
+            JsonNumber::Natural(count) => Some(count),
+            JsonNumber::Negative(_) | JsonNumber::Decimal(_) => None,
+        }
+    }
+}
