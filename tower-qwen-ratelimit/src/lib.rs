@@ -2,31 +2,27 @@
 
 mod account;
 mod acquire;
+mod adapt;
 pub mod admission;
 mod cost;
 pub mod enforce;
 mod error;
-mod expect;
 #[cfg(feature = "axum-0-8")]
 pub mod extract;
-mod feedback;
 // A store is what makes use of it.
 #[cfg_attr(
     not(feature = "redis"),
     allow(dead_code, unreachable_pub, unused_imports)
 )]
-mod fleet;
+pub mod fleet;
 mod gate;
 mod key;
 mod limiter;
 pub mod observe;
 mod queue;
 mod quota;
-mod ramp;
 mod reservation;
 mod snapshot;
-#[cfg(feature = "redis")]
-pub mod store;
 
 pub use acquire::Acquire;
 pub use admission::AdmissionLayer;

@@ -7,18 +7,18 @@ use std::{
 use tower_qwen_tokens::{Cause, internal::clock::WallClock};
 
 use crate::{
+    adapt::Expect,
+    adapt::Ramp,
+    adapt::{Blame, FULL, Pause},
     cost::{Cost, OutputLimit},
-    expect::Expect,
-    feedback::{Blame, FULL, Pause},
     gate::{Day, Gate, Nanos, Running, Stated, Window},
     queue::{Queue, Served, Wakes},
     quota::Quota,
-    ramp::Ramp,
 };
 
 use super::{
     charge::{Charge, Outcome},
-    turns::{Fleet, Turns},
+    grants::{Fleet, Turns},
 };
 
 /// The longest pause that one answer of the provider can impose on an account.

@@ -1,5 +1,3 @@
-mod flush;
-
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -13,7 +11,7 @@ use tower_qwen_tokens::{
 
 use super::{
     CallId, Op, Terms, UsageSums,
-    queue::{Era, Queue, Taken, is_question},
+    op_queue::{Era, Queue, Taken, is_question},
     usage::Gathered,
 };
 use crate::{
@@ -21,20 +19,18 @@ use crate::{
     observe::{LimiterEvent, LimiterObserver, Observers},
 };
 
-pub(crate) use flush::Flushing;
-
 /// Between the accounts of a process and the driver of their store.
 pub(crate) struct Link {
-    terms: Terms,
+    pub(super) terms: Terms,
     alive: Mutex<Weak<()>>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
-    ops: Queue,
-    driver: Option<Waker>,
-    next_id: CallId,
+pub(super) struct State {
+    pub(super) ops: Queue,
+    pub(super) driver: Option<Waker>,
+    pub(super) next_id: CallId,
     accounts: Vec<Weak<Account>>,
     /// So many are worth a look for those that have gone.
     crowded_at: usize,
@@ -42,12 +38,12 @@ struct State {
     is_new: bool,
     observers: Vec<Weak<dyn LimiterObserver>>,
     away_since: Option<Instant>,
-    has_driver: bool,
-    flushing: Vec<Waker>,
+    pub(super) has_driver: bool,
+    pub(super) flushing: Vec<Waker>,
     counts: Counts,
-    usage: Gathered,
+    pub(super) usage: Gathered,
     /// Since when usage has been gathered.
-    usage_since: Option<Instant>,
+    pub(super) usage_since: Option<Instant>,
 }
 
 /// What has gone through a link so far.
@@ -304,7 +300,7 @@ impl Link {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -74,7 +74,7 @@ pub(crate) enum Booked {
 /// How a process stands at an account, as it tells the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// The part of the quota that it runs on, of [`FULL`](crate::feedback::FULL).
+    /// The part of the quota that it runs on, of [`FULL`](crate::adapt::FULL).
     pub(crate) held: u32,
     pub(crate) want: u32,
     /// What throttles have left it of requests and tokens.
@@ -93,7 +93,7 @@ pub(crate) struct Heard {
     pub(crate) members: u64,
     /// Those of them that have something to send.
     pub(crate) busy: u64,
-    /// The part of the quota that it may run on, of [`FULL`](crate::feedback::FULL).
+    /// The part of the quota that it may run on, of [`FULL`](crate::adapt::FULL).
     pub(crate) granted: u32,
     pub(crate) closed_for: Duration,
     /// What throttles have left the fleet of requests and tokens.

@@ -3,17 +3,17 @@
 //! Time is given as nanoseconds since an epoch of the account's own ([`Nanos`]); amounts are requests or tokens.
 
 mod bucket;
+mod concurrency;
 mod day;
-mod dimension;
+mod gate;
 mod part;
-mod running;
 mod window;
 
 pub(crate) use bucket::Bucket;
+pub(crate) use concurrency::Running;
 pub(crate) use day::{Day, DayNumber};
-pub(crate) use dimension::{Gate, Stated};
+pub(crate) use gate::{Gate, Stated};
 pub(crate) use part::Part;
-pub(crate) use running::Running;
 pub(crate) use window::{Slot, Window};
 
 /// Nanoseconds since the account's epoch.

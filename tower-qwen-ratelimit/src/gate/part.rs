@@ -1,5 +1,5 @@
 use super::Nanos;
-use crate::feedback::FULL;
+use crate::adapt::FULL;
 
 /// A process's part of an account that a fleet shares; of an account of one's own, the whole.
 ///

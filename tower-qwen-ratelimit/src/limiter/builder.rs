@@ -110,10 +110,10 @@ impl LimiterBuilder {
         self
     }
 
-    /// Shares the accounts of those who call with the other processes of a fleet; see [`store::redis`](crate::store::redis).
+    /// Shares the accounts of those who call with the other processes of a fleet; see [`fleet::redis`](crate::fleet::redis).
     /// Default: they are this process's own. At a server, callers' accounts stay so.
     #[cfg(feature = "redis")]
-    pub fn store(mut self, store: &crate::store::redis::RedisStore) -> Self {
+    pub fn store(mut self, store: &crate::fleet::redis::RedisStore) -> Self {
         self.fleet = Some(store.link().clone());
         self
     }

@@ -7,8 +7,8 @@ use hashbrown::HashTable;
 
 use super::{
     counter::Counter,
+    fifo::{Gap, Line},
     flow::{Flow, FlowKey, Served},
-    line::{Gap, Line},
 };
 
 /// How many flows with nobody waiting are remembered for being ahead of the others.

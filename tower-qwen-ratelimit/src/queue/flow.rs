@@ -1,6 +1,6 @@
 use tower_qwen_tokens::ledger::Tenant;
 
-use super::{Weight, counter::Counter, line::Line};
+use super::{Weight, counter::Counter, fifo::Line};
 
 /// Whose calls share one line and one counter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

@@ -7,17 +7,17 @@
 mod counter;
 mod discipline;
 mod fair;
+mod fifo;
 mod flow;
-mod line;
+mod queue;
 #[cfg(test)]
 mod tests;
 mod waiters;
-mod waiting;
 mod wakes;
 
 pub use discipline::{Discipline, Weight};
 
 pub(crate) use flow::{FlowKey, Served};
+pub(crate) use queue::{Ahead, Queue};
 pub(crate) use waiters::Ticket;
-pub(crate) use waiting::{Ahead, Queue};
 pub(crate) use wakes::Wakes;

@@ -14,8 +14,8 @@ use tower_qwen_tokens::{
 use super::{Fleet, OUTAGES, SHARINGS, TICK, quota};
 use crate::{
     acquire::Acquire,
+    adapt::FULL,
     error::RejectKind,
-    feedback::FULL,
     fleet::{Booked, OutagePolicy},
     queue::Discipline,
     reservation::Reservation,

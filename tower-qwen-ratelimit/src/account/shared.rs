@@ -13,9 +13,9 @@ use tower_qwen_tokens::internal::clock::{self, Instant};
 use super::{
     Account, Ask, Manner,
     charge::{Charge, Outcome},
-    look::Look,
+    grants::{Booking, Fleet, Place, Turns, nanos},
+    head::Look,
     state::State,
-    turns::{Booking, Fleet, Place, Turns, nanos},
 };
 use crate::{
     fleet::{Booked, CallId, Handle, Heard, Op, Sharing, Standing},
@@ -312,7 +312,7 @@ impl Account {
         };
         Some(FleetSnapshot {
             members,
-            part_percent: u8::try_from(u64::from(part) * 100 / u64::from(crate::feedback::FULL))
+            part_percent: u8::try_from(u64::from(part) * 100 / u64::from(crate::adapt::FULL))
                 .unwrap_or(100),
             is_store_away: matches!(state.turns, Turns::Own | Turns::Open | Turns::Closed),
             may_overshoot_tokens: may_overshoot,

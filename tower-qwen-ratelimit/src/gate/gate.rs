@@ -1,5 +1,5 @@
 use crate::{
-    feedback::{FULL, Share},
+    adapt::{FULL, Share},
     gate::{Bucket, Nanos, Part, Slot, Window},
     quota::Quota,
     snapshot::GateSnapshot,

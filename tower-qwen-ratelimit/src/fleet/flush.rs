@@ -7,10 +7,7 @@ use std::{
 
 use tower_qwen_tokens::internal::clock;
 
-use super::{
-    super::{Batch, Op, queue::Era},
-    Link, State,
-};
+use super::{Batch, Link, Op, link::State, op_queue::Era};
 
 /// Usage is gathered for so long at most.
 const GATHERED: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::{Scripts, server::Server};
-use crate::{feedback::FULL, quota::Quota, store::redis::script::Script};
+use crate::{adapt::FULL, fleet::redis::script::Script, quota::Quota};
 
 const TERM: u64 = 3_000_000;
 const SLOTS: u64 = 7;

@@ -1,8 +1,5 @@
 //! That a process lives, told to its whole fleet however idle its accounts are.
 
-#[cfg(test)]
-mod tests;
-
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -14,7 +11,7 @@ use super::{names::DayNames, script::Script};
 const INTERVAL: Duration = Duration::from_secs(8);
 const FIRST_INTERVAL: Duration = Duration::from_millis(250);
 /// How long it is believed.
-const TERM: Duration = Duration::from_secs(24);
+pub(super) const TERM: Duration = Duration::from_secs(24);
 
 /// When it is told next, over one connection.
 #[derive(Debug)]

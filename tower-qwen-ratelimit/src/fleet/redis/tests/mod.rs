@@ -1,8 +1,10 @@
 //! The scripts, by a clock of the tests' own.
 
 mod gates;
+mod heartbeats;
 mod parts;
-#[path = "../../../tests/redis/server.rs"]
+mod presence;
+#[path = "../../../../tests/redis/server.rs"]
 pub(super) mod server;
 
 use std::collections::HashMap;

@@ -7,8 +7,8 @@ use tower_qwen_tokens::internal::clock::Instant;
 use super::{
     Account, Ask, Latest, Turn,
     charge::Charge,
+    grants::{Booking, Turns},
     state::State,
-    turns::{Booking, Turns},
 };
 use crate::{
     error::{RejectKind, Rejected},

@@ -3,7 +3,7 @@ use std::task::Waker;
 use super::{
     Discipline, FlowKey, Served, Ticket, Wakes,
     fair::{Fair, Seat},
-    line::{Gap, Line},
+    fifo::{Gap, Line},
     waiters::{Waiter, Waiters},
 };
 use crate::gate::Nanos;

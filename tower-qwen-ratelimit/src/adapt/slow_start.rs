@@ -1,6 +1,6 @@
 //! Slow start: a rate that grows only as fast as it is used.
 
-use crate::{feedback::FULL, gate::Nanos};
+use crate::{adapt::FULL, gate::Nanos};
 
 /// Where a rate begins that was not used: a sixteenth.
 const LEAST: u32 = FULL / 16;

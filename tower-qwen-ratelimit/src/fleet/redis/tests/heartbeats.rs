@@ -1,17 +1,25 @@
 use tokio::time::advance;
 use tokio_test::{assert_pending, task};
 
-use super::*;
+use std::{sync::Arc, time::Duration};
+
+use tower_qwen_tokens::internal::clock;
+
+use super::super::{
+    command::{Commands, Job, term},
+    heartbeats::Beats,
+    names::DayNames,
+};
 use crate::{
     account::{Account, Manner},
     acquire::Acquire,
+    adapt::FULL,
     cost::{Cost, OutputLimit},
-    feedback::FULL,
-    fleet::{Handle, Heard, OutagePolicy, Terms},
+    fleet::{Handle, Heard, Link, OutagePolicy, Sharing, Terms},
     key::Key,
     observe::Observers,
     queue::Discipline,
-    store::redis::names::DayNames,
+    quota::Quota,
 };
 
 /// A process that leases, and a store in the hands of the test.

@@ -6,8 +6,8 @@ use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::{BEGIN, DAY, Scripts, WINDOW, server::Server};
 use crate::{
+    fleet::redis::script::Script,
     quota::{Pacing, Quota},
-    store::redis::script::Script,
 };
 use model::{Booked, Cost, Model};
 

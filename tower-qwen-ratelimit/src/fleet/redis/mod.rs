@@ -5,7 +5,7 @@
 //! Valkey.
 //!
 //! ```no_run
-//! use tower_qwen_ratelimit::{Limiter, Quota, store::redis::RedisStore};
+//! use tower_qwen_ratelimit::{Limiter, Quota, fleet::redis::RedisStore};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let (store, driver) = RedisStore::connect("redis://127.0.0.1:6379").await?;
@@ -42,11 +42,11 @@
 //! A call that is dropped while it waits gives its booking back. What a process has charged that dies stands, and leaves with
 //! the window; parts and slots of calls at one time expire.
 
-mod beats;
 mod command;
 mod connection;
 mod driver;
 mod error;
+mod heartbeats;
 mod ledger;
 mod names;
 mod options;
@@ -61,7 +61,7 @@ mod tests;
 #[cfg(feature = "redis-tls")]
 mod tls;
 
-pub use crate::fleet::{OutagePolicy, Sharing, UsageOfDay, UsageSums};
+pub use super::{OutagePolicy, Sharing, UsageOfDay, UsageSums};
 pub use driver::Driver;
 pub use error::StoreError;
 pub use ledger::{FleetLedger, ReadUsage};

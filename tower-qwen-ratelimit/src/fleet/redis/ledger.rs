@@ -26,7 +26,7 @@ const REPEATED: i64 = 86_400_000;
 /// ```no_run
 /// use std::sync::Arc;
 ///
-/// use tower_qwen_ratelimit::store::redis::RedisStore;
+/// use tower_qwen_ratelimit::fleet::redis::RedisStore;
 /// use tower_qwen_tokens::{internal::clock::WallClock, ledger::Day, Ledger, PriceBook};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {

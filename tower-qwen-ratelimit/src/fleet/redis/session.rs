@@ -12,9 +12,9 @@ use tower_qwen_tokens::internal::clock;
 
 use super::{
     RedisOptions,
-    beats::Beats,
     command::{Commands, Job, load, term},
     connection::Connection,
+    heartbeats::Beats,
     ledger, presence, reply,
     script::Script,
 };

@@ -5,11 +5,11 @@ use super::{
     state::{State, part_of_day},
 };
 use crate::{
-    feedback::FULL,
+    adapt::FULL,
+    adapt::Ramp,
     fleet::{Booked, CallId, Heard, OutagePolicy, Standing},
     gate::{NEVER, Nanos},
     queue::Ticket,
-    ramp::Ramp,
 };
 
 /// Who says when the head may go.

@@ -1,4 +1,6 @@
-use super::{super::tests::server::Server, *};
+use std::time::Duration;
+
+use super::{super::presence::*, Script, server::Server};
 
 const NOW: u64 = 1_700_000_000_000_000;
 

@@ -19,9 +19,9 @@ use tower_qwen_tokens::{Deadline, internal::clock};
 use crate::{
     account::{Account, Manner},
     acquire::Acquire,
+    adapt::FULL,
     cost::{Cost, OutputLimit},
     error::RejectKind,
-    feedback::FULL,
     fleet::{Booked, CallId, Handle, Heard, Link, Op, OutagePolicy, Sharing, Terms, Work},
     key::Key,
     observe::Observers,
