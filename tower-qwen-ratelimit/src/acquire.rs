@@ -18,10 +18,10 @@ use tower_qwen_tokens::{
 };
 
 use crate::{
-    account::{Account, Ask, Entered, Latest, Turn},
+    account::{Account, AdmitRequest, WaitLimit, WaitOutcome},
     cost::Cost,
     error::{RejectKind, Rejected},
-    queue::{FlowKey, Ticket, Weight},
+    queue::{Ticket, Weight},
     reservation::Reservation,
 };
 
@@ -44,7 +44,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct Acquire {
         account: Arc<Account>,
-        ask: Ask,
+        request: AdmitRequest,
         max_wait: Option<Duration>,
         ticket: Option<Ticket>,
         #[pin]
@@ -66,13 +66,7 @@ impl Acquire {
     pub(crate) fn new(account: Arc<Account>, cost: Cost) -> Self {
         Self {
             account,
-            ask: Ask {
-                cost,
-                label: None,
-                arrived: None,
-                flow: FlowKey::default(),
-                latest: None,
-            },
+            request: AdmitRequest::new(cost),
             max_wait: None,
             ticket: None,
             timer: None,
@@ -81,25 +75,25 @@ impl Acquire {
 
     /// When the call arrived first: a retried call keeps that place. Default: at the first poll.
     pub fn arrived(mut self, arrived: Instant) -> Self {
-        self.ask.arrived = Some(arrived);
+        self.request.arrived = Some(arrived);
         self
     }
 
     /// What kind of answer is expected: what answers cost is learned for each kind apart. Default: none.
     pub fn label(mut self, label: Arc<str>) -> Self {
-        self.ask.label = Some(label);
+        self.request.label = Some(label);
         self
     }
 
     /// Whose call it is, which matters under [`Discipline::Fair`](crate::Discipline::Fair). Default: nobody's.
     pub fn tenant(mut self, tenant: Tenant) -> Self {
-        self.ask.flow.tenant = Some(tenant);
+        self.request.flow.tenant = Some(tenant);
         self
     }
 
     /// How large a share its flow gets under [`Discipline::Fair`](crate::Discipline::Fair). Default: 1.
     pub fn weight(mut self, weight: Weight) -> Self {
-        self.ask.flow.weight = weight;
+        self.request.flow.weight = weight;
         self
     }
 
@@ -112,8 +106,8 @@ impl Acquire {
 
     /// When the caller stops waiting; a call whose turn would come later is refused at once, any other then. Default: never.
     pub fn deadline(mut self, deadline: Deadline) -> Self {
-        self.ask.latest = Some(Latest {
-            at: deadline.instant(),
+        self.request.limit = Some(WaitLimit {
+            until: deadline.instant(),
             kind: RejectKind::Deadline,
         });
         self
@@ -125,52 +119,35 @@ impl Future for Acquire {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let now = clock::now();
-        let mut turn = match *this.ticket {
-            Some(ticket) => this.account.turn(ticket, this.ask, now, cx.waker()),
-            None => {
-                this.ask.begin(now, *this.max_wait);
-                match this.account.enter(this.ask, now, cx.waker())? {
-                    Entered::Admitted(charge) => Turn::Admitted(charge),
-                    Entered::Queued(ticket, turn) => {
-                        *this.ticket = Some(ticket);
-                        turn
-                    }
-                }
-            }
-        };
+        let mut now = clock::now();
+        if this.ticket.is_none() {
+            this.request.begin_wait(now, *this.max_wait);
+        }
         loop {
-            match turn {
-                Turn::Admitted(charge) => {
-                    *this.ticket = None;
-                    let reservation =
-                        Reservation::new(this.account.clone(), charge, this.ask.label.take());
+            match this
+                .account
+                .poll_head(this.request, this.ticket, now, cx.waker())
+            {
+                WaitOutcome::Admitted(charge) => {
+                    let label = this.request.label.take();
+                    let reservation = Reservation::new(this.account.clone(), charge, label);
                     return Poll::Ready(Ok(reservation));
                 }
-                Turn::Refused(rejected) => {
-                    *this.ticket = None;
-                    return Poll::Ready(Err(rejected));
-                }
-                Turn::Behind => {
+                WaitOutcome::Rejected(rejected) => return Poll::Ready(Err(rejected)),
+                WaitOutcome::WaitForWake => {
                     this.timer.set(None);
                     return Poll::Pending;
                 }
-                Turn::Until(at) => {
+                WaitOutcome::WaitUntil(at) => {
                     match this.timer.as_mut().as_pin_mut() {
                         Some(timer) if timer.deadline() == at => {}
                         Some(timer) => timer.reset(at),
                         None => this.timer.set(Some(tokio::time::sleep_until(at))),
                     }
-                    let Some(timer) = this.timer.as_mut().as_pin_mut() else {
-                        return Poll::Pending;
-                    };
-                    std::task::ready!(timer.poll(cx));
-                    let Some(ticket) = *this.ticket else {
-                        return Poll::Pending;
-                    };
-                    turn = this
-                        .account
-                        .turn(ticket, this.ask, clock::now(), cx.waker());
+                    if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                        std::task::ready!(timer.poll(cx));
+                    }
+                    now = clock::now();
                 }
             }
         }
@@ -180,7 +157,7 @@ impl Future for Acquire {
 impl fmt::Debug for Acquire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acquire")
-            .field("ask", &self.ask)
+            .field("request", &self.request)
             .field("queued", &self.ticket.is_some())
             .finish_non_exhaustive()
     }

@@ -15,6 +15,7 @@ pub enum RejectKind {
     /// Too many calls are waiting already.
     QueueFull,
     /// The store that a fleet shares is away, and calls are to be refused meanwhile.
+    #[cfg(feature = "redis")]
     StoreAway,
 }
 
@@ -53,6 +54,7 @@ impl fmt::Display for Rejected {
             RejectKind::MaxWait => "the wait for quota would be longer than allowed",
             RejectKind::Deadline => "the wait for quota would pass the deadline",
             RejectKind::QueueFull => "too many calls wait for quota",
+            #[cfg(feature = "redis")]
             RejectKind::StoreAway => "the store of the shared quota is away",
         })?;
         match self.predicted_wait {

@@ -12,8 +12,10 @@ use std::{
 
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
+#[cfg(feature = "redis")]
+use crate::fleet::Handle;
 use crate::{
-    account::{Account, Manner},
+    account::{Account, AccountConfig, AdmitRequest},
     acquire::Acquire,
     cost::Cost,
     error::Rejected,
@@ -63,7 +65,10 @@ pub struct Limiter {
 #[derive(Debug)]
 struct Inner {
     quotas: RwLock<Quotas>,
-    manner: Manner,
+    config: AccountConfig,
+    /// The store that a fleet shares.
+    #[cfg(feature = "redis")]
+    fleet: Option<Handle>,
     epoch: Instant,
     salt: Salt,
     /// Those that wait for their turn.
@@ -132,7 +137,7 @@ impl Limiter {
     /// booked at a store ([`Sharing::Booking`](crate::Sharing::Booking)) that takes a round trip, so it is always refused.
     pub fn try_acquire(&self, key: &Key, cost: Cost) -> Result<Reservation, Rejected> {
         let account = self.account(key.as_ref());
-        let charge = account.try_enter(cost, clock::now())?;
+        let charge = account.try_acquire(&AdmitRequest::new(cost), clock::now())?;
         Ok(Reservation::new(account, charge, None))
     }
 
@@ -200,11 +205,12 @@ impl Limiter {
         let inner = &*self.inner;
         inner.accounts.get(key, clock::now, |key, now| {
             let quota = inner.quotas().of(key.model).quota;
-            let (key, manner, epoch) = (key.to_key(), inner.manner.clone(), inner.epoch);
-            match &inner.manner.fleet {
-                None => Arc::new(Account::new(key, quota, manner, epoch, now)),
-                Some(link) => Account::in_fleet(link, key, quota, manner, epoch, now),
+            let (key, config, epoch) = (key.to_key(), inner.config.clone(), inner.epoch);
+            #[cfg(feature = "redis")]
+            if let Some(link) = &inner.fleet {
+                return Account::in_fleet(link, key, quota, config, epoch, now);
             }
+            Arc::new(Account::new(key, quota, config, epoch, now))
         })
     }
 
@@ -218,7 +224,7 @@ impl Limiter {
                 key.to_key(),
                 quota,
                 rate.clone(),
-                inner.manner.observers.clone(),
+                inner.config.observers.clone(),
                 inner.epoch,
                 now,
             ))

@@ -96,8 +96,10 @@ impl Reservation {
 
     /// The same, and what Retry is to know of it.
     pub(crate) fn throttled(&self, verdict: &Verdict) -> PacedUntil {
-        let paced = self.account.throttled(self.charge(), verdict, clock::now());
-        self.finish(Outcome::Refused);
+        let paced = self
+            .account
+            .on_throttle(self.charge(), verdict, clock::now());
+        self.finish(Outcome::Rejected);
         paced
     }
 
@@ -106,7 +108,7 @@ impl Reservation {
         let is_away = verdict.cause() == Cause::Unavailable;
         is_away.then(|| {
             self.account
-                .unavailable(self.charge(), verdict, clock::now())
+                .on_unavailable(self.charge(), verdict, clock::now())
         })?
     }
 
@@ -119,19 +121,19 @@ impl Reservation {
         self.finish(if server_side {
             Outcome::PromptOnly
         } else {
-            Outcome::Refused
+            Outcome::Rejected
         });
     }
 
     /// The provider took the call.
     pub(crate) fn accepted(&self) {
-        self.account.accepted(self.charge());
+        self.account.on_accept(self.charge());
     }
 
     /// The provider says what is left of its limits.
     pub(crate) fn told(&self, levels: &Levels) {
         if !levels.is_empty() {
-            self.account.told(levels, clock::now());
+            self.account.lower_to(levels, clock::now());
         }
     }
 
@@ -163,7 +165,8 @@ impl OnUsage for Reservation {
         }
         if let Some(verdict) = &report.verdict {
             if verdict.is_throttle() {
-                self.account.throttled(self.charge(), verdict, clock::now());
+                self.account
+                    .on_throttle(self.charge(), verdict, clock::now());
             }
             if report.usage.is_empty() {
                 self.finish(Outcome::PromptOnly);
@@ -198,8 +201,8 @@ impl Drop for Reservation {
         let outcome = match phase {
             Phase::Admitted => Outcome::NeverSent,
             Phase::Sent => Outcome::EstimateStands,
-            Phase::Settled => return self.account.ended(charge),
+            Phase::Settled => return self.account.end(charge),
         };
-        self.account.ended_as(charge, outcome, clock::now());
+        self.account.settle_ended(charge, outcome, clock::now());
     }
 }

@@ -42,12 +42,14 @@ pub struct AccountSnapshot {
     /// How long the account stays closed; zero when it is open.
     pub closed_for: Duration,
     /// What is known of the fleet; `None` where the account is this process's alone.
+    #[cfg(feature = "redis")]
     pub fleet: Option<FleetSnapshot>,
 }
 
 /// An account's fleet, as this process sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg(feature = "redis")]
 pub struct FleetSnapshot {
     /// Processes that share the account, as the latest heartbeat counted them.
     pub members: u64,

@@ -1,175 +1,118 @@
-//! What a waiter is to do.
-
 use std::time::Duration;
 
-use tower_qwen_tokens::internal::clock::Instant;
-
-use super::{
-    Account, Ask, Latest, Turn,
-    charge::Charge,
-    grants::{Booking, Turns},
-    state::State,
-};
+use super::{Charge, WaitLimit, state::State};
 use crate::{
     error::{RejectKind, Rejected},
-    fleet::{CallId, Op},
-    gate::{NEVER, Nanos},
-    queue::Ticket,
+    queue::Ahead,
+    units::{NEVER, Nanos},
 };
 
 /// What a waiter is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    /// To look again at this instant, or to go when it has come.
-    At(Nanos),
-    /// To wait for the store's answer, or behind others, though not after this instant.
-    Await(Nanos),
-    /// To wait behind others.
-    Behind,
-    /// To ask the store for a turn, having given this up.
-    Ask(Option<CallId>),
-    /// To ask the store for a part.
-    Lease,
-    /// The store does not answer.
-    Away,
-    Refused(Rejected),
-}
-
-impl Account {
-    /// What a waiter is to do; what has to be told to the store comes with it.
-    pub(super) fn look(
-        &self,
-        state: &mut State,
-        ticket: Ticket,
-        ask: &Ask,
-        estimate: Charge,
-    ) -> (Look, Vec<Op>) {
-        let latest_at = self.latest_at(ask);
-        if !state.queue.is_head(ticket) {
-            let look = state.look_from_behind(estimate, ask.latest, latest_at);
-            return (look, Vec::new());
-        }
-        let (look, ops) = match &self.member {
-            Some(member) => self.look_in_fleet(member, state, ticket, ask, estimate),
-            None => {
-                let look = state.look(ticket, estimate, ask.latest, latest_at);
-                (look, Vec::new())
-            }
-        };
-        (state.in_time(look, ask.latest, latest_at), ops)
-    }
-
-    pub(super) fn latest_at(&self, ask: &Ask) -> Nanos {
-        ask.latest
-            .map_or(Nanos::MAX, |latest| self.nanos(latest.at))
-    }
+pub(super) enum HeadAction {
+    /// To go at this instant, or now if it has come.
+    GoAt(Nanos),
+    /// To wait for the store's answer or for others, but not longer than until this instant.
+    WaitUntil(Nanos),
+    /// To wait until it is woken.
+    Wait,
+    Reject(Rejected),
 }
 
 impl State {
-    /// What the head is to do that holds this ticket.
-    pub(super) fn look(
+    /// When a call may go that no waiter is ahead of; `None` where only the store knows.
+    #[inline]
+    pub(super) fn granted_at(&self, estimate: Charge) -> Option<Nanos> {
+        #[cfg(feature = "redis")]
+        if self.grants.is_some() {
+            return self.granted_in_fleet(estimate);
+        }
+        Some(self.ready_at(estimate))
+    }
+
+    /// When a newcomer behind all this will go, by today's rate.
+    pub(super) fn predicted_at(&self, ahead: Ahead, estimate: Charge) -> Nanos {
+        #[cfg(feature = "redis")]
+        if self.is_booked() {
+            return self.predicted_in_fleet(ahead);
+        }
+        self.predicted(ahead, estimate)
+    }
+
+    /// What a waiter behind the head is to do. It may wait for longer than was predicted: the provider throttles, a call
+    /// costs more than was estimated or runs for longer, the store is silent.
+    pub(super) fn action_behind_head(
         &self,
-        ticket: Ticket,
         estimate: Charge,
-        latest: Option<Latest>,
-        latest_at: Nanos,
-    ) -> Look {
-        if let Some(at) = self.turn_at(estimate) {
-            return Look::At(at);
-        }
-        match self.turns {
-            Turns::Booked(booking) => match booking {
-                Booking::Nothing => Look::Ask(None),
-                Booking::Asked(place, _) | Booking::At(place, _)
-                    if !place.is_for(ticket, estimate) =>
-                {
-                    Look::Ask(Some(place.id))
-                }
-                Booking::Asked(_, until) if self.now >= until => Look::Away,
-                Booking::Asked(_, until) => Look::Await(until),
-                Booking::At(_, at) => Look::At(at.max(self.unbooked_at())),
-                Booking::TooLate(place, _) if place.ticket != Some(ticket) => Look::Ask(None),
-                Booking::TooLate(_, None) => {
-                    Look::Refused(Rejected::new(RejectKind::TooLarge, None))
-                }
-                Booking::TooLate(_, Some(at)) => match latest {
-                    Some(latest) if latest_at < at => {
-                        let wait = Duration::from_nanos(at.saturating_sub(self.now));
-                        Look::Refused(Rejected::new(latest.kind, Some(wait)))
-                    }
-                    _ => Look::Ask(None),
-                },
-                Booking::Later(place, _) if place.ticket != Some(ticket) => Look::Ask(None),
-                Booking::Later(_, at) if self.now >= at => Look::Ask(None),
-                Booking::Later(_, at) => match latest {
-                    Some(latest) if latest_at < at => {
-                        let wait = Duration::from_nanos(at.saturating_sub(self.now));
-                        Look::Refused(Rejected::new(latest.kind, Some(wait)))
-                    }
-                    _ => Look::Await(at),
-                },
-            },
-            Turns::Unleased(until) if self.now >= until => Look::Away,
-            Turns::Unleased(until) => Look::Await(until),
-            Turns::Leased(_) => Look::Lease,
-            Turns::Closed => Look::Refused(Rejected::new(RejectKind::StoreAway, None)),
-            Turns::Own | Turns::Open => Look::At(self.now),
-        }
-    }
-
-    /// What a waiter is to do behind the head. It may have to wait for longer than was predicted: the provider throttles, a
-    /// call costs more than was estimated or runs for longer, the store is silent.
-    fn look_from_behind(&self, estimate: Charge, latest: Option<Latest>, latest_at: Nanos) -> Look {
-        match latest {
-            Some(latest) if latest_at <= self.now => {
-                let silent = self.answered_by().saturating_sub(self.now);
-                let wait = self.wait_of(estimate).ok();
-                let wait = wait.map(|wait| wait.max(Duration::from_nanos(silent)));
-                Look::Refused(Rejected::new(latest.kind, wait))
-            }
-            Some(_) => Look::Await(latest_at),
-            None => Look::Behind,
-        }
-    }
-
-    /// By when the store answers what it was asked, or counts as away.
-    fn answered_by(&self) -> Nanos {
-        match self.turns {
-            Turns::Booked(Booking::Asked(_, until)) | Turns::Unleased(until) => until,
-            _ => self.now,
-        }
-    }
-
-    /// What the head is to do, for a call that does not go after `latest`.
-    fn in_time(&self, look: Look, latest: Option<Latest>, latest_at: Nanos) -> Look {
-        let Some(latest) = latest else {
-            return look;
+        limit: Option<WaitLimit<Nanos>>,
+    ) -> HeadAction {
+        let Some(limit) = limit else {
+            return HeadAction::Wait;
         };
-        let refused = |at: Nanos| {
-            let wait = Duration::from_nanos(at.saturating_sub(self.now));
-            Look::Refused(Rejected::new(latest.kind, Some(wait)))
+        if limit.until > self.now {
+            return HeadAction::WaitUntil(limit.until);
+        }
+        let wait = self.wait_of(estimate).ok();
+        #[cfg(feature = "redis")]
+        let wait = wait.map(|wait| wait.max(self.wait_until(self.store_answers_by())));
+        HeadAction::Reject(Rejected::new(limit.kind, wait))
+    }
+
+    /// What the head is to do, for a call whose wait has a limit.
+    pub(super) fn within_limit(
+        &self,
+        action: HeadAction,
+        limit: Option<WaitLimit<Nanos>>,
+    ) -> HeadAction {
+        let Some(WaitLimit { until, kind }) = limit else {
+            return action;
         };
-        match look {
-            // The end of another call is not foreseen.
-            Look::At(NEVER) if latest_at <= self.now => {
-                refused(self.running.predicted(self.now, 0))
+        match action {
+            // The end of another call is not known: the rejection states the mean.
+            HeadAction::GoAt(NEVER) if until <= self.now => {
+                let at = self.concurrency.predicted(self.now, 0);
+                HeadAction::Reject(self.rejected(kind, at))
             }
-            Look::At(NEVER) => Look::Await(latest_at),
-            Look::At(at) if at > self.now && at > latest_at => refused(at),
-            Look::Await(until) if latest_at <= self.now => refused(until),
-            Look::Await(until) => Look::Await(until.min(latest_at)),
-            look => look,
+            HeadAction::GoAt(NEVER) => HeadAction::WaitUntil(until),
+            HeadAction::GoAt(at) if at > self.now && at > until => {
+                HeadAction::Reject(self.rejected(kind, at))
+            }
+            HeadAction::WaitUntil(at) if until <= self.now => {
+                HeadAction::Reject(self.rejected(kind, at))
+            }
+            HeadAction::WaitUntil(at) => HeadAction::WaitUntil(at.min(until)),
+            action => action,
         }
     }
-}
 
-/// What a look means to a waiter.
-impl Look {
-    pub(super) fn turn(self, instant: impl Fn(Nanos) -> Instant) -> Turn {
-        match self {
-            Self::At(at) | Self::Await(at) => Turn::Until(instant(at)),
-            Self::Refused(rejected) => Turn::Refused(rejected),
-            Self::Behind | Self::Ask(_) | Self::Lease | Self::Away => Turn::Behind,
+    /// The wait that a newcomer would have; nothing where it may go now.
+    pub(super) fn wait_of(&self, estimate: Charge) -> Result<Duration, Rejected> {
+        if !self.fits_a_window(estimate) {
+            return Err(Rejected::new(RejectKind::TooLarge, None));
         }
+        let ahead = self.queue.total();
+        let at = match self.granted_at(estimate) {
+            Some(at) if ahead.requests == 0 => at,
+            // Behind others it does not go now, whatever the rates say.
+            Some(_) => self
+                .predicted(ahead, estimate)
+                .max(self.now.saturating_add(1)),
+            #[cfg(feature = "redis")]
+            None => self
+                .predicted_in_fleet(ahead)
+                .max(self.now.saturating_add(1)),
+            #[cfg(not(feature = "redis"))]
+            None => NEVER,
+        };
+        Ok(self.wait_until(at))
+    }
+
+    /// A rejection that says how long the wait until `at` would have been.
+    pub(super) fn rejected(&self, kind: RejectKind, at: Nanos) -> Rejected {
+        Rejected::new(kind, Some(self.wait_until(at)))
+    }
+
+    pub(super) fn wait_until(&self, at: Nanos) -> Duration {
+        Duration::from_nanos(at.saturating_sub(self.now))
     }
 }

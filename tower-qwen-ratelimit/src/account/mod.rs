@@ -1,18 +1,33 @@
 //! The gates of one key, all or nothing, and the queue before them.
+//!
+//! [`Account`] is the lock around a `State`: it admits calls (`account`, `head`, `try_acquire`), follows what the provider
+//! says (`provider`), and, where a fleet shares it, what the store grants (`grants`, `fleet_head`, `parts`, `shared`).
+//!
+//! Lock order: a reservation's lock, then the account's, then the link's. Wakers, observers and the store's queue are called
+//! when the account's lock is released, since they run code of others.
 
 mod account;
 mod charge;
+#[cfg(feature = "redis")]
+mod fleet_head;
+#[cfg(feature = "redis")]
 mod grants;
 mod head;
 mod idle;
+#[cfg(feature = "redis")]
+mod parts;
 mod provider;
+mod request;
+#[cfg(feature = "redis")]
 mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tokens_left;
 mod try_acquire;
 
-pub(crate) use account::{Account, Ask, Entered, Latest, Manner, Turn};
+pub(crate) use account::{Account, AccountConfig};
 pub(crate) use charge::{Charge, Outcome};
 pub(crate) use idle::Idle;
-pub(crate) use try_acquire::Left;
+pub(crate) use request::{AdmitRequest, WaitLimit, WaitOutcome};
+pub(crate) use tokens_left::TokensLeft;

@@ -1,51 +1,53 @@
-//! Learns what answers really cost.
-
 use std::{collections::BTreeMap, sync::Arc};
 
+/// The latest answers that count: few enough to follow a change of prompts within minutes.
 const SAMPLES: usize = 64;
 /// Fewer settled calls than this say nothing yet.
 const ENOUGH: usize = 8;
-/// Expected output of a call that bounds itself nowhere, while nothing is known. Tokens.
+/// Expected output of a call without a ceiling of its own, while nothing is known. Unit: tokens.
+// Rather too much: an over-estimate comes back when the call settles, an under-estimate becomes debt.
 const UNKNOWN: u64 = 4_096;
-/// Reserved is what 65 of 100 answers stay within: the sum over the answers that run at one time is then seldom short.
+/// Reserved is what 65 of 100 answers stay within.
+// Not the mean, nor the 99th percentile: what has to suffice is the sum over all answers that run at one time
+// (docs/design.md, "Reservation").
 const QUANTILE: usize = 65;
-/// Labels that have their own figures. The rest share those of all calls.
+/// Labels that have their own figures. The rest share those of all calls, so that memory is bounded.
 const LABELS: usize = 64;
 
 /// What the answers of one account are expected to bring, by label and over all.
 #[derive(Debug, Default)]
-pub(crate) struct Expect {
-    all: Answers,
-    by_label: BTreeMap<Arc<str>, Answers>,
+pub(crate) struct OutputEstimate {
+    all: Samples,
+    by_label: BTreeMap<Arc<str>, Samples>,
 }
 
 /// The output of the latest answers of one kind, and what the next one is expected to bring.
 #[derive(Debug)]
-struct Answers {
+struct Samples {
     samples: [u32; SAMPLES],
     seen: usize,
     learned: u64,
 }
 
-impl Expect {
+impl OutputEstimate {
     /// An answer cost `output` tokens.
     pub(crate) fn learn(&mut self, label: Option<&Arc<str>>, output: u64) {
         self.all.learn(output);
         let Some(label) = label else { return };
-        if let Some(answers) = self.by_label.get_mut(label) {
-            answers.learn(output);
+        if let Some(samples) = self.by_label.get_mut(label) {
+            samples.learn(output);
         } else if self.by_label.len() < LABELS {
-            let mut answers = Answers::default();
-            answers.learn(output);
-            self.by_label.insert(Arc::clone(label), answers);
+            let mut samples = Samples::default();
+            samples.learn(output);
+            self.by_label.insert(Arc::clone(label), samples);
         }
     }
 
     /// What an answer is expected to cost whose ceiling is `ceiling`.
-    pub(crate) fn output(&self, label: Option<&Arc<str>>, ceiling: Option<u64>) -> u64 {
+    pub(crate) fn expected(&self, label: Option<&Arc<str>>, ceiling: Option<u64>) -> u64 {
         let own = label
             .and_then(|label| self.by_label.get(label))
-            .and_then(Answers::expected);
+            .and_then(Samples::expected);
         let expected = own
             .or_else(|| self.all.expected())
             .unwrap_or_else(|| ceiling.unwrap_or(UNKNOWN));
@@ -53,7 +55,7 @@ impl Expect {
     }
 }
 
-impl Answers {
+impl Samples {
     fn learn(&mut self, output: u64) {
         self.samples[self.seen % SAMPLES] = u32::try_from(output).unwrap_or(u32::MAX);
         self.seen = self.seen.saturating_add(1);
@@ -69,7 +71,7 @@ impl Answers {
     }
 }
 
-impl Default for Answers {
+impl Default for Samples {
     fn default() -> Self {
         Self {
             samples: [0; SAMPLES],
@@ -85,53 +87,53 @@ mod tests {
 
     #[test]
     fn the_ceiling_stands_until_enough_is_known() {
-        let mut expect = Expect::default();
-        assert_eq!(expect.output(None, Some(9_000)), 9_000);
-        assert_eq!(expect.output(None, None), UNKNOWN);
+        let mut estimate = OutputEstimate::default();
+        assert_eq!(estimate.expected(None, Some(9_000)), 9_000);
+        assert_eq!(estimate.expected(None, None), UNKNOWN);
         for _ in 0..ENOUGH - 1 {
-            expect.learn(None, 100);
+            estimate.learn(None, 100);
         }
-        assert_eq!(expect.output(None, Some(9_000)), 9_000);
-        expect.learn(None, 100);
-        assert_eq!(expect.output(None, Some(9_000)), 100);
-        assert_eq!(expect.output(None, Some(40)), 40);
+        assert_eq!(estimate.expected(None, Some(9_000)), 9_000);
+        estimate.learn(None, 100);
+        assert_eq!(estimate.expected(None, Some(9_000)), 100);
+        assert_eq!(estimate.expected(None, Some(40)), 40);
     }
 
     #[test]
     fn follows_what_answers_cost_of_late() {
-        let mut expect = Expect::default();
+        let mut estimate = OutputEstimate::default();
         for _ in 0..SAMPLES {
-            expect.learn(None, 1_000);
+            estimate.learn(None, 1_000);
         }
         for output in 0..SAMPLES as u64 {
-            expect.learn(None, output);
+            estimate.learn(None, output);
         }
-        assert_eq!(expect.output(None, None), 40);
+        assert_eq!(estimate.expected(None, None), 40);
     }
 
     #[test]
     fn a_label_is_learned_apart() {
         let (short, long): (Arc<str>, Arc<str>) = ("classify".into(), "write".into());
-        let mut expect = Expect::default();
+        let mut estimate = OutputEstimate::default();
         for _ in 0..ENOUGH {
-            expect.learn(Some(&short), 3);
-            expect.learn(Some(&long), 3_000);
+            estimate.learn(Some(&short), 3);
+            estimate.learn(Some(&long), 3_000);
         }
-        assert_eq!(expect.output(Some(&short), None), 3);
-        assert_eq!(expect.output(Some(&long), Some(4_000)), 3_000);
+        assert_eq!(estimate.expected(Some(&short), None), 3);
+        assert_eq!(estimate.expected(Some(&long), Some(4_000)), 3_000);
         let unknown = "new".into();
         assert_eq!(
-            expect.output(Some(&unknown), None),
-            expect.output(None, None)
+            estimate.expected(Some(&unknown), None),
+            estimate.expected(None, None)
         );
     }
 
     #[test]
     fn labels_are_bounded() {
-        let mut expect = Expect::default();
+        let mut estimate = OutputEstimate::default();
         for label in 0..1_000 {
-            expect.learn(Some(&label.to_string().into()), 5);
+            estimate.learn(Some(&label.to_string().into()), 5);
         }
-        assert_eq!(expect.by_label.len(), LABELS);
+        assert_eq!(estimate.by_label.len(), LABELS);
     }
 }

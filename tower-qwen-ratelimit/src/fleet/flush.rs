@@ -1,4 +1,4 @@
-//! Telling everything so far: what was gathered is queued, and what is queued is waited for.
+//! Flushing: the usage gathered so far is queued, and what is queued is waited for.
 
 use std::{
     task::{Context, Poll, Waker},
@@ -7,38 +7,43 @@ use std::{
 
 use tower_qwen_tokens::internal::clock;
 
-use super::{Batch, Link, Op, link::State, op_queue::Era};
+use super::{Link, Op, UsageBatch, link::LinkState, op_queue::FlushEpoch};
 
-/// Usage is gathered for so long at most.
+/// Usage is gathered for at most this long: a day's sums need no haste, and many calls become one operation.
 const GATHERED: Duration = Duration::from_secs(5);
 
-/// What somebody waits for who wants to know that everything is told.
+/// Progress of a flush.
 #[derive(Debug)]
-pub(crate) struct Flushing {
-    until: Era,
-    /// Whether usage is among it; otherwise it has found no room yet.
+pub(crate) struct FlushProgress {
+    until: FlushEpoch,
+    /// Whether the usage gathered so far is queued too; otherwise it has found no room yet.
     is_all: bool,
 }
 
 impl Link {
-    /// Queues what was gathered; where it is not urgent, only after a while.
-    pub(crate) fn queue_usage(&self, is_urgent: bool) {
-        self.lock().queue_usage(is_urgent, self.terms.capacity);
+    /// Queues the usage that was gathered, if it has been for long enough.
+    pub(crate) fn queue_old_usage(&self) {
+        let mut state = self.lock();
+        let is_old = |since| clock::now().saturating_duration_since(since) >= GATHERED;
+        if state.usage_since.is_some_and(is_old) {
+            state.queue_usage(self.terms.capacity);
+        }
     }
 
-    /// Everything so far is to be told.
-    pub(crate) fn begin_flush(&self) -> Flushing {
+    /// Begins to flush everything so far.
+    pub(crate) fn begin_flush(&self) -> FlushProgress {
         self.lock().begin_flush(self.terms.capacity)
     }
 
-    /// Ready once that is done with, or nobody does it any more.
-    pub(crate) fn poll_flush(&self, flush: &mut Flushing, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once that is done, or there is no driver any more to do it.
+    pub(crate) fn poll_flush(&self, flush: &mut FlushProgress, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         while state.has_driver {
             if state.ops.is_done(flush.until) {
                 if flush.is_all {
                     break;
                 }
+                // There is room now for usage that found none before.
                 *flush = state.begin_flush(self.terms.capacity);
                 continue;
             }
@@ -46,6 +51,7 @@ impl Link {
             if !state.flushing.iter().any(is_it) {
                 state.flushing.push(cx.waker().clone());
             }
+            // What lingers does not linger now.
             let driver = state.driver.take();
             drop(state);
             if let Some(driver) = driver {
@@ -57,30 +63,25 @@ impl Link {
     }
 }
 
-impl State {
-    /// Where the queue is full, usage is gathered on.
-    pub(super) fn queue_usage(&mut self, is_urgent: bool, capacity: usize) {
-        let Some(since) = self.usage_since else {
-            return;
-        };
-        if !self.ops.is_empty() && self.ops.len() >= capacity {
-            return;
-        }
-        if !is_urgent && clock::now().saturating_duration_since(since) < GATHERED {
+impl LinkState {
+    /// Queues the usage that was gathered. While the queue is full, it is gathered on: nothing of it is lost.
+    pub(super) fn queue_usage(&mut self, capacity: usize) {
+        let is_full = !self.ops.is_empty() && self.ops.len() >= capacity;
+        if is_full || self.usage_since.is_none() {
             return;
         }
         self.usage_since = None;
         for (day, sums) in self.usage.take() {
             self.next_id += 1;
             let id = self.next_id;
-            self.ops.push(Op::AddUsage(Batch { id, day, sums }));
+            self.ops.push(Op::AddUsage(UsageBatch { id, day, sums }));
         }
     }
 
-    fn begin_flush(&mut self, capacity: usize) -> Flushing {
-        self.queue_usage(true, capacity);
-        Flushing {
-            until: self.ops.end_era(),
+    fn begin_flush(&mut self, capacity: usize) -> FlushProgress {
+        self.queue_usage(capacity);
+        FlushProgress {
+            until: self.ops.end_epoch(),
             is_all: self.usage_since.is_none(),
         }
     }

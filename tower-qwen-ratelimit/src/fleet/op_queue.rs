@@ -1,31 +1,31 @@
 use std::collections::VecDeque;
 
-use super::{CallId, Op};
+use super::Op;
 
-/// Operations that wait for the driver, in their order, and how far those are done with that ever came.
+/// Operations that wait for the driver, in their order, and how many of all so far are not done.
 ///
-/// Each belongs to an era, which ends when somebody wants to know that everything so far is done with.
+/// Each belongs to an epoch. A flush ends the epoch, and waits until all operations of it and of those before are done.
 #[derive(Debug)]
-pub(super) struct Queue {
-    ops: VecDeque<(Era, Op)>,
+pub(super) struct OpQueue {
+    ops: VecDeque<(FlushEpoch, Op)>,
     /// Bookings among them: one for each account at most.
     bookings: usize,
-    /// How many operations of each era are not done with, from `first` to the present one.
+    /// How many operations of each epoch are not done, from `first` to the present one.
     undone: VecDeque<usize>,
-    first: Era,
+    first: FlushEpoch,
 }
 
-/// A number of its kind; later ones are larger.
-pub(crate) type Era = u64;
+/// Counts flushes; increases.
+pub(crate) type FlushEpoch = u64;
 
-/// Operations of one era, for the driver.
+/// Operations of one epoch, for the driver.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
-    pub(crate) era: Era,
+pub(crate) struct OpBatch {
+    pub(crate) epoch: FlushEpoch,
     pub(crate) ops: Vec<Op>,
 }
 
-impl Default for Queue {
+impl Default for OpQueue {
     fn default() -> Self {
         Self {
             ops: VecDeque::new(),
@@ -36,7 +36,7 @@ impl Default for Queue {
     }
 }
 
-impl Queue {
+impl OpQueue {
     pub(super) fn len(&self) -> usize {
         self.ops.len()
     }
@@ -50,59 +50,64 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, op: Op) {
-        let era = self.first + self.undone.len() as u64 - 1;
+        let epoch = self.first + self.undone.len() as u64 - 1;
         if let Some(undone) = self.undone.back_mut() {
             *undone += 1;
         }
-        self.bookings += usize::from(is_booking(&op));
-        self.ops.push_back((era, op));
+        self.bookings += usize::from(op.is_booking());
+        self.ops.push_back((epoch, op));
     }
 
-    /// These were taken and are not done with.
-    pub(super) fn put_back(&mut self, taken: Taken) {
+    /// Puts operations back in front that were taken and are not done.
+    pub(super) fn return_batch(&mut self, taken: OpBatch) {
         for op in taken.ops.into_iter().rev() {
-            self.bookings += usize::from(is_booking(&op));
-            self.ops.push_front((taken.era, op));
+            self.bookings += usize::from(op.is_booking());
+            self.ops.push_front((taken.epoch, op));
         }
     }
 
     /// Takes so many at most.
-    pub(super) fn take(&mut self, most: usize) -> Taken {
-        let era = self.ops.front().map_or(0, |(era, _)| *era);
-        let of_era = self.ops.iter().take_while(|(of, _)| *of == era);
+    pub(super) fn take(&mut self, most: usize) -> OpBatch {
+        let epoch = self.ops.front().map_or(0, |(epoch, _)| *epoch);
+        let of_era = self.ops.iter().take_while(|(of, _)| *of == epoch);
         let count = of_era.take(most).count();
         let ops: Vec<Op> = self.ops.drain(..count).map(|(_, op)| op).collect();
-        self.bookings -= ops.iter().filter(|op| is_booking(op)).count();
-        Taken { era, ops }
+        self.bookings -= ops.iter().filter(|op| op.is_booking()).count();
+        OpBatch { epoch, ops }
     }
 
-    /// Takes the booking out that this operation gives back, if it is still here: neither is to be told.
-    pub(super) fn withdraw(&mut self, op: &Op) -> Option<Taken> {
-        let given_back = given_back(op).filter(|_| self.bookings > 0)?;
-        let is_it = |(_, op): &(Era, Op)| matches!(op, Op::Book { id, .. } if *id == given_back);
+    /// Takes the booking out that this operation gives back, if it still waits: neither has to be told.
+    pub(super) fn withdraw(&mut self, op: &Op) -> Option<OpBatch> {
+        // Bookings are few: a search for one that is not there is spared.
+        let given_back = op.given_back().filter(|_| self.bookings > 0)?;
+        let is_it =
+            |(_, op): &(FlushEpoch, Op)| matches!(op, Op::Book { id, .. } if *id == given_back);
         let at = self.ops.iter().rposition(is_it)?;
-        let (era, op) = self.ops.remove(at)?;
+        let (epoch, op) = self.ops.remove(at)?;
         self.bookings -= 1;
-        Some(Taken { era, ops: vec![op] })
+        Some(OpBatch {
+            epoch,
+            ops: vec![op],
+        })
     }
 
-    /// Takes the questions out and is done with them: nobody answers them now.
-    pub(super) fn take_questions(&mut self) -> Vec<Op> {
-        let (questions, ops) = std::mem::take(&mut self.ops)
+    /// Takes the queries out, done: the store does not answer them now.
+    pub(super) fn take_queries(&mut self) -> Vec<Op> {
+        let (queries, ops) = std::mem::take(&mut self.ops)
             .into_iter()
-            .partition(|(_, op)| is_question(op));
+            .partition(|(_, op)| op.is_query());
         self.ops = ops;
-        let questions: VecDeque<(Era, Op)> = questions;
-        let done = questions.into_iter().map(|(era, op)| {
-            self.done(era, 1);
+        let queries: VecDeque<(FlushEpoch, Op)> = queries;
+        let done = queries.into_iter().map(|(epoch, op)| {
+            self.done(epoch, 1);
             op
         });
         done.collect()
     }
 
-    /// So many of an era are done with.
-    pub(super) fn done(&mut self, era: Era, count: usize) {
-        let at = usize::try_from(era.saturating_sub(self.first)).unwrap_or(usize::MAX);
+    /// So many operations of an epoch are done.
+    pub(super) fn done(&mut self, epoch: FlushEpoch, count: usize) {
+        let at = usize::try_from(epoch.saturating_sub(self.first)).unwrap_or(usize::MAX);
         if let Some(undone) = self.undone.get_mut(at) {
             *undone = undone.saturating_sub(count);
         }
@@ -112,41 +117,24 @@ impl Queue {
         }
     }
 
-    /// Ends the present era, if anything is of it; says which one has to be done with, and all before it.
-    pub(super) fn end_era(&mut self) -> Era {
+    /// Ends the present epoch, if it has operations. Returns the latest epoch that a flush has to wait for.
+    pub(super) fn end_epoch(&mut self) -> FlushEpoch {
         if self.undone.back().is_some_and(|undone| *undone > 0) {
             self.undone.push_back(0);
         }
         self.first + self.undone.len() as u64 - 2
     }
 
-    pub(super) fn is_done(&self, era: Era) -> bool {
-        self.first > era
+    pub(super) fn is_done(&self, epoch: FlushEpoch) -> bool {
+        self.first > epoch
     }
 }
 
-impl IntoIterator for Taken {
+impl IntoIterator for OpBatch {
     type Item = Op;
     type IntoIter = std::vec::IntoIter<Op>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.ops.into_iter()
-    }
-}
-
-fn is_booking(op: &Op) -> bool {
-    matches!(op, Op::Book { .. })
-}
-
-pub(super) fn is_question(op: &Op) -> bool {
-    matches!(op, Op::ReadUsage { .. })
-}
-
-fn given_back(op: &Op) -> Option<CallId> {
-    match op {
-        Op::Settle {
-            id, counts: false, ..
-        } => Some(*id),
-        _ => None,
     }
 }

@@ -1,21 +1,27 @@
-use super::{NEVER, Nanos};
+use crate::units::{NEVER, Nanos};
 
 /// The newest call weighs one part in this many in the mean time that calls run.
+// A dozen calls replace the mean: it follows a change of load, and one slow call moves it little.
 const SMOOTHING: u64 = 8;
+/// What a throttle leaves of the calls that were running, in tenths.
+// Deeper than a cut of a rate: the accepted calls in flight go on counting against the limit until they end.
+const LEFT_TENTHS: u64 = 7;
+/// A window gives back this many calls, one after the other.
+const STEPS: u64 = 60;
 
-/// Never more than a number of calls at one time.
+/// A gate of calls at one time.
 ///
-/// The provider may have a lower limit than ours: its throttle lowers the number to seven tenths of what was running, and
+/// The provider may have a lower limit than ours: its throttle lowers the number to seven tenths of the calls in flight, and
 /// every sixtieth of a window gives one back.
 ///
-/// Where there is a limit, a call runs until it has ended; where there is none, nobody waits for that, and it runs until
-/// it has settled.
+/// Where there is a limit, a call runs until its answer's body has ended; where there is none, no call waits for that, and
+/// it runs until it has settled.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct Concurrency {
     limit: u64,
     /// What the provider seems to allow.
     cap: u64,
-    /// What was running when it did not.
+    /// Calls in flight at the last throttle.
     peak: u64,
     /// Recovery is counted up to here.
     at: Nanos,
@@ -28,14 +34,14 @@ pub(crate) struct Running {
     mean: u64,
 }
 
-impl Running {
+impl Concurrency {
     pub(crate) fn new(limit: u64, window: u64, now: Nanos) -> Self {
         Self {
             limit,
             cap: u64::MAX,
             peak: 0,
             at: now,
-            step: (window / 60).max(1),
+            step: (window / STEPS).max(1),
             timed: 0,
             untimed: 0,
             mean: 0,
@@ -50,6 +56,7 @@ impl Running {
             self.at = self.at.saturating_add(steps.saturating_mul(self.step));
             self.cap = self.cap.saturating_add(steps);
         }
+        // Twice the load that was too much, and no throttle: that limit is gone.
         if self.cap > self.peak.saturating_mul(2) {
             self.cap = u64::MAX;
         }
@@ -65,6 +72,7 @@ impl Running {
     }
 
     /// How many may run at one time by the quota, or this process's part of it.
+    #[cfg(feature = "redis")]
     pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
@@ -74,13 +82,12 @@ impl Running {
     }
 
     /// The provider found too many running.
-    pub(crate) fn slow(&mut self) {
+    pub(crate) fn on_throttle(&mut self) {
         self.peak = self.running();
-        self.cap = (self.peak.saturating_mul(7) / 10).max(1);
+        self.cap = (self.peak.saturating_mul(LEFT_TENTHS) / 10).max(1);
     }
 
-    /// `now` where one more may run; else the instant at which the cap will have grown so far, since the end of another is
-    /// not foreseen.
+    /// `now` if one more may run; else when the cap will have grown enough, or never: when another call ends is not known.
     #[inline]
     pub(crate) fn ready_at(&self, now: Nanos) -> Nanos {
         let running = self.running();
@@ -104,8 +111,7 @@ impl Running {
         now.saturating_add(rounds.saturating_mul(self.mean))
     }
 
-    /// One more runs; says whether its end will have to be told, which is so where there is a limit, ours or the
-    /// provider's.
+    /// One more runs. Returns whether its end has to be reported, which is so where there is a limit, ours or the provider's.
     #[inline]
     pub(crate) fn start(&mut self) -> bool {
         let is_timed = self.allowed() < u64::MAX;
@@ -118,13 +124,13 @@ impl Running {
         is_timed
     }
 
-    /// One has settled whose end will not be told.
+    /// One has settled whose end is not reported.
     #[inline]
     pub(crate) fn settle(&mut self) {
         self.untimed = self.untimed.saturating_sub(1);
     }
 
-    /// One that ran for `time` has ended, as was to be told.
+    /// One whose end is reported has ended, after `time`.
     pub(crate) fn end(&mut self, time: u64) {
         self.timed = self.timed.saturating_sub(1);
         self.mean = match self.mean {
@@ -140,76 +146,80 @@ mod tests {
 
     const STEP: u64 = 10;
 
-    fn running(limit: u64) -> Running {
-        Running::new(limit, 60 * STEP, 0)
+    fn concurrency(limit: u64) -> Concurrency {
+        Concurrency::new(limit, 60 * STEP, 0)
     }
 
     #[test]
     fn only_an_end_makes_room() {
-        let mut running = running(2);
-        assert_eq!(running.ready_at(7), 7);
-        running.start();
-        running.start();
-        assert_eq!((running.running(), running.ready_at(7)), (2, NEVER));
-        running.end(100);
-        assert_eq!(running.ready_at(9), 9);
+        let mut concurrency = concurrency(2);
+        assert_eq!(concurrency.ready_at(7), 7);
+        concurrency.start();
+        concurrency.start();
+        assert_eq!((concurrency.running(), concurrency.ready_at(7)), (2, NEVER));
+        concurrency.end(100);
+        assert_eq!(concurrency.ready_at(9), 9);
     }
 
     #[test]
     fn a_throttle_lowers_the_number_and_time_raises_it() {
-        let mut running = running(u64::MAX);
+        let mut concurrency = concurrency(u64::MAX);
         for _ in 0..10 {
-            running.start();
+            concurrency.start();
         }
-        running.slow();
-        assert_eq!(running.allowed(), 7);
-        assert_eq!(running.ready_at(0), 4 * STEP);
-        running.advance(4 * STEP);
-        assert_eq!(running.ready_at(4 * STEP), 4 * STEP);
-        running.advance(20 * STEP);
-        assert_eq!(running.allowed(), u64::MAX, "forgotten at twice the peak");
+        concurrency.on_throttle();
+        assert_eq!(concurrency.allowed(), 7);
+        assert_eq!(concurrency.ready_at(0), 4 * STEP);
+        concurrency.advance(4 * STEP);
+        assert_eq!(concurrency.ready_at(4 * STEP), 4 * STEP);
+        concurrency.advance(20 * STEP);
+        assert_eq!(
+            concurrency.allowed(),
+            u64::MAX,
+            "forgotten at twice the peak"
+        );
     }
 
     #[test]
     fn predictions_follow_the_mean_time() {
-        let mut running = running(2);
-        assert_eq!(running.predicted(5, 10), 5, "nothing is known yet");
-        running.start();
-        running.end(80);
-        assert_eq!(running.predicted(5, 0), 5);
-        running.start();
-        running.start();
-        assert_eq!(running.predicted(5, 0), 85);
-        assert_eq!(running.predicted(5, 2), 165);
-        running.end(160);
-        assert_eq!(running.mean, 90);
+        let mut concurrency = concurrency(2);
+        assert_eq!(concurrency.predicted(5, 10), 5, "nothing is known yet");
+        concurrency.start();
+        concurrency.end(80);
+        assert_eq!(concurrency.predicted(5, 0), 5);
+        concurrency.start();
+        concurrency.start();
+        assert_eq!(concurrency.predicted(5, 0), 85);
+        assert_eq!(concurrency.predicted(5, 2), 165);
+        concurrency.end(160);
+        assert_eq!(concurrency.mean, 90);
     }
 
     #[test]
     fn without_a_limit_a_call_runs_until_it_has_settled() {
-        let mut running = running(u64::MAX);
-        assert!(!running.start());
-        assert!(!running.start());
-        running.set_limit(3);
-        assert!(running.start(), "what ran before counts too");
-        assert_eq!((running.running(), running.ready_at(7)), (3, NEVER));
-        running.settle();
-        assert_eq!((running.running(), running.ready_at(7)), (2, 7));
-        running.end(80);
-        assert_eq!((running.running(), running.mean), (1, 80));
+        let mut concurrency = concurrency(u64::MAX);
+        assert!(!concurrency.start());
+        assert!(!concurrency.start());
+        concurrency.set_limit(3);
+        assert!(concurrency.start(), "what ran before counts too");
+        assert_eq!((concurrency.running(), concurrency.ready_at(7)), (3, NEVER));
+        concurrency.settle();
+        assert_eq!((concurrency.running(), concurrency.ready_at(7)), (2, 7));
+        concurrency.end(80);
+        assert_eq!((concurrency.running(), concurrency.mean), (1, 80));
     }
 
     #[test]
     fn nothing_overflows() {
-        let mut running = Running::new(0, 0, 0);
-        running.end(u64::MAX);
-        running.start();
-        running.end(u64::MAX);
-        assert_eq!(running.predicted(u64::MAX, u64::MAX), u64::MAX);
-        running.end(0);
-        assert_eq!(running.running(), 0);
-        running.slow();
-        running.advance(u64::MAX);
-        assert_eq!(running.ready_at(u64::MAX), NEVER);
+        let mut concurrency = Concurrency::new(0, 0, 0);
+        concurrency.end(u64::MAX);
+        concurrency.start();
+        concurrency.end(u64::MAX);
+        assert_eq!(concurrency.predicted(u64::MAX, u64::MAX), u64::MAX);
+        concurrency.end(0);
+        assert_eq!(concurrency.running(), 0);
+        concurrency.on_throttle();
+        concurrency.advance(u64::MAX);
+        assert_eq!(concurrency.ready_at(u64::MAX), NEVER);
     }
 }

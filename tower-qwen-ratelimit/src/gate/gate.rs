@@ -1,11 +1,17 @@
+#[cfg(feature = "redis")]
+use super::part::Part;
+use super::{
+    bucket::Bucket,
+    window::{SlotNumber, Window},
+};
 use crate::{
-    adapt::{FULL, Share},
-    gate::{Bucket, Nanos, Part, Slot, Window},
+    adapt::{RateShare, Recurrence},
     quota::Quota,
     snapshot::GateSnapshot,
+    units::{Fraction, Nanos},
 };
 
-/// One dimension: an even flow, and never more than the quota in any window.
+/// The gate of one dimension, requests or tokens: an even flow, and never more than the quota in any window.
 #[derive(Debug)]
 pub(crate) struct Gate {
     quota: u64,
@@ -13,9 +19,10 @@ pub(crate) struct Gate {
     burst: u64,
     bucket: Option<Bucket>,
     window: Window,
-    share: Share,
-    /// The share of the rate that slow start allows, of [`FULL`].
-    ramp: u32,
+    share: RateShare,
+    /// What slow start allows of rate and burst.
+    slow_start: Fraction,
+    #[cfg(feature = "redis")]
     part: Part,
     /// What the window may hold at present.
     allowed: u64,
@@ -36,8 +43,9 @@ impl Gate {
             burst,
             bucket,
             window,
-            share: Share::full(length, now),
-            ramp: FULL,
+            share: RateShare::whole(length, now),
+            slow_start: Fraction::WHOLE,
+            #[cfg(feature = "redis")]
             part: Part::whole(quota.is_smooth()),
             allowed: usable,
         }
@@ -47,7 +55,7 @@ impl Gate {
     pub(crate) fn set_quota(&mut self, quota: &Quota, amount: u64) {
         self.quota = quota.usable(amount);
         self.burst = quota.burst_of(self.quota);
-        self.set_ramp(self.ramp);
+        self.set_slow_start(self.slow_start);
     }
 
     #[inline]
@@ -56,7 +64,10 @@ impl Gate {
             bucket.advance(now);
         }
         self.window.advance(now);
-        if self.share.advance(now) | self.part.advance(now) {
+        let is_changed = self.share.advance(now);
+        #[cfg(feature = "redis")]
+        let is_changed = is_changed | self.part.advance(now);
+        if is_changed {
             self.follow();
         }
     }
@@ -68,7 +79,7 @@ impl Gate {
 
     /// This process's part of it.
     pub(crate) fn own(&self) -> u64 {
-        self.part.of(self.quota)
+        self.own_part(self.quota)
     }
 
     /// What of it may be used at present.
@@ -76,57 +87,80 @@ impl Gate {
         self.allowed
     }
 
-    /// This process has a part of the account, and throttles have left the fleet `cap` of it; both of [`FULL`].
-    pub(crate) fn set_part(&mut self, part: u32, cap: u32, now: Nanos) {
+    /// This process has a part of the account, and throttles have left the fleet `cap` of it.
+    #[cfg(feature = "redis")]
+    pub(crate) fn set_part(&mut self, part: Fraction, cap: Fraction, now: Nanos) {
         self.part.set(part, cap, now, self.window.length());
-        self.set_ramp(self.ramp);
+        self.set_slow_start(self.slow_start);
     }
 
-    /// What throttles have left, of [`FULL`].
-    pub(crate) fn share(&self) -> u32 {
-        self.share.share()
+    /// What throttles have left of the quota.
+    #[cfg(feature = "redis")]
+    pub(crate) fn share(&self) -> Fraction {
+        self.share.fraction()
     }
 
     /// A throttle named this dimension.
-    pub(crate) fn slow(&mut self, again: bool) {
-        self.share.cut(again);
+    pub(crate) fn on_throttle(&mut self, recurrence: Recurrence) {
+        self.share.cut(recurrence);
         self.follow();
     }
 
-    /// Slow start allows this share of rate and burst, of [`FULL`].
-    pub(crate) fn set_ramp(&mut self, share: u32) {
-        self.ramp = share;
+    /// Slow start allows this share of rate and burst.
+    pub(crate) fn set_slow_start(&mut self, share: Fraction) {
+        self.slow_start = share;
+        let burst = self.own_part(share.of(self.burst));
         if let Some(bucket) = &mut self.bucket {
-            bucket.set_capacity(self.part.of(part(self.burst, share)));
+            bucket.set_capacity(burst);
         }
         self.follow();
     }
 
-    /// The provider says how much is left, and when nothing of what was used counts any more. Lowers, never raises.
-    pub(crate) fn told(&mut self, stated: Stated) {
-        let limit = stated.limit.unwrap_or(self.quota).max(stated.remaining);
-        let used = limit - stated.remaining;
+    /// Lowers the gate to what the provider says is left; never raises it, since calls under way are missing in that.
+    pub(crate) fn lower_to(&mut self, level: ProviderLevel) {
+        let limit = level.limit.unwrap_or(self.quota).max(level.remaining);
+        let used = limit - level.remaining;
+        // What the provider counts beyond our own count: others use the same account.
         let unknown = used.saturating_sub(self.window.sum());
-        let slot = self.window.leaving_at(stated.level_at);
+        let slot = self.window.leaving_at(level.reset_at);
         self.window.add(slot, unknown);
         if let Some(bucket) = &mut self.bucket {
-            bucket.lower_to(stated.remaining);
+            bucket.lower_to(level.remaining);
         }
     }
 
-    /// Follows what has changed.
+    /// Computes rate and window anew after a change of quota, share or part.
     fn follow(&mut self) {
-        let quota = self.share.of(self.quota).min(self.part.capped(self.quota));
-        self.allowed = self.part.held_of(quota);
+        let quota = self.share.of(self.quota);
+        #[cfg(feature = "redis")]
+        let quota = quota.min(self.part.capped(self.quota));
+        self.allowed = quota;
+        #[cfg(feature = "redis")]
+        {
+            self.allowed = self.part.held_of(quota);
+        }
+        let rate = self.own_part(self.slow_start.of(quota));
         if let Some(bucket) = &mut self.bucket {
-            let rate = self.part.of(part(quota, self.ramp));
+            // Never nothing of something: the bucket would never fill again.
             bucket.set_rate(rate.max(self.quota.min(1)));
         }
+    }
+
+    #[cfg(feature = "redis")]
+    fn own_part(&self, amount: u64) -> u64 {
+        self.part.of(amount)
+    }
+
+    /// Nobody shares the account.
+    #[cfg(not(feature = "redis"))]
+    fn own_part(&self, amount: u64) -> u64 {
+        amount
     }
 
     /// The first instant at which `amount` may go.
     #[inline]
     pub(crate) fn ready_at(&self, now: Nanos, amount: u64) -> Nanos {
+        // A call above what is allowed at present, but within the quota, goes alone instead of never.
         let quota = self.allowed().max(amount);
         let bucket = self
             .bucket
@@ -156,7 +190,7 @@ impl Gate {
 
     /// Charges `amount` now and says where.
     #[inline]
-    pub(crate) fn take(&mut self, amount: u64) -> Slot {
+    pub(crate) fn take(&mut self, amount: u64) -> SlotNumber {
         if let Some(bucket) = &mut self.bucket {
             bucket.take(amount);
         }
@@ -165,7 +199,7 @@ impl Gate {
 
     /// What was charged as `charged` turned out to be `actual`.
     #[inline]
-    pub(crate) fn correct(&mut self, slot: Slot, charged: u64, actual: u64) {
+    pub(crate) fn correct(&mut self, slot: SlotNumber, charged: u64, actual: u64) {
         if let Some(bucket) = &mut self.bucket {
             match charged.checked_sub(actual) {
                 Some(refund) => bucket.give(refund),
@@ -176,11 +210,12 @@ impl Gate {
     }
 
     /// The present slot.
-    pub(crate) fn slot(&self) -> Slot {
+    pub(crate) fn slot(&self) -> SlotNumber {
         self.window.newest()
     }
 
     /// Nanoseconds of a slot.
+    #[cfg(feature = "redis")]
     pub(crate) fn slot_width(&self) -> u64 {
         self.window.width()
     }
@@ -191,7 +226,7 @@ impl Gate {
     }
 
     /// Moves a charge to the present slot.
-    pub(crate) fn redate(&mut self, slot: Slot, amount: u64) -> Slot {
+    pub(crate) fn redate(&mut self, slot: SlotNumber, amount: u64) -> SlotNumber {
         self.window.refund(slot, amount);
         self.window.charge(amount)
     }
@@ -201,7 +236,7 @@ impl Gate {
     pub(crate) fn fills_at(&self) -> Nanos {
         self.bucket
             .as_ref()
-            .map_or(crate::gate::NEVER, |bucket| bucket.ready_at(u64::MAX))
+            .map_or(crate::units::NEVER, |bucket| bucket.ready_at(u64::MAX))
     }
 
     pub(crate) fn snapshot(&self) -> GateSnapshot {
@@ -209,22 +244,16 @@ impl Gate {
             quota: self.quota,
             used: self.window.sum(),
             level: self.bucket.as_ref().map(Bucket::level),
-            rate_percent: self.share.percent(),
+            rate_percent: self.share.fraction().percent(),
         }
     }
 }
 
 /// What a provider says of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stated {
+pub(crate) struct ProviderLevel {
     pub(crate) limit: Option<u64>,
     pub(crate) remaining: u64,
-    /// When the limit is level again.
-    pub(crate) level_at: Nanos,
-}
-
-/// A share of an amount, of [`FULL`].
-fn part(amount: u64, share: u32) -> u64 {
-    let part = u128::from(amount) * u128::from(share) / u128::from(FULL);
-    u64::try_from(part).unwrap_or(u64::MAX)
+    /// When nothing of what was used counts any more.
+    pub(crate) reset_at: Nanos,
 }

@@ -8,13 +8,14 @@ use tower_qwen_tokens::{data::QuotaBook, internal::clock};
 
 use super::{Grant, Inner, Limiter, Quotas, table::Table};
 use crate::{
-    account::Manner,
-    fleet::{Handle, Sharing},
+    account::AccountConfig,
     key::Salt,
     observe::{LimiterObserver, Observers},
     queue::Discipline,
     quota::{InvalidQuota, Quota},
 };
+#[cfg(feature = "redis")]
+use crate::{fleet::Handle, sharing::Sharing};
 
 /// Settings of a [`Limiter`]; see [`Limiter::builder`].
 #[derive(Debug, Clone)]
@@ -26,6 +27,7 @@ pub struct LimiterBuilder {
     max_keys: usize,
     discipline: Discipline,
     observers: Observers,
+    #[cfg(feature = "redis")]
     fleet: Option<Handle>,
 }
 
@@ -39,7 +41,9 @@ enum Reason {
     NoModel,
     ModelTwice(Box<str>),
     Quota(Box<str>, InvalidQuota),
+    #[cfg(feature = "redis")]
     LeasedAtOnce(Box<str>),
+    #[cfg(feature = "redis")]
     LeasedDay(Box<str>),
 }
 
@@ -52,6 +56,7 @@ impl LimiterBuilder {
             max_keys: 16_384,
             discipline: Discipline::default(),
             observers: Observers::default(),
+            #[cfg(feature = "redis")]
             fleet: None,
         }
     }
@@ -139,9 +144,11 @@ impl LimiterBuilder {
             move |error| Reason::Quota(model, error)
         };
         self.quota.check().map_err(unsound(""))?;
+        #[cfg(feature = "redis")]
         self.check_sharing("", &self.quota)?;
         for (at, (model, quota)) in self.of_model.iter().enumerate() {
             quota.check().map_err(unsound(model))?;
+            #[cfg(feature = "redis")]
             self.check_sharing(model, quota)?;
             if model.is_empty() {
                 return Err(Reason::NoModel);
@@ -153,6 +160,7 @@ impl LimiterBuilder {
         Ok(())
     }
 
+    #[cfg(feature = "redis")]
     fn check_sharing(&self, model: &str, quota: &Quota) -> Result<(), Reason> {
         let is_leased = self
             .fleet
@@ -168,6 +176,7 @@ impl LimiterBuilder {
     }
 
     pub(super) fn finish(self) -> Limiter {
+        #[cfg(feature = "redis")]
         if let Some(link) = &self.fleet {
             link.observe(&self.observers);
         }
@@ -182,12 +191,13 @@ impl LimiterBuilder {
                     default: Grant::new(self.quota, epoch),
                     of_model: of_model.collect(),
                 }),
-                manner: Manner {
+                config: AccountConfig {
                     max_queued: self.max_queued,
                     discipline: self.discipline,
                     observers: self.observers,
-                    fleet: self.fleet,
                 },
+                #[cfg(feature = "redis")]
+                fleet: self.fleet,
                 epoch,
                 salt: Salt::new(),
                 accounts: Table::new(self.max_keys),
@@ -203,12 +213,14 @@ impl fmt::Display for InvalidLimiter {
             Reason::NoKeys => f.write_str("a limiter needs room for at least one key"),
             Reason::NoModel => f.write_str("a quota for a model without a name"),
             Reason::ModelTwice(model) => write!(f, "two quotas for the model {model}"),
+            #[cfg(feature = "redis")]
             Reason::LeasedAtOnce(model) => {
                 write!(
                     f,
                     "a lease needs an even pace: the quota of {model:?} may go at once"
                 )
             }
+            #[cfg(feature = "redis")]
             Reason::LeasedDay(model) => {
                 write!(
                     f,
@@ -232,12 +244,15 @@ impl Error for InvalidLimiter {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "redis")]
     use std::time::Duration;
 
     use super::*;
+    #[cfg(feature = "redis")]
     use crate::{
-        fleet::{Link, OutagePolicy, Terms},
+        fleet::{Link, Terms},
         quota::Pacing,
+        sharing::OutagePolicy,
     };
 
     const QUOTA: Quota = Quota::per_minute(1, 1);
@@ -274,6 +289,7 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "redis")]
     #[test]
     fn leases_take_a_rate_and_nothing_else() {
         let reason = |quota, sharing| {

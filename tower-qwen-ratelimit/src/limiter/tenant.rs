@@ -7,7 +7,7 @@ use super::{
     table::Entry,
 };
 use crate::{
-    account::{Account, Idle, Left, Manner},
+    account::{Account, AccountConfig, AdmitRequest, Idle, TokensLeft},
     cost::Cost,
     key::{Key, KeyRef},
     observe::Observers,
@@ -52,13 +52,12 @@ impl Tenant {
         epoch: Instant,
         now: Instant,
     ) -> Self {
-        let manner = Manner {
+        let config = AccountConfig {
             max_queued: 0,
             discipline: Discipline::Fifo,
             observers,
-            fleet: None,
         };
-        let account = Account::new(key, tokens_of(quota), manner, epoch, now);
+        let account = Account::new(key, tokens_of(quota), config, epoch, now);
         Self {
             account: Arc::new(account),
             cell: Cell::default(),
@@ -102,7 +101,7 @@ impl Tenant {
         }
         let charge = self
             .account
-            .try_enter(cost, now)
+            .try_acquire(&AdmitRequest::new(cost), now)
             .map_err(|rejected| short_of(Dimension::Tokens)(rejected.predicted_wait()))?;
         let reservation = Reservation::new(self.account.clone(), charge, None);
         self.rate
@@ -117,7 +116,7 @@ impl Tenant {
     }
 
     /// What is left of the tokens.
-    pub(crate) fn tokens_left(&self, now: Instant) -> Left {
+    pub(crate) fn tokens_left(&self, now: Instant) -> TokensLeft {
         self.account.tokens_left(now)
     }
 

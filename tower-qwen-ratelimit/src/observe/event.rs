@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use tower_qwen_tokens::Cause;
 
-use crate::{error::Rejected, fleet::OutagePolicy, key::Key};
+#[cfg(feature = "redis")]
+use crate::sharing::OutagePolicy;
+use crate::{error::Rejected, key::Key};
 
 /// Something that happened at an account.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,7 @@ pub enum LimiterEvent<'a> {
         unexplained: bool,
     },
     /// The store that a fleet shares does not answer. Told once, until it is back.
+    #[cfg(feature = "redis")]
     #[non_exhaustive]
     StoreAway {
         /// What becomes of calls meanwhile.
@@ -61,6 +64,7 @@ pub enum LimiterEvent<'a> {
     },
     /// The store refuses an account, since others share it under other terms, and goes on with the rest. Told once, until it
     /// is accepted.
+    #[cfg(feature = "redis")]
     #[non_exhaustive]
     StoreRejected {
         /// Whose account it is.
@@ -71,6 +75,7 @@ pub enum LimiterEvent<'a> {
         reason: &'a str,
     },
     /// The store is back.
+    #[cfg(feature = "redis")]
     #[non_exhaustive]
     StoreBack {
         /// How long it was away.

@@ -22,11 +22,17 @@ const QUOTA: &str = "tower_qwen.ratelimit.quota";
 const LEVEL: &str = "tower_qwen.ratelimit.level";
 const QUEUED: &str = "tower_qwen.ratelimit.queued";
 const RUNNING: &str = "tower_qwen.ratelimit.running";
+#[cfg(feature = "redis")]
 const OUTAGES: &str = "tower_qwen.ratelimit.store.outages";
+#[cfg(feature = "redis")]
 const AWAY: &str = "tower_qwen.ratelimit.store.away";
+#[cfg(feature = "redis")]
 const NOT_SHARED: &str = "tower_qwen.ratelimit.store.refused";
+#[cfg(feature = "redis")]
 const MEMBERS: &str = "tower_qwen.ratelimit.fleet.members";
+#[cfg(feature = "redis")]
 const PART: &str = "tower_qwen.ratelimit.fleet.part";
+#[cfg(feature = "redis")]
 const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 
 /// Hands figures to the recorder of the [`metrics`] facade.
@@ -84,16 +90,8 @@ impl LimiterMetrics {
         describe_gauge!(LEVEL, Unit::Count, "What may go at once; negative: debt");
         describe_gauge!(QUEUED, Unit::Count, "Calls that wait for their turn");
         describe_gauge!(RUNNING, Unit::Count, "Calls that run");
-        describe_counter!(OUTAGES, Unit::Count, "Outages of the store");
-        describe_gauge!(AWAY, "1 while the store is away");
-        describe_counter!(NOT_SHARED, "Accounts that the store refused");
-        describe_gauge!(MEMBERS, Unit::Count, "Processes that share the account");
-        describe_gauge!(PART, "This process's part of the account");
-        describe_gauge!(
-            OVERSHOOT,
-            Unit::Count,
-            "The most above the quota in a window"
-        );
+        #[cfg(feature = "redis")]
+        describe_fleet();
         Self {
             addresses: LabelValues::new(),
             models: LabelValues::new(),
@@ -110,10 +108,11 @@ impl LimiterMetrics {
             }
             gauge!(QUEUED, common.clone()).set(account.queued as f64);
             gauge!(RUNNING, common.clone()).set(account.running as f64);
+            #[cfg(feature = "redis")]
             if let Some(fleet) = &account.fleet {
                 gauge!(MEMBERS, common.clone()).set(fleet.members as f64);
                 gauge!(PART, common.clone()).set(f64::from(fleet.part_percent) / 100.0);
-                gauge!(OVERSHOOT, common).set(fleet.may_overshoot_tokens as f64);
+                gauge!(OVERSHOOT, common.clone()).set(fleet.may_overshoot_tokens as f64);
             }
         }
     }
@@ -167,16 +166,33 @@ impl LimiterObserver for LimiterMetrics {
                 let cause = Label::from_static_parts("error.type", cause.as_str());
                 counter!(THROTTLED, with(self.labels(key), cause)).increment(1);
             }
+            #[cfg(feature = "redis")]
             LimiterEvent::StoreAway { .. } => {
                 counter!(OUTAGES).increment(1);
                 gauge!(AWAY).set(1);
             }
+            #[cfg(feature = "redis")]
             LimiterEvent::StoreRejected { key, .. } => {
                 counter!(NOT_SHARED, self.labels(key)).increment(1)
             }
+            #[cfg(feature = "redis")]
             LimiterEvent::StoreBack { .. } => gauge!(AWAY).set(0),
         }
     }
+}
+
+#[cfg(feature = "redis")]
+fn describe_fleet() {
+    describe_counter!(OUTAGES, Unit::Count, "Outages of the store");
+    describe_gauge!(AWAY, "1 while the store is away");
+    describe_counter!(NOT_SHARED, "Accounts that the store refused");
+    describe_gauge!(MEMBERS, Unit::Count, "Processes that share the account");
+    describe_gauge!(PART, "This process's part of the account");
+    describe_gauge!(
+        OVERSHOOT,
+        Unit::Count,
+        "The most above the quota in a window"
+    );
 }
 
 fn record_gate(common: &[Label], dimension: &'static str, gate: &GateSnapshot) {
@@ -202,6 +218,7 @@ fn reason(kind: RejectKind) -> &'static str {
         RejectKind::MaxWait => "max_wait",
         RejectKind::Deadline => "deadline",
         RejectKind::QueueFull => "queue_full",
+        #[cfg(feature = "redis")]
         RejectKind::StoreAway => "store_away",
     }
 }

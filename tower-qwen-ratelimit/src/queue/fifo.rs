@@ -1,18 +1,18 @@
 use super::waiters::Waiters;
-use crate::gate::Nanos;
+use crate::units::Nanos;
 
-/// Waiters in the order of their calls' arrival; a retried call arrives at its first arrival's instant.
+/// Waiters in the order of their calls' arrival; a retried call keeps the instant of its first arrival.
 ///
 /// A doubly linked list through [`Waiters`]: joining at either end and leaving from anywhere touch a few of them only.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct Fifo {
     first: Option<usize>,
     last: Option<usize>,
     len: u64,
     tokens: u128,
 }
 
-/// Where a newcomer would stand in a line, the line unchanged since.
+/// Where a newcomer would join a list. Valid as long as the list does not change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Gap {
     /// Calls ahead of it.
@@ -22,7 +22,7 @@ pub(super) struct Gap {
     next: Option<usize>,
 }
 
-impl Line {
+impl Fifo {
     pub(super) fn first(&self) -> Option<usize> {
         self.first
     }
@@ -39,9 +39,9 @@ impl Line {
         self.tokens
     }
 
-    /// Where a call that arrived at `arrived` would stand: behind all who arrived no later.
+    /// Where a call that arrived at `arrived` would join: behind all that arrived no later.
     ///
-    /// Looks from both ends at once, since newcomers belong to the end and retried calls near the beginning.
+    /// Searches from both ends at once, since newcomers belong to the end and retried calls near the beginning.
     pub(super) fn gap(&self, waiters: &Waiters, arrived: Nanos) -> Gap {
         let (mut front, mut before) = (self.first, (0u64, 0u128));
         let (mut back, mut behind) = (self.last, (0u64, 0u128));
@@ -69,7 +69,7 @@ impl Line {
         }
     }
 
-    /// Lets a waiter in at the place that [`Line::gap`] found.
+    /// Inserts a waiter where [`Fifo::gap`] said.
     pub(super) fn insert(&mut self, waiters: &mut Waiters, gap: Gap, index: usize) {
         let prev = match gap.next {
             Some(next) => waiters.at(next).prev,

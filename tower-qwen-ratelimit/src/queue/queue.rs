@@ -2,51 +2,51 @@ use std::task::Waker;
 
 use super::{
     Discipline, FlowKey, Served, Ticket, Wakes,
-    fair::{Fair, Seat},
-    fifo::{Gap, Line},
+    fair::{Fair, FlowPosition},
+    fifo::{Fifo, Gap},
     waiters::{Waiter, Waiters},
 };
-use crate::gate::Nanos;
+use crate::units::Nanos;
 
-/// All who wait at an account. Joining, leaving and being served cost the same however many there are.
+/// All calls that wait at an account. Joining, leaving and being served cost the same however many there are.
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(crate) struct WaitQueue {
     waiters: Waiters,
     order: Order,
-    /// Who knows that it is the head, and so holds the one timer, or was woken to learn it.
+    /// The waiter that knows that it is the head: it holds the one timer, or was woken to set it.
     head: Option<Ticket>,
     tokens: u128,
 }
 
 #[derive(Debug)]
 enum Order {
-    Fifo(Line),
+    Fifo(Fifo),
     Fair(Box<Fair>),
 }
 
-/// Where a newcomer would stand, the queue unchanged since.
+/// Where a newcomer would join. Valid as long as the queue does not change.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     arrived: Nanos,
     gap: Gap,
     /// `None` where there are no flows.
-    seat: Option<Seat>,
+    flow_position: Option<FlowPosition>,
     is_first: bool,
 }
 
-/// What goes before a newcomer, as things stand.
+/// What goes before a newcomer if nothing else comes or leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ahead {
     pub(crate) requests: u64,
     pub(crate) tokens: u64,
 }
 
-impl Queue {
+impl WaitQueue {
     pub(crate) fn new(discipline: Discipline) -> Self {
         Self {
             waiters: Waiters::default(),
             order: match discipline {
-                Discipline::Fifo => Order::Fifo(Line::default()),
+                Discipline::Fifo => Order::Fifo(Fifo::default()),
                 Discipline::Fair => Order::Fair(Box::default()),
             },
             head: None,
@@ -58,37 +58,41 @@ impl Queue {
         self.waiters.len()
     }
 
-    /// Everything that waits.
-    pub(crate) fn everybody(&self) -> Ahead {
+    /// All that waits.
+    pub(crate) fn total(&self) -> Ahead {
         Ahead::of(self.len() as u64, self.tokens)
     }
 
-    /// Where a call would stand that arrived at `arrived`: in its line behind all who arrived no later.
-    pub(crate) fn place(&self, arrived: Nanos, key: &FlowKey) -> Place {
-        let (seat, line, is_next) = match &self.order {
-            Order::Fifo(line) => (None, Some(line), true),
+    /// Where a call that arrived at `arrived` would join: behind all calls of its flow that arrived no later.
+    pub(crate) fn position(&self, arrived: Nanos, key: &FlowKey) -> Position {
+        let (flow_position, fifo, is_next) = match &self.order {
+            Order::Fifo(fifo) => (None, Some(fifo), true),
             Order::Fair(fair) => {
-                let seat = fair.seat(key);
-                (Some(seat), fair.line(seat), fair.is_first(seat))
+                let flow_position = fair.position(key);
+                (
+                    Some(flow_position),
+                    fair.fifo(flow_position),
+                    fair.is_first(flow_position),
+                )
             }
         };
-        let gap = line.map_or(Gap::default(), |line| line.gap(&self.waiters, arrived));
-        Place {
+        let gap = fifo.map_or(Gap::default(), |fifo| fifo.gap(&self.waiters, arrived));
+        Position {
             arrived,
             gap,
-            seat,
+            flow_position,
             is_first: is_next && gap.requests == 0,
         }
     }
 
-    /// What goes before the call that would stand there: never more than everything that waits.
-    pub(crate) fn ahead(&self, place: Place, key: &FlowKey) -> Ahead {
-        let own = place.gap;
-        let others = match (&self.order, place.seat) {
-            (Order::Fair(fair), Some(seat)) => fair.others_ahead(seat, key, &own),
+    /// What goes before a call at that position: never more than all that waits.
+    pub(crate) fn ahead(&self, position: Position, key: &FlowKey) -> Ahead {
+        let own = position.gap;
+        let others = match (&self.order, position.flow_position) {
+            (Order::Fair(fair), Some(flow_position)) => fair.others_ahead(flow_position, key, &own),
             _ => (0, 0),
         };
-        let all = self.everybody();
+        let all = self.total();
         let before = Ahead::of(
             own.requests.saturating_add(others.0),
             own.tokens.saturating_add(others.1),
@@ -99,20 +103,20 @@ impl Queue {
         }
     }
 
-    /// Joins at that place; a newcomer that becomes the head is not woken for it.
+    /// Joins at that position. A newcomer that becomes the head is not woken: it is about to decide what to do anyway.
     pub(crate) fn join(
         &mut self,
-        place: Place,
+        position: Position,
         key: &FlowKey,
         tokens: u64,
         waker: Waker,
     ) -> (Ticket, Wakes) {
-        let flow = match (&mut self.order, place.seat) {
-            (Order::Fair(fair), Some(seat)) => fair.open(seat, key),
+        let flow = match (&mut self.order, position.flow_position) {
+            (Order::Fair(fair), Some(flow_position)) => fair.open(flow_position, key),
             _ => 0,
         };
         let index = self.waiters.insert(Waiter {
-            arrived: place.arrived,
+            arrived: position.arrived,
             tokens,
             flow,
             waker: Some(waker),
@@ -121,10 +125,10 @@ impl Queue {
         });
         self.tokens += u128::from(tokens);
         match &mut self.order {
-            Order::Fifo(line) => line.insert(&mut self.waiters, place.gap, index),
+            Order::Fifo(fifo) => fifo.insert(&mut self.waiters, position.gap, index),
             Order::Fair(fair) => {
-                fair.line_mut(flow)
-                    .insert(&mut self.waiters, place.gap, index);
+                fair.fifo_mut(flow)
+                    .insert(&mut self.waiters, position.gap, index);
                 fair.joined(flow);
             }
         }
@@ -132,11 +136,16 @@ impl Queue {
         (ticket, self.head_changed(Some(ticket)))
     }
 
-    /// Counts a call that goes from that place at once, without having joined.
-    pub(crate) fn pass(&mut self, place: Place, key: &FlowKey, cost: u64) -> (Served, Wakes) {
-        let served = match (&mut self.order, place.seat) {
-            (Order::Fair(fair), Some(seat)) => {
-                let flow = fair.open(seat, key);
+    /// Counts a call that goes from that position without having joined.
+    pub(crate) fn admit_at_once(
+        &mut self,
+        position: Position,
+        key: &FlowKey,
+        cost: u64,
+    ) -> (Served, Wakes) {
+        let served = match (&mut self.order, position.flow_position) {
+            (Order::Fair(fair), Some(flow_position)) => {
+                let flow = fair.open(flow_position, key);
                 fair.serve(flow, cost)
             }
             _ => Served::default(),
@@ -148,16 +157,16 @@ impl Queue {
         self.head == Some(ticket)
     }
 
-    /// Keeps `waker` to be woken when the waiter should look again; gives back the one kept before.
-    pub(crate) fn keep(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
-        let kept = &mut self.waiters.at_mut(ticket.0).waker;
-        match kept {
+    /// Stores the waker of a waiter that is polled again later. Returns the one stored before, to be dropped after the lock.
+    pub(crate) fn set_waker(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
+        let stored = &mut self.waiters.at_mut(ticket.0).waker;
+        match stored {
             Some(same) if same.will_wake(waker) => None,
-            _ => kept.replace(waker.clone()),
+            _ => stored.replace(waker.clone()),
         }
     }
 
-    /// Leaves without having been served.
+    /// Leaves the queue without having been admitted.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Wakes {
         let (left, flow) = self.remove(ticket);
         if let Order::Fair(fair) = &mut self.order {
@@ -169,7 +178,7 @@ impl Queue {
         }
     }
 
-    /// Leaves, being served at this cost.
+    /// Leaves the queue admitted, at this cost.
     pub(crate) fn admit(&mut self, ticket: Ticket, cost: u64) -> (Served, Wakes) {
         let (left, flow) = self.remove(ticket);
         let served = match &mut self.order {
@@ -183,7 +192,7 @@ impl Queue {
         (served, wakes)
     }
 
-    /// Puts right what a call was served at. Called once per call.
+    /// Corrects what a call was charged in its flow. Called once per call.
     pub(crate) fn settle(&mut self, served: Served, actual: u64) -> Wakes {
         if let Order::Fair(fair) = &mut self.order {
             fair.settle(served, actual);
@@ -191,7 +200,7 @@ impl Queue {
         self.head_changed(None)
     }
 
-    /// Lets the head look again.
+    /// Wakes the head: what decides when it may go has changed.
     pub(crate) fn wake_head(&mut self) -> Wakes {
         Wakes {
             head: self.head.and_then(|head| self.take_waker(head)),
@@ -199,11 +208,11 @@ impl Queue {
         }
     }
 
-    /// Whoever is the head by now learns it, and so does whoever was it.
-    fn head_changed(&mut self, by: Option<Ticket>) -> Wakes {
+    /// Wakes the new head and the displaced one. `joined` becomes the head knowingly.
+    fn head_changed(&mut self, joined: Option<Ticket>) -> Wakes {
         let next = match &self.order {
-            Order::Fifo(line) => line.first(),
-            Order::Fair(fair) => fair.next().and_then(Line::first),
+            Order::Fifo(fifo) => fifo.first(),
+            Order::Fair(fair) => fair.next().and_then(Fifo::first),
         };
         let head = next.map(Ticket);
         if head == self.head {
@@ -213,7 +222,7 @@ impl Queue {
         Wakes {
             displaced: displaced.and_then(|ticket| self.take_waker(ticket)),
             head: head
-                .filter(|_| head != by)
+                .filter(|_| head != joined)
                 .and_then(|ticket| self.take_waker(ticket)),
             left: None,
         }
@@ -225,12 +234,13 @@ impl Queue {
 
     fn remove(&mut self, ticket: Ticket) -> (Option<Waker>, usize) {
         let Waiter { tokens, flow, .. } = *self.waiters.at(ticket.0);
-        let line = match &mut self.order {
-            Order::Fifo(line) => line,
-            Order::Fair(fair) => fair.line_mut(flow),
+        let fifo = match &mut self.order {
+            Order::Fifo(fifo) => fifo,
+            Order::Fair(fair) => fair.fifo_mut(flow),
         };
-        line.remove(&mut self.waiters, ticket.0);
+        fifo.remove(&mut self.waiters, ticket.0);
         self.tokens -= u128::from(tokens);
+        // Its ticket may be another waiter's next: it must not be taken for the head then.
         if self.head == Some(ticket) {
             self.head = None;
         }
@@ -238,14 +248,14 @@ impl Queue {
     }
 }
 
-impl Default for Queue {
+impl Default for WaitQueue {
     fn default() -> Self {
         Self::new(Discipline::default())
     }
 }
 
-impl Place {
-    /// Whether nobody would go before it.
+impl Position {
+    /// Whether no waiter would go before it.
     pub(crate) fn is_first(&self) -> bool {
         self.is_first
     }

@@ -1,6 +1,8 @@
 //! The laws of an account, over random schedules of calls, settles, failures and drops.
 
+#[cfg(feature = "redis")]
 mod fleet;
+mod idle;
 mod wakes;
 
 use std::time::Duration;
@@ -13,16 +15,16 @@ use super::{
 };
 use crate::{
     cost::{Cost, OutputLimit},
-    gate::{NEVER, Nanos},
-    queue::Queue,
+    queue::WaitQueue,
     quota::{Pacing, Quota, Reserve},
+    units::{NEVER, Nanos},
 };
 
 const WINDOW: Nanos = 60_000_000_000;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Ask { input: u64, ceiling: Option<u64> },
+    Admit { input: u64, ceiling: Option<u64> },
     Pass { nanos: u64 },
     Finish { which: usize, outcome: Finish },
 }
@@ -31,12 +33,12 @@ enum Step {
 enum Finish {
     Known { input: u64, output: u64 },
     EstimateStands,
-    Refused,
+    Rejected,
     PromptOnly,
     NeverSent,
 }
 
-/// What really happened, kept in full.
+/// What really happened, in full.
 #[derive(Debug, Default)]
 struct Log {
     /// Dated at the send: the estimate while outstanding, the truth once settled.
@@ -54,19 +56,19 @@ struct Entry {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let ask = (1..800u64, prop::option::of(1..2_000u64))
-        .prop_map(|(input, ceiling)| Step::Ask { input, ceiling });
+    let admit = (1..800u64, prop::option::of(1..2_000u64))
+        .prop_map(|(input, ceiling)| Step::Admit { input, ceiling });
     let pass = (0..WINDOW / 8).prop_map(|nanos| Step::Pass { nanos });
     let outcome = prop_oneof![
         6 => (1..800u64, 0..3_000u64).prop_map(|(input, output)| Finish::Known { input, output }),
         1 => Just(Finish::EstimateStands),
-        1 => Just(Finish::Refused),
+        1 => Just(Finish::Rejected),
         1 => Just(Finish::PromptOnly),
         1 => Just(Finish::NeverSent),
     ];
     let finish =
         (any::<usize>(), outcome).prop_map(|(which, outcome)| Step::Finish { which, outcome });
-    prop::collection::vec(prop_oneof![3 => ask, 2 => pass, 3 => finish], 1..150)
+    prop::collection::vec(prop_oneof![3 => admit, 2 => pass, 3 => finish], 1..150)
 }
 
 fn quotas() -> impl Strategy<Value = Quota> {
@@ -113,14 +115,14 @@ proptest! {
 
     #[test]
     fn the_three_laws_hold(quota in quotas(), steps in steps()) {
-        let mut state = State::new(quota, Queue::default(), 0);
+        let mut state = State::new(quota, WaitQueue::default(), 0);
         let mut log = Log::default();
         let mut now: Nanos = 0;
         let mut bucket_was_full = false;
         for step in steps {
             match step {
                 Step::Pass { nanos } => now += nanos,
-                Step::Ask { input, ceiling } => {
+                Step::Admit { input, ceiling } => {
                     state.advance(now);
                     let estimate = state.estimate(Cost::new(input, ceiling.map_or(OutputLimit::Unlimited, OutputLimit::AtMost)), None);
                     if !state.fits_a_window(estimate) {
@@ -151,7 +153,7 @@ proptest! {
                     let outcome = match outcome {
                         Finish::Known { input, output } => Outcome::Known { input, output },
                         Finish::EstimateStands => Outcome::EstimateStands,
-                        Finish::Refused => Outcome::Refused,
+                        Finish::Rejected => Outcome::Rejected,
                         Finish::PromptOnly => Outcome::PromptOnly,
                         Finish::NeverSent => Outcome::NeverSent,
                     };
@@ -162,7 +164,7 @@ proptest! {
                         Outcome::Known { input, output } => (input, output),
                         Outcome::EstimateStands => (charge.input, charge.output),
                         Outcome::PromptOnly => (charge.input, 0),
-                        Outcome::Refused | Outcome::NeverSent => (0, 0),
+                        Outcome::Rejected | Outcome::NeverSent => (0, 0),
                     };
                     entry.sent = outcome != Outcome::NeverSent;
                     entry.ended = Some(now);
@@ -204,7 +206,7 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
 
     let mut state = State::new(
         Quota::per_minute(100, 10_000).reserve(Reserve::Ceiling),
-        Queue::default(),
+        WaitQueue::default(),
         0,
     );
     let mut now = 0;
@@ -213,8 +215,8 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
         now = state.ready_at(charge);
         state.advance(now);
         let charge = state.charge(charge);
-        state.throttled(charge, Cause::TokenRate, Some(Duration::from_secs(1)));
-        state.settle(charge, Outcome::Refused);
+        state.on_throttle(charge, Cause::TokenRate, Some(Duration::from_secs(1)));
+        state.settle(charge, Outcome::Rejected);
     }
     assert!(
         state.tokens.allowed() < 9_000,

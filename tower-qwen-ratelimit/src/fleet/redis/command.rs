@@ -8,11 +8,10 @@ use super::{
     names::{DayNames, Names, quota_arguments},
     presence,
     script::Script,
-    slots::Slot,
+    slots::HashSlot,
 };
 use crate::{
-    account::Account,
-    fleet::{Op, Standing},
+    fleet::{Heartbeat, Op, SharedAccount},
     quota::Quota,
 };
 
@@ -20,10 +19,10 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Job {
     Op(Op),
-    Beat {
-        account: Arc<Account>,
-        standing: Standing,
-        asked: Instant,
+    Heartbeat {
+        account: Arc<dyn SharedAccount>,
+        heartbeat: Heartbeat,
+        sent_at: Instant,
     },
     /// That this process lives.
     Presence,
@@ -31,17 +30,11 @@ pub(super) enum Job {
 
 impl Job {
     /// The account that it is about.
-    pub(super) fn account(&self) -> Option<&Account> {
+    pub(super) fn account(&self) -> Option<&Arc<dyn SharedAccount>> {
         match self {
-            Self::Beat { account, .. } => Some(account),
+            Self::Heartbeat { account, .. } => Some(account),
             Self::Presence => None,
-            Self::Op(op) => match op {
-                Op::Book { account, .. }
-                | Op::Send { account, .. }
-                | Op::Settle { account, .. }
-                | Op::Pause { account, .. } => Some(account),
-                Op::AddUsage(_) | Op::ReadUsage { .. } | Op::Beat => None,
-            },
+            Self::Op(op) => op.account(),
         }
     }
 }
@@ -51,7 +44,7 @@ impl Job {
 pub(super) struct Commands {
     pub(super) namespace: String,
     /// This process, as the others know it.
-    pub(super) member: String,
+    pub(super) process: String,
     pub(super) days: DayNames,
 }
 
@@ -59,20 +52,20 @@ impl Commands {
     pub(super) fn of(&self, job: &Job, now: Instant) -> Cmd {
         match job {
             Job::Op(op) => self.of_op(op, now),
-            Job::Beat {
-                account, standing, ..
-            } => self.beat(account, standing),
-            Job::Presence => presence::tell(&self.days, &self.member),
+            Job::Heartbeat {
+                account, heartbeat, ..
+            } => self.heartbeat(account, heartbeat),
+            Job::Presence => presence::report(&self.days, &self.process),
         }
     }
 
     /// The slot of what a job is about.
-    pub(super) fn slot_of(&self, job: &Job) -> Slot {
+    pub(super) fn slot_of(&self, job: &Job) -> HashSlot {
         job.account()
             .map_or(self.days.slot, |account| self.names(account).slot)
     }
 
-    pub(super) fn names(&self, account: &Account) -> Names {
+    pub(super) fn names(&self, account: &Arc<dyn SharedAccount>) -> Names {
         Names::new(&self.namespace, account.key())
     }
 
@@ -90,7 +83,7 @@ impl Commands {
                     latest.map_or(-1, |latest| micros(latest.saturating_duration_since(now)));
                 let mut command = start(
                     Script::Reserve,
-                    &[&names.account, &names.call(&self.member, *id)],
+                    &[&names.account, &names.call(&self.process, *id)],
                     &quota,
                 );
                 command
@@ -102,7 +95,7 @@ impl Commands {
             }
             Op::Send { account, id } => {
                 let (names, quota) = (self.names(account), account.quota());
-                let keys = [&*names.account, &*names.call(&self.member, *id)];
+                let keys = [&*names.account, &*names.call(&self.process, *id)];
                 let mut command = start(Script::Send, &keys, &quota);
                 command.arg(remembered(&quota));
                 command
@@ -117,7 +110,7 @@ impl Commands {
                 counts,
             } => {
                 let (names, quota) = (self.names(account), account.quota());
-                let keys = [&*names.account, &*names.call(&self.member, *id)];
+                let keys = [&*names.account, &*names.call(&self.process, *id)];
                 let mut command = start(Script::Settle, &keys, &quota);
                 command
                     .arg(input)
@@ -138,50 +131,52 @@ impl Commands {
                 let mut command = start(Script::Pause, &keys, &account.quota());
                 command
                     .arg(micros(until.saturating_duration_since(now)))
-                    .arg(&self.member)
-                    .arg(shares.0)
-                    .arg(shares.1);
+                    .arg(&self.process)
+                    .arg(shares.requests.parts())
+                    .arg(shares.tokens.parts());
                 command
             }
-            Op::AddUsage(batch) => ledger::add(&self.days, &self.member, batch),
+            Op::AddUsage(batch) => ledger::add(&self.days, &self.process, batch),
             Op::ReadUsage { day, .. } => ledger::read(&self.days, *day),
-            Op::Beat => redis::cmd("PING"),
+            // Never queued: it asks for heartbeats.
+            Op::Heartbeat => redis::cmd("PING"),
         }
     }
 
-    fn beat(&self, account: &Account, standing: &Standing) -> Cmd {
+    fn heartbeat(&self, account: &Arc<dyn SharedAccount>, heartbeat: &Heartbeat) -> Cmd {
         let (names, quota) = (self.names(account), account.quota());
         let keys = [&*names.account, &*names.members];
         let limit = |amount: u64| i64::try_from(amount).unwrap_or(-1);
         let mut command = start(Script::Beat, &keys, &quota);
         command
-            .arg(&self.member)
+            .arg(&self.process)
             .arg(micros(term(&quota)))
-            .arg(standing.held)
-            .arg(standing.want)
-            .arg(standing.shares.0)
-            .arg(standing.shares.1)
-            .arg(limit(standing.most_running))
-            .arg(limit(standing.slots_held).max(0))
-            .arg(limit(standing.slots_wanted).max(0))
-            .arg(limit(standing.largest).max(0));
+            .arg(heartbeat.held.parts())
+            .arg(heartbeat.wanted.parts())
+            .arg(heartbeat.shares.requests.parts())
+            .arg(heartbeat.shares.tokens.parts())
+            .arg(limit(heartbeat.most_running))
+            .arg(limit(heartbeat.slots_held).max(0))
+            .arg(limit(heartbeat.slots_wanted).max(0))
+            .arg(limit(heartbeat.largest_call).max(0));
         command
     }
 
     pub(super) fn leave(&self, names: &Names, quota: &Quota) -> Cmd {
         let keys = [&*names.account, &*names.members];
         let mut command = start(Script::Leave, &keys, quota);
-        command.arg(&self.member);
+        command.arg(&self.process);
         command
     }
 }
 
-/// How often a process says that it lives.
+/// How often a process reports itself at an account: often enough to find lost parts within a window, and bounded both ways,
+/// by the load of short windows and by the patience of those who want a dead process's part.
 pub(super) fn interval(quota: &Quota) -> Duration {
     (quota.window_length() / 8).clamp(Duration::from_millis(50), Duration::from_secs(10))
 }
 
-/// How long it is believed.
+/// How long a heartbeat holds: two may be lost.
 pub(super) fn term(quota: &Quota) -> Duration {
     interval(quota) * 3
 }
@@ -203,15 +198,15 @@ fn start(script: Script, keys: &[&str], quota: &Quota) -> Cmd {
     command
 }
 
-/// For how long a booking is remembered: until all that it was charged to has left, and its answer has most likely ended.
-/// One that is forgotten counts by when it went out and ended, which is nothing in a window that it has left; but a day would
-/// count it twice.
+/// For how long a booking is remembered: until all that it was charged to has left the window, and its answer has most
+/// likely ended. A settlement of a forgotten one counts by when the call went out and ended, which is nothing in a window that
+/// it has left; but a day would count it twice.
 pub(super) fn remembered(quota: &Quota) -> i64 {
     let window = (quota.window_length() * 2).max(Duration::from_secs(600));
     millis(window.max(counted_day(quota)))
 }
 
-/// For how long an end is remembered: as long as it can matter.
+/// For how long a settlement is remembered: as long as a repeat of it could count.
 pub(super) fn settled(quota: &Quota) -> i64 {
     let window = quota.window_length() * 2 + Duration::from_secs(60);
     millis(window.max(counted_day(quota)))

@@ -18,19 +18,19 @@ use tokio::{
 
 use super::{
     RedisOptions, StoreError,
-    slots::{Slot, Slots},
+    slots::{HashSlot, SlotMap},
 };
 
-/// The servers, and who of them has what.
+/// The servers, and which of them has which slots.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) nodes: Vec<Node>,
     /// Where the nodes of a cluster are, each of which names the others.
     pub(super) addresses: Vec<ConnectionInfo>,
-    slots: Option<Slots>,
+    slots: Option<SlotMap>,
 }
 
-/// One server, and the future that keeps the connection to it going, which nobody has spawned.
+/// One server, and the future that drives the connection to it: the driver polls it, since nothing is spawned.
 pub(super) struct Node {
     pub(super) redis: MultiplexedConnection,
     pub(super) pipeline: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -43,18 +43,15 @@ impl Connection {
         options: &RedisOptions,
         server: &ConnectionInfo,
     ) -> Result<Self, StoreError> {
-        let patience = options.terms().timeout;
         if !options.is_cluster {
             return Ok(Self {
-                nodes: vec![within(patience, Node::open(options, server)).await?],
+                nodes: vec![Node::open(options, server).await?],
                 addresses: Vec::new(),
                 slots: None,
             });
         }
-        let (slots, addresses) = within(patience, topology(options, server)).await?;
-        let opening = addresses
-            .iter()
-            .map(|address| within(patience, Node::open(options, address)));
+        let (slots, addresses) = within(options.terms().timeout, topology(options, server)).await?;
+        let opening = addresses.iter().map(|address| Node::open(options, address));
         Ok(Self {
             nodes: try_join_all(opening).await?,
             addresses,
@@ -63,25 +60,25 @@ impl Connection {
     }
 
     /// The node that has this slot.
-    pub(super) fn node_of(&self, slot: Slot) -> usize {
+    pub(super) fn node_of(&self, slot: HashSlot) -> usize {
         self.slots.as_ref().map_or(0, |slots| slots.node_of(slot))
     }
 }
 
-/// Asks a node of a cluster who has what.
+/// Asks a node of a cluster which node has which slots.
 async fn topology(
     options: &RedisOptions,
     server: &ConnectionInfo,
-) -> Result<(Slots, Vec<ConnectionInfo>), StoreError> {
+) -> Result<(SlotMap, Vec<ConnectionInfo>), StoreError> {
     let ConnectionAddr::Tcp(host, _) = server.addr() else {
         return Err(StoreError::unsupported("a cluster at such an address"));
     };
-    let mut ask = Pipeline::new();
-    ask.cmd("CLUSTER").arg("SLOTS");
-    let reply = Node::open(options, server).await?.ask(&ask).await?;
+    let mut query = Pipeline::new();
+    query.cmd("CLUSTER").arg("SLOTS");
+    let reply = Node::open(options, server).await?.request(&query).await?;
     let (slots, addresses) = reply
         .first()
-        .and_then(|reply| Slots::read(reply, host))
+        .and_then(|reply| SlotMap::read(reply, host))
         .ok_or_else(|| StoreError::unsupported("a server that is in no cluster"))?;
     let settings = options.server.redis_settings();
     let addresses: Result<Vec<ConnectionInfo>, RedisError> = addresses
@@ -104,43 +101,46 @@ async fn within<T>(
 }
 
 impl Node {
-    #[cfg_attr(not(feature = "redis-tls"), allow(unused_variables))]
     async fn open(options: &RedisOptions, server: &ConnectionInfo) -> Result<Self, StoreError> {
-        match server.addr() {
-            ConnectionAddr::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port))
-                    .await
-                    .map_err(StoreError::unreachable)?;
-                stream.set_nodelay(true).map_err(StoreError::unreachable)?;
-                #[cfg(feature = "redis-tls")]
-                if let Some(tls) = &options.tls {
-                    return Self::over(server, tls.over(host, stream).await?).await;
+        let opening = async {
+            match server.addr() {
+                ConnectionAddr::Tcp(host, port) => {
+                    let stream = TcpStream::connect((host.as_str(), *port))
+                        .await
+                        .map_err(StoreError::unreachable)?;
+                    // Operations are small and a caller waits for them.
+                    stream.set_nodelay(true).map_err(StoreError::unreachable)?;
+                    #[cfg(feature = "redis-tls")]
+                    if let Some(tls) = &options.tls {
+                        return Self::over(server, tls.over(host, stream).await?).await;
+                    }
+                    Self::over(server, stream).await
                 }
-                Self::over(server, stream).await
+                #[cfg(unix)]
+                ConnectionAddr::Unix(path) => {
+                    let stream = tokio::net::UnixStream::connect(path)
+                        .await
+                        .map_err(StoreError::unreachable)?;
+                    Self::over(server, stream).await
+                }
+                _ => Err(StoreError::unsupported("this kind of address")),
             }
-            #[cfg(unix)]
-            ConnectionAddr::Unix(path) => {
-                let stream = tokio::net::UnixStream::connect(path)
-                    .await
-                    .map_err(StoreError::unreachable)?;
-                Self::over(server, stream).await
-            }
-            _ => Err(StoreError::unsupported("this kind of address")),
-        }
+        };
+        within(options.terms().timeout, opening).await
     }
 
     async fn over<C>(server: &ConnectionInfo, stream: C) -> Result<Self, StoreError>
     where
         C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        // Timeouts are ours.
+        // Timeouts are ours: they cover a whole operation, and hold for paused time.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None);
         let (redis, pipeline) =
             MultiplexedConnection::new_with_config(server.redis_settings(), stream, config)
                 .await
-                .map_err(StoreError::refused)?;
+                .map_err(StoreError::rejected)?;
         Ok(Self {
             redis,
             pipeline: Box::pin(pipeline),
@@ -148,16 +148,16 @@ impl Node {
     }
 
     /// Sends and waits, driving the connection meanwhile.
-    pub(super) async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, StoreError> {
+    pub(super) async fn request(&mut self, commands: &Pipeline) -> Result<Vec<Value>, StoreError> {
         let Self { redis, pipeline } = self;
-        let mut asking = Box::pin(redis.send_packed_commands(commands, 0, commands.len()));
+        let mut sending = Box::pin(redis.send_packed_commands(commands, 0, commands.len()));
         let answer = poll_fn(|cx| {
-            // Where the connection is over, the answer says so.
+            // Its end is no matter here: where the connection is lost, the answer says so.
             let _ = pipeline.as_mut().poll(cx);
-            asking.as_mut().poll(cx)
+            sending.as_mut().poll(cx)
         })
         .await;
-        answer.map_err(StoreError::refused)
+        answer.map_err(StoreError::rejected)
     }
 }
 

@@ -57,7 +57,7 @@ async fn run(gone: Gone, options: RedisOptions, connection: Connection) {
     let link = &*gone.0;
     let commands = Commands {
         namespace: options.namespace.clone(),
-        member: format!("{:016x}", fastrand::u64(..)),
+        process: format!("{:016x}", fastrand::u64(..)),
         days: DayNames::new(&options.namespace),
     };
     let mut connection = Some(connection);
@@ -71,14 +71,16 @@ async fn run(gone: Gone, options: RedisOptions, connection: Connection) {
     }
 }
 
-/// Tries until it succeeds, or nobody needs it any more: by turns at the server that was named, which may have left its
+/// Tries until it succeeds or the store is gone: one after the other at the server that was named, which may have left its
 /// cluster, and at the nodes known last.
 async fn reconnect(
     link: &Link,
     options: &RedisOptions,
     addresses: &[ConnectionInfo],
 ) -> Option<Connection> {
+    // A return is noticed within a second, and a dead server costs one attempt a second.
     const LONGEST: Duration = Duration::from_secs(1);
+    // A connection that was only dropped is back at once.
     let mut pause = Duration::from_millis(20);
     let named = std::iter::once(&options.server);
     for server in named.chain(addresses).cycle() {
@@ -94,7 +96,7 @@ async fn reconnect(
     None
 }
 
-/// Tells the accounts when the driver is gone, however that comes.
+/// Tells the accounts when the driver is gone, whether it has ended or was dropped.
 struct Gone(Arc<Link>);
 
 impl Drop for Gone {

@@ -13,11 +13,14 @@ use tower_qwen_tokens::{
 };
 
 use super::{StoreError, names::DayNames, script::Script};
-use crate::fleet::{Answer, Batch, Handle, Op, UsageOfDay, UsageSums};
+use crate::fleet::{
+    Handle, Op, UsageBatch, UsageReply,
+    usage::{UsageOfDay, UsageSums},
+};
 
-/// Days are kept for so long. Unit: milliseconds.
-const KEPT: i64 = 40 * 86_400_000;
-/// So long may the telling of a sum be repeated. Unit: milliseconds.
+/// How long a day is stored: a month and some days, for monthly bills. Unit: milliseconds.
+const STORED: i64 = 40 * 86_400_000;
+/// How long a repeat of a batch is recognised: longer than any outage that is worth waiting for. Unit: milliseconds.
 const REPEATED: i64 = 86_400_000;
 
 /// Sums up what the whole fleet uses, by day (UTC), tenant and model: a sink of each process's
@@ -41,8 +44,8 @@ const REPEATED: i64 = 86_400_000;
 /// # }
 /// ```
 ///
-/// Sums go along with what else is told to the server, or after five seconds; [`RedisStore::flush`](super::RedisStore::flush)
-/// waits for them too. What is told twice, because an answer was lost, counts once.
+/// Sums go along with other operations, or after five seconds; [`RedisStore::flush`](super::RedisStore::flush)
+/// waits for them too. A batch that is sent twice, because an answer was lost, counts once.
 ///
 /// Sums saturate at the server: counts at 2^63 - 1, money at as many pico-units, which is 9.2 million of the currency per
 /// tenant, model and day.
@@ -56,7 +59,7 @@ pub struct FleetLedger {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ReadUsage {
-    answer: Answer,
+    reply: UsageReply,
 }
 
 impl FleetLedger {
@@ -91,12 +94,12 @@ impl LedgerSink for FleetLedger {
 
 impl ReadUsage {
     pub(super) fn new(link: &Handle, day: Day) -> Self {
-        let answer = Answer::default();
-        let question = answer.question();
+        let reply = UsageReply::default();
+        let query = reply.query();
         if !link.is_away() {
-            link.push(Op::ReadUsage { day, question });
+            link.push(Op::ReadUsage { day, query });
         }
-        Self { answer }
+        Self { reply }
     }
 }
 
@@ -104,21 +107,21 @@ impl Future for ReadUsage {
     type Output = Result<Vec<UsageOfDay>, StoreError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.answer
+        self.reply
             .poll(cx)
             .map(|answer| answer.ok_or_else(StoreError::too_slow))
     }
 }
 
 /// The command that adds a batch.
-pub(super) fn add(names: &DayNames, member: &str, batch: &Batch) -> Cmd {
+pub(super) fn add(names: &DayNames, process: &str, batch: &UsageBatch) -> Cmd {
     let mut command = redis::cmd("EVALSHA");
     command
         .arg(Script::Usage.hash())
         .arg(2)
         .arg(names.of(batch.day))
-        .arg(names.mark(member, batch.id))
-        .arg(KEPT)
+        .arg(names.mark(process, batch.id))
+        .arg(STORED)
         .arg(REPEATED);
     for ((tenant, model), sums) in &batch.sums {
         for (kind, amount) in parts(sums) {
@@ -233,7 +236,7 @@ mod tests {
         let whom = [
             ("", "qwen-plus", cost.clone()),
             ("a\nb%0A", "m%25", cost),
-            // As told by those who did not tell of money.
+            // As written by versions that did not report money.
             ("acme", "qwen\nmax", Vec::new()),
         ];
         let expected = whom.map(|(tenant, model, cost)| UsageOfDay {

@@ -1,6 +1,6 @@
 //! Redis and Valkey: the gates of an account, shared by a fleet of processes.
 //!
-//! A process keeps its accounts, with their queues and what they have learned; at the server stands what all share. One
+//! A process keeps its accounts, with their queues and what they have learned; at the server lies what all share. One
 //! script per operation takes from all gates of an account or from none, by the server's clock. Redis 6.2 and later, and
 //! Valkey.
 //!
@@ -23,7 +23,7 @@
 //!
 //! The library spawns nothing: all that goes to the server goes through the [`Driver`], a future that the application runs.
 //! Where it is not run, or has been dropped, the store counts as away. It ends when the store and all limiters over it are
-//! gone and the server, where it is not away, has been told what they had to tell.
+//! gone and, unless the server is away, all that they had to report is reported.
 //!
 //! # Two ways of sharing
 //!
@@ -33,8 +33,8 @@
 //!
 //! # When the server is away
 //!
-//! Found out within [`RedisOptions::timeout`] of an operation, told to observers once, and mended by itself. [`OutagePolicy`] says
-//! what becomes of calls meanwhile. What they cost is told to the server when it is back, each once; where more settlements
+//! Noticed within [`RedisOptions::timeout`] of an operation, reported to observers once, and mended by itself. [`OutagePolicy`]
+//! says what becomes of calls meanwhile. What they cost is reported when the server is back, each once; where more settlements
 //! wait for that than [`RedisOptions::queue`] allows, those calls stay uncounted, and [`StoreSnapshot::dropped`] says how many.
 //!
 //! # Cancel safety
@@ -61,7 +61,8 @@ mod tests;
 #[cfg(feature = "redis-tls")]
 mod tls;
 
-pub use super::{OutagePolicy, Sharing, UsageOfDay, UsageSums};
+pub use super::usage::{UsageOfDay, UsageSums};
+pub use crate::sharing::{OutagePolicy, Sharing};
 pub use driver::Driver;
 pub use error::StoreError;
 pub use ledger::{FleetLedger, ReadUsage};

@@ -1,19 +1,19 @@
 use tower_qwen_tokens::ledger::Day;
 
-use super::slots::{Slot, slot_of};
+use super::slots::{HashSlot, slot_of};
 use crate::{key::Key, quota::Quota};
 
-/// What the keys of one account are called, and its quota as scripts read it.
+/// The names of the keys of one account.
 ///
 /// All keys of an account carry the same hash tag, so that a cluster keeps them in one slot.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     /// The gates.
     pub(super) account: String,
-    /// Who lives, and what each holds.
+    /// The processes that live, and what each holds.
     pub(super) members: String,
     /// The slot of all of them in a cluster.
-    pub(super) slot: Slot,
+    pub(super) slot: HashSlot,
     stem: String,
 }
 
@@ -30,15 +30,15 @@ impl Names {
     }
 
     /// The key of a call that was booked.
-    pub(super) fn call(&self, member: &str, id: u64) -> String {
-        format!("{}:call:{member}-{id:x}", self.stem)
+    pub(super) fn call(&self, process: &str, id: u64) -> String {
+        format!("{}:call:{process}-{id:x}", self.stem)
     }
 }
 
-/// What the keys of the whole fleet are called; all in one slot too.
+/// The names of the keys of the whole fleet; all in one slot too.
 #[derive(Debug, Clone)]
 pub(super) struct DayNames {
-    pub(super) slot: Slot,
+    pub(super) slot: HashSlot,
     stem: String,
 }
 
@@ -54,14 +54,14 @@ impl DayNames {
         format!("{}:{day}", self.stem)
     }
 
-    /// Who lives, at whatever account.
+    /// The processes that live, whatever accounts they use.
     pub(super) fn processes(&self) -> String {
         format!("{}:processes", self.stem)
     }
 
-    /// The mark of what a member has added.
-    pub(super) fn mark(&self, member: &str, id: u64) -> String {
-        format!("{}:told:{member}-{id:x}", self.stem)
+    /// The mark by which a batch of usage counts once, however often it is sent.
+    pub(super) fn mark(&self, process: &str, id: u64) -> String {
+        format!("{}:told:{process}-{id:x}", self.stem)
     }
 }
 
@@ -87,7 +87,7 @@ pub(super) fn quota_arguments(quota: &Quota) -> [i64; 8] {
 }
 
 const DAY_MICROS: u128 = 86_400_000_000;
-/// Above this doubles, in which scripts count, are not exact.
+/// Scripts count in doubles, which are exact up to 2^53: half of that leaves room for one sum.
 const MOST: u64 = 1 << 52;
 
 fn micros(nanos: u64) -> u64 {

@@ -5,14 +5,17 @@ use redis::{ConnectionInfo, IntoConnectionInfo};
 #[cfg(feature = "redis-tls")]
 use super::tls::Tls;
 use super::{StoreError, names::without_braces};
-use crate::fleet::{OutagePolicy, Sharing, Terms};
+use crate::{
+    fleet::Terms,
+    sharing::{OutagePolicy, Sharing},
+};
 
-/// How to reach a server, and how a fleet shares what stands there.
+/// How to reach a server, and how a fleet shares its accounts there.
 ///
 /// The processes of a fleet agree on the namespace and the way of sharing, and give their accounts the same quotas. One that
-/// comes with another window than an account has, or shares it in another way, is refused there
-/// ([`LimiterEvent::StoreRejected`](crate::LimiterEvent::StoreRejected)): for this account the store counts as away, and what its calls cost
-/// stays untold. It is asked again with each heartbeat.
+/// comes with another window than an account has, or shares it in another way, is rejected there
+/// ([`LimiterEvent::StoreRejected`](crate::LimiterEvent::StoreRejected)): for this account the store counts as away, and what its
+/// calls cost is not reported. Each heartbeat asks again.
 #[derive(Clone)]
 #[must_use]
 pub struct RedisOptions {
@@ -70,8 +73,9 @@ impl RedisOptions {
         self
     }
 
-    /// The server is a node of a cluster; it names the others, by any of which the cluster is found again. An account stands in one slot, hence at one node. Without
-    /// one of them, or while a slot moves, the whole store is away. Default: it is alone.
+    /// The server is a node of a cluster; it names the others, by any of which the cluster is found again. An account lies in
+    /// one slot, hence at one node. Without one of the nodes, or while a slot moves, the whole store is away. Default: it is
+    /// alone.
     pub fn cluster(mut self) -> Self {
         self.is_cluster = true;
         self

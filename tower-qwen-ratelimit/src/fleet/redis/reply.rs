@@ -2,22 +2,25 @@ use std::time::Duration;
 
 use redis::Value;
 
-use crate::fleet::{Booked, Heard};
+use crate::{
+    fleet::{BookingReply, HeartbeatReply, Shares},
+    units::Fraction,
+};
 
-/// What an account's booking came to; `None` where the reply makes no sense.
-pub(super) fn booked(value: &Value) -> Option<Booked> {
+/// The reply to a booking; `None` where it makes no sense.
+pub(super) fn booking(value: &Value) -> Option<BookingReply> {
     match numbers(value)?[..] {
-        [1, wait] => Some(Booked::In(micros(wait))),
-        [0, wait] if wait >= 0 => Some(Booked::TooLate(micros(wait))),
-        [2, wait] => Some(Booked::Later(micros(wait))),
-        [0 | -1, _] => Some(Booked::Never),
+        [1, wait] => Some(BookingReply::In(micros(wait))),
+        [0, wait] if wait >= 0 => Some(BookingReply::TooLate(micros(wait))),
+        [2, wait] => Some(BookingReply::AskAgain(micros(wait))),
+        [0 | -1, _] => Some(BookingReply::Never),
         _ => None,
     }
 }
 
-/// What a heartbeat was answered.
-pub(super) fn heard(value: &Value) -> Option<Heard> {
-    let share = |number: i64| u32::try_from(number).ok();
+/// The reply to a heartbeat; `None` where it makes no sense.
+pub(super) fn heartbeat(value: &Value) -> Option<HeartbeatReply> {
+    let fraction = |number: i64| u32::try_from(number).ok().map(Fraction::from_parts);
     match numbers(value)?[..] {
         [
             members,
@@ -29,15 +32,18 @@ pub(super) fn heard(value: &Value) -> Option<Heard> {
             slots,
             ahead,
             largest,
-        ] => Some(Heard {
+        ] => Some(HeartbeatReply {
             members: u64::try_from(members).ok()?,
             busy: u64::try_from(busy).ok()?,
-            granted: share(granted)?,
+            granted: fraction(granted)?,
             closed_for: micros(closed_for),
-            shares: (share(requests)?, share(tokens)?),
+            shares: Shares {
+                requests: fraction(requests)?,
+                tokens: fraction(tokens)?,
+            },
             slots: u64::try_from(slots).ok()?,
             booked_ahead: micros(ahead),
-            largest: u64::try_from(largest).ok()?,
+            largest_call: u64::try_from(largest).ok()?,
         }),
         _ => None,
     }
@@ -70,29 +76,31 @@ mod tests {
     fn bookings() {
         let wait = Duration::from_micros(7);
         for (reply, expected) in [
-            (&[1, 7][..], Some(Booked::In(wait))),
-            (&[0, 7], Some(Booked::TooLate(wait))),
-            (&[0, -1], Some(Booked::Never)),
-            (&[-1, 0], Some(Booked::Never)),
+            (&[1, 7][..], Some(BookingReply::In(wait))),
+            (&[0, 7], Some(BookingReply::TooLate(wait))),
+            (&[0, -1], Some(BookingReply::Never)),
+            (&[-1, 0], Some(BookingReply::Never)),
             (&[1], None),
-            (&[2, 7], Some(Booked::Later(wait))),
+            (&[2, 7], Some(BookingReply::AskAgain(wait))),
             (&[3, 0], None),
         ] {
-            assert_eq!(booked(&value(reply)), expected, "{reply:?}");
+            assert_eq!(booking(&value(reply)), expected, "{reply:?}");
         }
-        assert_eq!(booked(&Value::Nil), None);
-        assert_eq!(booked(&Value::Array(vec![Value::Nil])), None);
+        assert_eq!(booking(&Value::Nil), None);
+        assert_eq!(booking(&Value::Array(vec![Value::Nil])), None);
     }
 
     #[test]
     fn heartbeats() {
-        let heard = heard(&value(&[3, 2, 100, 5, 9, 8, 0, 4, 7])).unwrap();
-        assert_eq!((heard.members, heard.busy, heard.granted), (3, 2, 100));
-        assert_eq!((heard.shares, heard.slots), ((9, 8), 0));
-        assert_eq!(heard.closed_for, Duration::from_micros(5));
-        assert_eq!(heard.booked_ahead, Duration::from_micros(4));
-        assert_eq!(heard.largest, 7);
-        assert_eq!(super::heard(&value(&[-1, 2, 100, 5, 9, 8, 0, 4, 7])), None);
-        assert_eq!(super::heard(&value(&[3])), None);
+        let reply = heartbeat(&value(&[3, 2, 100, 5, 9, 8, 0, 4, 7])).unwrap();
+        assert_eq!((reply.members, reply.busy), (3, 2));
+        assert_eq!((reply.granted.parts(), reply.slots), (100, 0));
+        let Shares { requests, tokens } = reply.shares;
+        assert_eq!((requests.parts(), tokens.parts()), (9, 8));
+        assert_eq!(reply.closed_for, Duration::from_micros(5));
+        assert_eq!(reply.booked_ahead, Duration::from_micros(4));
+        assert_eq!(reply.largest_call, 7);
+        assert_eq!(heartbeat(&value(&[-1, 2, 100, 5, 9, 8, 0, 4, 7])), None);
+        assert_eq!(heartbeat(&value(&[3])), None);
     }
 }

@@ -14,13 +14,16 @@ use super::{
     RedisOptions,
     command::{Commands, Job, load, term},
     connection::Connection,
-    heartbeats::Beats,
+    heartbeats::{Heartbeats, Trigger},
     ledger, presence, reply,
     script::Script,
 };
-use crate::fleet::{Era, Link, Op, Sharing, Taken, Work};
+use crate::{
+    fleet::{FlushEpoch, Link, Op, OpBatch, Work},
+    sharing::Sharing,
+};
 
-/// Round trips under way at one time.
+/// Round trips under way at one time: above that, operations gather for the next one instead of queueing at the server.
 const FLIGHTS: usize = 32;
 
 /// All that happens over one connection.
@@ -33,16 +36,16 @@ pub(super) struct Session<'a> {
     /// What each flight carries.
     under_way: HashMap<u64, Parcel>,
     launched: u64,
-    beats: Beats,
+    heartbeats: Heartbeats,
     linger: Option<Pin<Box<Sleep>>>,
     /// Nothing more comes; what is under way is waited for.
     is_ending: bool,
 }
 
-/// Jobs, and the era of the operations among them.
+/// Jobs, and the epoch of the operations among them.
 #[derive(Default)]
 struct Parcel {
-    era: Era,
+    epoch: FlushEpoch,
     jobs: Vec<Job>,
 }
 
@@ -51,15 +54,15 @@ type Landing = Result<Vec<Value>, String>;
 
 /// How a session ended.
 pub(super) enum Ended {
-    /// Nobody needs it any more.
+    /// The store and all limiters over it are gone.
     Abandoned,
     Lost(String),
 }
 
-enum Event {
+enum SessionEvent {
     Landed(u64, Landing),
     Work(Work),
-    Beat,
+    HeartbeatsDue,
     Lost,
 }
 
@@ -78,31 +81,33 @@ impl<'a> Session<'a> {
             flights: FuturesUnordered::new(),
             under_way: HashMap::new(),
             launched: 0,
-            beats: Beats::new(),
+            heartbeats: Heartbeats::new(),
             linger: None,
             is_ending: false,
         }
     }
 
-    /// Goes on until the connection is lost or nobody needs it any more. What was under way comes first next time.
+    /// Goes on until the connection is lost or the store is gone. What was under way comes first next time.
     pub(super) async fn run(mut self) -> Ended {
         let ended = self.serve().await;
         for parcel in std::mem::take(&mut self.under_way).into_values() {
-            self.put_back(parcel);
+            self.return_batch(parcel);
         }
         ended
     }
 
     async fn serve(&mut self) -> Ended {
-        // Also finds out whether the server answers and takes our scripts.
-        let due = self.beats.due(self.link, self.commands, true);
-        self.launch(Parcel::beats(due), true);
+        // Also shows whether the server answers and takes our scripts.
+        let due = self
+            .heartbeats
+            .due(self.link, self.commands, Trigger::Request);
+        self.launch(Parcel::heartbeats(due), true);
         let first = self.launched;
         let mut opening = first;
         while !self.is_ending || !self.flights.is_empty() {
-            let event = poll_fn(|cx| self.poll_event(cx)).await;
+            let event = poll_fn(|cx| self.poll_next(cx)).await;
             match event {
-                Event::Landed(flight, landing) => {
+                SessionEvent::Landed(flight, landing) => {
                     if let Err(reason) = self.land(flight, landing) {
                         return Ended::Lost(reason);
                     }
@@ -113,43 +118,44 @@ impl<'a> Session<'a> {
                         }
                     }
                 }
-                Event::Work(Work::Ops(Taken { era, ops })) => {
-                    self.link.queue_usage(false);
-                    let (told, untold): (Vec<Op>, Vec<Op>) = ops.into_iter().partition(is_told);
-                    self.link.count_dropped(untold.len());
-                    self.link.done(era, untold.len());
-                    if !told.is_empty() {
-                        let jobs = told.into_iter().map(Job::Op).collect();
-                        self.launch(Parcel { era, jobs }, false);
+                SessionEvent::Work(Work::Ops(OpBatch { epoch, ops })) => {
+                    self.link.queue_old_usage();
+                    let (reported, unreported): (Vec<Op>, Vec<Op>) =
+                        ops.into_iter().partition(is_reported);
+                    self.link.count_dropped(unreported.len());
+                    self.link.done(epoch, unreported.len());
+                    if !reported.is_empty() {
+                        let jobs = reported.into_iter().map(Job::Op).collect();
+                        self.launch(Parcel { epoch, jobs }, false);
                     }
                 }
-                Event::Work(Work::Accounts) => self.beat(true),
-                Event::Beat => {
-                    self.beat(false);
-                    self.link.queue_usage(false);
+                SessionEvent::Work(Work::Heartbeats) => self.send_heartbeats(Trigger::Request),
+                SessionEvent::HeartbeatsDue => {
+                    self.send_heartbeats(Trigger::Timer);
+                    self.link.queue_old_usage();
                 }
-                Event::Work(Work::End) => self.is_ending = true,
-                Event::Lost => return Ended::Lost("the connection is closed".to_owned()),
+                SessionEvent::Work(Work::End) => self.is_ending = true,
+                SessionEvent::Lost => return Ended::Lost("the connection is closed".to_owned()),
             }
         }
         self.leave().await;
         Ended::Abandoned
     }
 
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<SessionEvent> {
         for node in &mut self.connection.nodes {
             if node.pipeline.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Event::Lost);
+                return Poll::Ready(SessionEvent::Lost);
             }
         }
         if let Poll::Ready(Some((flight, landing))) = self.flights.poll_next_unpin(cx) {
-            return Poll::Ready(Event::Landed(flight, landing));
+            return Poll::Ready(SessionEvent::Landed(flight, landing));
         }
         if self.is_ending {
             return Poll::Pending;
         }
-        if self.beats.poll_due(cx).is_ready() {
-            return Poll::Ready(Event::Beat);
+        if self.heartbeats.poll_due(cx).is_ready() {
+            return Poll::Ready(SessionEvent::HeartbeatsDue);
         }
         if self.flights.len() >= FLIGHTS {
             return Poll::Pending;
@@ -160,7 +166,7 @@ impl<'a> Session<'a> {
         };
         if let Poll::Ready(work) = self.link.poll_work(cx, is_linger_over) {
             self.linger = None;
-            return Poll::Ready(Event::Work(work));
+            return Poll::Ready(SessionEvent::Work(work));
         }
         if self.linger.is_none() && self.link.has_ops() {
             let mut timer = Box::pin(sleep(self.options.linger));
@@ -172,10 +178,10 @@ impl<'a> Session<'a> {
         Poll::Pending
     }
 
-    fn beat(&mut self, also_new: bool) {
-        let jobs = self.beats.due(self.link, self.commands, also_new);
+    fn send_heartbeats(&mut self, trigger: Trigger) {
+        let jobs = self.heartbeats.due(self.link, self.commands, trigger);
         if !jobs.is_empty() {
-            self.launch(Parcel::beats(jobs), false);
+            self.launch(Parcel::heartbeats(jobs), false);
         }
     }
 
@@ -184,7 +190,7 @@ impl<'a> Session<'a> {
         if let [_] = self.connection.nodes[..] {
             return self.launch_to(0, parcel, with_scripts);
         }
-        let Parcel { era, jobs } = parcel;
+        let Parcel { epoch, jobs } = parcel;
         let mut of_nodes: Vec<Vec<Job>> = Vec::new();
         of_nodes.resize_with(self.connection.nodes.len(), Vec::new);
         for job in jobs {
@@ -193,7 +199,7 @@ impl<'a> Session<'a> {
         }
         for (node, jobs) in of_nodes.into_iter().enumerate() {
             if with_scripts || !jobs.is_empty() {
-                self.launch_to(node, Parcel { era, jobs }, with_scripts);
+                self.launch_to(node, Parcel { epoch, jobs }, with_scripts);
             }
         }
     }
@@ -232,29 +238,30 @@ impl<'a> Session<'a> {
         }));
     }
 
-    /// Hands out the replies. What the server did not know a script for goes again, with the scripts.
+    /// Hands out the replies. Jobs whose script the server did not know go again, with the scripts.
     fn land(&mut self, flight: u64, landing: Landing) -> Result<(), String> {
         let parcel = self.under_way.remove(&flight).unwrap_or_default();
         let values = match landing {
             Ok(values) if values.len() == parcel.jobs.len() => values,
             Ok(_) => {
-                self.put_back(parcel);
+                self.return_batch(parcel);
                 return Err("an answer that makes no sense".to_owned());
             }
             Err(reason) => {
-                self.put_back(parcel);
+                self.return_batch(parcel);
                 return Err(reason);
             }
         };
-        let Parcel { era, jobs } = parcel;
+        let Parcel { epoch, jobs } = parcel;
         let (mut again, mut failed, mut done) = (Vec::new(), None, 0);
         let mut lost = Vec::new();
         for (job, value) in jobs.into_iter().zip(values) {
             match value {
+                // It has been restarted, or its scripts were flushed.
                 Value::ServerError(error) if error.code() == "NOSCRIPT" => again.push(job),
-                Value::ServerError(error) if REFUSALS.contains(&error.code()) => {
+                Value::ServerError(error) if REJECTIONS.contains(&error.code()) => {
                     done += usize::from(matches!(job, Job::Op(_)));
-                    self.refused(job, &RedisError::from(error).to_string());
+                    self.rejected(job, &RedisError::from(error).to_string());
                 }
                 Value::ServerError(error) => {
                     failed = Some(RedisError::from(error).to_string());
@@ -266,84 +273,87 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        self.link.done(era, done);
+        self.link.done(epoch, done);
         if let Some(reason) = failed {
             lost.extend(again);
-            self.put_back(Parcel { era, jobs: lost });
+            self.return_batch(Parcel { epoch, jobs: lost });
             return Err(reason);
         }
         if !again.is_empty() {
-            self.launch(Parcel { era, jobs: again }, true);
+            self.launch(Parcel { epoch, jobs: again }, true);
         }
         Ok(())
     }
 
-    /// Others share the account under other terms: that is no fault of the server's.
-    fn refused(&mut self, job: Job, reason: &str) {
-        if let Job::Beat { account, .. } = &job {
-            self.beats.landed(account);
+    /// Others share the account under other terms: the server itself works.
+    fn rejected(&mut self, job: Job, reason: &str) {
+        if let Job::Heartbeat { account, .. } = &job {
+            self.heartbeats.landed(account);
         }
         self.link
             .count_dropped(usize::from(matches!(job, Job::Op(Op::Settle { .. }))));
         if let Some(account) = job.account() {
-            account.store_refused(reason);
+            account.on_rejection(reason);
         }
     }
 
     fn hand_out(&mut self, job: Job, value: &Value) {
         match job {
             Job::Op(Op::Book { account, id, .. }) => {
-                if let Some(reply) = reply::booked(value) {
-                    account.store_accepted();
-                    account.booked(id, reply);
+                if let Some(reply) = reply::booking(value) {
+                    account.on_acceptance();
+                    account.on_booking(id, reply);
                 }
             }
-            Job::Op(Op::ReadUsage { question, .. }) => question.answer(ledger::usage(value)),
+            Job::Op(Op::ReadUsage { query, .. }) => query.answer(ledger::usage(value)),
             Job::Op(_) => {}
             Job::Presence => {
                 if let Some(counted) = presence::counted(value) {
                     let known = self.link.members();
-                    let members = self.beats.presence.count(known, counted, clock::now());
+                    let members = self.heartbeats.presence.count(known, counted, clock::now());
                     self.link.set_members(members);
                 }
             }
-            Job::Beat { account, asked, .. } => {
-                self.beats.landed(&account);
-                if let Some(heard) = reply::heard(value) {
+            Job::Heartbeat {
+                account, sent_at, ..
+            } => {
+                self.heartbeats.landed(&account);
+                if let Some(reply) = reply::heartbeat(value) {
+                    // Where calls are booked, only a booking shows that the store takes them.
                     if self.link.terms().sharing == Sharing::Lease {
-                        account.store_accepted();
+                        account.on_acceptance();
                     }
-                    account.heard(heard, asked, term(&account.quota()));
+                    account.on_heartbeat(reply, sent_at, term(&account.quota()));
                 }
             }
         }
     }
 
-    /// What may not have arrived goes again; but whoever waited for a booking or an answer has given up.
-    fn put_back(&self, parcel: Parcel) {
+    /// What may not have arrived goes again, but for bookings and queries: their callers have given up.
+    fn return_batch(&self, parcel: Parcel) {
         let ops: Vec<Op> = parcel
             .jobs
             .into_iter()
             .filter_map(|job| match job {
                 Job::Op(op) => Some(op),
-                Job::Beat { .. } | Job::Presence => None,
+                Job::Heartbeat { .. } | Job::Presence => None,
             })
             .collect();
         let count = ops.len();
         let ops: Vec<Op> = ops
             .into_iter()
-            .filter(|op| !matches!(op, Op::Book { .. } | Op::ReadUsage { .. }))
+            .filter(|op| !op.is_booking() && !op.is_query())
             .collect();
-        let era = parcel.era;
-        self.link.done(era, count - ops.len());
-        self.link.put_back(Taken { era, ops });
+        let epoch = parcel.epoch;
+        self.link.done(epoch, count - ops.len());
+        self.link.return_batch(OpBatch { epoch, ops });
     }
 
     /// Gives up what this process holds, so that the others need not wait for it to expire.
     async fn leave(&mut self) {
-        let Commands { member, days, .. } = self.commands;
-        let mut leaves = vec![(days.slot, presence::leave(days, member))];
-        for (names, quota) in self.beats.joined() {
+        let Commands { process, days, .. } = self.commands;
+        let mut leaves = vec![(days.slot, presence::leave(days, process))];
+        for (names, quota) in self.heartbeats.joined() {
             leaves.push((names.slot, self.commands.leave(names, quota)));
         }
         let mut pipes = vec![Pipeline::new(); self.connection.nodes.len()];
@@ -352,30 +362,30 @@ impl<'a> Session<'a> {
         }
         let leaving = async {
             for (node, pipe) in self.connection.nodes.iter_mut().zip(&pipes) {
-                if !pipe.is_empty() && node.ask(pipe).await.is_err() {
+                if !pipe.is_empty() && node.request(pipe).await.is_err() {
                     return;
                 }
             }
         };
-        // Nobody waits for it, and what is not given up expires.
+        // Best effort: what is not given up expires.
         let _ = timeout(self.options.terms().timeout, leaving).await;
     }
 }
 
 impl Parcel {
-    /// Nobody waits for these.
-    fn beats(jobs: Vec<Job>) -> Self {
-        Self { era: 0, jobs }
+    /// Of no epoch: no flush waits for these.
+    fn heartbeats(jobs: Vec<Job>) -> Self {
+        Self { epoch: 0, jobs }
     }
 }
 
-/// With these words a script begins that refuses an account.
-const REFUSALS: [&str; 2] = ["WINDOW", "SHARING"];
+/// The codes of a script's error that rejects an account.
+const REJECTIONS: [&str; 2] = ["WINDOW", "SHARING"];
 
-/// What becomes of calls that a refused account let go by itself is no business of those who share it.
-fn is_told(op: &Op) -> bool {
+/// What a rejected account lets go by its own gates does not count for those that share the account.
+fn is_reported(op: &Op) -> bool {
     match op {
-        Op::Send { account, .. } | Op::Settle { account, .. } => !account.is_refused(),
+        Op::Send { account, .. } | Op::Settle { account, .. } => !account.is_rejected(),
         _ => true,
     }
 }

@@ -1,18 +1,19 @@
 use redis::Value;
 
 /// A part of a cluster's keys.
-pub(super) type Slot = u16;
+pub(super) type HashSlot = u16;
 
+/// Fixed by the specification of Redis Cluster.
 const SLOTS: u16 = 16_384;
 
 /// Which node of a cluster has which slots.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Slots {
+pub(super) struct SlotMap {
     /// First and last slot, and the node.
-    ranges: Vec<(Slot, Slot, usize)>,
+    ranges: Vec<(HashSlot, HashSlot, usize)>,
 }
 
-impl Slots {
+impl SlotMap {
     /// Reads the answer to `CLUSTER SLOTS`: the slots, and the addresses of the nodes that write. A node that does not say
     /// where it is, is at `host`.
     pub(super) fn read(reply: &Value, host: &str) -> Option<(Self, Vec<String>)> {
@@ -43,8 +44,8 @@ impl Slots {
         (!ranges.is_empty()).then_some((Self { ranges }, addresses))
     }
 
-    /// The node of a slot; of one that nobody has, any: it says so.
-    pub(super) fn node_of(&self, slot: Slot) -> usize {
+    /// The node of a slot. Of one that no node has, any: its answer says so, and the store counts as away.
+    pub(super) fn node_of(&self, slot: HashSlot) -> usize {
         self.ranges
             .iter()
             .find(|(first, last, _)| (*first..=*last).contains(&slot))
@@ -54,7 +55,7 @@ impl Slots {
 
 /// The slot of all keys with this hash tag: CRC16 (XMODEM) of it, as
 /// <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/> has it.
-pub(super) fn slot_of(tag: &str) -> Slot {
+pub(super) fn slot_of(tag: &str) -> HashSlot {
     let crc = tag.bytes().fold(0_u16, |crc, byte| {
         (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| {
             let shifted = crc << 1;
@@ -110,7 +111,7 @@ mod tests {
             range(100, 199, "", 2),
             range(200, 16_383, "10.0.0.1", 1),
         ]);
-        let (slots, addresses) = Slots::read(&reply, "seed").unwrap();
+        let (slots, addresses) = SlotMap::read(&reply, "seed").unwrap();
         assert_eq!(addresses, ["redis://10.0.0.1:1", "redis://seed:2"]);
         let nodes: Vec<usize> = [0, 99, 100, 199, 200, 16_383]
             .into_iter()
@@ -127,7 +128,7 @@ mod tests {
             Value::Array(vec![Value::Array(vec![Value::Int(1)])]),
             Value::Array(vec![range(0, 70_000, "h", 1)]),
         ] {
-            assert_eq!(Slots::read(&reply, "h"), None, "{reply:?}");
+            assert_eq!(SlotMap::read(&reply, "h"), None, "{reply:?}");
         }
     }
 }

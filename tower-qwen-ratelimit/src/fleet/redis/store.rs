@@ -8,7 +8,7 @@ use std::{
 use tower_qwen_tokens::ledger::Day;
 
 use super::{Driver, FleetLedger, ReadUsage, RedisOptions, StoreError, connection::Connection};
-use crate::fleet::{Flushing, Handle, Link};
+use crate::fleet::{FlushProgress, Handle, Link};
 
 /// The accounts of a fleet, at a Redis or Valkey server; see the [module](super). Clones share the connection.
 #[derive(Clone)]
@@ -58,11 +58,11 @@ impl RedisStore {
         Ok((store, Driver::new(link, options, connection)))
     }
 
-    /// Waits until the server has been told everything that has happened so far. For the end of a program: what is not told
-    /// stays at its estimate.
+    /// Waits until everything that has happened so far is reported to the server. For the end of a program: the cost of a call
+    /// that is not reported stays at its estimate.
     pub fn flush(&self) -> Flush {
         Flush {
-            flushing: self.link.begin_flush(),
+            progress: self.link.begin_flush(),
             link: self.link.clone(),
         }
     }
@@ -73,7 +73,7 @@ impl RedisStore {
         FleetLedger::new(self.link.clone())
     }
 
-    /// What the whole fleet has used on a day (UTC), by tenant and model: as far as the processes have told it.
+    /// What the whole fleet has used on a day (UTC), by tenant and model: as far as the processes have reported it.
     ///
     /// # Errors
     ///
@@ -109,21 +109,21 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// Waits until a server has been told everything; see [`RedisStore::flush`].
+/// Waits until everything is reported to the server; see [`RedisStore::flush`].
 ///
 /// While the server is away it waits for its return: put a timeout around it. Without a driver it is ready at once.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Flush {
     link: Handle,
-    flushing: Flushing,
+    progress: FlushProgress,
 }
 
 impl Future for Flush {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { link, flushing } = self.get_mut();
-        link.poll_flush(flushing, cx)
+        let Self { link, progress } = self.get_mut();
+        link.poll_flush(progress, cx)
     }
 }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use tower_qwen_tokens::ledger::Tenant;
 
 use super::*;
-use crate::gate::Nanos;
+use crate::units::Nanos;
 
 mod fair;
 mod fifo;
@@ -41,15 +41,15 @@ fn flow(tenant: u32, weight: u32) -> FlowKey {
     }
 }
 
-fn join(queue: &mut Queue, flow: &FlowKey, arrived: Nanos, tokens: u64) -> Ticket {
-    let place = queue.place(arrived, flow);
-    let (ticket, wakes) = queue.join(place, flow, tokens, Waker::noop().clone());
+fn join(queue: &mut WaitQueue, flow: &FlowKey, arrived: Nanos, tokens: u64) -> Ticket {
+    let position = queue.position(arrived, flow);
+    let (ticket, wakes) = queue.join(position, flow, tokens, Waker::noop().clone());
     wakes.wake();
     ticket
 }
 
 /// Serves the head at its cost, settled at once.
-fn serve(queue: &mut Queue, ticket: Ticket, cost: u64) {
+fn serve(queue: &mut WaitQueue, ticket: Ticket, cost: u64) {
     assert!(queue.is_head(ticket));
     let (served, wakes) = queue.admit(ticket, cost);
     wakes.wake();
@@ -65,7 +65,7 @@ struct Known {
     ticket: Ticket,
 }
 
-fn head(queue: &Queue, waiting: &[Known]) -> Option<usize> {
+fn head(queue: &WaitQueue, waiting: &[Known]) -> Option<usize> {
     let mut heads = (0..waiting.len()).filter(|&at| queue.is_head(waiting[at].ticket));
     let head = heads.next();
     assert_eq!(heads.next(), None, "one head");
@@ -75,17 +75,17 @@ fn head(queue: &Queue, waiting: &[Known]) -> Option<usize> {
 #[test]
 fn who_is_displaced_learns_it() {
     for discipline in DISCIPLINES {
-        let mut queue = Queue::new(discipline);
+        let mut queue = WaitQueue::new(discipline);
         let key = FlowKey::default();
         let woken = Arc::new(Count::default());
-        let place = queue.place(10, &key);
-        let (first, wakes) = queue.join(place, &key, 1, woken.clone().into());
+        let position = queue.position(10, &key);
+        let (first, wakes) = queue.join(position, &key, 1, woken.clone().into());
         wakes.wake();
         assert_eq!(woken.of(), 0, "who joins as the head looks anyway");
         let earlier = join(&mut queue, &key, 5, 1);
         assert!(queue.is_head(earlier) && !queue.is_head(first));
         assert_eq!(woken.of(), 1);
-        assert!(queue.keep(first, &woken.clone().into()).is_none());
+        assert!(queue.set_waker(first, &woken.clone().into()).is_none());
         queue.leave(earlier).wake();
         assert!(queue.is_head(first));
         assert_eq!(woken.of(), 2);
@@ -96,12 +96,12 @@ fn who_is_displaced_learns_it() {
 
 #[test]
 fn a_waker_is_kept_once() {
-    let mut queue = Queue::default();
+    let mut queue = WaitQueue::default();
     let (one, other) = (Arc::new(Count::default()), Arc::new(Count::default()));
     let ticket = join(&mut queue, &FlowKey::default(), 1, 1);
-    assert!(queue.keep(ticket, &one.clone().into()).is_some());
-    assert!(queue.keep(ticket, &one.clone().into()).is_none());
-    let replaced = queue.keep(ticket, &other.clone().into());
+    assert!(queue.set_waker(ticket, &one.clone().into()).is_some());
+    assert!(queue.set_waker(ticket, &one.clone().into()).is_none());
+    let replaced = queue.set_waker(ticket, &other.clone().into());
     assert!(replaced.is_some_and(|waker| waker.will_wake(&one.into())));
     queue.wake_head().wake();
     assert_eq!(other.of(), 1);
@@ -116,7 +116,7 @@ proptest! {
         steps in prop::collection::vec((0..6u32, 0..40u64, 0..2_000u64, 0..5usize, any::<usize>()), 1..200),
     ) {
         let discipline = if fair { Discipline::Fair } else { Discipline::Fifo };
-        let mut queue = Queue::new(discipline);
+        let mut queue = WaitQueue::new(discipline);
         let mut waiting: Vec<Known> = Vec::new();
         let mut under_way = Vec::new();
         for (of, arrived, tokens, action, which) in steps {
@@ -137,23 +137,23 @@ proptest! {
                 }
                 _ => {
                     let key = flow(of, of % 3 + 1);
-                    let place = queue.place(arrived, &key);
+                    let position = queue.position(arrived, &key);
                     let goes_before = waiting.iter().filter(|other| {
                         other.arrived <= arrived && (!fair || other.flow == of)
                     });
                     let (requests, sum) = goes_before.fold((0, 0), |(n, sum), other| (n + 1, sum + other.tokens));
-                    let ahead = queue.ahead(place, &key);
+                    let ahead = queue.ahead(position, &key);
                     prop_assert!(ahead.requests >= requests && ahead.tokens >= sum);
                     prop_assert!(fair || (ahead.requests, ahead.tokens) == (requests, sum));
-                    let (ticket, wakes) = queue.join(place, &key, tokens, Waker::noop().clone());
+                    let (ticket, wakes) = queue.join(position, &key, tokens, Waker::noop().clone());
                     wakes.wake();
-                    prop_assert_eq!(queue.is_head(ticket), place.is_first());
+                    prop_assert_eq!(queue.is_head(ticket), position.is_first());
                     let at = waiting.partition_point(|other| other.arrived <= arrived);
                     waiting.insert(at, Known { flow: of, arrived, tokens, ticket });
                 }
             }
             prop_assert_eq!(queue.len(), waiting.len());
-            prop_assert_eq!(queue.everybody().tokens, waiting.iter().map(|known| known.tokens).sum::<u64>());
+            prop_assert_eq!(queue.total().tokens, waiting.iter().map(|known| known.tokens).sum::<u64>());
             let head = head(&queue, &waiting);
             prop_assert_eq!(head.is_some(), !waiting.is_empty());
             if let Some(head) = head {

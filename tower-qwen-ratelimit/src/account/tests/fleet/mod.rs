@@ -17,16 +17,19 @@ use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower_qwen_tokens::{Deadline, internal::clock};
 
 use crate::{
-    account::{Account, Manner},
+    account::{Account, AccountConfig},
     acquire::Acquire,
-    adapt::FULL,
     cost::{Cost, OutputLimit},
     error::RejectKind,
-    fleet::{Booked, CallId, Handle, Heard, Link, Op, OutagePolicy, Sharing, Terms, Work},
+    fleet::{
+        BookingReply, CallId, Handle, HeartbeatReply, Link, Op, SharedAccount, Shares, Terms, Work,
+    },
     key::Key,
     observe::Observers,
     queue::Discipline,
     quota::Quota,
+    sharing::{OutagePolicy, Sharing},
+    units::Fraction,
 };
 
 const TICK: Duration = Duration::from_millis(1);
@@ -40,8 +43,8 @@ const OUTAGES: [OutagePolicy; 3] = [
 struct Fleet {
     link: Arc<Link>,
     account: Arc<Account>,
-    /// What the head has asked for last.
-    asked: Option<CallId>,
+    /// What the head has asked to be booked last.
+    requested: Option<CallId>,
     /// Booked so far and not given back.
     booked: BTreeSet<CallId>,
     /// How often heartbeats were wanted at once.
@@ -58,18 +61,17 @@ impl Fleet {
             capacity: 1_000,
         });
         let handle = Handle::new(link.clone());
-        let manner = Manner {
+        let config = AccountConfig {
             max_queued: 100,
             discipline,
             observers: Observers::default(),
-            fleet: Some(handle.clone()),
         };
         let now = clock::now();
         let key = Key::new("http://host", "model");
         Self {
-            account: Account::in_fleet(&handle, key, quota, manner, now, now),
+            account: Account::in_fleet(&handle, key, quota, config, now, now),
             link,
-            asked: None,
+            requested: None,
             booked: BTreeSet::new(),
             beats: 0,
             _handle: handle,
@@ -84,12 +86,12 @@ impl Fleet {
     }
 
     /// Takes what the account has told the store.
-    fn listen(&mut self) {
+    fn take_ops(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
         while let Poll::Ready(work) = self.link.poll_work(&mut cx, true) {
             let ops = match work {
                 Work::Ops(ops) => ops,
-                Work::Accounts => {
+                Work::Heartbeats => {
                     self.beats += 1;
                     continue;
                 }
@@ -98,7 +100,7 @@ impl Fleet {
             for op in ops {
                 match op {
                     Op::Book { id, .. } => {
-                        self.asked = Some(id);
+                        self.requested = Some(id);
                         self.booked.insert(id);
                     }
                     Op::Settle { id, counts, .. } if !counts => {
@@ -111,36 +113,36 @@ impl Fleet {
     }
 
     /// The store answers what was asked last, if anything was.
-    fn answer(&mut self, reply: Booked) {
-        self.listen();
-        if let Some(id) = self.asked.take() {
-            if !matches!(reply, Booked::In(_)) {
+    fn answer(&mut self, reply: BookingReply) {
+        self.take_ops();
+        if let Some(id) = self.requested.take() {
+            if !matches!(reply, BookingReply::In(_)) {
                 self.booked.remove(&id);
             }
-            self.account.booked(id, reply);
+            self.account.on_booking(id, reply);
         }
     }
 
-    fn hear(&self, members: u64, granted: u32, slots: u64) {
-        self.hear_all(heard(members, granted, slots));
+    fn grant(&self, members: u64, granted: Fraction, slots: u64) {
+        self.reply(heartbeat_reply(members, granted, slots));
     }
 
-    fn hear_all(&self, heard: Heard) {
+    fn reply(&self, reply: HeartbeatReply) {
         self.account
-            .heard(heard, clock::now(), Duration::from_secs(3));
+            .on_heartbeat(reply, clock::now(), Duration::from_secs(3));
     }
 }
 
-fn heard(members: u64, granted: u32, slots: u64) -> Heard {
-    Heard {
+fn heartbeat_reply(members: u64, granted: Fraction, slots: u64) -> HeartbeatReply {
+    HeartbeatReply {
         members,
         busy: members,
         granted,
         closed_for: Duration::ZERO,
-        shares: (FULL, FULL),
+        shares: Shares::WHOLE,
         slots,
         booked_ahead: Duration::ZERO,
-        largest: 0,
+        largest_call: 0,
     }
 }
 
@@ -182,7 +184,7 @@ async fn a_silent_store_holds_nobody_beyond_its_deadline() {
             assert!(patient.is_woken(), "who is next looks");
             assert_pending!(patient.poll());
             drop(patient);
-            fleet.listen();
+            fleet.take_ops();
             assert!(fleet.booked.is_empty(), "{:?}", fleet.booked);
         }
     }
@@ -200,12 +202,12 @@ async fn a_head_that_is_refused_gives_its_booking_up() {
     assert_pending!(alone.poll());
     advance(51 * TICK).await;
     assert_ready_err!(alone.poll());
-    fleet.listen();
+    fleet.take_ops();
     assert!(fleet.booked.is_empty(), "{:?}", fleet.booked);
 
     let mut at_once = task::spawn(fleet.acquire(10).max_wait(Duration::ZERO));
     assert_ready_err!(at_once.poll());
-    fleet.listen();
+    fleet.take_ops();
     assert!(fleet.booked.is_empty(), "{:?}", fleet.booked);
 }
 
@@ -217,7 +219,10 @@ async fn what_is_too_late_for_one_may_be_in_time_for_the_next() {
         OutagePolicy::Unlimited,
         Discipline::Fifo,
     );
-    for too_late in [Booked::TooLate(Duration::from_secs(30)), Booked::Never] {
+    for too_late in [
+        BookingReply::TooLate(Duration::from_secs(30)),
+        BookingReply::Never,
+    ] {
         let mut large = task::spawn(fleet.acquire(30_000).max_wait(Duration::from_secs(9)));
         let mut small = task::spawn(fleet.acquire(10).max_wait(Duration::from_secs(9)));
         assert_pending!(large.poll());
@@ -225,7 +230,7 @@ async fn what_is_too_late_for_one_may_be_in_time_for_the_next() {
         fleet.answer(too_late);
         assert_ready_err!(large.poll());
         assert_pending!(small.poll());
-        fleet.answer(Booked::In(Duration::ZERO));
+        fleet.answer(BookingReply::In(Duration::ZERO));
         drop(assert_ready_ok!(small.poll()));
     }
 }
@@ -236,16 +241,16 @@ async fn who_waits_for_another_to_end_does_so_until_its_deadline() {
         let quota = quota().concurrency(1);
         let mut fleet = Fleet::new(quota, sharing, OutagePolicy::Unlimited, Discipline::Fifo);
         advance(Duration::from_secs(2)).await;
-        fleet.hear(1, FULL, 1);
+        fleet.grant(1, Fraction::WHOLE, 1);
         let mut first = task::spawn(fleet.acquire(10));
         let _ = first.poll();
-        fleet.answer(Booked::In(Duration::ZERO));
+        fleet.answer(BookingReply::In(Duration::ZERO));
         let first = assert_ready_ok!(first.poll());
         let mut second = task::spawn(fleet.acquire(10).max_wait(Duration::from_secs(5)));
         let mut third = task::spawn(fleet.acquire(10).max_wait(Duration::from_secs(1)));
         assert_pending!(second.poll());
         assert_pending!(third.poll());
-        fleet.answer(Booked::In(Duration::ZERO));
+        fleet.answer(BookingReply::In(Duration::ZERO));
         assert_pending!(second.poll(), "{sharing:?}");
         advance(Duration::from_secs(1) + TICK).await;
         assert_ready_err!(third.poll());

@@ -7,19 +7,20 @@ use tower_qwen_tokens::internal::clock;
 
 use super::super::{
     command::{Commands, Job, term},
-    heartbeats::Beats,
+    heartbeats::{Heartbeats, Trigger},
     names::DayNames,
 };
 use crate::{
-    account::{Account, Manner},
+    account::{Account, AccountConfig},
     acquire::Acquire,
-    adapt::FULL,
     cost::{Cost, OutputLimit},
-    fleet::{Handle, Heard, Link, OutagePolicy, Sharing, Terms},
+    fleet::{Handle, HeartbeatReply, Link, SharedAccount, Shares, Terms},
     key::Key,
     observe::Observers,
     queue::Discipline,
     quota::Quota,
+    sharing::{OutagePolicy, Sharing},
+    units::Fraction,
 };
 
 /// A process that leases, and a store in the hands of the test.
@@ -27,7 +28,7 @@ struct Process {
     link: Arc<Link>,
     handle: Handle,
     commands: Commands,
-    beats: Beats,
+    heartbeats: Heartbeats,
 }
 
 impl Process {
@@ -42,11 +43,11 @@ impl Process {
             handle: Handle::new(link.clone()),
             commands: Commands {
                 namespace: "ns".to_owned(),
-                member: "me".to_owned(),
+                process: "me".to_owned(),
                 days: DayNames::new("ns"),
             },
             link,
-            beats: Beats::new(),
+            heartbeats: Heartbeats::new(),
         }
     }
 
@@ -55,20 +56,24 @@ impl Process {
     }
 
     fn account_of(&self, model: &str, quota: Quota) -> Arc<Account> {
-        let manner = Manner {
+        let config = AccountConfig {
             max_queued: 100,
             discipline: Discipline::Fifo,
             observers: Observers::default(),
-            fleet: Some(self.handle.clone()),
         };
         let key = Key::new("http://h", model);
         let now = clock::now();
-        Account::in_fleet(&self.handle, key, quota, manner, now, now)
+        Account::in_fleet(&self.handle, key, quota, config, now, now)
+    }
+
+    fn landed(&mut self, account: &Arc<Account>) {
+        let account: Arc<dyn SharedAccount> = account.clone();
+        self.heartbeats.landed(&account);
     }
 
     /// The models whose heartbeats are due.
-    fn due(&mut self, also_new: bool) -> Vec<String> {
-        let jobs = self.beats.due(&self.link, &self.commands, also_new);
+    fn due(&mut self, trigger: Trigger) -> Vec<String> {
+        let jobs = self.heartbeats.due(&self.link, &self.commands, trigger);
         let accounts = jobs.iter().filter_map(Job::account);
         accounts
             .map(|account| account.key().model().to_owned())
@@ -89,16 +94,16 @@ fn wants(account: &Arc<Account>) -> task::Spawn<Acquire> {
     call
 }
 
-fn heard(granted: u32) -> Heard {
-    Heard {
+fn heartbeat_reply(granted: Fraction) -> HeartbeatReply {
+    HeartbeatReply {
         members: 1,
         busy: 1,
         granted,
         closed_for: Duration::ZERO,
-        shares: (FULL, FULL),
+        shares: Shares::WHOLE,
         slots: 0,
         booked_ahead: Duration::ZERO,
-        largest: 0,
+        largest_call: 0,
     }
 }
 
@@ -107,20 +112,32 @@ async fn an_account_has_one_heartbeat_under_way() {
     let mut process = Process::new();
     let (one, other) = (process.account("one"), process.account("other"));
     let _waiting = wants(&one);
-    assert_eq!(process.due(true), ["one"]);
+    assert_eq!(process.due(Trigger::Request), ["one"]);
     let _waiting = wants(&other);
     // The first answer may grant a part, of which this standing would know nothing.
-    assert_eq!(process.due(true), ["other"]);
+    assert_eq!(process.due(Trigger::Request), ["other"]);
     advance(Duration::from_secs(60)).await;
-    assert!(process.due(false).is_empty());
+    assert!(process.due(Trigger::Timer).is_empty());
 
-    one.heard(heard(0), clock::now(), Duration::from_secs(20));
-    process.beats.landed(&one);
-    assert_eq!(process.due(false), ["one"], "it has been asked for again");
-    other.heard(heard(FULL), clock::now(), Duration::from_secs(20));
-    process.beats.landed(&other);
-    assert_eq!(process.due(false), ["other"], "it is due");
-    assert!(process.due(true).is_empty());
+    one.on_heartbeat(
+        heartbeat_reply(Fraction::ZERO),
+        clock::now(),
+        Duration::from_secs(20),
+    );
+    process.landed(&one);
+    assert_eq!(
+        process.due(Trigger::Timer),
+        ["one"],
+        "it has been asked for again"
+    );
+    other.on_heartbeat(
+        heartbeat_reply(Fraction::WHOLE),
+        clock::now(),
+        Duration::from_secs(20),
+    );
+    process.landed(&other);
+    assert_eq!(process.due(Trigger::Timer), ["other"], "it is due");
+    assert!(process.due(Trigger::Request).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,22 +145,28 @@ async fn who_waits_for_a_slot_is_asked_for_again() {
     let mut process = Process::new();
     let one = process.account_of("one", quota().concurrency(8));
     let _first = wants(&one);
-    assert_eq!(process.due(true), ["one"]);
-    let hear = |process: &mut Process, slots| {
-        let heard = Heard {
+    assert_eq!(process.due(Trigger::Request), ["one"]);
+    let grant = |process: &mut Process, slots| {
+        let heartbeat_reply = HeartbeatReply {
             slots,
-            ..heard(FULL)
+            ..heartbeat_reply(Fraction::WHOLE)
         };
-        one.heard(heard, clock::now(), Duration::from_secs(20));
-        process.beats.landed(&one);
+        one.on_heartbeat(heartbeat_reply, clock::now(), Duration::from_secs(20));
+        process.landed(&one);
     };
-    hear(&mut process, 2);
-    assert!(process.due(true).is_empty(), "there is one to spare");
+    grant(&mut process, 2);
+    assert!(
+        process.due(Trigger::Request).is_empty(),
+        "there is one to spare"
+    );
     let _others: Vec<_> = (0..3).map(|_| wants(&one)).collect();
-    assert_eq!(process.due(true), ["one"]);
-    assert!(process.due(true).is_empty(), "it is asked for already");
-    hear(&mut process, 8);
-    assert!(process.due(true).is_empty());
+    assert_eq!(process.due(Trigger::Request), ["one"]);
+    assert!(
+        process.due(Trigger::Request).is_empty(),
+        "it is asked for already"
+    );
+    grant(&mut process, 8);
+    assert!(process.due(Trigger::Request).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,10 +175,10 @@ async fn where_a_process_is_not_believed_any_more_it_need_not_leave() {
     for number in 0..100 {
         let account = process.account(&number.to_string());
         let _waiting = wants(&account);
-        assert_eq!(process.due(true).len(), 1);
+        assert_eq!(process.due(Trigger::Request).len(), 1);
         advance(term(&account.quota()) / 2).await;
-        assert!(process.beats.joined().count() <= 3, "{number}");
-        assert!(process.beats.joined().count() > 0, "{number}");
+        assert!(process.heartbeats.joined().count() <= 3, "{number}");
+        assert!(process.heartbeats.joined().count() > 0, "{number}");
     }
 }
 
@@ -164,9 +187,13 @@ async fn who_got_a_part_is_not_asked_for_again() {
     let mut process = Process::new();
     let one = process.account("one");
     let _waiting = wants(&one);
-    assert_eq!(process.due(true), ["one"]);
-    assert!(process.due(true).is_empty());
-    one.heard(heard(FULL), clock::now(), Duration::from_secs(20));
-    process.beats.landed(&one);
-    assert!(process.due(false).is_empty());
+    assert_eq!(process.due(Trigger::Request), ["one"]);
+    assert!(process.due(Trigger::Request).is_empty());
+    one.on_heartbeat(
+        heartbeat_reply(Fraction::WHOLE),
+        clock::now(),
+        Duration::from_secs(20),
+    );
+    process.landed(&one);
+    assert!(process.due(Trigger::Timer).is_empty());
 }

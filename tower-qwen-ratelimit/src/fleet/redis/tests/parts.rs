@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::{Scripts, server::Server};
-use crate::{adapt::FULL, fleet::redis::script::Script, quota::Quota};
+use crate::{fleet::redis::script::Script, quota::Quota, units::Fraction};
 
+const FULL: u32 = Fraction::WHOLE.parts();
 const TERM: u64 = 3_000_000;
 const SLOTS: u64 = 7;
 

@@ -41,14 +41,17 @@ fn it_goes_along_with_others_or_by_itself() {
     let begin = tower_qwen_tokens::internal::clock::now();
     let at = |millis: u64| begin + Duration::from_millis(millis);
     let mut presence = Presence::new(begin);
-    assert!(presence.is_due(begin, false), "at once");
-    assert!(!presence.is_due(at(249), false));
-    assert!(presence.is_due(at(250), false));
-    assert!(!presence.is_due(at(499), true));
-    assert!(presence.is_due(at(500), true), "half of it has passed");
+    assert!(presence.is_due(begin, Goes::Alone), "at once");
+    assert!(!presence.is_due(at(249), Goes::Alone));
+    assert!(presence.is_due(at(250), Goes::Alone));
+    assert!(!presence.is_due(at(499), Goes::WithOthers));
+    assert!(
+        presence.is_due(at(500), Goes::WithOthers),
+        "half of it has passed"
+    );
     let mut told = Vec::new();
     for millis in (500..60_000).step_by(250) {
-        if presence.is_due(at(millis), false) {
+        if presence.is_due(at(millis), Goes::Alone) {
             told.push(millis);
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     fleet::redis::script::Script,
     quota::{Pacing, Quota},
 };
-use model::{Booked, Cost, Model};
+use model::{BookingReply, Cost, Model};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -126,7 +126,7 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
             let mut model = Model::new(quota);
             let (mut now, mut next) = (BEGIN, 0);
             scripts.make(0);
-            let mut outstanding: Vec<Booked> = Vec::new();
+            let mut outstanding: Vec<BookingReply> = Vec::new();
             let mut ended = Vec::new();
             prop_assert_eq!(scripts.snapshot(0), model.snapshot(BEGIN));
             for step in steps {
@@ -200,7 +200,7 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                         which,
                         kind: Kind::Reserve,
                     } if !outstanding.is_empty() => {
-                        let Booked { id, at, .. } = outstanding[which % outstanding.len()];
+                        let BookingReply { id, at, .. } = outstanding[which % outstanding.len()];
                         let wait = at.saturating_sub(now) as i64;
                         prop_assert_eq!(scripts.reserve(wall(now), id, 1, 1, None), [1, wait]);
                     }

@@ -2,15 +2,16 @@
 
 use super::super::{BEGIN, DAY, WINDOW};
 use crate::{
-    gate::{Bucket, NEVER, Slot, Window},
+    gate::{Bucket, SlotNumber, Window},
     quota::Quota,
+    units::NEVER,
 };
 
 pub(super) struct Model {
     quota: Quota,
     gates: Gates,
     /// How it would be if the latest booking, which lies ahead, had never been.
-    twin: Option<(Gates, Booked)>,
+    twin: Option<(Gates, BookingReply)>,
     pub(super) closed_until: u64,
     day: (u64, u64),
     charged: u64,
@@ -28,10 +29,10 @@ struct Gates {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Booked {
+pub(super) struct BookingReply {
     pub(super) id: u64,
     pub(super) at: u64,
-    slot: Slot,
+    slot: SlotNumber,
     input: u64,
     output: u64,
     day: u64,
@@ -72,7 +73,7 @@ impl Gates {
             .max(self.at_end.ready_at(self.at, input, tokens.max(input)))
     }
 
-    fn take(&mut self, at: u64, input: u64, total: u64) -> Slot {
+    fn take(&mut self, at: u64, input: u64, total: u64) -> SlotNumber {
         self.advance(at);
         self.requests.0.take(1);
         self.tokens.0.take(total);
@@ -82,7 +83,7 @@ impl Gates {
     }
 
     /// What was charged turned out to be something else.
-    fn correct(&mut self, slot: Slot, charged: [u64; 3], cost: Cost) {
+    fn correct(&mut self, slot: SlotNumber, charged: [u64; 3], cost: Cost) {
         let total = cost.input + cost.output;
         self.requests.1.correct(slot, charged[0], cost.requests);
         self.tokens.1.correct(slot, charged[1], total);
@@ -90,7 +91,7 @@ impl Gates {
         self.at_end.add(slot_at(cost.ended_at), cost.output);
     }
 
-    fn give(&mut self, booked: Booked, cost: Cost) {
+    fn give(&mut self, booked: BookingReply, cost: Cost) {
         if cost.requests == 0 {
             self.requests.0.give(1);
         }
@@ -101,7 +102,7 @@ impl Gates {
         }
     }
 
-    fn redate(&mut self, booked: Booked, slot: Slot) {
+    fn redate(&mut self, booked: BookingReply, slot: SlotNumber) {
         for (window, amount) in [
             (&mut self.requests.1, 1),
             (&mut self.tokens.1, booked.total()),
@@ -113,7 +114,7 @@ impl Gates {
     }
 }
 
-impl Booked {
+impl BookingReply {
     fn total(&self) -> u64 {
         self.input + self.output
     }
@@ -167,7 +168,7 @@ impl Model {
         input: u64,
         output: u64,
         longest: Option<u64>,
-    ) -> Result<Booked, [i64; 2]> {
+    ) -> Result<BookingReply, [i64; 2]> {
         self.advance(now);
         let total = input + output;
         let mut at = self.gates.ready_at(&self.quota, input, total);
@@ -188,7 +189,7 @@ impl Model {
             return Err([2, (day_ends - now).min(WINDOW) as i64]);
         }
         let twin = self.gates.clone();
-        let booked = Booked {
+        let booked = BookingReply {
             id,
             at,
             slot: self.gates.take(at, input, total),
@@ -202,7 +203,7 @@ impl Model {
         Ok(booked)
     }
 
-    pub(super) fn settle(&mut self, now: u64, booked: Booked, cost: Cost) {
+    pub(super) fn settle(&mut self, now: u64, booked: BookingReply, cost: Cost) {
         self.advance(now);
         let total = cost.input + cost.output;
         match self.twin.take_if(|(_, latest)| latest.id == booked.id) {
@@ -232,7 +233,7 @@ impl Model {
     }
 
     /// A booked call goes out at `now` and not earlier; says whether that is another slot.
-    pub(super) fn send(&mut self, now: u64, booked: &mut Booked) -> bool {
+    pub(super) fn send(&mut self, now: u64, booked: &mut BookingReply) -> bool {
         self.advance(now);
         let slot = slot_at(now);
         if booked.slot >= slot {
@@ -271,6 +272,6 @@ impl Model {
     }
 }
 
-fn slot_at(at: u64) -> Slot {
+fn slot_at(at: u64) -> SlotNumber {
     at / WINDOW.div_ceil(127) + 128
 }
