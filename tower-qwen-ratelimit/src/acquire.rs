@@ -112,6 +112,36 @@ impl Acquire {
         });
         self
     }
+
+    /// Takes the quota if it is there now, and otherwise rejects the call. Never waits, and overtakes no waiter that arrived
+    /// before the call.
+    ///
+    /// ```
+    /// use tower_qwen_ratelimit::{Cost, Discipline, Key, Limiter, OutputLimit, Quota};
+    /// use tower_qwen_tokens::ledger::Tenant;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limiter = Limiter::builder(Quota::per_minute(800, 800_000))
+    ///     .discipline(Discipline::Fair)
+    ///     .build()?;
+    /// let key = Key::new("https://dashscope.aliyuncs.com", "qwen-plus");
+    /// let cost = Cost::new(1_200, OutputLimit::AtMost(500));
+    /// match limiter.acquire(&key, cost).tenant(Tenant::new("acme")).try_now() {
+    ///     Ok(reservation) => reservation.mark_sent(),
+    ///     Err(rejected) => println!("try again in {:?}", rejected.predicted_wait()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Limiter::try_acquire`](crate::Limiter::try_acquire). A deadline or longest wait makes no difference.
+    pub fn try_now(mut self) -> Result<Reservation, Rejected> {
+        let charge = self.account.try_acquire(&self.request, clock::now())?;
+        let label = self.request.label.take();
+        Ok(Reservation::new(self.account.clone(), charge, label))
+    }
 }
 
 impl Future for Acquire {

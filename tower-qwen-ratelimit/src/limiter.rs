@@ -129,7 +129,8 @@ impl Limiter {
     }
 
     /// Takes the quota that a call of this cost needs if it is there now, and otherwise refuses it. Never waits, and
-    /// overtakes nobody who does.
+    /// overtakes nobody who does. Under [`Discipline::Fair`](crate::Discipline::Fair) it is charged to the flow of calls without
+    /// a tenant; [`Acquire::try_now`] is charged to another one.
     ///
     /// # Errors
     ///

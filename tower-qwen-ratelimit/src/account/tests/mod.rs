@@ -2,6 +2,7 @@
 
 #[cfg(feature = "redis")]
 mod fleet;
+mod head;
 mod idle;
 mod wakes;
 
