@@ -18,10 +18,10 @@ use tower_qwen_tokens::{
 };
 
 use crate::{
-    account::{Account, Ask, Entered, Latest, Turn},
+    account::{Account, AdmitRequest, WaitLimit, WaitOutcome},
     cost::Cost,
     error::{RejectKind, Rejected},
-    queue::{FlowKey, Ticket, Weight},
+    queue::{Ticket, Weight},
     reservation::Reservation,
 };
 
@@ -77,7 +77,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct Acquire {
         account: Arc<Account>,
-        ask: Ask,
+        request: AdmitRequest,
         max_wait: Option<Duration>,
         stage: AcquireStage,
         #[pin]
@@ -86,19 +86,17 @@ pin_project! {
 
     impl PinnedDrop for Acquire {
         fn drop(this: Pin<&mut Self>) {
-            if let AcquireStage::Queued(ticket) = this.stage {
+            if let AcquireStage::Waiting(Some(ticket)) = this.stage {
                 this.account.leave(ticket);
             }
         }
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum AcquireStage {
-    /// Not yet polled.
-    New,
-    /// Waits in the account's queue.
-    Queued(Ticket),
+    /// Not ready yet; with its ticket once it waits in the account's queue.
+    Waiting(Option<Ticket>),
     /// Admitted or rejected; out of the queue.
     Done,
 }
@@ -108,15 +106,9 @@ impl Acquire {
     pub(crate) fn new(account: Arc<Account>, cost: Cost) -> Self {
         Self {
             account,
-            ask: Ask {
-                cost,
-                label: None,
-                arrived: None,
-                flow: FlowKey::default(),
-                latest: None,
-            },
+            request: AdmitRequest::new(cost),
             max_wait: None,
-            stage: AcquireStage::New,
+            stage: AcquireStage::Waiting(None),
             timer: None,
         }
     }
@@ -124,28 +116,28 @@ impl Acquire {
     /// When the call first arrived: a retried call keeps its place in the queue. Default: at the
     /// first poll.
     pub fn arrived(mut self, arrived: Instant) -> Self {
-        self.ask.arrived = Some(arrived);
+        self.request.arrived = Some(arrived);
         self
     }
 
     /// The kind of answer that the call expects; the length of answers is learned for each kind.
     /// Default: none.
     pub fn label(mut self, label: Arc<str>) -> Self {
-        self.ask.label = Some(label);
+        self.request.label = Some(label);
         self
     }
 
     /// The tenant of the call, for [`Discipline::Fair`](crate::Discipline::Fair). Default: none;
     /// such calls share one flow.
     pub fn tenant(mut self, tenant: Tenant) -> Self {
-        self.ask.flow.tenant = Some(tenant);
+        self.request.flow.tenant = Some(tenant);
         self
     }
 
     /// The share of the call's flow under [`Discipline::Fair`](crate::Discipline::Fair). Default:
     /// 1.
     pub fn weight(mut self, weight: Weight) -> Self {
-        self.ask.flow.weight = weight;
+        self.request.flow.weight = weight;
         self
     }
 
@@ -159,11 +151,42 @@ impl Acquire {
     /// When the caller stops waiting. A call that would be admitted later is rejected at once, any
     /// other call at this instant. Default: never.
     pub fn deadline(mut self, deadline: Deadline) -> Self {
-        self.ask.latest = Some(Latest {
-            at: deadline.instant(),
+        self.request.limit = Some(WaitLimit {
+            until: deadline.instant(),
             kind: RejectKind::Deadline,
         });
         self
+    }
+
+    /// Takes the quota if it is there now, and otherwise rejects the call. Never waits, and
+    /// overtakes no call that arrived earlier and waits.
+    ///
+    /// ```
+    /// use tower_qwen_ratelimit::{Cost, Discipline, Key, Limiter, OutputLimit, Quota};
+    /// use tower_qwen_tokens::ledger::Tenant;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limiter = Limiter::builder(Quota::per_minute(800, 800_000))
+    ///     .discipline(Discipline::Fair)
+    ///     .build()?;
+    /// let key = Key::new("https://dashscope.aliyuncs.com", "qwen-plus");
+    /// let cost = Cost::new(1_200, OutputLimit::AtMost(500));
+    /// match limiter.acquire(&key, cost).tenant(Tenant::new("acme")).try_now() {
+    ///     Ok(reservation) => reservation.mark_sent(),
+    ///     Err(rejected) => println!("try again in {:?}", rejected.predicted_wait()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Limiter::try_acquire`](crate::Limiter::try_acquire). A deadline and a longest wait
+    /// make no difference.
+    pub fn try_now(mut self) -> Result<Reservation, Rejected> {
+        let charge = self.account.try_acquire(&self.request, clock::now())?;
+        let label = self.request.label.take();
+        Ok(Reservation::new(self.account.clone(), charge, label))
     }
 }
 
@@ -175,40 +198,30 @@ impl Future for Acquire {
     /// Panics when polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let now = clock::now();
-        let mut turn = match *this.stage {
-            AcquireStage::New => {
-                this.ask.begin(now, *this.max_wait);
-                match this.account.enter(this.ask, now, cx.waker()) {
-                    Ok(Entered::Admitted(charge)) => Turn::Admitted(charge),
-                    Ok(Entered::Queued(ticket, turn)) => {
-                        *this.stage = AcquireStage::Queued(ticket);
-                        turn
-                    }
-                    Err(rejected) => Turn::Refused(rejected),
-                }
-            }
-            AcquireStage::Queued(ticket) => this.account.turn(ticket, this.ask, now, cx.waker()),
-            AcquireStage::Done => panic!("polled after it was ready"),
+        let AcquireStage::Waiting(ticket) = this.stage else {
+            panic!("polled after it was ready");
         };
-        loop {
-            match turn {
-                Turn::Admitted(charge) => {
-                    *this.stage = AcquireStage::Done;
-                    let reservation =
-                        Reservation::new(this.account.clone(), charge, this.ask.label.take());
-                    return Poll::Ready(Ok(reservation));
+        let mut now = clock::now();
+        // A wait that has begun keeps its limit, however often it is polled.
+        if ticket.is_none() {
+            this.request.begin_wait(now, *this.max_wait);
+        }
+        let result = loop {
+            match this
+                .account
+                .poll_head(this.request, ticket, now, cx.waker())
+            {
+                WaitOutcome::Admitted(charge) => {
+                    let label = this.request.label.take();
+                    break Ok(Reservation::new(this.account.clone(), charge, label));
                 }
-                Turn::Refused(rejected) => {
-                    *this.stage = AcquireStage::Done;
-                    return Poll::Ready(Err(rejected));
-                }
-                Turn::Behind => {
+                WaitOutcome::Rejected(rejected) => break Err(rejected),
+                WaitOutcome::WaitForWake => {
                     // A wake comes when it is the head: a crowd of waiters costs no timers.
                     this.timer.set(None);
                     return Poll::Pending;
                 }
-                Turn::Until(at) => {
+                WaitOutcome::WaitUntil(at) => {
                     match this.timer.as_mut().as_pin_mut() {
                         // Registering a timer anew costs a lock of tokio's, and most wakes change
                         // nothing.
@@ -216,24 +229,22 @@ impl Future for Acquire {
                         Some(timer) => timer.reset(at),
                         None => this.timer.set(Some(tokio::time::sleep_until(at))),
                     }
-                    let timer = this.timer.as_mut().as_pin_mut().expect("set just now");
-                    std::task::ready!(timer.poll(cx));
-                    let AcquireStage::Queued(ticket) = *this.stage else {
-                        unreachable!("only a queued call waits");
-                    };
-                    turn = this
-                        .account
-                        .turn(ticket, this.ask, clock::now(), cx.waker());
+                    if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                        std::task::ready!(timer.poll(cx));
+                    }
+                    now = clock::now();
                 }
             }
-        }
+        };
+        *this.stage = AcquireStage::Done;
+        Poll::Ready(result)
     }
 }
 
 impl fmt::Debug for Acquire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acquire")
-            .field("ask", &self.ask)
+            .field("request", &self.request)
             .field("stage", &self.stage)
             .finish_non_exhaustive()
     }

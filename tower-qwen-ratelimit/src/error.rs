@@ -21,6 +21,7 @@ pub enum RejectKind {
     QueueFull,
     /// The store of a fleet cannot be reached, and the outage policy is
     /// [`OutagePolicy::Reject`](crate::OutagePolicy::Reject).
+    #[cfg(feature = "redis")]
     StoreAway,
 }
 
@@ -59,6 +60,7 @@ impl fmt::Display for Rejected {
             RejectKind::MaxWait => "the wait for quota would be longer than allowed",
             RejectKind::Deadline => "the wait for quota would pass the deadline",
             RejectKind::QueueFull => "too many calls wait for quota",
+            #[cfg(feature = "redis")]
             RejectKind::StoreAway => "the store of the shared quota is away",
         })?;
         match self.predicted_wait {

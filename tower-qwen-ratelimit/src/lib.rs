@@ -6,44 +6,42 @@ mod macros;
 
 mod account;
 mod acquire;
+mod adapt;
 pub mod admission;
 mod cost;
 pub mod enforce;
 mod error;
-mod expect;
 #[cfg(feature = "axum-0-8")]
 pub mod extract;
-mod feedback;
-// A store is what makes use of it.
-#[cfg_attr(
-    not(feature = "redis"),
-    allow(dead_code, unreachable_pub, unused_imports)
-)]
-mod fleet;
+#[cfg(feature = "redis")]
+pub mod fleet;
 mod gate;
 mod key;
 mod limiter;
 pub mod observe;
 mod queue;
 mod quota;
-mod ramp;
 mod rejection;
 mod reservation;
-mod snapshot;
 #[cfg(feature = "redis")]
-pub mod store;
+mod sharing;
+mod snapshot;
+mod units;
 
 pub use acquire::Acquire;
 pub use admission::AdmissionLayer;
 pub use cost::{Cost, OutputLimit};
 pub use enforce::EnforceLayer;
 pub use error::{RejectKind, Rejected};
-pub use fleet::{OutagePolicy, Sharing};
 pub use key::{Key, KeyOf, RequestHead};
 pub use limiter::{InvalidLimiter, Limiter, LimiterBuilder};
 pub use observe::{LimiterEvent, LimiterObserver};
 pub use queue::{Discipline, Weight};
 pub use quota::{InvalidQuota, Pacing, Quota, Reserve};
 pub use reservation::Reservation;
-pub use snapshot::{AccountSnapshot, FleetSnapshot, GateSnapshot};
+#[cfg(feature = "redis")]
+pub use sharing::{OutagePolicy, Sharing};
+#[cfg(feature = "redis")]
+pub use snapshot::FleetSnapshot;
+pub use snapshot::{AccountSnapshot, GateSnapshot};
 pub use tower_qwen_tokens::call::BoxError;

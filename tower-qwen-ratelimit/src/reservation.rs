@@ -129,8 +129,10 @@ impl Reservation {
 
     /// As `throttle`, with all that a Retry above needs.
     pub(crate) fn throttled(&self, verdict: &Verdict) -> PacedUntil {
-        let paced_until = self.account.throttled(self.charge(), verdict, clock::now());
-        self.finish(Outcome::Refused);
+        let paced_until = self
+            .account
+            .on_throttle(self.charge(), verdict, clock::now());
+        self.finish(Outcome::Rejected);
         paced_until
     }
 
@@ -140,7 +142,7 @@ impl Reservation {
         let is_unavailable = verdict.cause() == Cause::Unavailable;
         is_unavailable.then(|| {
             self.account
-                .unavailable(self.charge(), verdict, clock::now())
+                .on_unavailable(self.charge(), verdict, clock::now())
         })?
     }
 
@@ -156,20 +158,20 @@ impl Reservation {
         self.finish(if server_side {
             Outcome::PromptOnly
         } else {
-            Outcome::Refused
+            Outcome::Rejected
         });
     }
 
     /// Reports that the provider accepted the call.
     pub(crate) fn accepted(&self) {
-        self.account.accepted(self.charge());
+        self.account.on_accept(self.charge());
     }
 
     /// Reports what the provider states of its limits (`x-ratelimit-remaining-*`).
     pub(crate) fn limits_stated(&self, levels: &Levels) {
         // Most responses state nothing, and the account's lock is not free.
         if !levels.is_empty() {
-            self.account.told(levels, clock::now());
+            self.account.lower_to(levels, clock::now());
         }
     }
 
@@ -202,7 +204,8 @@ impl OnUsage for Reservation {
         }
         if let Some(verdict) = &report.verdict {
             if verdict.is_throttle() {
-                self.account.throttled(self.charge(), verdict, clock::now());
+                self.account
+                    .on_throttle(self.charge(), verdict, clock::now());
             }
             // An error behind a status of 200, or in the middle of a stream: the prompt was
             // processed.
@@ -243,8 +246,8 @@ impl Drop for Reservation {
             Phase::Admitted => Outcome::NeverSent,
             Phase::Sent => Outcome::EstimateStands,
             // Its cost is known; only the running call ends.
-            Phase::Settled => return self.account.ended(charge),
+            Phase::Settled => return self.account.end(charge),
         };
-        self.account.ended_as(charge, outcome, clock::now());
+        self.account.settle_ended(charge, outcome, clock::now());
     }
 }

@@ -56,12 +56,14 @@ pub struct AccountSnapshot {
     /// How long the account stays closed after throttles; zero when it is open.
     pub closed_for: Duration,
     /// The state of the fleet; `None` if the account is local to this process.
+    #[cfg(feature = "redis")]
     pub fleet: Option<FleetSnapshot>,
 }
 
 /// The fleet that shares an account, as this process sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg(feature = "redis")]
 pub struct FleetSnapshot {
     /// Processes that share the account, as the latest heartbeat counted them.
     pub members: u64,

@@ -5,7 +5,7 @@ use std::{io::Write, time::Duration};
 use tokio::{task::JoinHandle, time::timeout};
 use tower_qwen_ratelimit::{
     InvalidLimiter, Limiter, LimiterEvent, OutagePolicy, Sharing,
-    store::redis::{RedisOptions, RedisStore, StoreError},
+    fleet::redis::{RedisOptions, RedisStore, StoreError},
 };
 
 use crate::args::{Args, OutageArg};

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tower_qwen_ratelimit::{
     Cost, Key, Limiter, OutputLimit, Quota, Sharing,
-    store::redis::{RedisOptions, RedisStore},
+    fleet::redis::{RedisOptions, RedisStore},
 };
 
 use crate::args::SpeedArgs;

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_qwen_ratelimit::{
     Limiter, LimiterEvent, Sharing,
-    store::redis::{RedisOptions, RedisStore},
+    fleet::redis::{RedisOptions, RedisStore},
 };
 use tower_qwen_retry::RetryPolicy;
 use tower_qwen_tokens::{Deadline, Ledger, PriceBook};

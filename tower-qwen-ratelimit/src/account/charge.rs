@@ -1,7 +1,9 @@
+#[cfg(feature = "redis")]
+use crate::fleet::CallId;
 use crate::{
-    fleet::CallId,
-    gate::{DayNumber, Nanos, Slot},
+    gate::{DayNumber, SlotNumber},
     queue::Served,
+    units::Nanos,
 };
 
 /// What one admitted call has been charged, and where.
@@ -9,16 +11,17 @@ use crate::{
 pub(crate) struct Charge {
     pub(crate) input: u64,
     pub(crate) output: u64,
-    pub(crate) slot: Slot,
+    pub(crate) slot: SlotNumber,
     pub(crate) day: DayNumber,
     pub(crate) at: Nanos,
-    /// From this instant on it would be charged elsewhere.
+    /// From this instant on it would be charged to another slot or day.
     pub(crate) dated_until: Nanos,
-    /// Whether the account wants to hear when the call has ended.
+    /// Whether the call's end has to be reported.
     pub(crate) is_timed: bool,
-    /// Its number, where a store has to hear of it; else 0.
+    /// Its number, where its cost has to be reported to a store; else 0.
+    #[cfg(feature = "redis")]
     pub(crate) id: CallId,
-    /// In the queue's own count.
+    /// What its flow was charged.
     pub(crate) served: Served,
 }
 
@@ -29,8 +32,8 @@ pub(crate) enum Outcome {
     Known { input: u64, output: u64 },
     /// Nothing more will be known: the estimate stands.
     EstimateStands,
-    /// The provider refused the call: its tokens come back, the request counts.
-    Refused,
+    /// The provider rejected the call: its tokens come back, the request counts.
+    Rejected,
     /// The call failed after the provider took it: the prompt counts, the answer comes back.
     PromptOnly,
     /// The call was never sent.

@@ -6,23 +6,17 @@ use std::{
 
 use tower_qwen_tokens::{Cause, internal::clock::WallClock};
 
+#[cfg(feature = "redis")]
+use super::grants::Grants;
+use super::{Charge, Outcome};
 use crate::{
+    adapt::{Breaker, OutputEstimate, Recurrence, SlowStart, Throttled},
     cost::{Cost, OutputLimit},
-    expect::Expect,
-    feedback::{Blame, FULL, Pause},
-    gate::{Day, Gate, Nanos, Running, Stated, Window},
-    queue::{Queue, Served, Wakes},
+    gate::{Concurrency, Day, Gate, ProviderLevel, Window},
+    queue::{Ahead, Served, WaitQueue, Wakes},
     quota::Quota,
-    ramp::Ramp,
+    units::{Fraction, Nanos},
 };
-
-use super::{
-    charge::{Charge, Outcome},
-    turns::{Fleet, Turns},
-};
-
-/// The longest pause that one answer of the provider can impose on an account.
-const MAX_PAUSE: Duration = Duration::from_secs(600);
 
 /// What an account's lock guards.
 #[derive(Debug)]
@@ -33,12 +27,12 @@ pub(super) struct State {
     /// Tokens again, as a provider dates them that counts answers when they end.
     pub(super) tokens_at_end: Window,
     pub(super) tokens_of_day: Day,
-    pub(super) running: Running,
+    pub(super) concurrency: Concurrency,
     /// Slow start, where the quota asks for it or the provider has punished growth.
-    pub(super) ramp: Option<Ramp>,
-    pub(super) pause: Pause,
-    pub(super) queue: Queue,
-    pub(super) expect: Expect,
+    pub(super) slow_start: Option<SlowStart>,
+    pub(super) breaker: Breaker,
+    pub(super) queue: WaitQueue,
+    pub(super) output: OutputEstimate,
     pub(super) now: Nanos,
     pub(super) in_flight: u64,
     pub(super) reserved_tokens: u64,
@@ -47,13 +41,13 @@ pub(super) struct State {
     pub(super) throttled: BTreeMap<&'static str, u64>,
     /// Throttles of tokens where our own count left room.
     pub(super) unexplained: u64,
-    /// Who says when the head may go.
-    pub(super) turns: Turns,
-    pub(super) fleet: Fleet,
+    /// What a fleet grants this process; `None` where the account is this process's alone.
+    #[cfg(feature = "redis")]
+    pub(super) grants: Option<Grants>,
 }
 
 impl State {
-    pub(super) fn new(quota: Quota, queue: Queue, now: Nanos) -> Self {
+    pub(super) fn new(quota: Quota, queue: WaitQueue, now: Nanos) -> Self {
         let window = quota.window_nanos();
         let mut tokens_at_end = Window::new(window);
         tokens_at_end.advance(now);
@@ -62,11 +56,11 @@ impl State {
             tokens: Gate::new(&quota, quota.tokens(), now),
             tokens_at_end,
             tokens_of_day: Day::new(quota.most_of_a_day(), passed_of_the_day(&quota, now), now),
-            running: Running::new(quota.most_running(), window, now),
-            ramp: None,
-            pause: Pause::default(),
+            concurrency: Concurrency::new(quota.most_running(), window, now),
+            slow_start: None,
+            breaker: Breaker::default(),
             queue,
-            expect: Expect::default(),
+            output: OutputEstimate::default(),
             now,
             in_flight: 0,
             reserved_tokens: 0,
@@ -74,8 +68,8 @@ impl State {
             admitted: 0,
             throttled: BTreeMap::new(),
             unexplained: 0,
-            turns: Turns::Own,
-            fleet: Fleet::default(),
+            #[cfg(feature = "redis")]
+            grants: None,
             quota,
         };
         if quota.starts_slowly() {
@@ -85,40 +79,36 @@ impl State {
     }
 
     /// Goes on under another quota of the same window. What was charged stays charged.
-    pub(super) fn set_quota(&mut self, quota: Quota, is_shared: bool) {
+    pub(super) fn set_quota(&mut self, quota: Quota) {
         self.requests.set_quota(&quota, quota.requests());
         self.tokens.set_quota(&quota, quota.tokens());
-        self.tokens_of_day
-            .set_limit(part_of_day(&quota, self.fleet.part));
-        match is_shared {
-            true => self.set_slots(self.quota.most_running(), quota.most_running()),
-            false => self.running.set_limit(quota.most_running()),
-        }
+        self.tokens_of_day.set_limit(self.own_tokens_of_day(&quota));
+        self.set_concurrency(quota.most_running());
         self.quota = quota;
-        if quota.starts_slowly() || self.ramp.is_some() {
-            let share = self.ramp.as_ref().map(Ramp::share);
-            self.start_slowly(share);
+        if quota.starts_slowly() || self.slow_start.is_some() {
+            self.start_slowly(self.slow_start.as_ref().map(SlowStart::share));
         }
     }
 
-    pub(super) fn start_slowly(&mut self, share: Option<u32>) {
-        let ramp = Ramp::new(
+    /// Begins slow start, at this share of the rate or at the least one.
+    pub(super) fn start_slowly(&mut self, share: Option<Fraction>) {
+        let slow_start = SlowStart::new(
             self.requests.own(),
             self.tokens.own(),
             self.quota.window_nanos(),
             self.now,
         );
-        self.ramp = Some(match share {
-            Some(share) => ramp.at(share),
-            None => ramp,
+        self.slow_start = Some(match share {
+            Some(share) => slow_start.at(share),
+            None => slow_start,
         });
-        self.follow_ramp();
+        self.follow_slow_start();
     }
 
-    fn follow_ramp(&mut self) {
-        if let Some(ramp) = &self.ramp {
-            self.requests.set_ramp(ramp.share());
-            self.tokens.set_ramp(ramp.share());
+    fn follow_slow_start(&mut self) {
+        if let Some(slow_start) = &self.slow_start {
+            self.requests.set_slow_start(slow_start.share());
+            self.tokens.set_slow_start(slow_start.share());
         }
     }
 
@@ -129,13 +119,13 @@ impl State {
         self.tokens.advance(self.now);
         self.tokens_at_end.advance(self.now);
         self.tokens_of_day.advance(self.now);
-        self.running.advance(self.now);
+        self.concurrency.advance(self.now);
         if self
-            .ramp
+            .slow_start
             .as_mut()
-            .is_some_and(|ramp| ramp.advance(self.now))
+            .is_some_and(|slow_start| slow_start.advance(self.now))
         {
-            self.follow_ramp();
+            self.follow_slow_start();
         }
     }
 
@@ -150,8 +140,9 @@ impl State {
         let output = match ceiling {
             Some(ceiling) if self.quota.holds_ceiling() => ceiling,
             _ => self
-                .expect
-                .output(label, ceiling)
+                .output
+                .expected(label, ceiling)
+                // A ceiling alone never makes a call too large for the window.
                 .min(self.most_of_a_call().saturating_sub(cost.input_tokens)),
         };
         Charge {
@@ -162,6 +153,7 @@ impl State {
             at: self.now,
             dated_until: 0,
             is_timed: false,
+            #[cfg(feature = "redis")]
             id: 0,
             served: Served::default(),
         }
@@ -179,25 +171,27 @@ impl State {
     #[inline]
     pub(super) fn ready_at(&self, estimate: Charge) -> Nanos {
         let tokens = self.tokens.ready_at(self.now, estimate.total());
+        // As in the gates: a prompt above what is allowed at present goes alone instead of never.
         let quota = self.tokens.allowed().max(estimate.input);
         self.requests
             .ready_at(self.now, 1)
             .max(tokens)
             .max(self.tokens_at_end.ready_at(self.now, estimate.input, quota))
             .max(self.tokens_of_day.ready_at(self.now, estimate.total()))
-            .max(self.running.ready_at(self.now))
-            .max(self.pause.until())
+            .max(self.concurrency.ready_at(self.now))
+            .max(self.breaker.opens_at())
     }
 
-    /// When a newcomer's turn will come, as far as the queue ahead and today's rate tell.
-    pub(super) fn predicted(&self, requests: u64, tokens: u64, estimate: Charge) -> Nanos {
+    /// When a newcomer behind all this will go, by the account's own gates and today's rate.
+    pub(super) fn predicted(&self, ahead: Ahead, estimate: Charge) -> Nanos {
+        let Ahead { requests, tokens } = ahead;
         let (now, cost) = (self.now, estimate.total());
         self.requests
             .predicted(now, requests, 1)
             .max(self.tokens.predicted(now, tokens, cost))
             .max(self.tokens_of_day.predicted(now, tokens, cost))
-            .max(self.running.predicted(now, requests))
-            .max(self.pause.until())
+            .max(self.concurrency.predicted(now, requests))
+            .max(self.breaker.opens_at())
     }
 
     #[inline]
@@ -206,15 +200,18 @@ impl State {
         let slot = self.tokens.take(estimate.total());
         self.tokens_at_end.charge(estimate.input);
         let day = self.tokens_of_day.charge(estimate.total());
-        let is_timed = self.running.start();
-        if let Some(ramp) = &mut self.ramp {
-            ramp.take(estimate.total());
+        let is_timed = self.concurrency.start();
+        if let Some(slow_start) = &mut self.slow_start {
+            slow_start.on_admit(estimate.total());
         }
-        self.pause.sent(self.now, self.quota.window_nanos());
+        self.breaker.on_send(self.now, self.quota.window_nanos());
         self.in_flight += 1;
         self.admitted += 1;
         self.reserved_tokens = self.reserved_tokens.saturating_add(estimate.total());
-        self.fleet.largest = self.fleet.largest.max(estimate.total());
+        #[cfg(feature = "redis")]
+        if let Some(grants) = &mut self.grants {
+            grants.largest_call = grants.largest_call.max(estimate.total());
+        }
         Charge {
             slot,
             day,
@@ -230,6 +227,7 @@ impl State {
         self.tokens.slot_ends().min(self.tokens_of_day.ends())
     }
 
+    /// Moves a charge to now: the call goes out later than it was admitted.
     pub(super) fn redate(&mut self, charge: &mut Charge) {
         if charge.slot != self.tokens.slot() {
             self.requests.redate(charge.slot, 1);
@@ -244,18 +242,19 @@ impl State {
         charge.dated_until = self.dated_until();
     }
 
+    /// Settles in the gates.
     #[inline]
     pub(super) fn settle(&mut self, charge: Charge, outcome: Outcome) {
         self.in_flight -= 1;
         if !charge.is_timed {
-            self.running.settle();
+            self.concurrency.settle();
         }
         self.reserved_tokens = self.reserved_tokens.saturating_sub(charge.total());
         let (input, output) = match outcome {
             Outcome::Known { input, output } => (input, output),
             Outcome::EstimateStands => (charge.input, charge.output),
             Outcome::PromptOnly => (charge.input, 0),
-            Outcome::Refused => (0, 0),
+            Outcome::Rejected => (0, 0),
             Outcome::NeverSent => {
                 self.requests.correct(charge.slot, 1, 0);
                 (0, 0)
@@ -270,21 +269,22 @@ impl State {
         self.settled_tokens = self.settled_tokens.saturating_add(total);
     }
 
-    /// Settles with the queue too; says how many tokens the call cost.
+    /// Settles in the queue too. Returns how many tokens the call cost.
     #[inline]
-    pub(super) fn book(&mut self, charge: Charge, outcome: Outcome) -> (u64, Wakes) {
+    pub(super) fn settle_with_queue(&mut self, charge: Charge, outcome: Outcome) -> (u64, Wakes) {
         let before = self.settled_tokens;
         self.settle(charge, outcome);
         let tokens = self.settled_tokens.saturating_sub(before);
         let actual = match outcome {
             Outcome::NeverSent => 0,
+            // A call without tokens costs its flow a request, but not more than was reserved for it.
             _ if tokens == 0 => self.price(0).min(self.price(charge.total())),
             _ => tokens,
         };
         (tokens, self.queue.settle(charge.served, actual))
     }
 
-    /// What a call of so many tokens counts in a fair queue: one without any, what a request is worth.
+    /// What a call of so many tokens costs its flow: one without any costs what a request is worth.
     pub(super) fn price(&self, tokens: u64) -> u64 {
         match tokens {
             0 => (self.quota.tokens() / self.quota.requests().max(1)).max(1),
@@ -292,28 +292,28 @@ impl State {
         }
     }
 
-    pub(super) fn throttled(
+    /// The provider throttled a call. Returns when the account opens again.
+    pub(super) fn on_throttle(
         &mut self,
         charge: Charge,
         cause: Cause,
         retry_after: Option<Duration>,
     ) -> Nanos {
         *self.throttled.entry(cause.as_str()).or_default() += 1;
-        let again = self.pause.is_unbroken();
         self.unexplained += u64::from(cause == Cause::TokenRate && self.has_room());
-        let (window, hinted) = (self.quota.window_nanos(), retry_after.is_some());
-        let news = self.pause.throttled(charge.at, self.now, window, hinted);
-        let blame = Blame::of(cause);
-        // While the store is away and calls go as they come, a rate that is not in force is not to blame.
-        let is_in_force = self.turns != Turns::Open || blame == Blame::Concurrency;
-        if news && is_in_force && self.pause.slows(blame) {
-            self.blame(blame, again);
+        let recurrence = self.breaker.recurrence();
+        let window = self.quota.window_nanos();
+        let is_news = self
+            .breaker
+            .on_throttle(charge.at, self.now, window, retry_after);
+        let throttled = Throttled::by(cause);
+        // While the store is away and calls go without limits, no rate of ours is too high; calls at one time are counted on.
+        #[cfg(feature = "redis")]
+        let is_news = is_news && (!self.is_unlimited() || throttled == Throttled::Concurrency);
+        if is_news && self.breaker.slows(throttled) {
+            self.slow_down(throttled, recurrence);
         }
-        if let Some(hint) = retry_after {
-            let pause = u64::try_from(hint.min(MAX_PAUSE).as_nanos()).unwrap_or(u64::MAX);
-            self.pause.extend(self.now.saturating_add(pause));
-        }
-        self.pause.until()
+        self.breaker.opens_at()
     }
 
     /// Whether a fifth of the tokens that may be used is left, by our own count.
@@ -322,54 +322,65 @@ impl State {
         used <= self.tokens.allowed() / 5 * 4
     }
 
-    fn blame(&mut self, blame: Blame, again: bool) {
-        match blame {
-            Blame::Growth => {
-                if self.ramp.is_none() {
-                    self.start_slowly(Some(FULL));
+    fn slow_down(&mut self, throttled: Throttled, recurrence: Recurrence) {
+        match throttled {
+            Throttled::Growth => {
+                // Calls of the old rate are under way: it goes on from half of that, not from the least rate.
+                if self.slow_start.is_none() {
+                    self.start_slowly(Some(Fraction::WHOLE));
                 }
-                if let Some(ramp) = &mut self.ramp {
-                    ramp.cut();
+                if let Some(slow_start) = &mut self.slow_start {
+                    slow_start.cut();
                 }
-                self.follow_ramp();
+                self.follow_slow_start();
             }
-            Blame::Concurrency => self.running.slow(),
+            Throttled::Concurrency => self.concurrency.on_throttle(),
             _ => {}
         }
-        if blame.requests() {
-            self.requests.slow(again);
+        if throttled.concerns_requests() {
+            self.requests.on_throttle(recurrence);
         }
-        if blame.tokens() {
-            self.tokens.slow(again);
+        if throttled.concerns_tokens() {
+            self.tokens.on_throttle(recurrence);
         }
     }
 
-    /// A call runs no more.
-    pub(super) fn ended(&mut self, charge: Charge) {
+    /// The call's answer has ended.
+    pub(super) fn end(&mut self, charge: Charge) {
         if charge.is_timed {
-            self.running.end(self.now.saturating_sub(charge.at));
+            self.concurrency.end(self.now.saturating_sub(charge.at));
         }
     }
 
     /// The provider says what is left of its limits.
-    pub(super) fn told(&mut self, requests: Option<Stated>, tokens: Option<Stated>) {
-        if let Some(stated) = requests {
-            self.requests.told(stated);
+    pub(super) fn lower_to(
+        &mut self,
+        requests: Option<ProviderLevel>,
+        tokens: Option<ProviderLevel>,
+    ) {
+        if let Some(level) = requests {
+            self.requests.lower_to(level);
         }
-        if let Some(stated) = tokens {
-            self.tokens.told(stated);
+        if let Some(level) = tokens {
+            self.tokens.lower_to(level);
         }
     }
-}
 
-/// What a process may use of the tokens of a day.
-pub(super) fn part_of_day(quota: &Quota, part: u32) -> u64 {
-    match quota.most_of_a_day() {
-        u64::MAX => u64::MAX,
-        most => {
-            let part = u128::from(most) * u128::from(part) / u128::from(FULL);
-            u64::try_from(part).unwrap_or(most)
+    /// The tokens of a day that this process may use.
+    pub(super) fn own_tokens_of_day(&self, quota: &Quota) -> u64 {
+        #[cfg(feature = "redis")]
+        if let (Some(grants), true) = (&self.grants, quota.most_of_a_day() != u64::MAX) {
+            return grants.part.of(quota.most_of_a_day());
         }
+        quota.most_of_a_day()
+    }
+
+    fn set_concurrency(&mut self, most_running: u64) {
+        #[cfg(feature = "redis")]
+        if self.grants.is_some() {
+            return self.divide_slots(most_running);
+        }
+        self.concurrency.set_limit(most_running);
     }
 }
 

@@ -2,10 +2,10 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use super::Link;
 
-/// An end of a link on the side of the calls. Once all are gone, the driver ends.
+/// An end of a link on the side of the calls. When all are gone, the driver ends.
 #[derive(Clone)]
 pub(crate) struct Handle {
-    // Dropped before the link is looked at.
+    // An option, so that it is dropped before the link is asked whether others are left.
     alive: Option<Arc<()>>,
     link: Arc<Link>,
 }

@@ -1,5 +1,3 @@
-mod flush;
-
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -12,47 +10,50 @@ use tower_qwen_tokens::{
 };
 
 use super::{
-    CallId, Op, Terms, UsageSums,
-    queue::{Era, Queue, Taken, is_question},
-    usage::Gathered,
+    CallId, Op, SharedAccount, Terms,
+    op_queue::{FlushEpoch, OpBatch, OpQueue},
+    usage::{Gathered, UsageSums},
 };
-use crate::{
-    account::Account,
-    observe::{LimiterEvent, LimiterObserver, Observers},
-};
+use crate::observe::{LimiterEvent, LimiterObserver, Observers};
 
-pub(crate) use flush::Flushing;
+/// Below this number of accounts dead ones are not pruned: a search at each new account would cost more than they take.
+const FEW: usize = 64;
+/// This many operations are worth a round trip at once, whether or not a caller waits.
+const ENOUGH: usize = 64;
+/// The most operations of one round trip: all have to be answered within its one timeout.
+const MOST: usize = 512;
 
 /// Between the accounts of a process and the driver of their store.
+// Lock order: `state`, then `alive`.
 pub(crate) struct Link {
-    terms: Terms,
+    pub(super) terms: Terms,
     alive: Mutex<Weak<()>>,
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
 }
 
 #[derive(Default)]
-struct State {
-    ops: Queue,
-    driver: Option<Waker>,
-    next_id: CallId,
-    accounts: Vec<Weak<Account>>,
-    /// So many are worth a look for those that have gone.
-    crowded_at: usize,
-    /// Accounts have come of which the driver has not heard.
-    is_new: bool,
+pub(super) struct LinkState {
+    pub(super) ops: OpQueue,
+    pub(super) driver: Option<Waker>,
+    pub(super) next_id: CallId,
+    accounts: Vec<Weak<dyn SharedAccount>>,
+    /// From this number of accounts on, dead ones are pruned.
+    prune_at: usize,
+    /// Heartbeats are wanted now: accounts are new, or need more than they have.
+    wants_heartbeats: bool,
     observers: Vec<Weak<dyn LimiterObserver>>,
     away_since: Option<Instant>,
-    has_driver: bool,
-    flushing: Vec<Waker>,
-    counts: Counts,
-    usage: Gathered,
+    pub(super) has_driver: bool,
+    pub(super) flushing: Vec<Waker>,
+    counts: LinkCounts,
+    pub(super) usage: Gathered,
     /// Since when usage has been gathered.
-    usage_since: Option<Instant>,
+    pub(super) usage_since: Option<Instant>,
 }
 
 /// What has gone through a link so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct LinkCounts {
     pub(crate) round_trips: u64,
     pub(crate) operations: u64,
     pub(crate) dropped: u64,
@@ -62,9 +63,9 @@ pub(crate) struct Counts {
 
 /// What the driver is to do next.
 pub(crate) enum Work {
-    Ops(Taken),
-    /// Accounts have come.
-    Accounts,
+    Ops(OpBatch),
+    /// Heartbeats are wanted now.
+    Heartbeats,
     /// All handles are gone, and everything has been taken.
     End,
 }
@@ -74,9 +75,9 @@ impl Link {
         Arc::new(Self {
             terms,
             alive: Mutex::default(),
-            state: Mutex::new(State {
+            state: Mutex::new(LinkState {
                 has_driver: true,
-                ..State::default()
+                ..LinkState::default()
             }),
         })
     }
@@ -85,7 +86,7 @@ impl Link {
         &self.terms
     }
 
-    /// Something that lives as long as a handle.
+    /// A token that lives as long as any handle.
     pub(super) fn alive(&self) -> Arc<()> {
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         let strong = alive.upgrade().unwrap_or_default();
@@ -112,22 +113,24 @@ impl Link {
         state.next_id
     }
 
-    /// Tells the driver. Where its queue is full, what a call cost is not told: its estimate stands. A booking has its place
-    /// always, since an account has one at a time; given up before the driver has taken it, it is forgotten.
+    /// Queues an operation for the driver. Where the queue is full, what a call cost is not reported: its estimate stands. A
+    /// booking always finds room, since an account has one at a time; given back before the driver has taken it, it is
+    /// forgotten.
     pub(crate) fn push(&self, op: Op) {
-        if matches!(op, Op::Beat) {
-            self.lock().is_new = true;
+        if matches!(op, Op::Heartbeat) {
+            self.lock().wants_heartbeats = true;
             return self.wake_driver();
         }
         let mut state = self.lock();
         if let Some(booking) = state.ops.withdraw(&op) {
             drop(state);
-            self.done(booking.era, 1);
+            self.done(booking.epoch, 1);
+            // Both hold their account: dropped without the lock, like every operation.
             return drop((booking, op));
         }
-        let is_full = state.ops.len() >= self.terms.capacity && !matches!(op, Op::Book { .. });
-        let is_vain = state.away_since.is_some() && is_question(&op);
-        if is_full || is_vain || !state.has_driver {
+        let is_full = state.ops.len() >= self.terms.capacity && !op.is_booking();
+        let is_futile = state.away_since.is_some() && op.is_query();
+        if is_full || is_futile || !state.has_driver {
             state.counts.dropped += 1;
             drop(state);
             return drop(op);
@@ -140,7 +143,7 @@ impl Link {
         }
     }
 
-    /// Gathers what was used, to go along with something else or by itself after a while.
+    /// Gathers what was used; it goes with other operations, or alone after a while.
     pub(crate) fn add_usage(&self, day: Day, tenant: &str, model: &str, sums: UsageSums) {
         let mut state = self.lock();
         let capacity = self.terms.capacity;
@@ -152,19 +155,19 @@ impl Link {
     }
 
     /// An account joins.
-    pub(crate) fn enter(&self, account: Weak<Account>) {
+    pub(crate) fn add_account(&self, account: Weak<dyn SharedAccount>) {
         let mut state = self.lock();
-        if state.accounts.len() >= state.crowded_at {
+        if state.accounts.len() >= state.prune_at {
             state.accounts.retain(|account| account.strong_count() > 0);
-            state.crowded_at = (state.accounts.len() * 2).max(FEW);
+            state.prune_at = (state.accounts.len() * 2).max(FEW);
         }
         state.accounts.push(account);
-        state.is_new = true;
+        state.wants_heartbeats = true;
         drop(state);
         self.wake_driver();
     }
 
-    /// Tells them when the store goes away and comes back, as long as their limiter lives.
+    /// Calls these observers when the store goes away and comes back, as long as their limiter lives.
     pub(crate) fn observe(&self, observers: &Observers) {
         let mut state = self.lock();
         state.observers.retain(|known| known.strong_count() > 0);
@@ -181,22 +184,22 @@ impl Link {
         self.lock().counts.members.max(1)
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> LinkCounts {
         self.lock().counts
     }
 }
 
 /// The driver's side.
 impl Link {
-    /// What is to be done. Operations for which nobody waits come once `linger_over` says so or others come with them.
+    /// What is to be done. Operations for which no caller waits come when they have lingered, or with others.
     pub(crate) fn poll_work(&self, cx: &mut Context<'_>, is_linger_over: bool) -> Poll<Work> {
         let mut state = self.lock();
-        if std::mem::take(&mut state.is_new) {
-            return Poll::Ready(Work::Accounts);
+        if std::mem::take(&mut state.wants_heartbeats) {
+            return Poll::Ready(Work::Heartbeats);
         }
         let is_over = self.is_abandoned();
         if is_over {
-            state.queue_usage(true, self.terms.capacity);
+            state.queue_usage(self.terms.capacity);
         }
         let is_due = is_linger_over
             || is_over
@@ -217,18 +220,18 @@ impl Link {
         !self.lock().ops.is_empty()
     }
 
-    /// So many operations of an era are done with.
-    pub(crate) fn done(&self, era: Era, count: usize) {
+    /// So many operations of an epoch are done.
+    pub(crate) fn done(&self, epoch: FlushEpoch, count: usize) {
         let mut state = self.lock();
-        state.ops.done(era, count);
+        state.ops.done(epoch, count);
         let flushing = std::mem::take(&mut state.flushing);
         drop(state);
         flushing.into_iter().for_each(Waker::wake);
     }
 
-    /// These were taken and may not have arrived: they come first next time.
-    pub(crate) fn put_back(&self, taken: Taken) {
-        self.lock().ops.put_back(taken);
+    /// Takes back a batch that may not have arrived: it comes first next time.
+    pub(crate) fn return_batch(&self, taken: OpBatch) {
+        self.lock().ops.return_batch(taken);
     }
 
     pub(crate) fn count_round_trip(&self, operations: usize) {
@@ -237,7 +240,7 @@ impl Link {
         state.counts.operations += operations as u64;
     }
 
-    /// So many operations are told to nobody.
+    /// So many operations reach no store.
     pub(crate) fn count_dropped(&self, operations: usize) {
         self.lock().counts.dropped += operations as u64;
     }
@@ -246,29 +249,29 @@ impl Link {
         self.lock().counts.members = members;
     }
 
-    pub(crate) fn accounts(&self) -> Vec<Arc<Account>> {
+    pub(crate) fn accounts(&self) -> Vec<Arc<dyn SharedAccount>> {
         let state = self.lock();
         state.accounts.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// The store is away. Told once, until it is back.
+    /// The store is away. Observers get one event until it is back.
     pub(crate) fn went_away(&self, reason: &str) {
         let mut state = self.lock();
-        let questions = state.ops.take_questions();
+        let queries = state.ops.take_queries();
         if state.away_since.is_none() {
             state.away_since = Some(clock::now());
             state.counts.outages += 1;
             let observers = state.observers.clone();
             drop(state);
             let outage = self.terms.outage;
-            tell(&observers, &LimiterEvent::StoreAway { outage, reason });
+            emit_to(&observers, &LimiterEvent::StoreAway { outage, reason });
         } else {
             drop(state);
         }
-        // Says so to whoever asked.
-        drop(questions);
+        // Each query ends with its drop: its caller learns that there is no answer.
+        drop(queries);
         for account in self.accounts() {
-            account.store_away();
+            account.on_store_away();
         }
     }
 
@@ -281,9 +284,9 @@ impl Link {
         let observers = state.observers.clone();
         drop(state);
         let away_for = clock::now().saturating_duration_since(since);
-        tell(&observers, &LimiterEvent::StoreBack { away_for });
+        emit_to(&observers, &LimiterEvent::StoreBack { away_for });
         for account in self.accounts() {
-            account.store_back();
+            account.on_store_back();
         }
     }
 
@@ -304,19 +307,12 @@ impl Link {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// So few accounts are never looked through for those that have gone.
-const FEW: usize = 64;
-/// So many operations are worth a round trip of their own.
-const ENOUGH: usize = 64;
-/// At most so many go in one.
-const MOST: usize = 512;
-
-fn tell(observers: &[Weak<dyn LimiterObserver>], event: &LimiterEvent<'_>) {
+fn emit_to(observers: &[Weak<dyn LimiterObserver>], event: &LimiterEvent<'_>) {
     for observer in observers.iter().filter_map(Weak::upgrade) {
         observer.on_event(event);
     }

@@ -1,25 +1,36 @@
-//! What an account has to do with the other processes of a fleet.
+//! What the processes of a fleet share.
 //!
-//! Every process keeps accounts of its own, with queue, expectation and feedback; what a fleet shares are the gates. The
-//! seam is small: an account of a fleet is told who says when its head may go, and pushes what becomes of its calls into a
-//! [`Link`]. A store's driver takes it out at the other end and answers into the accounts. Nobody here waits, and nothing
-//! is polled.
+//! Every process keeps accounts of its own, with queue, estimates and feedback; what a fleet shares are the gates. The seam
+//! is [`SharedAccount`]: an account pushes what becomes of its calls into a [`Link`], a bounded queue; the store's driver takes
+//! it out at the other end and answers into the accounts. Nothing here waits, and nothing is polled. The fleet knows no
+//! account but by that trait.
+//!
+//! Lock order: an account's lock, then the link's. Operations hold accounts, and an account holds a handle of the link, so
+//! operations are dropped when the link's lock is released.
+//!
+//! [`redis`] is the one store that there is.
 
+mod account_link;
+mod flush;
 mod handle;
 mod link;
 mod op;
-mod queue;
+mod op_queue;
+pub mod redis;
+mod shared_account;
 mod terms;
 #[cfg(test)]
 mod tests;
 mod usage;
 
-pub use terms::{OutagePolicy, Sharing};
-pub use usage::{UsageOfDay, UsageSums};
-
+pub(crate) use account_link::AccountLink;
+pub(crate) use flush::FlushProgress;
 pub(crate) use handle::Handle;
-pub(crate) use link::{Flushing, Link, Work};
-pub(crate) use op::{Booked, CallId, Heard, Op, Standing};
-pub(crate) use queue::{Era, Taken};
+pub(crate) use link::{Link, Work};
+pub(crate) use op::Op;
+pub(crate) use op_queue::{FlushEpoch, OpBatch};
+pub(crate) use shared_account::{
+    BookingReply, CallId, Heartbeat, HeartbeatReply, SharedAccount, Shares,
+};
 pub(crate) use terms::Terms;
-pub(crate) use usage::{Answer, Batch, Question};
+pub(crate) use usage::{UsageBatch, UsageQuery, UsageReply};

@@ -1,106 +1,88 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tower_qwen_tokens::{internal::clock::Instant, ledger::Day};
 
-use super::{Batch, Question};
-use crate::account::Account;
-
-/// A call's number, once per process.
-pub(crate) type CallId = u64;
+use super::{CallId, SharedAccount, Shares, UsageBatch, UsageQuery};
 
 /// Something that a store is to be told.
 #[derive(Debug)]
 pub(crate) enum Op {
-    /// The head asks for its turn.
+    /// The head of an account asks to be booked.
     Book {
-        account: Arc<Account>,
+        account: Arc<dyn SharedAccount>,
         id: CallId,
         input: u64,
         output: u64,
-        /// After which it will not go.
+        /// The latest instant at which it may go.
         latest: Option<Instant>,
     },
-    /// A call that was booked goes out later than that.
-    Send { account: Arc<Account>, id: CallId },
+    /// A call goes out later than it was booked.
+    Send {
+        account: Arc<dyn SharedAccount>,
+        id: CallId,
+    },
     /// It is known what a call cost, or that it was never sent.
     Settle {
-        account: Arc<Account>,
+        account: Arc<dyn SharedAccount>,
         id: CallId,
         charged_at: Instant,
         /// When its answer ended.
         ended_at: Instant,
         input: u64,
         output: u64,
-        /// Whether its request counts.
+        /// Whether its request counts; otherwise it gives a booking back.
         counts: bool,
     },
     /// Heartbeats are wanted now.
-    Beat,
+    Heartbeat,
     /// What calls of a day have used.
-    AddUsage(Batch),
+    AddUsage(UsageBatch),
     /// The usage of a day is wanted.
-    ReadUsage { day: Day, question: Question },
+    ReadUsage { day: Day, query: UsageQuery },
     /// The provider has throttled a call.
     Pause {
-        account: Arc<Account>,
+        account: Arc<dyn SharedAccount>,
         until: Instant,
-        shares: (u32, u32),
+        shares: Shares,
     },
 }
 
 impl Op {
-    /// Whether somebody waits for it.
+    /// Whether a caller waits for it.
     pub(crate) fn is_urgent(&self) -> bool {
         matches!(
             self,
             Self::Book { .. } | Self::Pause { .. } | Self::ReadUsage { .. }
         )
     }
-}
 
-/// What a store says to a call that asked for its turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Booked {
-    /// Its turn comes after this time.
-    In(Duration),
-    /// Its turn would come after this time, which is too late; nothing is booked.
-    TooLate(Duration),
-    /// It is to ask again after this time; nothing is booked.
-    Later(Duration),
-    /// It can never go, or was given back before it was booked.
-    Never,
-}
+    pub(crate) fn is_booking(&self) -> bool {
+        matches!(self, Self::Book { .. })
+    }
 
-/// How a process stands at an account, as it tells the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
-    /// The part of the quota that it runs on, of [`FULL`](crate::feedback::FULL).
-    pub(crate) held: u32,
-    pub(crate) want: u32,
-    /// What throttles have left it of requests and tokens.
-    pub(crate) shares: (u32, u32),
-    /// Calls that may run at one time, in the fleet.
-    pub(crate) most_running: u64,
-    pub(crate) slots_held: u64,
-    pub(crate) slots_wanted: u64,
-    /// The tokens of the largest call that it knows of.
-    pub(crate) largest: u64,
-}
+    /// Whether it is of no use once the store is away: its caller gets no answer.
+    pub(crate) fn is_query(&self) -> bool {
+        matches!(self, Self::ReadUsage { .. })
+    }
 
-/// What a process hears of the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Heard {
-    pub(crate) members: u64,
-    /// Those of them that have something to send.
-    pub(crate) busy: u64,
-    /// The part of the quota that it may run on, of [`FULL`](crate::feedback::FULL).
-    pub(crate) granted: u32,
-    pub(crate) closed_for: Duration,
-    /// What throttles have left the fleet of requests and tokens.
-    pub(crate) shares: (u32, u32),
-    pub(crate) slots: u64,
-    /// How far ahead the latest booking lies.
-    pub(crate) booked_ahead: Duration,
-    /// The tokens of the largest call that any of them knows of.
-    pub(crate) largest: u64,
+    /// The booking that it gives back.
+    pub(crate) fn given_back(&self) -> Option<CallId> {
+        match self {
+            Self::Settle {
+                id, counts: false, ..
+            } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The account that it is about.
+    pub(crate) fn account(&self) -> Option<&Arc<dyn SharedAccount>> {
+        match self {
+            Self::Book { account, .. }
+            | Self::Send { account, .. }
+            | Self::Settle { account, .. }
+            | Self::Pause { account, .. } => Some(account),
+            Self::AddUsage(_) | Self::ReadUsage { .. } | Self::Heartbeat => None,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -10,27 +10,60 @@ use std::{
 };
 
 use tower_qwen_tokens::{
-    internal::clock::{self, WallClock},
+    internal::clock::{self, Instant, WallClock},
     ledger::Day,
 };
 
 use super::{
-    Answer, CallId, Flushing, Handle, Link, Op, OutagePolicy, Sharing, Taken, Terms, UsageSums,
-    Work,
+    BookingReply, CallId, FlushProgress, Handle, Heartbeat, HeartbeatReply, Link, Op, OpBatch,
+    SharedAccount, Terms, UsageReply, Work, usage::UsageSums,
 };
 use crate::{
-    account::{Account, Manner},
     key::Key,
     observe::{LimiterEvent, Observers},
-    queue::Discipline,
     quota::Quota,
+    sharing::{OutagePolicy, Sharing},
 };
 
 const CAPACITY: usize = 4;
 
+/// An account that does not care.
+#[derive(Debug)]
+struct FakeAccount(Key);
+
+impl SharedAccount for FakeAccount {
+    fn key(&self) -> &Key {
+        &self.0
+    }
+
+    fn quota(&self) -> Quota {
+        Quota::per_minute(60, 600)
+    }
+
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        None
+    }
+
+    fn on_heartbeat(&self, _: HeartbeatReply, _: Instant, _: Duration) {}
+
+    fn on_booking(&self, _: CallId, _: BookingReply) {}
+
+    fn on_store_away(&self) {}
+
+    fn on_store_back(&self) {}
+
+    fn on_rejection(&self, _: &str) {}
+
+    fn on_acceptance(&self) {}
+
+    fn is_rejected(&self) -> bool {
+        false
+    }
+}
+
 struct Calls {
     link: Arc<Link>,
-    account: Arc<Account>,
+    account: Arc<FakeAccount>,
     _handle: Handle,
 }
 
@@ -43,20 +76,15 @@ impl Calls {
             capacity: CAPACITY,
         });
         let handle = Handle::new(link.clone());
-        let manner = Manner {
-            max_queued: 100,
-            discipline: Discipline::Fifo,
-            observers: Observers::default(),
-            fleet: Some(handle.clone()),
-        };
-        let (key, quota) = (Key::new("http://host", "model"), Quota::per_minute(60, 600));
-        let now = clock::now();
+        let account = Arc::new(FakeAccount(Key::new("http://host", "model")));
+        let weak: Weak<FakeAccount> = Arc::downgrade(&account);
+        link.add_account(weak);
         let calls = Self {
-            account: Account::in_fleet(&handle, key, quota, manner, now, now),
+            account,
             link,
             _handle: handle,
         };
-        assert!(matches!(calls.work(), Some(Work::Accounts)));
+        assert!(matches!(calls.work(), Some(Work::Heartbeats)));
         calls
     }
 
@@ -92,14 +120,14 @@ impl Calls {
         }
     }
 
-    fn taken(&self) -> Taken {
+    fn taken(&self) -> OpBatch {
         match self.work() {
             Some(Work::Ops(taken)) => taken,
-            _ => Taken::default(),
+            _ => OpBatch::default(),
         }
     }
 
-    fn is_flushed(&self, flush: &mut Flushing) -> bool {
+    fn is_flushed(&self, flush: &mut FlushProgress) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.link.poll_flush(flush, &mut cx).is_ready()
     }
@@ -153,7 +181,7 @@ async fn a_full_queue_drops_settlements_but_no_booking() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn observers_are_told_as_long_as_their_limiter_lives() {
+async fn observers_are_reported_as_long_as_their_limiter_lives() {
     let calls = Calls::new();
     let outages = Arc::new(AtomicUsize::new(0));
     let observers = || {
@@ -179,24 +207,24 @@ async fn a_question_ends_with_the_connection() {
     let calls = Calls::new();
     let day = Day::of(WallClock::new().now());
     let mut cx = Context::from_waker(Waker::noop());
-    let ask = || {
-        let answer = Answer::default();
-        let question = answer.question();
-        calls.link.push(Op::ReadUsage { day, question });
+    let query_usage = || {
+        let answer = UsageReply::default();
+        let query = answer.query();
+        calls.link.push(Op::ReadUsage { day, query });
         answer
     };
-    let before = ask();
+    let before = query_usage();
     assert!(before.poll(&mut cx).is_pending());
     calls.settle(1, true);
     calls.link.went_away("lost");
     // As it is away already when this one comes.
-    for answer in [before, ask()] {
+    for answer in [before, query_usage()] {
         assert_eq!(answer.poll(&mut cx), Poll::Ready(None));
     }
     let mut flush = calls.link.begin_flush();
     let taken = calls.taken();
-    assert_eq!(taken.ops.len(), 1, "what was used is told later");
-    calls.link.done(taken.era, 1);
+    assert_eq!(taken.ops.len(), 1, "what was used is reported later");
+    calls.link.done(taken.epoch, 1);
     assert!(calls.is_flushed(&mut flush));
 }
 
@@ -213,19 +241,19 @@ async fn a_flush_waits_for_its_own_and_no_other() {
     calls.settle(3, true);
     let later = calls.taken();
     // Another node is faster.
-    calls.link.done(later.era, 2);
+    calls.link.done(later.epoch, 2);
     assert!(!calls.is_flushed(&mut flush));
     // The connection is lost: it goes again, first.
     calls.settle(4, true);
-    calls.link.put_back(first);
+    calls.link.return_batch(first);
     let mut all = calls.link.begin_flush();
     let again = calls.taken();
     assert!(matches!(again.ops[..], [Op::Settle { id: 1, .. }]));
-    calls.link.done(again.era, 1);
+    calls.link.done(again.epoch, 1);
     assert!(calls.is_flushed(&mut flush));
     assert!(!calls.is_flushed(&mut all));
     let last = calls.taken();
-    calls.link.done(last.era, 1);
+    calls.link.done(last.epoch, 1);
     assert!(calls.is_flushed(&mut all));
 }
 
@@ -255,7 +283,7 @@ async fn a_flush_in_an_outage_keeps_one_waker_and_no_more_than_may_wait() {
     // Of the test: the Arc and the waker. The link's own.
     assert!(Arc::strong_count(&woken) <= 4);
 
-    let mut told = 0;
+    let mut reported = 0;
     loop {
         let taken = calls.taken();
         assert!(taken.ops.len() <= CAPACITY);
@@ -263,13 +291,13 @@ async fn a_flush_in_an_outage_keeps_one_waker_and_no_more_than_may_wait() {
             let Op::AddUsage(batch) = op else {
                 panic!("{op:?}");
             };
-            told += batch.sums.values().map(|sums| sums.calls).sum::<u64>();
+            reported += batch.sums.values().map(|sums| sums.calls).sum::<u64>();
         }
-        calls.link.done(taken.era, taken.ops.len());
+        calls.link.done(taken.epoch, taken.ops.len());
         let last = flushes.last_mut().unwrap();
         if calls.link.poll_flush(last, &mut cx).is_ready() {
             break;
         }
     }
-    assert_eq!(told, 100);
+    assert_eq!(reported, 100);
 }

@@ -19,7 +19,7 @@ pub struct UsageSums {
     /// Tokens of answers.
     pub output_tokens: u64,
     /// What it cost, by the prices of each process's ledger: one amount per currency. Calls without a known price are
-    /// missing. Told by a process that is too old to tell it: nothing.
+    /// missing, and so are those of processes of a version that did not report money.
     pub cost: Vec<Money>,
 }
 
@@ -36,23 +36,23 @@ pub struct UsageOfDay {
 }
 
 /// By tenant and model.
-pub(crate) type ByWhom = BTreeMap<(Box<str>, Box<str>), UsageSums>;
+pub(crate) type SumsByTenantAndModel = BTreeMap<(Box<str>, Box<str>), UsageSums>;
 
 /// What is to be added to a day.
 #[derive(Debug)]
-pub(crate) struct Batch {
-    /// By which the store knows it when it comes twice.
+pub(crate) struct UsageBatch {
+    /// By this number the store recognises a batch that comes twice.
     pub(crate) id: u64,
     pub(crate) day: Day,
-    pub(crate) sums: ByWhom,
+    pub(crate) sums: SumsByTenantAndModel,
 }
 
-/// What has not been queued yet.
+/// Usage that is not queued yet.
 #[derive(Debug, Default)]
-pub(super) struct Gathered(BTreeMap<Day, ByWhom>);
+pub(super) struct Gathered(BTreeMap<Day, SumsByTenantAndModel>);
 
 impl Gathered {
-    /// Adds to what is gathered; says whether there was room.
+    /// Adds to what is gathered. Returns whether there was room.
     pub(super) fn add(
         &mut self,
         day: Day,
@@ -78,29 +78,29 @@ impl Gathered {
         true
     }
 
-    pub(super) fn take(&mut self) -> impl Iterator<Item = (Day, ByWhom)> + use<> {
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (Day, SumsByTenantAndModel)> + use<> {
         std::mem::take(&mut self.0).into_iter()
     }
 }
 
-/// Where an answer of the store is waited for.
+/// Where a caller waits for the store's answer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Answer(Arc<Mutex<Waiting>>);
+pub(crate) struct UsageReply(Arc<Mutex<PendingReply>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    /// `None` of the inner kind where there will be none.
+struct PendingReply {
+    /// Outer `None`: pending. Inner `None`: the store failed.
     answer: Option<Option<Vec<UsageOfDay>>>,
     waker: Option<Waker>,
 }
 
-/// Answers, or says on its end that there is no answer.
+/// Carries the answer to the caller; dropped, it says that there is none.
 #[derive(Debug)]
-pub(crate) struct Question(Answer);
+pub(crate) struct UsageQuery(UsageReply);
 
-impl Answer {
-    pub(crate) fn question(&self) -> Question {
-        Question(self.clone())
+impl UsageReply {
+    pub(crate) fn query(&self) -> UsageQuery {
+        UsageQuery(self.clone())
     }
 
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Vec<UsageOfDay>>> {
@@ -126,18 +126,18 @@ impl Answer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, PendingReply> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Question {
+impl UsageQuery {
     pub(crate) fn answer(&self, usage: Vec<UsageOfDay>) {
         self.0.give(Some(usage));
     }
 }
 
-impl Drop for Question {
+impl Drop for UsageQuery {
     fn drop(&mut self) {
         self.0.give(None);
     }

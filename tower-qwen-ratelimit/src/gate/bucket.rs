@@ -1,4 +1,4 @@
-use super::{NEVER, Nanos};
+use crate::units::{NEVER, Nanos};
 
 /// A bucket that refills evenly and may owe.
 ///

@@ -1,4 +1,4 @@
-use super::{NEVER, Nanos};
+use crate::units::{NEVER, Nanos};
 
 /// One day.
 const DAY: u64 = 86_400 * 1_000_000_000;
@@ -153,11 +153,11 @@ mod tests {
 
         #[test]
         fn no_day_holds_more_than_the_limit(
-            limit in 1..1_000u64, asks in prop::collection::vec((1..500u64, 0..DAY), 1..50)
+            limit in 1..1_000u64, requests in prop::collection::vec((1..500u64, 0..DAY), 1..50)
         ) {
             let mut day = Day::new(limit, 12_345, 0);
             let mut now = 0;
-            for (amount, pause) in asks {
+            for (amount, pause) in requests {
                 now += pause;
                 day.advance(now);
                 let amount = amount.min(limit);

@@ -1,23 +1,19 @@
 //! Pure arithmetic of the gates: integers, no clock, rounded against us.
 //!
-//! Time is given as nanoseconds since an epoch of the account's own ([`Nanos`]); amounts are requests or tokens.
+//! Time is given as nanoseconds since an epoch of the account's own ([`Nanos`](crate::units::Nanos)); amounts are requests or
+//! tokens.
 
 mod bucket;
+mod concurrency;
 mod day;
-mod dimension;
+mod gate;
+#[cfg(feature = "redis")]
 mod part;
-mod running;
 mod window;
 
+#[cfg(all(test, feature = "redis"))]
 pub(crate) use bucket::Bucket;
+pub(crate) use concurrency::Concurrency;
 pub(crate) use day::{Day, DayNumber};
-pub(crate) use dimension::{Gate, Stated};
-pub(crate) use part::Part;
-pub(crate) use running::Running;
-pub(crate) use window::{Slot, Window};
-
-/// Nanoseconds since the account's epoch.
-pub(crate) type Nanos = u64;
-
-/// An instant that never comes.
-pub(crate) const NEVER: Nanos = Nanos::MAX;
+pub(crate) use gate::{Gate, ProviderLevel};
+pub(crate) use window::{SlotNumber, Window};

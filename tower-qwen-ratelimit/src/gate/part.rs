@@ -1,16 +1,16 @@
-use super::Nanos;
-use crate::feedback::FULL;
+use crate::units::{Fraction, Nanos};
 
-/// A process's part of an account that a fleet shares; of an account of one's own, the whole.
+/// A process's part of an account that a fleet shares; the whole where nobody shares it.
 ///
-/// What flows in follows it at once. Where that is even, what the window may hold follows the largest part of the latest
-/// window: what flowed in under that part was ours to use.
+/// The rate follows a new part at once. With an even pace, the window's limit follows the largest part of the latest window:
+/// what flowed in under that part was granted to this process.
 #[derive(Debug)]
 pub(crate) struct Part {
-    part: u32,
+    part: Fraction,
     /// What throttles have left the whole fleet.
-    cap: u32,
-    peak: u32,
+    cap: Fraction,
+    /// The largest part of the latest window; nothing where that is the present one.
+    peak: Fraction,
     peak_until: Nanos,
     is_even: bool,
 }
@@ -18,42 +18,42 @@ pub(crate) struct Part {
 impl Part {
     pub(crate) fn whole(is_even: bool) -> Self {
         Self {
-            part: FULL,
-            cap: FULL,
-            peak: 0,
+            part: Fraction::WHOLE,
+            cap: Fraction::WHOLE,
+            peak: Fraction::ZERO,
             peak_until: 0,
             is_even,
         }
     }
 
-    pub(crate) fn set(&mut self, part: u32, cap: u32, now: Nanos, window: u64) {
+    pub(crate) fn set(&mut self, part: Fraction, cap: Fraction, now: Nanos, window: u64) {
         self.advance(now);
         if self.is_even && part < self.part && self.part >= self.peak {
             self.peak = self.part;
             self.peak_until = now.saturating_add(window);
         }
-        self.part = part.min(FULL);
-        self.cap = cap.min(FULL);
+        self.part = part;
+        self.cap = cap;
     }
 
     /// What of `amount` flows in.
     #[inline]
     pub(crate) fn of(&self, amount: u64) -> u64 {
-        of(amount, self.part)
+        self.part.of(amount)
     }
 
     /// What of `quota` the window may hold.
     #[inline]
     pub(crate) fn held_of(&self, quota: u64) -> u64 {
-        of(quota, self.part.max(self.peak))
+        self.part.max(self.peak).of(quota)
     }
 
-    /// Lets go what was held longer ago than a window; says whether there was something.
+    /// Forgets a peak that is older than a window. Returns whether there was one.
     #[inline]
     pub(crate) fn advance(&mut self, now: Nanos) -> bool {
-        let is_over = now >= self.peak_until && self.peak > 0;
+        let is_over = now >= self.peak_until && self.peak > Fraction::ZERO;
         if is_over {
-            self.peak = 0;
+            self.peak = Fraction::ZERO;
         }
         is_over
     }
@@ -61,18 +61,8 @@ impl Part {
     /// What throttles have left the fleet of `quota`.
     #[inline]
     pub(crate) fn capped(&self, quota: u64) -> u64 {
-        of(quota, self.cap).max(quota.min(1))
+        self.cap.of_at_least_one(quota)
     }
-}
-
-/// A share of an amount, of [`FULL`].
-#[inline]
-fn of(amount: u64, share: u32) -> u64 {
-    if share == FULL {
-        return amount;
-    }
-    let part = u128::from(amount) * u128::from(share) / u128::from(FULL);
-    u64::try_from(part).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -83,15 +73,15 @@ mod tests {
     fn what_flows_in_follows_at_once_and_the_window_a_window_later() {
         let mut part = Part::whole(true);
         assert_eq!((part.of(100), part.held_of(100)), (100, 100));
-        part.set(FULL / 4, FULL, 10, 100);
+        part.set(Fraction::one_of(4), Fraction::WHOLE, 10, 100);
         assert_eq!((part.of(100), part.held_of(100)), (25, 100));
         assert!(!part.advance(109));
         assert_eq!(part.held_of(100), 100);
         assert!(part.advance(110));
         assert_eq!(part.held_of(100), 25);
-        part.set(FULL / 2, FULL, 120, 100);
-        part.set(FULL / 8, FULL, 130, 100);
-        part.set(FULL / 16, FULL, 140, 100);
+        part.set(Fraction::one_of(2), Fraction::WHOLE, 120, 100);
+        part.set(Fraction::one_of(8), Fraction::WHOLE, 130, 100);
+        part.set(Fraction::one_of(16), Fraction::WHOLE, 140, 100);
         part.advance(229);
         assert_eq!(part.held_of(160), 80, "the largest of the window");
         part.advance(230);
@@ -101,11 +91,11 @@ mod tests {
     #[test]
     fn a_throttle_of_the_fleet_leaves_something() {
         let mut part = Part::whole(false);
-        part.set(FULL, FULL / 2, 0, 1);
+        part.set(Fraction::WHOLE, Fraction::one_of(2), 0, 1);
         assert_eq!(part.capped(100), 50);
         assert_eq!((part.capped(1), part.capped(0)), (1, 0));
         assert_eq!(part.of(u64::MAX), u64::MAX);
-        part.set(FULL / 2, FULL, 0, 1);
+        part.set(Fraction::one_of(2), Fraction::WHOLE, 0, 1);
         assert_eq!(part.held_of(100), 50, "all may have gone at once");
     }
 }

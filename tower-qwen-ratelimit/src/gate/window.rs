@@ -1,9 +1,10 @@
-use super::{NEVER, Nanos};
+use crate::units::{NEVER, Nanos};
 
+/// Slots of the ring: an amount leaves up to a 127th of the window late. A power of two, so that `index` is a mask.
 const SLOTS: usize = 128;
 
 /// The slot in which an amount was charged: its number since one ring before the epoch.
-pub(crate) type Slot = u64;
+pub(crate) type SlotNumber = u64;
 
 /// What was charged during the last window, in a ring of 128 slots.
 ///
@@ -13,7 +14,7 @@ pub(crate) type Slot = u64;
 pub(crate) struct Window {
     slots: Box<[u64; SLOTS]>,
     sum: u128,
-    newest: Slot,
+    newest: SlotNumber,
     /// When the newest slot ends.
     ends: Nanos,
     /// Nanoseconds of one slot: 127 slots are at least one window, and one more is being filled.
@@ -35,17 +36,18 @@ impl Window {
         }
     }
 
-    /// Lets go what has left the window by `now`.
+    /// Drops what has left the window by `now`.
     #[inline]
     pub(crate) fn advance(&mut self, now: Nanos) {
         if now >= self.ends {
-            self.turn(now);
+            self.rotate(now);
         }
     }
 
-    fn turn(&mut self, now: Nanos) {
+    fn rotate(&mut self, now: Nanos) {
         let newest = (now / self.width).saturating_add(SLOTS as u64);
         let passed = newest.saturating_sub(self.newest);
+        // A whole ring has gone by: nothing that is counted is left.
         if passed >= SLOTS as u64 {
             self.slots.fill(0);
             self.sum = 0;
@@ -60,12 +62,12 @@ impl Window {
     }
 
     /// The slot that leaves the window at `at`, or the nearest that there is.
-    pub(crate) fn leaving_at(&self, at: Nanos) -> Slot {
+    pub(crate) fn leaving_at(&self, at: Nanos) -> SlotNumber {
         (at / self.width).clamp(self.oldest(), self.newest)
     }
 
     /// The slot that is being filled.
-    pub(crate) fn newest(&self) -> Slot {
+    pub(crate) fn newest(&self) -> SlotNumber {
         self.newest
     }
 
@@ -76,14 +78,14 @@ impl Window {
 
     /// Charges `amount` now and says where.
     #[inline]
-    pub(crate) fn charge(&mut self, amount: u64) -> Slot {
+    pub(crate) fn charge(&mut self, amount: u64) -> SlotNumber {
         self.add(self.newest, amount);
         self.newest
     }
 
     /// Charges `amount` to an earlier slot; nothing once that slot has left.
     #[inline]
-    pub(crate) fn add(&mut self, slot: Slot, amount: u64) {
+    pub(crate) fn add(&mut self, slot: SlotNumber, amount: u64) {
         if self.holds(slot) {
             let value = &mut self.slots[index(slot)];
             let before = *value;
@@ -94,7 +96,7 @@ impl Window {
 
     /// Gives `amount` back to the slot of its charge; nothing once that slot has left.
     #[inline]
-    pub(crate) fn refund(&mut self, slot: Slot, amount: u64) {
+    pub(crate) fn refund(&mut self, slot: SlotNumber, amount: u64) {
         if self.holds(slot) {
             let value = &mut self.slots[index(slot)];
             let before = *value;
@@ -105,7 +107,7 @@ impl Window {
 
     /// What was charged as `charged` turned out to be `actual`.
     #[inline]
-    pub(crate) fn correct(&mut self, slot: Slot, charged: u64, actual: u64) {
+    pub(crate) fn correct(&mut self, slot: SlotNumber, charged: u64, actual: u64) {
         match charged.checked_sub(actual) {
             Some(refund) => self.refund(slot, refund),
             None => self.add(slot, actual - charged),
@@ -122,6 +124,7 @@ impl Window {
         if self.sum <= room {
             return now;
         }
+        // The ring is walked from the end that is nearer to where the sum falls to `room`.
         let last = if room < self.sum / 2 {
             self.last_to_leave_from_the_newest(room)
         } else {
@@ -131,7 +134,7 @@ impl Window {
     }
 
     /// The slot with which the sum falls to `room`, which it is above. Quick where little stays.
-    fn last_to_leave_from_the_newest(&self, room: u128) -> Slot {
+    fn last_to_leave_from_the_newest(&self, room: u128) -> SlotNumber {
         let mut stays = 0;
         let mut slot = self.newest;
         loop {
@@ -143,8 +146,8 @@ impl Window {
         }
     }
 
-    /// The same. Quick where much stays.
-    fn last_to_leave_from_the_oldest(&self, room: u128) -> Slot {
+    /// The same, counted from the other end. Quick where much stays.
+    fn last_to_leave_from_the_oldest(&self, room: u128) -> SlotNumber {
         let mut sum = self.sum;
         let mut slot = self.oldest();
         loop {
@@ -157,6 +160,7 @@ impl Window {
     }
 
     /// Nanoseconds of a slot.
+    #[cfg(feature = "redis")]
     pub(crate) fn width(&self) -> u64 {
         self.width
     }
@@ -172,21 +176,21 @@ impl Window {
     }
 
     /// The slot that leaves next.
-    fn oldest(&self) -> Slot {
+    fn oldest(&self) -> SlotNumber {
         self.newest.saturating_sub(SLOTS as u64 - 1)
     }
 
-    fn holds(&self, slot: Slot) -> bool {
+    fn holds(&self, slot: SlotNumber) -> bool {
         slot <= self.newest && self.newest - slot < SLOTS as u64
     }
 
-    /// The first instant at which [`Window::advance`] lets the slot go.
-    fn leaves_at(&self, slot: Slot) -> Nanos {
+    /// The first instant at which [`Window::advance`] drops the slot.
+    fn leaves_at(&self, slot: SlotNumber) -> Nanos {
         slot.saturating_mul(self.width)
     }
 }
 
-fn index(slot: Slot) -> usize {
+fn index(slot: SlotNumber) -> usize {
     (slot % SLOTS as u64) as usize
 }
 
@@ -228,17 +232,17 @@ mod tests {
     }
 
     proptest! {
-        /// Law 2: whoever goes only at the stated instant never has more than the quota within any window.
+        /// Law 2: calls that go only at the stated instant never exceed the quota within any window.
         #[test]
         fn no_window_holds_more_than_the_quota(
             length in 1..1_000_000u64,
             quota in 1..1_000u64,
-            asks in prop::collection::vec((1..1_000u64, 0..300_000u64), 1..200),
+            requests in prop::collection::vec((1..1_000u64, 0..300_000u64), 1..200),
         ) {
             let mut window = Window::new(length);
             let mut now = 0;
             let mut log: Vec<(u64, u64)> = Vec::new();
-            for (amount, pause) in asks {
+            for (amount, pause) in requests {
                 now += pause;
                 window.advance(now);
                 let amount = amount.min(quota);

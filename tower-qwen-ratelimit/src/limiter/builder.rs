@@ -8,13 +8,14 @@ use tower_qwen_tokens::{data::QuotaBook, internal::clock};
 
 use super::{Limiter, limiter::Inner, quotas::Quotas, table::Table};
 use crate::{
-    account::Manner,
-    fleet::{Handle, Sharing},
+    account::AccountConfig,
     key::Salt,
     observe::{LimiterObserver, Observers},
     queue::Discipline,
     quota::{InvalidQuota, Quota},
 };
+#[cfg(feature = "redis")]
+use crate::{fleet::Handle, sharing::Sharing};
 
 /// The default of [`LimiterBuilder::max_keys`]. An account takes about 4 KiB (most of it the 128
 /// slots of its windows), so a limiter whose every key is in use stays at 64 MiB.
@@ -30,6 +31,7 @@ pub struct LimiterBuilder {
     max_keys: usize,
     discipline: Discipline,
     observers: Observers,
+    #[cfg(feature = "redis")]
     fleet: Option<Handle>,
 }
 
@@ -43,7 +45,9 @@ enum BuilderFault {
     NoModel,
     ModelTwice(Box<str>),
     Quota(Box<str>, InvalidQuota),
+    #[cfg(feature = "redis")]
     LeasedAtOnce(Box<str>),
+    #[cfg(feature = "redis")]
     LeasedDay(Box<str>),
 }
 
@@ -56,6 +60,7 @@ impl LimiterBuilder {
             max_keys: DEFAULT_MAX_KEYS,
             discipline: Discipline::default(),
             observers: Observers::default(),
+            #[cfg(feature = "redis")]
             fleet: None,
         }
     }
@@ -119,10 +124,10 @@ impl LimiterBuilder {
     }
 
     /// Shares the accounts with the other processes of a fleet; see
-    /// [`store::redis`](crate::store::redis). Default: accounts are local to the process. The
+    /// [`fleet::redis`](crate::fleet::redis). Default: accounts are local to the process. The
     /// accounts of a server's callers ([`EnforceLayer`](crate::EnforceLayer)) are always local.
     #[cfg(feature = "redis")]
-    pub fn store(mut self, store: &crate::store::redis::RedisStore) -> Self {
+    pub fn store(mut self, store: &crate::fleet::redis::RedisStore) -> Self {
         self.fleet = Some(store.link().clone());
         self
     }
@@ -149,9 +154,11 @@ impl LimiterBuilder {
             move |error| BuilderFault::Quota(model, error)
         };
         self.quota.check().map_err(invalid(""))?;
+        #[cfg(feature = "redis")]
         self.check_sharing("", &self.quota)?;
         for (at, (model, quota)) in self.quotas_by_model.iter().enumerate() {
             quota.check().map_err(invalid(model))?;
+            #[cfg(feature = "redis")]
             self.check_sharing(model, quota)?;
             if model.is_empty() {
                 return Err(BuilderFault::NoModel);
@@ -167,6 +174,7 @@ impl LimiterBuilder {
         Ok(())
     }
 
+    #[cfg(feature = "redis")]
     fn check_sharing(&self, model: &str, quota: &Quota) -> Result<(), BuilderFault> {
         let is_leased = self
             .fleet
@@ -182,6 +190,7 @@ impl LimiterBuilder {
     }
 
     pub(super) fn finish(self) -> Limiter {
+        #[cfg(feature = "redis")]
         if let Some(link) = &self.fleet {
             link.observe(&self.observers);
         }
@@ -189,12 +198,13 @@ impl LimiterBuilder {
         Limiter {
             inner: Arc::new(Inner {
                 quotas: RwLock::new(Quotas::new(self.quota, self.quotas_by_model, epoch)),
-                config: Manner {
+                config: AccountConfig {
                     max_queued: self.max_queued,
                     discipline: self.discipline,
                     observers: self.observers,
-                    fleet: self.fleet,
                 },
+                #[cfg(feature = "redis")]
+                fleet: self.fleet,
                 epoch,
                 salt: Salt::new(),
                 accounts: Table::new(self.max_keys),
@@ -210,12 +220,14 @@ impl fmt::Display for InvalidLimiter {
             BuilderFault::NoKeys => f.write_str("a limiter needs room for at least one key"),
             BuilderFault::NoModel => f.write_str("a quota for a model without a name"),
             BuilderFault::ModelTwice(model) => write!(f, "two quotas for the model {model}"),
+            #[cfg(feature = "redis")]
             BuilderFault::LeasedAtOnce(model) => {
                 write!(
                     f,
                     "a lease needs Pacing::Smooth: the quota of {model:?} has Pacing::Window"
                 )
             }
+            #[cfg(feature = "redis")]
             BuilderFault::LeasedDay(model) => {
                 write!(
                     f,
@@ -241,12 +253,15 @@ impl Error for InvalidLimiter {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "redis")]
     use std::time::Duration;
 
     use super::*;
+    #[cfg(feature = "redis")]
     use crate::{
-        fleet::{Link, OutagePolicy, Terms},
+        fleet::{Link, Terms},
         quota::Pacing,
+        sharing::OutagePolicy,
     };
 
     const QUOTA: Quota = Quota::per_minute(1, 1);
@@ -286,6 +301,7 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "redis")]
     #[test]
     fn leases_take_a_rate_and_nothing_else() {
         let fault = |quota, sharing| {

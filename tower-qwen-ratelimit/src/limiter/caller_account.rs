@@ -9,7 +9,7 @@ use super::{
     table::Entry,
 };
 use crate::{
-    account::{Account, Idle, Left, Manner},
+    account::{Account, AccountConfig, AdmitRequest, Idle, TokensLeft},
     cost::Cost,
     key::{Key, KeyRef},
     observe::Observers,
@@ -39,13 +39,11 @@ impl CallerAccount {
         epoch: Instant,
         now: Instant,
     ) -> Self {
-        let config = Manner {
+        let config = AccountConfig {
             // A server's calls never wait: they are admitted or rejected at once.
             max_queued: 0,
             discipline: Discipline::Fifo,
             observers,
-            // A server grants its own quota, so there is nothing to share with other processes.
-            fleet: None,
         };
         let account = Account::new(key, tokens_of(&quota.quota), config, epoch, now);
         Self {
@@ -87,14 +85,17 @@ impl CallerAccount {
         }
         // Tokens first: they can be given back (by dropping the reservation), a request of
         // governor's cannot.
-        let charge = self.account.try_enter(cost, now).map_err(|rejected| {
-            let wait = rejected.predicted_wait();
-            let kind = match wait {
-                Some(_) => RejectionKind::Tokens,
-                None => RejectionKind::TooLarge,
-            };
-            self.rejection(kind, wait, now)
-        })?;
+        let charge = self
+            .account
+            .try_acquire(&AdmitRequest::new(cost), now)
+            .map_err(|rejected| {
+                let wait = rejected.predicted_wait();
+                let kind = match wait {
+                    Some(_) => RejectionKind::Tokens,
+                    None => RejectionKind::TooLarge,
+                };
+                self.rejection(kind, wait, now)
+            })?;
         let reservation = Reservation::new(self.account.clone(), charge, None);
         match self.rate.take(&self.cell) {
             Ok(()) => Ok(reservation),
@@ -119,7 +120,7 @@ impl CallerAccount {
 
     /// The tokens of the caller.
     pub(crate) fn token_status(&self, now: Instant) -> QuotaStatus {
-        let Left {
+        let TokensLeft {
             limit,
             now: remaining,
             more_in,

@@ -6,8 +6,10 @@ use std::{
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use super::{CallerAccount, LimiterBuilder, quotas::Quotas, table::Table};
+#[cfg(feature = "redis")]
+use crate::fleet::Handle;
 use crate::{
-    account::{Account, Manner},
+    account::{Account, AccountConfig, AdmitRequest},
     acquire::Acquire,
     cost::Cost,
     error::Rejected,
@@ -52,7 +54,10 @@ pub struct Limiter {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) quotas: RwLock<Quotas>,
-    pub(super) config: Manner,
+    pub(super) config: AccountConfig,
+    /// The store that a fleet shares.
+    #[cfg(feature = "redis")]
+    pub(super) fleet: Option<Handle>,
     pub(super) epoch: Instant,
     pub(super) salt: Salt,
     /// The accounts of clients: their calls wait.
@@ -102,7 +107,9 @@ impl Limiter {
     }
 
     /// Reserves the quota that a call of this cost needs if it is free now, and rejects the call
-    /// otherwise. Never waits, and never overtakes a call that waits.
+    /// otherwise. Never waits, and never overtakes a call that waits. Under
+    /// [`Discipline::Fair`](crate::Discipline::Fair) it is charged to the flow of calls without a
+    /// tenant; [`Acquire::try_now`] takes a tenant.
     ///
     /// # Errors
     ///
@@ -111,7 +118,7 @@ impl Limiter {
     /// round trip to the store, so every call is rejected.
     pub fn try_acquire(&self, key: &Key, cost: Cost) -> Result<Reservation, Rejected> {
         let account = self.account(key.as_ref());
-        let charge = account.try_enter(cost, clock::now())?;
+        let charge = account.try_acquire(&AdmitRequest::new(cost), clock::now())?;
         Ok(Reservation::new(account, charge, None))
     }
 
@@ -203,10 +210,11 @@ impl Limiter {
         inner.accounts.get(key, clock::now, |key, now| {
             let quota = inner.quotas().of(key.model).quota;
             let (key, config, epoch) = (key.to_key(), inner.config.clone(), inner.epoch);
-            match &inner.config.fleet {
-                None => Arc::new(Account::new(key, quota, config, epoch, now)),
-                Some(link) => Account::in_fleet(link, key, quota, config, epoch, now),
+            #[cfg(feature = "redis")]
+            if let Some(link) = &inner.fleet {
+                return Account::in_fleet(link, key, quota, config, epoch, now);
             }
+            Arc::new(Account::new(key, quota, config, epoch, now))
         })
     }
 

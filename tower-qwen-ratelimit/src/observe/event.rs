@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use tower_qwen_tokens::Cause;
 
-use crate::{error::Rejected, fleet::OutagePolicy, key::Key};
+#[cfg(feature = "redis")]
+use crate::sharing::OutagePolicy;
+use crate::{error::Rejected, key::Key};
 
 /// An event of a limiter's account.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +56,7 @@ pub enum LimiterEvent<'a> {
         unexplained: bool,
     },
     /// The store of a fleet cannot be reached. Emitted once per outage.
+    #[cfg(feature = "redis")]
     #[non_exhaustive]
     StoreAway {
         /// How calls are treated meanwhile.
@@ -63,6 +66,7 @@ pub enum LimiterEvent<'a> {
     },
     /// The store rejects one account, because other processes share it with other settings. All
     /// other accounts go on. Emitted once, until it is accepted.
+    #[cfg(feature = "redis")]
     #[non_exhaustive]
     StoreRejected {
         /// The key of the account.
@@ -73,6 +77,7 @@ pub enum LimiterEvent<'a> {
         reason: &'a str,
     },
     /// The store can be reached again.
+    #[cfg(feature = "redis")]
     #[non_exhaustive]
     StoreBack {
         /// The length of the outage.

@@ -23,11 +23,17 @@ const QUOTA: &str = "tower_qwen.ratelimit.quota";
 const LEVEL: &str = "tower_qwen.ratelimit.level";
 const QUEUED: &str = "tower_qwen.ratelimit.queued";
 const RUNNING: &str = "tower_qwen.ratelimit.running";
+#[cfg(feature = "redis")]
 const OUTAGES: &str = "tower_qwen.ratelimit.store.outages";
+#[cfg(feature = "redis")]
 const AWAY: &str = "tower_qwen.ratelimit.store.away";
+#[cfg(feature = "redis")]
 const STORE_REJECTED: &str = "tower_qwen.ratelimit.store.refused";
+#[cfg(feature = "redis")]
 const MEMBERS: &str = "tower_qwen.ratelimit.fleet.members";
+#[cfg(feature = "redis")]
 const FLEET_PART: &str = "tower_qwen.ratelimit.fleet.part";
+#[cfg(feature = "redis")]
 const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 
 /// An observer that reports to the recorder of the [`metrics`] facade.
@@ -103,19 +109,8 @@ impl LimiterMetrics {
         );
         describe_gauge!(QUEUED, Unit::Count, "Calls that wait for quota");
         describe_gauge!(RUNNING, Unit::Count, "Calls that run");
-        describe_counter!(OUTAGES, Unit::Count, "Outages of the store");
-        describe_gauge!(AWAY, "1 while the store is away");
-        describe_counter!(STORE_REJECTED, "Accounts that the store rejected");
-        describe_gauge!(MEMBERS, Unit::Count, "Processes that share the account");
-        describe_gauge!(
-            FLEET_PART,
-            "The part of the account that this process may use"
-        );
-        describe_gauge!(
-            OVERSHOOT,
-            Unit::Count,
-            "The most tokens above the quota in a window"
-        );
+        #[cfg(feature = "redis")]
+        describe_fleet();
         Self {
             addresses: LabelValues::new(),
             models: LabelValues::new(),
@@ -133,6 +128,7 @@ impl LimiterMetrics {
             }
             gauge!(QUEUED, common.clone()).set(account.queued as f64);
             gauge!(RUNNING, common.clone()).set(account.running as f64);
+            #[cfg(feature = "redis")]
             if let Some(fleet) = &account.fleet {
                 gauge!(MEMBERS, common.clone()).set(fleet.members as f64);
                 gauge!(FLEET_PART, common.clone()).set(f64::from(fleet.part_percent) / 100.0);
@@ -192,16 +188,33 @@ impl LimiterObserver for LimiterMetrics {
                 let cause = Label::from_static_parts("error.type", cause.as_str());
                 counter!(THROTTLED, with(self.labels(key), cause)).increment(1);
             }
+            #[cfg(feature = "redis")]
             LimiterEvent::StoreAway { .. } => {
                 counter!(OUTAGES).increment(1);
                 gauge!(AWAY).set(1);
             }
+            #[cfg(feature = "redis")]
             LimiterEvent::StoreRejected { key, .. } => {
                 counter!(STORE_REJECTED, self.labels(key)).increment(1)
             }
+            #[cfg(feature = "redis")]
             LimiterEvent::StoreBack { .. } => gauge!(AWAY).set(0),
         }
     }
+}
+
+#[cfg(feature = "redis")]
+fn describe_fleet() {
+    describe_counter!(OUTAGES, Unit::Count, "Outages of the store");
+    describe_gauge!(AWAY, "1 while the store is away");
+    describe_counter!(STORE_REJECTED, "Accounts that the store rejected");
+    describe_gauge!(MEMBERS, Unit::Count, "Processes that share the account");
+    describe_gauge!(FLEET_PART, "This process's part of the account");
+    describe_gauge!(
+        OVERSHOOT,
+        Unit::Count,
+        "The most above the quota in a window"
+    );
 }
 
 fn record_gate(common: &[Label], dimension: &'static str, gate: &GateSnapshot) {
@@ -228,6 +241,7 @@ fn reason(kind: RejectKind) -> &'static str {
         RejectKind::MaxWait => "max_wait",
         RejectKind::Deadline => "deadline",
         RejectKind::QueueFull => "queue_full",
+        #[cfg(feature = "redis")]
         RejectKind::StoreAway => "store_away",
     }
 }

@@ -70,9 +70,11 @@ impl LimiterObserver for LimiterTracing {
             } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, cause = cause.as_str(), ?closed_for, unexplained, "throttled");
             }
+            #[cfg(feature = "redis")]
             LimiterEvent::StoreAway { outage, reason } => {
                 warn!(target: "tower_qwen_ratelimit", ?outage, reason, "the store is away");
             }
+            #[cfg(feature = "redis")]
             LimiterEvent::StoreRejected {
                 key,
                 outage,
@@ -80,6 +82,7 @@ impl LimiterObserver for LimiterTracing {
             } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, ?outage, reason, "the store rejects the account");
             }
+            #[cfg(feature = "redis")]
             LimiterEvent::StoreBack { away_for } => {
                 info!(target: "tower_qwen_ratelimit", ?away_for, "the store is back");
             }

@@ -1,4 +1,4 @@
-/// Parts of a token that are told apart: a token shared by the largest weight is still more than nothing.
+/// Fractional bits of a token: even the largest weight (32 bits) is charged something for one token.
 const PARTS: u32 = 32;
 
 /// Tokens served per unit of weight, in parts of 2^-32.
@@ -30,7 +30,7 @@ impl Counter {
         (whole, parts & ((1 << PARTS) - 1) != 0)
     }
 
-    /// Whether it is time to count from anew: still room for a billion of the largest charges.
+    /// Whether it is time to lower all counters. There is still room for a billion of the largest charges.
     pub(super) fn is_high(self) -> bool {
         self.0 > u128::MAX / 2
     }

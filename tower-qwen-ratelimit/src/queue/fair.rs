@@ -7,14 +7,15 @@ use hashbrown::HashTable;
 
 use super::{
     counter::Counter,
+    fifo::{Fifo, Gap},
     flow::{Flow, FlowKey, Served},
-    line::{Gap, Line},
 };
 
-/// How many flows with nobody waiting are remembered for being ahead of the others.
+/// How many flows without waiters are remembered for being ahead of the others.
+// Bounds the memory of a stream of new tenants; the lowest counters, which matter least, are forgotten first.
 const REMEMBERED: usize = 1_024;
-/// How many flows a prediction looks at.
-const LOOKS: usize = 64;
+/// How many flows a prediction looks at, so that a newcomer costs the same however many tenants wait.
+const SAMPLED_FLOWS: usize = 64;
 
 /// Flows in the order of the tokens they were served, each for its weight: the virtual token counter.
 ///
@@ -28,7 +29,7 @@ pub(super) struct Fair {
     keys: HashTable<usize>,
     hasher: RandomState,
     waiting: BTreeSet<Rank>,
-    /// Nobody waits and nothing is under way, but the counter is above the level. All others are forgotten: when they
+    /// Flows without waiters and calls under way whose counter is above the level. All others are forgotten: when they
     /// come back they start at the level anyway.
     idle: BTreeSet<(Counter, usize)>,
     level: Counter,
@@ -44,23 +45,23 @@ struct Rank {
     flow: usize,
 }
 
-/// Where a newcomer's flow stands or would stand.
+/// Where the flow of a newcomer is, or would be, among the others.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seat {
+pub(super) struct FlowPosition {
     flow: Option<usize>,
     counter: Counter,
-    /// `None` where nobody of the flow waits yet.
+    /// `None` where no call of the flow waits yet.
     since: Option<u64>,
 }
 
 impl Fair {
-    /// Where a call of this flow would stand.
-    pub(super) fn seat(&self, key: &FlowKey) -> Seat {
+    /// Where a call of this flow would join.
+    pub(super) fn position(&self, key: &FlowKey) -> FlowPosition {
         let flow = self
             .keys
             .find(self.hasher.hash_one(key), |&at| self.flows[at].key == *key);
         match flow.map(|&at| (at, &self.flows[at])) {
-            Some((at, flow)) => Seat {
+            Some((at, flow)) => FlowPosition {
                 flow: Some(at),
                 counter: if flow.ranked {
                     flow.counter
@@ -69,7 +70,7 @@ impl Fair {
                 },
                 since: flow.ranked.then_some(flow.since),
             },
-            None => Seat {
+            None => FlowPosition {
                 flow: None,
                 counter: self.start(),
                 since: None,
@@ -77,7 +78,7 @@ impl Fair {
         }
     }
 
-    /// Where a flow starts that begins to wait: at the level, but never outside of those that wait.
+    /// Where a flow starts that begins to wait: at the level, but within the range of those that wait.
     fn start(&self) -> Counter {
         match (self.waiting.first(), self.waiting.last()) {
             (Some(least), Some(most)) => self.level.min(most.counter).max(least.counter),
@@ -86,40 +87,40 @@ impl Fair {
     }
 
     /// Whether the first call of that flow would be the head.
-    pub(super) fn is_first(&self, seat: Seat) -> bool {
+    pub(super) fn is_first(&self, position: FlowPosition) -> bool {
         self.waiting
             .first()
-            .is_none_or(|rank| Some(rank.flow) == seat.flow)
+            .is_none_or(|rank| Some(rank.flow) == position.flow)
     }
 
-    /// The line of the flow that goes next.
-    pub(super) fn next(&self) -> Option<&Line> {
-        Some(&self.flows[self.waiting.first()?.flow].line)
+    /// The list of the flow that goes next.
+    pub(super) fn next(&self) -> Option<&Fifo> {
+        Some(&self.flows[self.waiting.first()?.flow].fifo)
     }
 
-    pub(super) fn line(&self, seat: Seat) -> Option<&Line> {
-        Some(&self.flows[seat.flow?].line)
+    pub(super) fn fifo(&self, position: FlowPosition) -> Option<&Fifo> {
+        Some(&self.flows[position.flow?].fifo)
     }
 
-    pub(super) fn line_mut(&mut self, flow: usize) -> &mut Line {
-        &mut self.flows[flow].line
+    pub(super) fn fifo_mut(&mut self, flow: usize) -> &mut Fifo {
+        &mut self.flows[flow].fifo
     }
 
-    /// The flow at this seat, made where there is none.
-    pub(super) fn open(&mut self, seat: Seat, key: &FlowKey) -> usize {
-        let index = match seat.flow {
+    /// The flow at this position, created where there is none.
+    pub(super) fn open(&mut self, position: FlowPosition, key: &FlowKey) -> usize {
+        let index = match position.flow {
             Some(index) => index,
             None => self.insert(key),
         };
         let flow = &mut self.flows[index];
         if !flow.ranked {
             self.idle.remove(&(flow.counter, index));
-            flow.lift(seat.counter);
+            flow.lift(position.counter);
         }
         index
     }
 
-    /// Ranks the flow, in whose line somebody waits now.
+    /// Ranks the flow, in whose list a call waits now.
     pub(super) fn joined(&mut self, index: usize) {
         let flow = &mut self.flows[index];
         if !flow.ranked {
@@ -130,18 +131,18 @@ impl Fair {
         }
     }
 
-    /// Ranks the flow anew, in whose line somebody has left or was served.
+    /// Ranks the flow anew after a call has left its list.
     pub(super) fn left(&mut self, index: usize) {
         let flow = &mut self.flows[index];
-        if flow.ranked && flow.line.is_empty() {
+        if flow.ranked && flow.fifo.is_empty() {
             flow.ranked = false;
             self.weights -= flow.weight();
             self.waiting.remove(&rank(index, flow));
         }
-        self.rest(index);
+        self.retire(index);
     }
 
-    /// Charges a call of the flow, which has left the line if it stood there.
+    /// Charges a call of the flow, which has left the list if it waited there.
     pub(super) fn serve(&mut self, index: usize, cost: u64) -> Served {
         let flow = &mut self.flows[index];
         let weight = flow.weight();
@@ -162,7 +163,7 @@ impl Fair {
         flow.charge(cost);
         let counter = flow.counter;
         if was_ranked {
-            if flow.line.is_empty() {
+            if flow.fifo.is_empty() {
                 flow.ranked = false;
                 self.weights -= weight;
             } else {
@@ -180,12 +181,12 @@ impl Fair {
             .max(least);
         self.forget();
         if counter.is_high() {
-            self.count_anew();
+            self.rebase();
         }
         served
     }
 
-    /// Puts right what a call was charged.
+    /// Corrects what a call was charged.
     pub(super) fn settle(&mut self, served: Served, actual: u64) {
         let Some(index) = served.flow else { return };
         let flow = &mut self.flows[index];
@@ -197,33 +198,38 @@ impl Fair {
         if flow.ranked {
             self.waiting.insert(rank(index, flow));
         }
-        self.rest(index);
+        self.retire(index);
         if counter.is_high() {
-            self.count_anew();
+            self.rebase();
         }
     }
 
     /// Calls and tokens of other flows that go before a call with `own` ahead of it in its flow, nobody coming or
     /// leaving.
     ///
-    /// Exact for up to [`LOOKS`] flows whose calls are of one size each, else within one call per flow; more flows are
+    /// Exact for up to [`SAMPLED_FLOWS`] flows whose calls are of one size each, else within one call per flow; more flows are
     /// classified by that many of them.
-    pub(super) fn others_ahead(&self, seat: Seat, key: &FlowKey, own: &Gap) -> (u64, u128) {
+    pub(super) fn others_ahead(
+        &self,
+        position: FlowPosition,
+        key: &FlowKey,
+        own: &Gap,
+    ) -> (u64, u128) {
         let tokens = u64::try_from(own.tokens).unwrap_or(u64::MAX);
         let weight = u64::from(key.weight.get().get());
-        let turn = seat.counter.plus(Counter::of(tokens, weight));
-        let step = self.flows.len().div_ceil(LOOKS).max(1);
-        let (mut looks, mut requests, mut tokens) = (0u128, 0u128, 0u128);
+        let due = position.counter.plus(Counter::of(tokens, weight));
+        let step = self.flows.len().div_ceil(SAMPLED_FLOWS).max(1);
+        let (mut sampled, mut requests, mut tokens) = (0u128, 0u128, 0u128);
         for (index, flow) in self.flows.iter().enumerate().step_by(step) {
-            looks += 1;
-            if Some(index) != seat.flow {
-                let before = flow.before(turn, seat.since);
+            sampled += 1;
+            if Some(index) != position.flow {
+                let before = flow.before(due, position.since);
                 requests += u128::from(before.0);
                 tokens += before.1;
             }
         }
         let flows = self.flows.len() as u128;
-        let of_all = |seen: u128| seen.saturating_mul(flows) / looks.max(1);
+        let of_all = |seen: u128| seen.saturating_mul(flows) / sampled.max(1);
         let requests = u64::try_from(of_all(requests)).unwrap_or(u64::MAX);
         (requests, of_all(tokens))
     }
@@ -265,8 +271,8 @@ impl Fair {
         }
     }
 
-    /// Remembers or forgets a flow in which nothing goes on any more.
-    fn rest(&mut self, index: usize) {
+    /// Remembers or forgets a flow that has neither waiters nor calls under way.
+    fn retire(&mut self, index: usize) {
         let flow = &self.flows[index];
         if !flow.ranked && flow.in_flight == 0 {
             self.idle.insert((flow.counter, index));
@@ -284,8 +290,8 @@ impl Fair {
         }
     }
 
-    /// Lowers all counters alike, so that none of them comes to its end.
-    fn count_anew(&mut self) {
+    /// Lowers all counters alike, so that none of them overflows.
+    fn rebase(&mut self) {
         let least = self.waiting.first().map_or(self.level, |rank| rank.counter);
         let least = least.min(self.level);
         for &index in &self.keys {
@@ -332,8 +338,8 @@ mod tests {
     }
 
     fn pass(fair: &mut Fair, tenant: usize, cost: u64) -> Served {
-        let seat = fair.seat(&key(tenant));
-        let flow = fair.open(seat, &key(tenant));
+        let position = fair.position(&key(tenant));
+        let flow = fair.open(position, &key(tenant));
         fair.serve(flow, cost)
     }
 
@@ -377,7 +383,7 @@ mod tests {
         let counter = fair.flows[late.flow.unwrap()].counter;
         assert_eq!(counter, level);
         fair.settle(late, 400);
-        assert!(fair.keys.is_empty() || fair.seat(&key(1)).counter <= level);
+        assert!(fair.keys.is_empty() || fair.position(&key(1)).counter <= level);
     }
 
     #[test]
@@ -393,7 +399,7 @@ mod tests {
             fair.settle(served, u64::MAX);
         }
         fair.settle(under_way, 1);
-        let one = fair.seat(&key(1)).counter;
-        assert!(one <= fair.seat(&key(2)).counter);
+        let one = fair.position(&key(1)).counter;
+        assert!(one <= fair.position(&key(2)).counter);
     }
 }

@@ -1,15 +1,15 @@
 use tower_qwen_tokens::ledger::Tenant;
 
-use super::{Weight, counter::Counter, line::Line};
+use super::{Weight, counter::Counter, fifo::Fifo};
 
-/// Whose calls share one line and one counter.
+/// Which calls share one list and one counter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct FlowKey {
     pub(crate) tenant: Option<Tenant>,
     pub(crate) weight: Weight,
 }
 
-/// What an admitted call was charged in its flow, to be put right when its true cost is known.
+/// What an admitted call was charged in its flow, to be corrected when its true cost is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Served {
     /// `None` where nothing is counted.
@@ -22,14 +22,14 @@ pub(crate) struct Served {
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     pub(super) key: FlowKey,
-    pub(super) line: Line,
+    pub(super) fifo: Fifo,
     pub(super) counter: Counter,
-    /// Settles between flows that are level: who has waited for longer goes first.
+    /// Orders flows of equal counters: the one that has waited for longer goes first.
     pub(super) since: u64,
     /// Whether it has a rank among those that wait.
     pub(super) ranked: bool,
     pub(super) in_flight: u64,
-    /// How often it was lifted to where newcomers start.
+    /// How often its counter was lifted to where newcomers start.
     pub(super) lifts: u64,
 }
 
@@ -53,7 +53,7 @@ impl Flow {
 
     /// What was charged turned out to be `actual`.
     ///
-    /// A flow that was lifted since has been forgiven the charge, so that nothing of it comes back.
+    /// A lift since then has made the charge irrelevant, so nothing of it is given back.
     pub(super) fn correct(&mut self, served: Served, actual: u64) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let charged = Counter::of(served.cost, self.weight());
@@ -65,18 +65,18 @@ impl Flow {
         }
     }
 
-    /// Calls and tokens that go before a call of another flow whose turn comes at `turn`, its calls taken to be of the
+    /// Calls and tokens that go before a call of another flow whose due comes at `due`, its calls taken to be of the
     /// same size each. `since` says how long that flow has waited, nothing if it is new.
-    pub(super) fn before(&self, turn: Counter, since: Option<u64>) -> (u64, u128) {
-        let (len, tokens) = (self.line.len(), self.line.tokens());
-        if len == 0 || self.counter > turn {
+    pub(super) fn before(&self, due: Counter, since: Option<u64>) -> (u64, u128) {
+        let (len, tokens) = (self.fifo.len(), self.fifo.tokens());
+        if len == 0 || self.counter > due {
             return (0, 0);
         }
         let goes_first = since.is_none_or(|since| self.since < since);
         let size = u64::try_from(tokens / u128::from(len))
             .unwrap_or(u64::MAX)
             .max(1);
-        let (room, part) = turn.minus(self.counter).tokens(self.weight());
+        let (room, part) = due.minus(self.counter).tokens(self.weight());
         let begun = goes_first || part || !room.is_multiple_of(size);
         let calls = (room / size).saturating_add(u64::from(begun));
         if calls < len {

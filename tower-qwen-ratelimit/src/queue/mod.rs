@@ -1,23 +1,23 @@
-//! Who waits, and who of them is next.
+//! The calls that wait at an account, and which of them is next.
 //!
-//! [`Queue`] is the seam. Its users see places, tickets and wakers; which of the waiters is the head, the
-//! [`Discipline`] says. Pure bookkeeping, no clock: the account's lock guards it, and what it says is to be woken
-//! ([`Wakes`]) is woken once that lock is given up.
+//! [`WaitQueue`] is the seam. Its users see positions, tickets and wakers; the [`Discipline`] decides which waiter is the head.
+//! Pure bookkeeping, no clock: the account's lock guards it, and the wakers that it hands out ([`Wakes`]) are woken once that
+//! lock is released.
 
 mod counter;
 mod discipline;
 mod fair;
+mod fifo;
 mod flow;
-mod line;
+mod queue;
 #[cfg(test)]
 mod tests;
 mod waiters;
-mod waiting;
 mod wakes;
 
 pub use discipline::{Discipline, Weight};
 
 pub(crate) use flow::{FlowKey, Served};
+pub(crate) use queue::{Ahead, Position, WaitQueue};
 pub(crate) use waiters::Ticket;
-pub(crate) use waiting::{Ahead, Queue};
 pub(crate) use wakes::Wakes;

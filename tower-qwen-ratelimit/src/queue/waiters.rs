@@ -1,12 +1,12 @@
 use std::task::Waker;
 
-use crate::gate::Nanos;
+use crate::units::Nanos;
 
-/// A waiter's place in the list.
+/// A waiter's index in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(pub(super) usize);
 
-/// All who wait, whatever line they stand in. A slab: who leaves makes room for who comes.
+/// All waiters, of all lists. A slab: the slot of one that leaves is used again.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     slots: Vec<Waiter>,
@@ -24,8 +24,8 @@ pub(super) struct Waiter {
 }
 
 impl Waiters {
-    /// What an empty list keeps of its memory.
-    const KEPT: usize = 1_024;
+    /// The capacity that an empty list retains: a burst of this size allocates once, a flood does not hold memory for ever.
+    const RETAINED: usize = 1_024;
 
     pub(super) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -44,15 +44,15 @@ impl Waiters {
         }
     }
 
-    /// Frees the slot of a waiter that stands in no line any more.
+    /// Frees the slot of a waiter that is in no list any more.
     pub(super) fn remove(&mut self, index: usize) -> Option<Waker> {
         let waker = self.slots[index].waker.take();
         self.free.push(index);
         if self.len() == 0 {
             self.slots.clear();
-            self.slots.shrink_to(Self::KEPT);
+            self.slots.shrink_to(Self::RETAINED);
             self.free.clear();
-            self.free.shrink_to(Self::KEPT);
+            self.free.shrink_to(Self::RETAINED);
         }
         waker
     }

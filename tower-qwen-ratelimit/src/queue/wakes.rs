@@ -1,13 +1,13 @@
 use std::task::Waker;
 
-/// Wakers to be woken, and one to be dropped, once the account's lock is given up: both may run code of others.
+/// Wakers to be woken, and one to be dropped, once the account's lock is released: both may run code of the user's runtime.
 #[derive(Debug, Default)]
-#[must_use = "to be woken once the lock is given up"]
+#[must_use = "to be woken once the lock is released"]
 pub(crate) struct Wakes {
-    /// Who was the head and is it no longer.
+    /// The waiter that was the head: it drops its timer.
     pub(super) displaced: Option<Waker>,
     pub(super) head: Option<Waker>,
-    /// Of a waiter that has left.
+    /// Of a waiter that has left: only dropped.
     pub(super) left: Option<Waker>,
 }
 

@@ -1,7 +1,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::FutureExt;
-use tower_qwen_ratelimit::{Pacing, Quota, RejectKind, store::redis::Sharing};
+use tower_qwen_ratelimit::{Pacing, Quota, RejectKind, fleet::redis::Sharing};
 use tower_qwen_tokens::internal::clock::{self, WallClock};
 
 use crate::{

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tower_qwen_ratelimit::{
     Key, Pacing, Quota,
-    store::redis::{RedisOptions, RedisStore},
+    fleet::redis::{RedisOptions, RedisStore},
 };
 
 use crate::{

@@ -15,7 +15,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use tokio::task::LocalSet;
-use tower_qwen_ratelimit::{Cost, Limiter, OutputLimit, Quota, RejectKind, store::redis::Sharing};
+use tower_qwen_ratelimit::{Cost, Limiter, OutputLimit, Quota, RejectKind, fleet::redis::Sharing};
 use tower_qwen_tokens::{
     Deadline,
     internal::clock::{self, Instant},

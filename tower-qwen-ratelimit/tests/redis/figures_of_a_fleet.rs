@@ -3,8 +3,8 @@ use std::time::Duration;
 use metrics::with_local_recorder;
 use tower_qwen_ratelimit::{
     Limiter, Quota,
+    fleet::redis::{RedisOptions, RedisStore, Sharing},
     observe::LimiterMetrics,
-    store::redis::{RedisOptions, RedisStore, Sharing},
 };
 
 use crate::{

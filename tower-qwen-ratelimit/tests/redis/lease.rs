@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tower_qwen_ratelimit::{Limiter, Pacing, Quota, store::redis::Sharing};
+use tower_qwen_ratelimit::{Limiter, Pacing, Quota, fleet::redis::Sharing};
 
 use crate::{
     server::Server,

@@ -6,7 +6,7 @@ use std::{
 use tokio::time::timeout;
 use tower_qwen_ratelimit::{
     Cost, Key, Limiter, LimiterEvent, OutputLimit, Pacing, Quota, RejectKind,
-    store::redis::{OutagePolicy, RedisOptions, RedisStore, Sharing},
+    fleet::redis::{OutagePolicy, RedisOptions, RedisStore, Sharing},
 };
 
 use tower_qwen_tokens::{

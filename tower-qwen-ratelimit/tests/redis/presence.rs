@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
-use tower_qwen_ratelimit::{Pacing, Quota, store::redis::Sharing};
+use tower_qwen_ratelimit::{Pacing, Quota, fleet::redis::Sharing};
 
 use crate::{
     server::Server,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::{task::JoinHandle, time::timeout};
 use tower_qwen_ratelimit::{
     Cost, Key, Limiter, OutputLimit, Quota,
-    store::redis::{RedisOptions, RedisStore, Sharing},
+    fleet::redis::{RedisOptions, RedisStore, Sharing},
 };
 
 use crate::server::Server;

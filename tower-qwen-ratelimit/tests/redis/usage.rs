@@ -1,7 +1,7 @@
 use tokio::time::timeout;
 use tower_qwen_ratelimit::{
     Quota,
-    store::redis::{RedisOptions, Sharing, UsageOfDay},
+    fleet::redis::{RedisOptions, Sharing, UsageOfDay},
 };
 use tower_qwen_tokens::{
     Basis, End, Ledger, Money, PriceBook, Usage,

@@ -2,14 +2,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
 
-fn queue() -> Queue {
-    Queue::new(Discipline::Fair)
+fn queue() -> WaitQueue {
+    WaitQueue::new(Discipline::Fair)
 }
 
 /// Flows that always have somebody waiting; serves whoever is next.
 #[derive(Debug)]
 struct Backlog {
-    queue: Queue,
+    queue: WaitQueue,
     waiting: Vec<Known>,
     weights: BTreeMap<u32, u32>,
     served: BTreeMap<u32, u64>,
@@ -167,7 +167,7 @@ fn what_was_really_used_counts() {
     let mut queue = queue();
     let (over, exact) = (flow(1, 1), flow(2, 1));
     let mut arrived = 0;
-    let mut next = |queue: &mut Queue, key: &FlowKey| {
+    let mut next = |queue: &mut WaitQueue, key: &FlowKey| {
         arrived += 1;
         join(queue, key, arrived, 100)
     };
@@ -199,12 +199,12 @@ fn a_correction_that_moves_the_head_wakes_both() {
     let mut queue = queue();
     let (one, other) = (flow(1, 1), flow(2, 1));
     let woken = [(); 2].map(|()| Arc::new(Count::default()));
-    let place = queue.place(0, &one);
-    let (served, wakes) = queue.pass(place, &one, 1_000);
+    let position = queue.position(0, &one);
+    let (served, wakes) = queue.admit_at_once(position, &one, 1_000);
     wakes.wake();
     let [first, second] = [(&one, &woken[0]), (&other, &woken[1])].map(|(key, woken)| {
-        let place = queue.place(1, key);
-        let (ticket, wakes) = queue.join(place, key, 10, woken.clone().into());
+        let position = queue.position(1, key);
+        let (ticket, wakes) = queue.join(position, key, 10, woken.clone().into());
         wakes.wake();
         ticket
     });
@@ -222,8 +222,8 @@ fn who_has_a_long_queue_waits_behind_it_and_others_do_not() {
     }
     let ahead = |backlog: &Backlog, of| {
         let key = flow(of, 1);
-        let place = backlog.queue.place(2_000, &key);
-        backlog.queue.ahead(place, &key)
+        let position = backlog.queue.position(2_000, &key);
+        backlog.queue.ahead(position, &key)
     };
     assert_eq!(ahead(&backlog, 1).tokens, 100_000);
     assert_eq!(
@@ -247,8 +247,8 @@ fn of_many_flows_some_are_looked_at() {
     for _ in 0..5 {
         backlog.join(5_000, 100);
     }
-    let place = backlog.queue.place(Nanos::MAX, &key);
-    let ahead = backlog.queue.ahead(place, &key);
+    let position = backlog.queue.position(Nanos::MAX, &key);
+    let ahead = backlog.queue.ahead(position, &key);
     backlog.join(5_000, 100);
     let mut before = 0;
     loop {
@@ -367,8 +367,8 @@ proptest! {
         let (weight, tokens) = flows.get(of).map_or((weight, tokens), |flow| (flow.0, flow.1));
         backlog.weights.insert(of as u32, weight);
         let key = flow(of as u32, weight);
-        let place = backlog.queue.place(Nanos::MAX, &key);
-        let ahead = backlog.queue.ahead(place, &key);
+        let position = backlog.queue.position(Nanos::MAX, &key);
+        let ahead = backlog.queue.ahead(position, &key);
         backlog.join(of as u32, tokens);
         let last = backlog.waiting.last().unwrap().ticket;
         let (mut requests, mut sum) = (0, 0);
@@ -401,8 +401,8 @@ proptest! {
             backlog.serve();
         }
         let key = flow(newcomer as u32, 1);
-        let place = backlog.queue.place(Nanos::MAX, &key);
-        let ahead = backlog.queue.ahead(place, &key);
+        let position = backlog.queue.position(Nanos::MAX, &key);
+        let ahead = backlog.queue.ahead(position, &key);
         backlog.join(newcomer as u32, 1);
         let last = backlog.waiting.last().unwrap().ticket;
         let mut sum = 0;
@@ -439,8 +439,8 @@ proptest! {
                 }
                 _ => {
                     let key = flow(of, [1, u32::MAX, 7, 2][of as usize]);
-                    let place = queue.place(at as u64, &key);
-                    let ahead = queue.ahead(place, &key);
+                    let position = queue.position(at as u64, &key);
+                    let ahead = queue.ahead(position, &key);
                     prop_assert!(ahead.requests <= queue.len() as u64);
                     waiting.push_back(join(&mut queue, &key, at as u64, tokens));
                 }

@@ -13,16 +13,12 @@ use tower_qwen_tokens::{
 
 use super::{Fleet, OUTAGES, SHARINGS, TICK, quota};
 use crate::{
-    acquire::Acquire,
-    error::RejectKind,
-    feedback::FULL,
-    fleet::{Booked, OutagePolicy},
-    queue::Discipline,
-    reservation::Reservation,
+    acquire::Acquire, error::RejectKind, fleet::BookingReply, queue::Discipline,
+    reservation::Reservation, sharing::OutagePolicy, units::Fraction,
 };
 
 #[derive(Debug, Clone)]
-enum Event {
+enum Step {
     Join {
         flow: u8,
         earlier: Duration,
@@ -31,10 +27,10 @@ enum Event {
     },
     Leave(usize),
     End(usize),
-    Answer(Booked),
-    Hear {
+    UsageReply(BookingReply),
+    Grant {
         members: u64,
-        granted: u32,
+        granted: Fraction,
         slots: u64,
     },
     Away,
@@ -46,11 +42,11 @@ fn time(millis: u64) -> impl Strategy<Value = Duration> {
     (0..millis).prop_map(Duration::from_millis)
 }
 
-fn events() -> impl Strategy<Value = Vec<Event>> {
+fn steps() -> impl Strategy<Value = Vec<Step>> {
     let kind = prop_oneof![Just(RejectKind::Deadline), Just(RejectKind::MaxWait)];
     let patience = prop::option::weighted(0.8, (time(3_000), kind));
     let join = (0..3u8, time(5_000), 1..3_000u64, patience).prop_map(
-        |(flow, earlier, tokens, patience)| Event::Join {
+        |(flow, earlier, tokens, patience)| Step::Join {
             flow,
             earlier,
             tokens,
@@ -58,26 +54,29 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         },
     );
     let answer = prop_oneof![
-        1 => time(3_000).prop_map(Booked::TooLate),
-        1 => time(3_000).prop_map(Booked::In),
-        3 => Just(Booked::In(Duration::ZERO)),
+        1 => time(3_000).prop_map(BookingReply::TooLate),
+        1 => time(3_000).prop_map(BookingReply::In),
+        3 => Just(BookingReply::In(Duration::ZERO)),
     ];
-    let hear = (1..4u64, 0..=FULL, 0..3u64).prop_map(|(members, granted, slots)| Event::Hear {
-        members,
-        granted,
-        slots,
-    });
-    let event = prop_oneof![
+    let grant =
+        (1..4u64, 0..=Fraction::WHOLE.parts(), 0..3u64).prop_map(|(members, granted, slots)| {
+            Step::Grant {
+                members,
+                granted: Fraction::from_parts(granted),
+                slots,
+            }
+        });
+    let step = prop_oneof![
         6 => join,
-        1 => any::<usize>().prop_map(Event::Leave),
-        2 => any::<usize>().prop_map(Event::End),
-        3 => answer.prop_map(Event::Answer),
-        1 => hear,
-        1 => Just(Event::Away),
-        1 => Just(Event::Back),
-        4 => time(800).prop_map(Event::Pass),
+        1 => any::<usize>().prop_map(Step::Leave),
+        2 => any::<usize>().prop_map(Step::End),
+        3 => answer.prop_map(Step::UsageReply),
+        1 => grant,
+        1 => Just(Step::Away),
+        1 => Just(Step::Back),
+        4 => time(800).prop_map(Step::Pass),
     ];
-    prop::collection::vec(event, 1..80)
+    prop::collection::vec(step, 1..80)
 }
 
 struct Waiting {
@@ -94,7 +93,7 @@ struct Calls {
 
 impl Calls {
     /// Lets everybody look who was woken, until nobody is. Nobody is left beyond its deadline or refused for another's.
-    fn look(&mut self, outage: OutagePolicy) -> Result<(), TestCaseError> {
+    fn poll_woken(&mut self, outage: OutagePolicy) -> Result<(), TestCaseError> {
         while let Some(at) = self.waiting.iter().position(|one| one.acquire.is_woken()) {
             let one = &mut self.waiting[at];
             match one.acquire.poll() {
@@ -122,7 +121,7 @@ impl Calls {
 proptest! {
     #[test]
     fn nobody_waits_beyond_its_deadline(
-        events in events(),
+        steps in steps(),
         sharing in prop::sample::select(&SHARINGS[..]),
         outage in prop::sample::select(&OUTAGES[..]),
         fair: bool,
@@ -137,9 +136,9 @@ proptest! {
             let discipline = if fair { Discipline::Fair } else { Discipline::Fifo };
             let mut fleet = Fleet::new(quota().concurrency(concurrency), sharing, outage, discipline);
             let mut calls = Calls::default();
-            for event in events {
-                match event {
-                    Event::Join { flow, earlier, tokens, patience } => {
+            for step in steps {
+                match step {
+                    Step::Join { flow, earlier, tokens, patience } => {
                         let acquire = fleet
                             .acquire(tokens)
                             .tenant(Tenant::new(flow.to_string()))
@@ -159,20 +158,20 @@ proptest! {
                             Poll::Ready(Err(_)) => {}
                         }
                     }
-                    Event::Leave(which) if !calls.waiting.is_empty() => {
+                    Step::Leave(which) if !calls.waiting.is_empty() => {
                         calls.waiting.swap_remove(which % calls.waiting.len());
                     }
-                    Event::End(which) if !calls.admitted.is_empty() => {
+                    Step::End(which) if !calls.admitted.is_empty() => {
                         drop(calls.admitted.swap_remove(which % calls.admitted.len()));
                     }
-                    Event::Answer(reply) => fleet.answer(reply),
-                    Event::Hear { members, granted, slots } => fleet.hear(members, granted, slots),
-                    Event::Away => fleet.link.went_away("as the test says"),
-                    Event::Back => fleet.link.came_back(),
-                    Event::Pass(time) => advance(time).await,
+                    Step::UsageReply(reply) => fleet.answer(reply),
+                    Step::Grant { members, granted, slots } => fleet.grant(members, granted, slots),
+                    Step::Away => fleet.link.went_away("as the test says"),
+                    Step::Back => fleet.link.came_back(),
+                    Step::Pass(time) => advance(time).await,
                     _ => {}
                 }
-                calls.look(outage)?;
+                calls.poll_woken(outage)?;
             }
 
             // The store is back and answers: everybody goes, and nothing stays booked.
@@ -181,16 +180,16 @@ proptest! {
                 if calls.waiting.is_empty() {
                     break;
                 }
-                fleet.hear(1, FULL, concurrency);
-                fleet.answer(Booked::In(Duration::ZERO));
-                calls.look(outage)?;
+                fleet.grant(1, Fraction::WHOLE, concurrency);
+                fleet.answer(BookingReply::In(Duration::ZERO));
+                calls.poll_woken(outage)?;
                 calls.admitted.clear();
                 advance(Duration::from_millis(500)).await;
-                calls.look(outage)?;
+                calls.poll_woken(outage)?;
             }
             prop_assert_eq!(calls.waiting.len(), 0);
             calls.admitted.clear();
-            fleet.listen();
+            fleet.take_ops();
             prop_assert!(fleet.booked.is_empty(), "{:?}", fleet.booked);
             Ok::<_, TestCaseError>(())
         })?;

@@ -9,7 +9,7 @@ use crate::snapshot::FleetSnapshot;
 
 fn fleet_of_four(sharing: Sharing, outage: OutagePolicy) -> Fleet {
     let fleet = Fleet::new(quota(), sharing, outage, Discipline::Fifo);
-    fleet.hear(4, FULL / 4, u64::MAX);
+    fleet.grant(4, Fraction::one_of(4), u64::MAX);
     fleet
 }
 
@@ -20,9 +20,9 @@ fn seen(fleet: &Fleet) -> FleetSnapshot {
 #[tokio::test(start_paused = true)]
 async fn who_was_idle_during_an_outage_has_the_whole_again() {
     let fleet = fleet_of_four(Sharing::Booking, OutagePolicy::LocalShare);
-    fleet.account.store_away();
+    fleet.account.on_store_away();
     assert_eq!(seen(&fleet).part_percent, 25);
-    fleet.account.store_back();
+    fleet.account.on_store_back();
     assert_eq!(seen(&fleet).part_percent, 100);
     assert!(!seen(&fleet).is_store_away);
 }
@@ -33,11 +33,11 @@ async fn who_runs_on_an_nth_part_says_so_until_it_is_granted_another() {
     let mut call = task::spawn(fleet.acquire(10));
     advance(Duration::from_secs(1)).await;
     let _going = assert_ready_ok!(call.poll());
-    fleet.account.store_away();
-    assert_eq!(fleet.account.standing().unwrap().held, FULL / 4);
+    fleet.account.on_store_away();
+    assert_eq!(fleet.account.heartbeat().unwrap().held, Fraction::one_of(4));
     // Nobody goes from here on until the store has answered.
-    fleet.account.store_back();
-    assert_eq!(fleet.account.standing().unwrap().held, 0);
+    fleet.account.on_store_back();
+    assert_eq!(fleet.account.heartbeat().unwrap().held, Fraction::ZERO);
     assert_pending!(task::spawn(fleet.acquire(10)).poll());
 }
 
@@ -47,7 +47,7 @@ async fn the_bound_is_that_of_the_way_in_which_calls_go() {
         let bound = |outage| {
             let fleet = fleet_of_four(sharing, outage);
             let before = seen(&fleet).may_overshoot_tokens;
-            fleet.account.store_away();
+            fleet.account.on_store_away();
             let during = seen(&fleet).may_overshoot_tokens;
             (before, during)
         };
@@ -71,8 +71,8 @@ async fn the_tokens_of_a_day_are_divided_too() {
         OutagePolicy::LocalShare,
         Discipline::Fifo,
     );
-    fleet.hear(4, 0, u64::MAX);
-    fleet.account.store_away();
+    fleet.grant(4, Fraction::ZERO, u64::MAX);
+    fleet.account.on_store_away();
     advance(Duration::from_secs(10)).await;
     let went = assert_ready_ok!(task::spawn(fleet.acquire(900)).poll());
     went.mark_sent();
@@ -82,7 +82,7 @@ async fn the_tokens_of_a_day_are_divided_too() {
     assert!(refused.predicted_wait().is_some(), "it may go tomorrow");
     // More than a part of the day is not too large for a day.
     assert_pending!(task::spawn(fleet.acquire(2_000)).poll());
-    fleet.account.store_back();
+    fleet.account.on_store_back();
     assert_pending!(task::spawn(soon()).poll());
 }
 
@@ -91,11 +91,11 @@ async fn the_bound_takes_the_largest_call_of_any_process() {
     let fleet = fleet_of_four(Sharing::Lease, OutagePolicy::LocalShare);
     let before = seen(&fleet).may_overshoot_tokens;
     for (told, counts) in [(70_000, 70_000), (500, 70_000)] {
-        let largest = Heard {
-            largest: told,
-            ..heard(4, FULL / 4, u64::MAX)
+        let largest = HeartbeatReply {
+            largest_call: told,
+            ..heartbeat_reply(4, Fraction::one_of(4), u64::MAX)
         };
-        fleet.hear_all(largest);
+        fleet.reply(largest);
         let after = seen(&fleet).may_overshoot_tokens;
         assert_eq!(after, before + 4 * counts);
     }
@@ -110,13 +110,16 @@ async fn throttles_of_calls_that_went_as_they_came_slow_no_rate() {
     report.verdict = Some(Verdict::of_response(status, &headers, body, UNIX_EPOCH));
     for outage in [OutagePolicy::LocalShare, OutagePolicy::Unlimited] {
         let fleet = fleet_of_four(Sharing::Booking, outage);
-        fleet.account.store_away();
+        fleet.account.on_store_away();
         advance(Duration::from_secs(10)).await;
         let call = assert_ready_ok!(task::spawn(fleet.acquire(10)).poll());
         call.mark_sent();
         OnUsage::on_usage(&call, &report);
         let seen = fleet.account.snapshot(clock::now());
-        assert!(!seen.closed_for.is_zero(), "{outage:?}: it is heard");
+        assert!(
+            !seen.closed_for.is_zero(),
+            "{outage:?}: it is heartbeat_reply"
+        );
         let is_slowed = seen.requests.rate_percent < 100;
         assert_eq!(is_slowed, outage == OutagePolicy::LocalShare);
     }
@@ -159,7 +162,7 @@ async fn a_store_that_answers_late_is_not_away() {
         let mut call = task::spawn(fleet.acquire(10));
         assert_pending!(call.poll());
         advance(Duration::from_secs(15)).await;
-        fleet.answer(Booked::TooLate(Duration::from_secs(1)));
+        fleet.answer(BookingReply::TooLate(Duration::from_secs(1)));
         drop(call);
         let mut left = task::spawn(fleet.acquire(10));
         assert_pending!(left.poll());

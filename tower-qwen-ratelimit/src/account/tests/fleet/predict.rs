@@ -11,20 +11,20 @@ const EACH: Duration = Duration::from_millis(100);
 
 impl Store {
     fn book(&mut self, fleet: &mut Fleet) {
-        fleet.listen();
-        if fleet.asked.is_some() {
+        fleet.take_ops();
+        if fleet.requested.is_some() {
             let now = clock::now();
             self.tail = self.tail.max(now) + EACH;
-            fleet.answer(Booked::In(self.tail - now));
+            fleet.answer(BookingReply::In(self.tail - now));
         }
     }
 
     fn beat(&self, fleet: &Fleet, busy: u64) {
         let ahead = self.tail - clock::now().min(self.tail);
-        fleet.hear_all(Heard {
+        fleet.reply(HeartbeatReply {
             busy,
             booked_ahead: ahead,
-            ..heard(busy, 0, u64::MAX)
+            ..heartbeat_reply(busy, Fraction::ZERO, u64::MAX)
         });
     }
 }

@@ -18,7 +18,7 @@ fn fleet() -> Fleet {
 async fn who_waits_for_a_slot_asks_for_more_once() {
     let mut fleet = fleet();
     advance(Duration::from_secs(2)).await;
-    fleet.hear(1, FULL, 2);
+    fleet.grant(1, Fraction::WHOLE, 2);
     let mut calls: Vec<_> = (0..MOST).map(|_| task::spawn(fleet.acquire(10))).collect();
     let mut running = Vec::new();
     let mut admitted = || {
@@ -31,19 +31,19 @@ async fn who_waits_for_a_slot_asks_for_more_once() {
         });
         running.len()
     };
-    fleet.listen();
+    fleet.take_ops();
     let before = fleet.beats;
     assert_eq!(admitted(), 2);
-    fleet.listen();
+    fleet.take_ops();
     assert_eq!(fleet.beats, before + 1, "six wait, and one asks");
 
     // As many as before: there are no more, and asking again at once would not help.
-    fleet.hear(1, FULL, 2);
+    fleet.grant(1, Fraction::WHOLE, 2);
     assert_eq!(admitted(), 2);
-    fleet.listen();
+    fleet.take_ops();
     assert_eq!(fleet.beats, before + 1);
 
-    fleet.hear(1, FULL, MOST);
+    fleet.grant(1, Fraction::WHOLE, MOST);
     assert_eq!(admitted(), MOST as usize);
 }
 
@@ -51,7 +51,7 @@ async fn who_waits_for_a_slot_asks_for_more_once() {
 async fn another_quota_leaves_the_slots_divided() {
     for (most, slots) in [(16, 2), (4, 2), (1, 1), (u64::MAX, u64::MAX)] {
         let fleet = fleet();
-        fleet.hear(4, FULL, 2);
+        fleet.grant(4, Fraction::WHOLE, 2);
         let changed = quota().concurrency(most);
         fleet.account.set_quota(changed, clock::now());
         assert_eq!(fleet.account.snapshot(clock::now()).may_run, slots);
@@ -62,7 +62,7 @@ async fn another_quota_leaves_the_slots_divided() {
         OutagePolicy::Unlimited,
         Discipline::Fifo,
     );
-    fleet.hear(4, FULL, 0);
+    fleet.grant(4, Fraction::WHOLE, 0);
     fleet
         .account
         .set_quota(quota().concurrency(MOST), clock::now());

@@ -1,0 +1,217 @@
+//! What an account does with its part of a fleet's quota.
+
+use super::{
+    grants::{GrantedBy, Grants},
+    state::State,
+};
+use crate::{
+    adapt::SlowStart,
+    fleet::{Heartbeat, HeartbeatReply, Shares},
+    sharing::{OutagePolicy, Sharing},
+    snapshot::{FleetSnapshot, GateSnapshot},
+    units::{Fraction, Nanos, nanos},
+};
+
+/// What a process wants beside a quarter more than it used: a first call does not have to wait for a part.
+const SPARE: Fraction = Fraction::one_of(64);
+
+impl State {
+    /// The account is shared from here on.
+    pub(super) fn join_fleet(&mut self, sharing: Sharing, members: u64, patience: Nanos) {
+        let by = match sharing {
+            Sharing::Booking => GrantedBy::Booking(Default::default()),
+            Sharing::Lease => GrantedBy::NoLease(patience),
+        };
+        self.grants = Some(Grants::new(by, members));
+        // Slots are always leased: until the store has granted some there are none.
+        if self.quota.most_running() < u64::MAX {
+            self.concurrency.set_limit(0);
+        }
+    }
+
+    /// The store has answered a heartbeat. A lease ends at `until`.
+    pub(super) fn on_heartbeat(&mut self, reply: HeartbeatReply, sharing: Sharing, until: Nanos) {
+        let now = self.now;
+        self.breaker
+            .close_until(now.saturating_add(nanos(reply.closed_for)));
+        let has_slots = self.quota.most_running() < u64::MAX;
+        let is_changed = has_slots && reply.slots != self.concurrency.limit();
+        if is_changed {
+            self.concurrency.set_limit(reply.slots);
+        }
+        let Some(grants) = &mut self.grants else {
+            return;
+        };
+        grants.members = reply.members.max(1);
+        grants.busy = reply.busy.max(1);
+        grants.booked_until = now.saturating_add(nanos(reply.booked_ahead));
+        grants.largest_call = grants.largest_call.max(reply.largest_call);
+        grants.restore_patience();
+        if is_changed {
+            grants.has_requested_slots = false;
+        }
+        match sharing {
+            Sharing::Lease => {
+                grants.caps = reply.shares;
+                grants.by = match reply.granted {
+                    Fraction::ZERO => GrantedBy::NoLease(until),
+                    _ => GrantedBy::Lease(until),
+                };
+                self.run_on(reply.granted);
+            }
+            // What is booked stays booked.
+            Sharing::Booking if grants.is_booked() => {}
+            Sharing::Booking => self.book_again(),
+        }
+    }
+
+    /// The store is away, and so many processes live in the fleet.
+    pub(super) fn on_store_away(&mut self, outage: OutagePolicy, processes: u64) {
+        let now = self.now;
+        let Some(grants) = &mut self.grants else {
+            return;
+        };
+        grants.give_back(now);
+        // Idle processes may have calls at any time, so they count too.
+        let members = grants.members.max(processes).max(1);
+        grants.by = match outage {
+            OutagePolicy::LocalShare => GrantedBy::Own,
+            OutagePolicy::Unlimited => GrantedBy::Unlimited,
+            OutagePolicy::Reject => GrantedBy::Nobody,
+        };
+        if self.quota.most_running() < u64::MAX {
+            self.concurrency
+                .set_limit((self.quota.most_running() / members).max(1));
+        }
+        if outage == OutagePolicy::LocalShare {
+            self.run_on(Fraction::one_of(members));
+        }
+    }
+
+    /// The store is back. A lease that has not ended stays; the rest has to ask again.
+    pub(super) fn on_store_back(&mut self, sharing: Sharing, patience: Nanos) {
+        let Some(grants) = &mut self.grants else {
+            return;
+        };
+        match (grants.by, sharing) {
+            (GrantedBy::Booking(_) | GrantedBy::Lease(_) | GrantedBy::NoLease(_), _) => {}
+            (_, Sharing::Booking) => self.book_again(),
+            (_, Sharing::Lease) => grants.by = GrantedBy::NoLease(patience),
+        }
+    }
+
+    fn book_again(&mut self) {
+        self.run_on(Fraction::WHOLE);
+        if let Some(grants) = &mut self.grants {
+            grants.begin_booking();
+        }
+    }
+
+    /// The fleet's calls at one time have another limit: this process goes on with its slots, as far as there are so many.
+    pub(super) fn divide_slots(&mut self, most: u64) {
+        let Some(grants) = &mut self.grants else {
+            return;
+        };
+        grants.has_requested_slots = false;
+        let slots = match self.quota.most_running() {
+            // There was no limit, so nothing was divided: an even part, until the store says more.
+            u64::MAX => (most / grants.members.max(1)).max(1),
+            _ => self.concurrency.limit().min(most),
+        };
+        let is_limited = most < u64::MAX;
+        self.concurrency
+            .set_limit(if is_limited { slots } else { most });
+    }
+
+    fn run_on(&mut self, part: Fraction) {
+        let Some(grants) = &mut self.grants else {
+            return;
+        };
+        if part == grants.part && grants.caps == grants.caps_in_force {
+            return;
+        }
+        let Shares { requests, tokens } = grants.caps;
+        grants.part = part;
+        grants.caps_in_force = grants.caps;
+        self.requests.set_part(part, requests, self.now);
+        self.tokens.set_part(part, tokens, self.now);
+        self.tokens_of_day
+            .set_limit(self.own_tokens_of_day(&self.quota));
+        // Slow start measures use against this process's own rate.
+        if let Some(share) = self.slow_start.as_ref().map(SlowStart::share) {
+            self.start_slowly(Some(share));
+        }
+    }
+
+    /// What this process reports of itself; `None` where it has had nothing to do here for a window.
+    pub(super) fn heartbeat(&self, sharing: Sharing) -> Option<Heartbeat> {
+        let grants = self.grants.as_ref()?;
+        let (requests, tokens) = (self.requests.snapshot(), self.tokens.snapshot());
+        let waiting = self.queue.len() as u64;
+        if waiting == 0 && self.in_flight == 0 && requests.used == 0 && tokens.used == 0 {
+            return None;
+        }
+        let most_running = self.quota.most_running();
+        let running = self.concurrency.running();
+        let held = match (grants.by, sharing) {
+            (GrantedBy::Lease(until), _) if self.now < until => grants.part,
+            // It goes on with that until it is granted another one.
+            (GrantedBy::Own, Sharing::Lease) => grants.part,
+            _ => Fraction::ZERO,
+        };
+        let wanted = match (sharing, waiting) {
+            (Sharing::Lease, 0) => wanted(&requests).max(wanted(&tokens)),
+            (Sharing::Lease, _) => Fraction::WHOLE,
+            // Where calls are booked, anything says that the process is busy.
+            (Sharing::Booking, _) => Fraction::from_parts(u32::from(waiting > 0)),
+        };
+        Some(Heartbeat {
+            held,
+            wanted,
+            shares: self.shares(),
+            most_running,
+            slots_held: running.max(self.concurrency.limit().min(most_running)),
+            slots_wanted: running
+                .saturating_add(waiting)
+                .saturating_add(1)
+                .min(most_running),
+            largest_call: grants.largest_call,
+        })
+    }
+
+    /// What throttles have left this process.
+    pub(super) fn shares(&self) -> Shares {
+        Shares {
+            requests: self.requests.share(),
+            tokens: self.tokens.share(),
+        }
+    }
+
+    pub(super) fn fleet_snapshot(&self) -> Option<FleetSnapshot> {
+        let grants = self.grants.as_ref()?;
+        let burst = self.quota.burst_of(self.tokens.usable());
+        let may_overshoot_tokens = match grants.by {
+            GrantedBy::Booking(_) | GrantedBy::Nobody => 0,
+            GrantedBy::Unlimited => u64::MAX,
+            GrantedBy::Own | GrantedBy::Lease(_) | GrantedBy::NoLease(_) => {
+                burst.saturating_add(grants.members.saturating_mul(grants.largest_call))
+            }
+        };
+        let is_store_away = matches!(
+            grants.by,
+            GrantedBy::Own | GrantedBy::Unlimited | GrantedBy::Nobody
+        );
+        Some(FleetSnapshot {
+            members: grants.members,
+            part_percent: grants.part.percent(),
+            is_store_away,
+            may_overshoot_tokens,
+        })
+    }
+}
+
+/// A quarter more than was used, and a little to spare.
+fn wanted(gate: &GateSnapshot) -> Fraction {
+    let used = Fraction::ratio(gate.used, gate.quota).parts();
+    Fraction::from_parts(used * 5 / 4 + SPARE.parts())
+}

@@ -1,0 +1,154 @@
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, StatusCode};
+use tokio_test::{assert_pending, task};
+use tower_qwen_tokens::{Verdict, internal::clock};
+
+use crate::{
+    account::{Account, AccountConfig, AdmitRequest, Idle, idle::LEARNS},
+    acquire::Acquire,
+    cost::{Cost, OutputLimit},
+    key::Key,
+    observe::Observers,
+    queue::Discipline,
+    quota::{Pacing, Quota},
+    reservation::Reservation,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn account(quota: Quota) -> Arc<Account> {
+    let now = clock::now();
+    let config = AccountConfig {
+        max_queued: 9,
+        discipline: Discipline::default(),
+        observers: Observers::default(),
+    };
+    Arc::new(Account::new(Key::tenant("a"), quota, config, now, now))
+}
+
+fn at_once() -> Arc<Account> {
+    account(Quota::per_minute(100, 1_000).pacing(Pacing::Window))
+}
+
+fn reserve(account: &Arc<Account>, tokens: u64) -> Reservation {
+    let cost = Cost::new(tokens, OutputLimit::NoOutput);
+    let charge = account
+        .try_acquire(&AdmitRequest::new(cost), clock::now())
+        .unwrap();
+    Reservation::new(account.clone(), charge, None)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_account_is_level_and_one_that_is_charged_is_not() {
+    let account = at_once();
+    assert_eq!(account.idle(clock::now()), Idle::Level);
+    for tokens in [0, 10] {
+        let reservation = reserve(&account, tokens);
+        assert_eq!(account.idle(clock::now()), Idle::Busy);
+        reservation.mark_sent();
+        drop(reservation);
+        assert_eq!(account.idle(clock::now()), Idle::Busy, "its request counts");
+        tokio::time::advance(2 * MINUTE).await;
+        assert_eq!(account.idle(clock::now()), Idle::Level);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_under_way_is_not_forgotten_with_its_window() {
+    let account = at_once();
+    let reservation = reserve(&account, 10);
+    reservation.mark_sent();
+    tokio::time::advance(10 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Busy);
+    reservation.settle(0, 500);
+    drop(reservation);
+    assert_eq!(
+        account.idle(clock::now()),
+        Idle::Busy,
+        "the answer ended now"
+    );
+    tokio::time::advance(2 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Level);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_are_those_who_wait() {
+    let account = at_once();
+    reserve(&account, 1_000 - 20).mark_sent();
+    let cost = Cost::new(500, OutputLimit::NoOutput);
+    let mut waiting = task::spawn(Acquire::new(account.clone(), cost));
+    assert_pending!(waiting.poll());
+    tokio::time::advance(2 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Busy);
+    drop(waiting);
+    assert_eq!(account.idle(clock::now()), Idle::Level);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_a_throttle() {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut hours = HeaderMap::new();
+    hours.insert("retry-after", "300".parse().unwrap());
+    let wall = clock::WallClock::new().now();
+    for (headers, busy_for) in [(HeaderMap::new(), 2), (hours, 4)] {
+        let account = at_once();
+        let verdict = Verdict::of_response(status, &headers, b"", wall);
+        let reservation = reserve(&account, 10);
+        reservation.mark_sent();
+        reservation.throttle(&verdict);
+        drop(reservation);
+        tokio::time::advance(busy_for * MINUTE).await;
+        assert_eq!(account.idle(clock::now()), Idle::Busy);
+        tokio::time::advance(10 * MINUTE).await;
+        assert_eq!(account.idle(clock::now()), Idle::Level);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_alone_keeps_it() {
+    let account = at_once();
+    let reservation = reserve(&account, 10);
+    reservation.mark_sent();
+    let capacity =
+        br#"{"code":"Throttling.Concurrency","message":"Too many concurrent requests."}"#;
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", "300".parse().unwrap());
+    let wall = clock::WallClock::new().now();
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    reservation.throttle(&Verdict::of_response(status, &headers, capacity, wall));
+    drop(reservation);
+    tokio::time::advance(4 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Busy);
+    tokio::time::advance(2 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Level);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_has_to_be_full() {
+    let account = account(Quota::per_minute(60, 6_000).burst(Duration::from_secs(30)));
+    assert_eq!(account.idle(clock::now()), Idle::Busy, "it starts empty");
+    tokio::time::advance(Duration::from_secs(29)).await;
+    assert_eq!(account.idle(clock::now()), Idle::Busy);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(account.idle(clock::now()), Idle::Level);
+    let reservation = reserve(&account, 100);
+    reservation.mark_sent();
+    reservation.settle(60_000, 0);
+    drop(reservation);
+    tokio::time::advance(5 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Busy, "it owes");
+    tokio::time::advance(6 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Level);
+}
+
+#[tokio::test(start_paused = true)]
+async fn eight_calls_teach_something() {
+    let account = at_once();
+    for _ in 0..LEARNS {
+        assert_eq!(account.idle(clock::now()), Idle::Level);
+        reserve(&account, 1).mark_sent();
+        tokio::time::advance(2 * MINUTE).await;
+    }
+    assert_eq!(account.idle(clock::now()), Idle::Learned);
+}

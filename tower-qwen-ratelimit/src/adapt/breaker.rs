@@ -1,0 +1,263 @@
+use std::time::Duration;
+
+use super::{Recurrence, Throttled};
+use crate::units::{Nanos, nanos};
+
+/// From this many throttles on, without an accepted call in between, calls probe one by one.
+// One throttle says that too much was sent; the second says that sending less did not help.
+const PROBING_FROM: u32 = 2;
+/// This many throttles in a row slow the gates.
+// A probe is a single call: what it meets says nothing of the rate (docs/design.md, "Feedback").
+const SLOWING: u32 = 3;
+/// The same of throttles that name no quota: the second in a row looks like an outage.
+const SLOWING_UNNAMED: u32 = 1;
+/// This often in a row the provider has to be unavailable to count as a throttle.
+// One such answer is an accident of a single server; Retry alone deals with it.
+const UNAVAILABLE: u32 = 3;
+/// The longest pause that one answer of the provider can impose on an account.
+// A hint that is a mistake, or given in the wrong unit, must not stop an account for a day.
+const LONGEST_HINT: Duration = Duration::from_secs(600);
+/// The first pause, and the time between two probes: this part of the window.
+const PAUSE: u64 = 60;
+/// The longest pause without a hint: this part of the window, so that a return is noticed soon.
+const LONGEST_PAUSE: u64 = 20;
+/// A pause doubles this often at most. Far above [`LONGEST_PAUSE`]; it only bounds the shift.
+const DOUBLINGS: u32 = 5;
+
+/// For how long throttles close an account, and which of them are news.
+///
+/// Throttles that follow each other without an accepted call in between say that the provider is away, whatever is sent.
+/// From the second one on the account probes: after the pause one call goes, and twice as many in each sixtieth of the
+/// window that brings no throttle, until one is accepted. So an outage meets a handful of calls, however many wait, and a
+/// slow answer does not hold up the others.
+#[derive(Debug, Default)]
+pub(crate) struct Breaker {
+    closed_until: Nanos,
+    /// While it probes: when the next call may go.
+    next_probe: Nanos,
+    /// How many probes go in this sixtieth of the window, and how many of them are left.
+    probes: u32,
+    probes_left: u32,
+    /// The latest throttle has answered for all calls sent before this instant.
+    news_from: Nanos,
+    /// Throttles in a row.
+    streak: u32,
+    /// How often in a row the provider was not available.
+    unavailable: u32,
+}
+
+impl Breaker {
+    /// When the account opens again.
+    pub(crate) fn opens_at(&self) -> Nanos {
+        self.closed_until.max(self.next_probe)
+    }
+
+    /// What the next throttle would be.
+    pub(crate) fn recurrence(&self) -> Recurrence {
+        match self.streak {
+            0 => Recurrence::First,
+            _ => Recurrence::Repeated,
+        }
+    }
+
+    /// Whether throttles follow each other, which says nothing of any one call.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.streak > PROBING_FROM
+    }
+
+    /// Whether the latest throttle says something of how many calls were sent.
+    pub(crate) fn slows(&self, throttled: Throttled) -> bool {
+        let slowing = match throttled {
+            Throttled::Both => SLOWING_UNNAMED,
+            _ => SLOWING,
+        };
+        self.streak <= slowing
+    }
+
+    /// Closes until `until`, if it opens earlier so far.
+    pub(crate) fn close_until(&mut self, until: Nanos) {
+        self.closed_until = self.closed_until.max(until);
+    }
+
+    /// A call goes out.
+    pub(crate) fn on_send(&mut self, now: Nanos, window: u64) {
+        if self.streak < PROBING_FROM {
+            return;
+        }
+        self.probes_left = self.probes_left.saturating_sub(1);
+        if self.probes_left == 0 {
+            self.next_probe = now.saturating_add((window / PAUSE).max(1));
+            self.probes = self.probes.saturating_mul(2);
+            self.probes_left = self.probes;
+        }
+    }
+
+    /// A call sent at `sent_at` was throttled. Returns whether that is news: calls that were under way at the latest
+    /// throttle add nothing to it.
+    ///
+    /// Without a hint of the provider the pause is a sixtieth of the window and doubles with every throttle that follows
+    /// without an accepted call in between, up to a twentieth of it. With one it is the hint that counts, and a sixtieth of
+    /// the window at least.
+    pub(crate) fn on_throttle(
+        &mut self,
+        sent_at: Nanos,
+        now: Nanos,
+        window: u64,
+        hint: Option<Duration>,
+    ) -> bool {
+        let is_news = sent_at >= self.news_from;
+        if is_news {
+            let doublings = match hint {
+                Some(_) => 0,
+                None => self.streak.min(DOUBLINGS),
+            };
+            let pause = (window / PAUSE).max(1) << doublings;
+            self.close_until(now.saturating_add(pause.min(window / LONGEST_PAUSE)));
+            self.streak = self.streak.saturating_add(1);
+            // A call sent in this very nanosecond was under way too.
+            self.news_from = now.saturating_add(1);
+            (self.probes, self.probes_left) = (1, 1);
+        }
+        // Even an old call's hint is the provider's word on when to come back.
+        if let Some(hint) = hint {
+            self.close_until(now.saturating_add(nanos(hint.min(LONGEST_HINT))));
+        }
+        is_news
+    }
+
+    /// The provider was not available for a call sent at `sent_at`. Returns whether that counts as a throttle: where it
+    /// happens again and again, and while calls probe.
+    pub(crate) fn on_unavailable(&mut self, sent_at: Nanos) -> bool {
+        if sent_at >= self.news_from {
+            self.unavailable = self.unavailable.saturating_add(1);
+        }
+        self.unavailable >= UNAVAILABLE || self.streak > 0
+    }
+
+    /// A call sent at `sent_at` was accepted. Returns whether that lets others go.
+    pub(crate) fn on_accept(&mut self, sent_at: Nanos) -> bool {
+        // Sent before the throttle: says nothing of how the provider is now.
+        if sent_at < self.news_from {
+            return false;
+        }
+        self.streak = 0;
+        self.unavailable = 0;
+        std::mem::take(&mut self.next_probe) > self.closed_until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: u64 = 60_000_000_000;
+
+    fn throttle(breaker: &mut Breaker, sent_at: Nanos, now: Nanos) -> bool {
+        breaker.on_throttle(sent_at, now, WINDOW, None)
+    }
+
+    #[test]
+    fn throttles_of_calls_already_under_way_are_no_news() {
+        let mut breaker = Breaker::default();
+        assert!(throttle(&mut breaker, 5, 10));
+        assert!(!throttle(&mut breaker, 7, 11));
+        assert_eq!(breaker.opens_at(), 10 + WINDOW / 60);
+        let sent = breaker.opens_at();
+        assert!(throttle(&mut breaker, sent, sent));
+        assert_eq!(breaker.opens_at(), sent + WINDOW / 30);
+        breaker.on_accept(sent);
+        assert_eq!(breaker.streak, 2);
+        breaker.on_accept(breaker.opens_at());
+        assert_eq!(breaker.streak, 0);
+    }
+
+    #[test]
+    fn a_pause_that_the_provider_names_does_not_double_and_is_bounded() {
+        let mut breaker = Breaker::default();
+        let mut now = 0;
+        for _ in 0..5 {
+            breaker.on_throttle(now, now, WINDOW, Some(Duration::ZERO));
+            assert_eq!(breaker.opens_at(), now + WINDOW / 60);
+            now = breaker.opens_at();
+        }
+        breaker.on_throttle(now, now, WINDOW, Some(Duration::from_secs(86_400)));
+        assert_eq!(breaker.opens_at(), now + nanos(LONGEST_HINT));
+    }
+
+    #[test]
+    fn a_hint_counts_even_of_a_call_that_is_no_news() {
+        let mut breaker = Breaker::default();
+        throttle(&mut breaker, 5, 10);
+        let hint = Duration::from_secs(30);
+        assert!(!breaker.on_throttle(5, 11, WINDOW, Some(hint)));
+        assert_eq!(breaker.opens_at(), 11 + nanos(hint));
+    }
+
+    #[test]
+    fn the_pause_is_bounded() {
+        let mut breaker = Breaker::default();
+        let mut now = 0;
+        for _ in 0..50 {
+            throttle(&mut breaker, now, now);
+            assert!(breaker.opens_at() <= now + WINDOW / 20);
+            now = breaker.opens_at();
+        }
+    }
+
+    #[test]
+    fn an_account_whose_provider_is_away_probes() {
+        let second = WINDOW / 60;
+        let mut breaker = Breaker::default();
+        breaker.on_send(0, WINDOW);
+        assert!(throttle(&mut breaker, 0, 0));
+        assert!(
+            !breaker.is_outage(),
+            "one throttle is about how much was sent"
+        );
+        breaker.on_send(second, WINDOW);
+        assert_eq!(
+            breaker.opens_at(),
+            second,
+            "after the first, calls flow again"
+        );
+        assert!(throttle(&mut breaker, second, second));
+        let mut now = breaker.opens_at();
+        assert_eq!(now, 3 * second);
+        // One, then two, then four, as long as none is throttled.
+        let mut sent = Vec::new();
+        while now < 10 * second {
+            breaker.on_send(now, WINDOW);
+            sent.push(now / second);
+            now = now.max(breaker.opens_at());
+        }
+        assert_eq!(sent[..7], [3, 4, 4, 5, 5, 5, 5]);
+        assert!(throttle(&mut breaker, now, 10 * second));
+        assert!(breaker.is_outage());
+        assert!(breaker.slows(Throttled::Tokens) && !breaker.slows(Throttled::Both));
+        let open = breaker.opens_at();
+        breaker.on_send(open, WINDOW);
+        assert_eq!(breaker.opens_at(), open + second, "one again");
+        assert!(
+            breaker.on_accept(open),
+            "and all, once that one is accepted"
+        );
+        assert!(breaker.opens_at() <= open && !breaker.is_outage());
+        assert!(!breaker.on_accept(open));
+    }
+
+    #[test]
+    fn a_provider_that_is_unavailable_three_times_in_a_row_is_away() {
+        let mut breaker = Breaker::default();
+        assert!(!breaker.on_unavailable(1));
+        assert!(!breaker.on_unavailable(2));
+        breaker.on_accept(3);
+        assert!(!breaker.on_unavailable(4));
+        assert!(!breaker.on_unavailable(5));
+        assert!(breaker.on_unavailable(6));
+        throttle(&mut breaker, 6, 6);
+        breaker.on_accept(8);
+        assert!(!breaker.on_unavailable(9), "from the beginning");
+        throttle(&mut breaker, 10, 10);
+        assert!(breaker.on_unavailable(11), "it has just throttled a call");
+    }
+}

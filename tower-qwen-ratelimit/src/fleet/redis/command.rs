@@ -1,0 +1,228 @@
+use std::{sync::Arc, time::Duration};
+
+use redis::Cmd;
+use tower_qwen_tokens::internal::clock::Instant;
+
+use super::{
+    ledger,
+    names::{DayNames, Names, quota_arguments},
+    presence,
+    script::Script,
+    slots::HashSlot,
+};
+use crate::{
+    fleet::{Heartbeat, Op, SharedAccount},
+    quota::Quota,
+};
+
+/// What a flight carries.
+#[derive(Debug)]
+pub(super) enum Job {
+    Op(Op),
+    Heartbeat {
+        account: Arc<dyn SharedAccount>,
+        heartbeat: Heartbeat,
+        sent_at: Instant,
+    },
+    /// That this process lives.
+    Presence,
+}
+
+impl Job {
+    /// The account that it is about.
+    pub(super) fn account(&self) -> Option<&Arc<dyn SharedAccount>> {
+        match self {
+            Self::Heartbeat { account, .. } => Some(account),
+            Self::Presence => None,
+            Self::Op(op) => op.account(),
+        }
+    }
+}
+
+/// Writes commands for one process.
+#[derive(Debug)]
+pub(super) struct Commands {
+    pub(super) namespace: String,
+    /// This process, as the others know it.
+    pub(super) process: String,
+    pub(super) days: DayNames,
+}
+
+impl Commands {
+    pub(super) fn of(&self, job: &Job, now: Instant) -> Cmd {
+        match job {
+            Job::Op(op) => self.of_op(op, now),
+            Job::Heartbeat {
+                account, heartbeat, ..
+            } => self.heartbeat(account, heartbeat),
+            Job::Presence => presence::report(&self.days, &self.process),
+        }
+    }
+
+    /// The slot of what a job is about.
+    pub(super) fn slot_of(&self, job: &Job) -> HashSlot {
+        job.account()
+            .map_or(self.days.slot, |account| self.names(account).slot)
+    }
+
+    pub(super) fn names(&self, account: &Arc<dyn SharedAccount>) -> Names {
+        Names::new(&self.namespace, account.key())
+    }
+
+    fn of_op(&self, op: &Op, now: Instant) -> Cmd {
+        match op {
+            Op::Book {
+                account,
+                id,
+                input,
+                output,
+                latest,
+            } => {
+                let (names, quota) = (self.names(account), account.quota());
+                let longest =
+                    latest.map_or(-1, |latest| micros(latest.saturating_duration_since(now)));
+                let mut command = start(
+                    Script::Reserve,
+                    &[&names.account, &names.call(&self.process, *id)],
+                    &quota,
+                );
+                command
+                    .arg(input)
+                    .arg(output)
+                    .arg(longest)
+                    .arg(remembered(&quota));
+                command
+            }
+            Op::Send { account, id } => {
+                let (names, quota) = (self.names(account), account.quota());
+                let keys = [&*names.account, &*names.call(&self.process, *id)];
+                let mut command = start(Script::Send, &keys, &quota);
+                command.arg(remembered(&quota));
+                command
+            }
+            Op::Settle {
+                account,
+                id,
+                charged_at,
+                ended_at,
+                input,
+                output,
+                counts,
+            } => {
+                let (names, quota) = (self.names(account), account.quota());
+                let keys = [&*names.account, &*names.call(&self.process, *id)];
+                let mut command = start(Script::Settle, &keys, &quota);
+                command
+                    .arg(input)
+                    .arg(output)
+                    .arg(u8::from(*counts))
+                    .arg(micros(now.saturating_duration_since(*charged_at)))
+                    .arg(micros(now.saturating_duration_since(*ended_at)))
+                    .arg(settled(&quota));
+                command
+            }
+            Op::Pause {
+                account,
+                until,
+                shares,
+            } => {
+                let names = self.names(account);
+                let keys = [&*names.account, &*names.members];
+                let mut command = start(Script::Pause, &keys, &account.quota());
+                command
+                    .arg(micros(until.saturating_duration_since(now)))
+                    .arg(&self.process)
+                    .arg(shares.requests.parts())
+                    .arg(shares.tokens.parts());
+                command
+            }
+            Op::AddUsage(batch) => ledger::add(&self.days, &self.process, batch),
+            Op::ReadUsage { day, .. } => ledger::read(&self.days, *day),
+            // Never queued: it asks for heartbeats.
+            Op::Heartbeat => redis::cmd("PING"),
+        }
+    }
+
+    fn heartbeat(&self, account: &Arc<dyn SharedAccount>, heartbeat: &Heartbeat) -> Cmd {
+        let (names, quota) = (self.names(account), account.quota());
+        let keys = [&*names.account, &*names.members];
+        let limit = |amount: u64| i64::try_from(amount).unwrap_or(-1);
+        let mut command = start(Script::Beat, &keys, &quota);
+        command
+            .arg(&self.process)
+            .arg(micros(term(&quota)))
+            .arg(heartbeat.held.parts())
+            .arg(heartbeat.wanted.parts())
+            .arg(heartbeat.shares.requests.parts())
+            .arg(heartbeat.shares.tokens.parts())
+            .arg(limit(heartbeat.most_running))
+            .arg(limit(heartbeat.slots_held).max(0))
+            .arg(limit(heartbeat.slots_wanted).max(0))
+            .arg(limit(heartbeat.largest_call).max(0));
+        command
+    }
+
+    pub(super) fn leave(&self, names: &Names, quota: &Quota) -> Cmd {
+        let keys = [&*names.account, &*names.members];
+        let mut command = start(Script::Leave, &keys, quota);
+        command.arg(&self.process);
+        command
+    }
+}
+
+/// How often a process reports itself at an account: often enough to find lost parts within a window, and bounded both ways,
+/// by the load of short windows and by the patience of those who want a dead process's part.
+pub(super) fn interval(quota: &Quota) -> Duration {
+    (quota.window_length() / 8).clamp(Duration::from_millis(50), Duration::from_secs(10))
+}
+
+/// How long a heartbeat holds: two may be lost.
+pub(super) fn term(quota: &Quota) -> Duration {
+    interval(quota) * 3
+}
+
+pub(super) fn load(script: Script) -> Cmd {
+    let mut command = redis::cmd("SCRIPT");
+    command.arg("LOAD").arg(script.source());
+    command
+}
+
+fn start(script: Script, keys: &[&str], quota: &Quota) -> Cmd {
+    let mut command = redis::cmd("EVALSHA");
+    command
+        .arg(script.hash())
+        .arg(keys.len())
+        .arg(keys)
+        .arg("")
+        .arg(&quota_arguments(quota));
+    command
+}
+
+/// For how long a booking is remembered: until all that it was charged to has left the window, and its answer has most
+/// likely ended. A settlement of a forgotten one counts by when the call went out and ended, which is nothing in a window that
+/// it has left; but a day would count it twice.
+pub(super) fn remembered(quota: &Quota) -> i64 {
+    let window = (quota.window_length() * 2).max(Duration::from_secs(600));
+    millis(window.max(counted_day(quota)))
+}
+
+/// For how long a settlement is remembered: as long as a repeat of it could count.
+pub(super) fn settled(quota: &Quota) -> i64 {
+    let window = quota.window_length() * 2 + Duration::from_secs(60);
+    millis(window.max(counted_day(quota)))
+}
+
+fn counted_day(quota: &Quota) -> Duration {
+    match quota.most_of_a_day() {
+        u64::MAX => Duration::ZERO,
+        _ => Duration::from_secs(86_400),
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX >> 11)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX >> 11)
+}

@@ -1,0 +1,143 @@
+use tower_qwen_tokens::ledger::Day;
+
+use super::slots::{HashSlot, slot_of};
+use crate::{key::Key, quota::Quota};
+
+/// The names of the keys of one account.
+///
+/// All keys of an account carry the same hash tag, so that a cluster keeps them in one slot.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    /// The gates.
+    pub(super) account: String,
+    /// The processes that live, and what each holds.
+    pub(super) members: String,
+    /// The slot of all of them in a cluster.
+    pub(super) slot: HashSlot,
+    stem: String,
+}
+
+impl Names {
+    pub(super) fn new(namespace: &str, key: &Key) -> Self {
+        let tag = without_braces(&key.to_string());
+        let stem = format!("{namespace}:{{{tag}}}");
+        Self {
+            slot: slot_of(&tag),
+            account: format!("{stem}:gates"),
+            members: format!("{stem}:members"),
+            stem,
+        }
+    }
+
+    /// The key of a call that was booked.
+    pub(super) fn call(&self, process: &str, id: u64) -> String {
+        format!("{}:call:{process}-{id:x}", self.stem)
+    }
+}
+
+/// The names of the keys of the whole fleet; all in one slot too.
+#[derive(Debug, Clone)]
+pub(super) struct DayNames {
+    pub(super) slot: HashSlot,
+    stem: String,
+}
+
+impl DayNames {
+    pub(super) fn new(namespace: &str) -> Self {
+        Self {
+            slot: slot_of("usage"),
+            stem: format!("{namespace}:{{usage}}"),
+        }
+    }
+
+    pub(super) fn of(&self, day: Day) -> String {
+        format!("{}:{day}", self.stem)
+    }
+
+    /// The processes that live, whatever accounts they use.
+    pub(super) fn processes(&self) -> String {
+        format!("{}:processes", self.stem)
+    }
+
+    /// The mark by which a batch of usage counts once, however often it is sent.
+    pub(super) fn mark(&self, process: &str, id: u64) -> String {
+        format!("{}:told:{process}-{id:x}", self.stem)
+    }
+}
+
+/// A brace within a hash tag would end it early, one before it would begin another.
+pub(super) fn without_braces(text: &str) -> String {
+    text.replace('{', "%7B").replace('}', "%7D")
+}
+
+/// The quota as scripts read it.
+pub(super) fn quota_arguments(quota: &Quota) -> [i64; 8] {
+    let (requests, tokens) = (quota.usable(quota.requests()), quota.usable(quota.tokens()));
+    let day = quota.most_of_a_day();
+    [
+        signed(requests),
+        signed(tokens),
+        signed(micros(quota.window_nanos())),
+        signed(quota.burst_of(requests)),
+        signed(quota.burst_of(tokens)),
+        i64::from(quota.is_smooth()),
+        if day == u64::MAX { -1 } else { signed(day) },
+        i64::try_from(quota.day_begins_after().as_micros() % DAY_MICROS).unwrap_or_default(),
+    ]
+}
+
+const DAY_MICROS: u128 = 86_400_000_000;
+/// Scripts count in doubles, which are exact up to 2^53: half of that leaves room for one sum.
+const MOST: u64 = 1 << 52;
+
+fn micros(nanos: u64) -> u64 {
+    nanos.div_ceil(1_000)
+}
+
+fn signed(amount: u64) -> i64 {
+    amount.min(MOST) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn keys_of_an_account_share_one_hash_tag() {
+        let names = Names::new("ns", &Key::new("https://h", "a{b}c"));
+        assert_eq!(names.account, "ns:{https://h a%7Bb%7Dc}:gates");
+        assert_eq!(names.members, "ns:{https://h a%7Bb%7Dc}:members");
+        assert_eq!(names.call("m", 255), "ns:{https://h a%7Bb%7Dc}:call:m-ff");
+    }
+
+    #[test]
+    fn a_namespace_is_no_part_of_the_hash_tag() {
+        let options = super::super::RedisOptions::new("redis://h").unwrap();
+        let namespace = options.namespace("a{b}c").namespace;
+        let names = Names::new(&namespace, &Key::new("https://h", "m"));
+        assert_eq!(names.account, "a%7Bb%7Dc:{https://h m}:gates");
+        assert_eq!(
+            DayNames::new(&namespace).processes(),
+            "a%7Bb%7Dc:{usage}:processes"
+        );
+    }
+
+    #[test]
+    fn quotas_as_scripts_read_them() {
+        let quota = Quota::per_minute(600, 60_000).headroom(0);
+        let minute = 60_000_000;
+        assert_eq!(
+            quota_arguments(&quota),
+            [600, 60_000, minute, 10, 1_000, 1, -1, 0]
+        );
+        let quota = quota
+            .tokens_per_day(7)
+            .day_begins(Duration::from_secs(86_401))
+            .pacing(crate::Pacing::Window);
+        assert_eq!(quota_arguments(&quota)[5..], [0, 7, 1_000_000]);
+        let most = Quota::per_minute(u64::MAX, u64::MAX);
+        assert!(quota_arguments(&most)[..5].iter().all(|&n| n > 0));
+    }
+}

@@ -1,0 +1,398 @@
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use redis::{Pipeline, RedisError, Value};
+use tokio::time::{Sleep, sleep, timeout};
+use tower_qwen_tokens::internal::clock;
+
+use super::{
+    RedisOptions,
+    command::{Commands, Job, load, term},
+    connection::Connection,
+    heartbeats::{Heartbeats, Trigger},
+    ledger, presence, reply,
+    script::Script,
+};
+use crate::{
+    fleet::{FlushEpoch, Link, Op, OpBatch, Work},
+    sharing::Sharing,
+};
+
+/// Round trips under way at one time: above that, operations gather for the next one instead of queueing at the server.
+const FLIGHTS: usize = 32;
+
+/// All that happens over one connection.
+pub(super) struct Session<'a> {
+    link: &'a Link,
+    options: &'a RedisOptions,
+    commands: &'a Commands,
+    connection: Connection,
+    flights: FuturesUnordered<Flight>,
+    /// What each flight carries.
+    under_way: HashMap<u64, Parcel>,
+    launched: u64,
+    heartbeats: Heartbeats,
+    linger: Option<Pin<Box<Sleep>>>,
+    /// Nothing more comes; what is under way is waited for.
+    is_ending: bool,
+}
+
+/// Jobs, and the epoch of the operations among them.
+#[derive(Default)]
+struct Parcel {
+    epoch: FlushEpoch,
+    jobs: Vec<Job>,
+}
+
+type Flight = Pin<Box<dyn Future<Output = (u64, Landing)> + Send>>;
+type Landing = Result<Vec<Value>, String>;
+
+/// How a session ended.
+pub(super) enum Ended {
+    /// The store and all limiters over it are gone.
+    Abandoned,
+    Lost(String),
+}
+
+enum SessionEvent {
+    Landed(u64, Landing),
+    Work(Work),
+    HeartbeatsDue,
+    Lost,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        link: &'a Link,
+        options: &'a RedisOptions,
+        commands: &'a Commands,
+        connection: Connection,
+    ) -> Self {
+        Self {
+            link,
+            options,
+            commands,
+            connection,
+            flights: FuturesUnordered::new(),
+            under_way: HashMap::new(),
+            launched: 0,
+            heartbeats: Heartbeats::new(),
+            linger: None,
+            is_ending: false,
+        }
+    }
+
+    /// Goes on until the connection is lost or the store is gone. What was under way comes first next time.
+    pub(super) async fn run(mut self) -> Ended {
+        let ended = self.serve().await;
+        for parcel in std::mem::take(&mut self.under_way).into_values() {
+            self.return_batch(parcel);
+        }
+        ended
+    }
+
+    async fn serve(&mut self) -> Ended {
+        // Also shows whether the server answers and takes our scripts.
+        let due = self
+            .heartbeats
+            .due(self.link, self.commands, Trigger::Request);
+        self.launch(Parcel::heartbeats(due), true);
+        let first = self.launched;
+        let mut opening = first;
+        while !self.is_ending || !self.flights.is_empty() {
+            let event = poll_fn(|cx| self.poll_next(cx)).await;
+            match event {
+                SessionEvent::Landed(flight, landing) => {
+                    if let Err(reason) = self.land(flight, landing) {
+                        return Ended::Lost(reason);
+                    }
+                    if flight <= first {
+                        opening -= 1;
+                        if opening == 0 {
+                            self.link.came_back();
+                        }
+                    }
+                }
+                SessionEvent::Work(Work::Ops(OpBatch { epoch, ops })) => {
+                    self.link.queue_old_usage();
+                    let (reported, unreported): (Vec<Op>, Vec<Op>) =
+                        ops.into_iter().partition(is_reported);
+                    self.link.count_dropped(unreported.len());
+                    self.link.done(epoch, unreported.len());
+                    if !reported.is_empty() {
+                        let jobs = reported.into_iter().map(Job::Op).collect();
+                        self.launch(Parcel { epoch, jobs }, false);
+                    }
+                }
+                SessionEvent::Work(Work::Heartbeats) => self.send_heartbeats(Trigger::Request),
+                SessionEvent::HeartbeatsDue => {
+                    self.send_heartbeats(Trigger::Timer);
+                    self.link.queue_old_usage();
+                }
+                SessionEvent::Work(Work::End) => self.is_ending = true,
+                SessionEvent::Lost => return Ended::Lost("the connection is closed".to_owned()),
+            }
+        }
+        self.leave().await;
+        Ended::Abandoned
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<SessionEvent> {
+        for node in &mut self.connection.nodes {
+            if node.pipeline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(SessionEvent::Lost);
+            }
+        }
+        if let Poll::Ready(Some((flight, landing))) = self.flights.poll_next_unpin(cx) {
+            return Poll::Ready(SessionEvent::Landed(flight, landing));
+        }
+        if self.is_ending {
+            return Poll::Pending;
+        }
+        if self.heartbeats.poll_due(cx).is_ready() {
+            return Poll::Ready(SessionEvent::HeartbeatsDue);
+        }
+        if self.flights.len() >= FLIGHTS {
+            return Poll::Pending;
+        }
+        let is_linger_over = match &mut self.linger {
+            Some(timer) => timer.as_mut().poll(cx).is_ready(),
+            None => false,
+        };
+        if let Poll::Ready(work) = self.link.poll_work(cx, is_linger_over) {
+            self.linger = None;
+            return Poll::Ready(SessionEvent::Work(work));
+        }
+        if self.linger.is_none() && self.link.has_ops() {
+            let mut timer = Box::pin(sleep(self.options.linger));
+            if timer.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+            self.linger = Some(timer);
+        }
+        Poll::Pending
+    }
+
+    fn send_heartbeats(&mut self, trigger: Trigger) {
+        let jobs = self.heartbeats.due(self.link, self.commands, trigger);
+        if !jobs.is_empty() {
+            self.launch(Parcel::heartbeats(jobs), false);
+        }
+    }
+
+    /// Sends each job to the node that has its account. Scripts go to all nodes.
+    fn launch(&mut self, parcel: Parcel, with_scripts: bool) {
+        if let [_] = self.connection.nodes[..] {
+            return self.launch_to(0, parcel, with_scripts);
+        }
+        let Parcel { epoch, jobs } = parcel;
+        let mut of_nodes: Vec<Vec<Job>> = Vec::new();
+        of_nodes.resize_with(self.connection.nodes.len(), Vec::new);
+        for job in jobs {
+            let node = self.connection.node_of(self.commands.slot_of(&job));
+            of_nodes[node].push(job);
+        }
+        for (node, jobs) in of_nodes.into_iter().enumerate() {
+            if with_scripts || !jobs.is_empty() {
+                self.launch_to(node, Parcel { epoch, jobs }, with_scripts);
+            }
+        }
+    }
+
+    fn launch_to(&mut self, node: usize, parcel: Parcel, with_scripts: bool) {
+        let now = clock::now();
+        let jobs = &parcel.jobs;
+        let mut pipe = Pipeline::with_capacity(jobs.len());
+        if with_scripts {
+            for script in Script::ALL {
+                pipe.add_command(load(script));
+            }
+        }
+        for job in jobs {
+            pipe.add_command(self.commands.of(job, now));
+        }
+        self.launched += 1;
+        let flight = self.launched;
+        let skipped = pipe.len() - jobs.len();
+        self.link.count_round_trip(jobs.len());
+        self.under_way.insert(flight, parcel);
+        let mut redis = self.connection.nodes[node].redis.clone();
+        let patience = self.options.terms().timeout;
+        self.flights.push(Box::pin(async move {
+            let count = pipe.len();
+            let landing = match timeout(patience, redis.send_packed_commands(&pipe, 0, count)).await
+            {
+                Ok(Ok(mut values)) => match first_error(&values[..skipped.min(values.len())]) {
+                    Some(error) => Err(error),
+                    None => Ok(values.split_off(skipped)),
+                },
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("no answer in time".to_owned()),
+            };
+            (flight, landing)
+        }));
+    }
+
+    /// Hands out the replies. Jobs whose script the server did not know go again, with the scripts.
+    fn land(&mut self, flight: u64, landing: Landing) -> Result<(), String> {
+        let parcel = self.under_way.remove(&flight).unwrap_or_default();
+        let values = match landing {
+            Ok(values) if values.len() == parcel.jobs.len() => values,
+            Ok(_) => {
+                self.return_batch(parcel);
+                return Err("an answer that makes no sense".to_owned());
+            }
+            Err(reason) => {
+                self.return_batch(parcel);
+                return Err(reason);
+            }
+        };
+        let Parcel { epoch, jobs } = parcel;
+        let (mut again, mut failed, mut done) = (Vec::new(), None, 0);
+        let mut lost = Vec::new();
+        for (job, value) in jobs.into_iter().zip(values) {
+            match value {
+                // It has been restarted, or its scripts were flushed.
+                Value::ServerError(error) if error.code() == "NOSCRIPT" => again.push(job),
+                Value::ServerError(error) if REJECTIONS.contains(&error.code()) => {
+                    done += usize::from(matches!(job, Job::Op(_)));
+                    self.rejected(job, &RedisError::from(error).to_string());
+                }
+                Value::ServerError(error) => {
+                    failed = Some(RedisError::from(error).to_string());
+                    lost.push(job);
+                }
+                value => {
+                    done += usize::from(matches!(job, Job::Op(_)));
+                    self.hand_out(job, &value);
+                }
+            }
+        }
+        self.link.done(epoch, done);
+        if let Some(reason) = failed {
+            lost.extend(again);
+            self.return_batch(Parcel { epoch, jobs: lost });
+            return Err(reason);
+        }
+        if !again.is_empty() {
+            self.launch(Parcel { epoch, jobs: again }, true);
+        }
+        Ok(())
+    }
+
+    /// Others share the account under other terms: the server itself works.
+    fn rejected(&mut self, job: Job, reason: &str) {
+        if let Job::Heartbeat { account, .. } = &job {
+            self.heartbeats.landed(account);
+        }
+        self.link
+            .count_dropped(usize::from(matches!(job, Job::Op(Op::Settle { .. }))));
+        if let Some(account) = job.account() {
+            account.on_rejection(reason);
+        }
+    }
+
+    fn hand_out(&mut self, job: Job, value: &Value) {
+        match job {
+            Job::Op(Op::Book { account, id, .. }) => {
+                if let Some(reply) = reply::booking(value) {
+                    account.on_acceptance();
+                    account.on_booking(id, reply);
+                }
+            }
+            Job::Op(Op::ReadUsage { query, .. }) => query.answer(ledger::usage(value)),
+            Job::Op(_) => {}
+            Job::Presence => {
+                if let Some(counted) = presence::counted(value) {
+                    let known = self.link.members();
+                    let members = self.heartbeats.presence.count(known, counted, clock::now());
+                    self.link.set_members(members);
+                }
+            }
+            Job::Heartbeat {
+                account, sent_at, ..
+            } => {
+                self.heartbeats.landed(&account);
+                if let Some(reply) = reply::heartbeat(value) {
+                    // Where calls are booked, only a booking shows that the store takes them.
+                    if self.link.terms().sharing == Sharing::Lease {
+                        account.on_acceptance();
+                    }
+                    account.on_heartbeat(reply, sent_at, term(&account.quota()));
+                }
+            }
+        }
+    }
+
+    /// What may not have arrived goes again, but for bookings and queries: their callers have given up.
+    fn return_batch(&self, parcel: Parcel) {
+        let ops: Vec<Op> = parcel
+            .jobs
+            .into_iter()
+            .filter_map(|job| match job {
+                Job::Op(op) => Some(op),
+                Job::Heartbeat { .. } | Job::Presence => None,
+            })
+            .collect();
+        let count = ops.len();
+        let ops: Vec<Op> = ops
+            .into_iter()
+            .filter(|op| !op.is_booking() && !op.is_query())
+            .collect();
+        let epoch = parcel.epoch;
+        self.link.done(epoch, count - ops.len());
+        self.link.return_batch(OpBatch { epoch, ops });
+    }
+
+    /// Gives up what this process holds, so that the others need not wait for it to expire.
+    async fn leave(&mut self) {
+        let Commands { process, days, .. } = self.commands;
+        let mut leaves = vec![(days.slot, presence::leave(days, process))];
+        for (names, quota) in self.heartbeats.joined() {
+            leaves.push((names.slot, self.commands.leave(names, quota)));
+        }
+        let mut pipes = vec![Pipeline::new(); self.connection.nodes.len()];
+        for (slot, leave) in leaves {
+            pipes[self.connection.node_of(slot)].add_command(leave);
+        }
+        let leaving = async {
+            for (node, pipe) in self.connection.nodes.iter_mut().zip(&pipes) {
+                if !pipe.is_empty() && node.request(pipe).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // Best effort: what is not given up expires.
+        let _ = timeout(self.options.terms().timeout, leaving).await;
+    }
+}
+
+impl Parcel {
+    /// Of no epoch: no flush waits for these.
+    fn heartbeats(jobs: Vec<Job>) -> Self {
+        Self { epoch: 0, jobs }
+    }
+}
+
+/// The codes of a script's error that rejects an account.
+const REJECTIONS: [&str; 2] = ["WINDOW", "SHARING"];
+
+/// What a rejected account lets go by its own gates does not count for those that share the account.
+fn is_reported(op: &Op) -> bool {
+    match op {
+        Op::Send { account, .. } | Op::Settle { account, .. } => !account.is_rejected(),
+        _ => true,
+    }
+}
+
+fn first_error(values: &[Value]) -> Option<String> {
+    values.iter().find_map(|value| match value {
+        Value::ServerError(error) => Some(RedisError::from(error.clone()).to_string()),
+        _ => None,
+    })
+}

@@ -1,3 +1,0 @@
-//! Where the accounts of a fleet are.
-
-pub mod redis;
