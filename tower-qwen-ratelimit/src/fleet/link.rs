@@ -1,7 +1,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context, Poll, Waker},
+    task::Waker,
 };
 
 use tower_qwen_tokens::{
@@ -11,18 +11,13 @@ use tower_qwen_tokens::{
 
 use super::{
     CallId, Op, SharedAccount, Terms,
-    op_queue::{FlushEpoch, OpBatch, OpQueue},
+    op_queue::OpQueue,
     usage::{Gathered, UsageSums},
 };
-use crate::observe::{LimiterEvent, LimiterObserver, Observers};
+use crate::observe::{LimiterObserver, Observers};
 
 /// Below this number of accounts dead ones are not pruned: a search at each new account would cost more than they take.
 const FEW: usize = 64;
-/// This many operations are worth a round trip at once, whether or not a caller waits.
-const ENOUGH: usize = 64;
-/// The most operations of one round trip: all have to be answered within its one timeout.
-const MOST: usize = 512;
-
 /// Between the accounts of a process and the driver of their store.
 // Lock order: `state`, then `alive`.
 pub(crate) struct Link {
@@ -36,16 +31,16 @@ pub(super) struct LinkState {
     pub(super) ops: OpQueue,
     pub(super) driver: Option<Waker>,
     pub(super) next_id: CallId,
-    accounts: Vec<Weak<dyn SharedAccount>>,
+    pub(super) accounts: Vec<Weak<dyn SharedAccount>>,
     /// From this number of accounts on, dead ones are pruned.
-    prune_at: usize,
+    pub(super) prune_at: usize,
     /// Heartbeats are wanted now: accounts are new, or need more than they have.
-    wants_heartbeats: bool,
-    observers: Vec<Weak<dyn LimiterObserver>>,
-    away_since: Option<Instant>,
+    pub(super) wants_heartbeats: bool,
+    pub(super) observers: Vec<Weak<dyn LimiterObserver>>,
+    pub(super) away_since: Option<Instant>,
     pub(super) has_driver: bool,
     pub(super) flushing: Vec<Waker>,
-    counts: LinkCounts,
+    pub(super) counts: LinkCounts,
     pub(super) usage: Gathered,
     /// Since when usage has been gathered.
     pub(super) usage_since: Option<Instant>,
@@ -59,15 +54,6 @@ pub(crate) struct LinkCounts {
     pub(crate) dropped: u64,
     pub(crate) outages: u64,
     pub(crate) members: u64,
-}
-
-/// What the driver is to do next.
-pub(crate) enum Work {
-    Ops(OpBatch),
-    /// Heartbeats are wanted now.
-    Heartbeats,
-    /// All handles are gone, and everything has been taken.
-    End,
 }
 
 impl Link {
@@ -187,134 +173,9 @@ impl Link {
     pub(crate) fn counts(&self) -> LinkCounts {
         self.lock().counts
     }
-}
-
-/// The driver's side.
-impl Link {
-    /// What is to be done. Operations for which no caller waits come when they have lingered, or with others.
-    pub(crate) fn poll_work(&self, cx: &mut Context<'_>, is_linger_over: bool) -> Poll<Work> {
-        let mut state = self.lock();
-        if std::mem::take(&mut state.wants_heartbeats) {
-            return Poll::Ready(Work::Heartbeats);
-        }
-        let is_over = self.is_abandoned();
-        if is_over {
-            state.queue_usage(self.terms.capacity);
-        }
-        let is_due = is_linger_over
-            || is_over
-            || !state.flushing.is_empty()
-            || state.ops.len() >= ENOUGH
-            || state.ops.has_urgent();
-        if is_due && !state.ops.is_empty() {
-            return Poll::Ready(Work::Ops(state.ops.take(MOST)));
-        }
-        if is_over && state.ops.is_empty() {
-            return Poll::Ready(Work::End);
-        }
-        state.driver = Some(cx.waker().clone());
-        Poll::Pending
-    }
-
-    pub(crate) fn has_ops(&self) -> bool {
-        !self.lock().ops.is_empty()
-    }
-
-    /// So many operations of an epoch are done.
-    pub(crate) fn done(&self, epoch: FlushEpoch, count: usize) {
-        let mut state = self.lock();
-        state.ops.done(epoch, count);
-        let flushing = std::mem::take(&mut state.flushing);
-        drop(state);
-        flushing.into_iter().for_each(Waker::wake);
-    }
-
-    /// Takes back a batch that may not have arrived: it comes first next time.
-    pub(crate) fn return_batch(&self, taken: OpBatch) {
-        self.lock().ops.return_batch(taken);
-    }
-
-    pub(crate) fn count_round_trip(&self, operations: usize) {
-        let mut state = self.lock();
-        state.counts.round_trips += 1;
-        state.counts.operations += operations as u64;
-    }
-
-    /// So many operations reach no store.
-    pub(crate) fn count_dropped(&self, operations: usize) {
-        self.lock().counts.dropped += operations as u64;
-    }
-
-    pub(crate) fn set_members(&self, members: u64) {
-        self.lock().counts.members = members;
-    }
-
-    pub(crate) fn accounts(&self) -> Vec<Arc<dyn SharedAccount>> {
-        let state = self.lock();
-        state.accounts.iter().filter_map(Weak::upgrade).collect()
-    }
-
-    /// The store is away. Observers get one event until it is back.
-    pub(crate) fn went_away(&self, reason: &str) {
-        let mut state = self.lock();
-        let queries = state.ops.take_queries();
-        if state.away_since.is_none() {
-            state.away_since = Some(clock::now());
-            state.counts.outages += 1;
-            let observers = state.observers.clone();
-            drop(state);
-            let outage = self.terms.outage;
-            emit_to(&observers, &LimiterEvent::StoreAway { outage, reason });
-        } else {
-            drop(state);
-        }
-        // Each query ends with its drop: its caller learns that there is no answer.
-        drop(queries);
-        for account in self.accounts() {
-            account.on_store_away();
-        }
-    }
-
-    /// The store is back.
-    pub(crate) fn came_back(&self) {
-        let mut state = self.lock();
-        let Some(since) = state.away_since.take() else {
-            return;
-        };
-        let observers = state.observers.clone();
-        drop(state);
-        let away_for = clock::now().saturating_duration_since(since);
-        emit_to(&observers, &LimiterEvent::StoreBack { away_for });
-        for account in self.accounts() {
-            account.on_store_back();
-        }
-    }
-
-    /// There is no driver any more: the store is away for good.
-    pub(crate) fn end(&self) {
-        let (flushing, ops) = {
-            let mut state = self.lock();
-            state.has_driver = false;
-            (
-                std::mem::take(&mut state.flushing),
-                std::mem::take(&mut state.ops),
-            )
-        };
-        drop(ops);
-        flushing.into_iter().for_each(Waker::wake);
-        if !self.is_abandoned() {
-            self.went_away("its driver has ended");
-        }
-    }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn emit_to(observers: &[Weak<dyn LimiterObserver>], event: &LimiterEvent<'_>) {
-    for observer in observers.iter().filter_map(Weak::upgrade) {
-        observer.on_event(event);
     }
 }
 

@@ -22,11 +22,12 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod work;
 
 pub(crate) use account_link::AccountLink;
 pub(crate) use flush::FlushProgress;
 pub(crate) use handle::Handle;
-pub(crate) use link::{Link, Work};
+pub(crate) use link::Link;
 pub(crate) use op::Op;
 pub(crate) use op_queue::{FlushEpoch, OpBatch};
 pub(crate) use shared_account::{
@@ -34,3 +35,4 @@ pub(crate) use shared_account::{
 };
 pub(crate) use terms::Terms;
 pub(crate) use usage::{UsageBatch, UsageQuery, UsageReply};
+pub(crate) use work::Work;

@@ -51,6 +51,7 @@ mod ledger;
 mod names;
 mod options;
 mod presence;
+mod replies;
 mod reply;
 mod script;
 mod session;

@@ -1,0 +1,212 @@
+//! The one path on which calls are admitted.
+
+use std::{sync::MutexGuard, task::Waker};
+
+use tower_qwen_tokens::internal::clock::{self, Instant};
+
+use super::{
+    Account, AdmitRequest, Charge, WaitLimit, WaitOutcome, head::HeadAction, state::State,
+};
+use crate::{
+    error::{RejectKind, Rejected},
+    observe::LimiterEvent,
+    queue::{Position, Served, Ticket, WaitQueue, Wakes},
+    units::{NEVER, Nanos},
+};
+
+/// What becomes of a newcomer.
+pub(super) enum Arrival<'a> {
+    Admitted(Charge),
+    MustWait {
+        state: MutexGuard<'a, State>,
+        estimate: Charge,
+        position: Position,
+    },
+}
+
+impl Account {
+    /// Admits a call, keeps it waiting, or rejects it.
+    ///
+    /// A call without a ticket is a newcomer and gets one where it has to wait; admitted or rejected, it has none any more.
+    pub(crate) fn poll_head(
+        &self,
+        request: &AdmitRequest,
+        ticket: &mut Option<Ticket>,
+        now: Instant,
+        waker: &Waker,
+    ) -> WaitOutcome {
+        let (mut state, estimate, own, joined) = match *ticket {
+            Some(own) => {
+                let state = self.advanced(now);
+                let estimate = state.estimate(request.cost, request.label.as_ref());
+                (state, estimate, own, Wakes::default())
+            }
+            None => match self.arrive(request, now) {
+                Arrival::Admitted(charge) => return WaitOutcome::Admitted(charge),
+                Arrival::MustWait {
+                    mut state,
+                    estimate,
+                    position,
+                } => {
+                    if let Some(rejected) = self.rejects(&state, request, estimate, position) {
+                        drop(state);
+                        return WaitOutcome::Rejected(self.rejected(rejected));
+                    }
+                    let tokens = estimate.total();
+                    let (own, wakes) =
+                        state
+                            .queue
+                            .join(position, &request.flow, tokens, waker.clone());
+                    *ticket = Some(own);
+                    (state, estimate, own, wakes)
+                }
+            },
+        };
+        match self.next_action(&mut state, own, request, estimate) {
+            HeadAction::GoAt(at) if at <= state.now => {
+                *ticket = None;
+                #[cfg(feature = "redis")]
+                let estimate = state.take_booking(estimate);
+                let serve = |queue: &mut WaitQueue, cost| queue.admit(own, cost);
+                let charge = self.admit(state, request, estimate, now, serve);
+                joined.wake();
+                WaitOutcome::Admitted(charge)
+            }
+            HeadAction::Reject(rejected) => {
+                *ticket = None;
+                self.release(state, joined);
+                self.leave(own);
+                WaitOutcome::Rejected(self.rejected(rejected))
+            }
+            action => {
+                let replaced = state.queue.set_waker(own, waker);
+                self.release(state, joined);
+                drop(replaced);
+                match action {
+                    HeadAction::GoAt(at) | HeadAction::WaitUntil(at) if at != NEVER => {
+                        WaitOutcome::WaitUntil(self.instant(at))
+                    }
+                    // Only another call's end or a new quota lets it go, and both wake the head: a timer would be idle.
+                    _ => WaitOutcome::WaitForWake,
+                }
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn arrive(&self, request: &AdmitRequest, now: Instant) -> Arrival<'_> {
+        let state = self.advanced(now);
+        let estimate = state.estimate(request.cost, request.label.as_ref());
+        let arrived = self.nanos(request.arrived.unwrap_or(now));
+        let position = state.queue.position(arrived, &request.flow);
+        let goes = position.is_first()
+            && state.fits_a_window(estimate)
+            && state.granted_at(estimate).is_some_and(|at| at <= state.now);
+        if !goes {
+            return Arrival::MustWait {
+                state,
+                estimate,
+                position,
+            };
+        }
+        let serve =
+            |queue: &mut WaitQueue, cost| queue.admit_at_once(position, &request.flow, cost);
+        Arrival::Admitted(self.admit(state, request, estimate, now, serve))
+    }
+
+    /// Charges an admitted call wherever it counts.
+    #[inline]
+    fn admit(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        request: &AdmitRequest,
+        due: Charge,
+        now: Instant,
+        serve: impl FnOnce(&mut WaitQueue, u64) -> (Served, Wakes),
+    ) -> Charge {
+        let mut charge = state.charge(due);
+        #[cfg(feature = "redis")]
+        self.number(&mut charge);
+        let cost = state.price(due.total());
+        let (served, wakes) = serve(&mut state.queue, cost);
+        charge.served = served;
+        #[cfg(feature = "redis")]
+        let is_late = state.is_late_for(due, charge);
+        self.release(state, wakes);
+        #[cfg(feature = "redis")]
+        if is_late {
+            self.report_send(charge);
+        }
+        let arrived = request.arrived.unwrap_or(now);
+        self.emit(&LimiterEvent::Admitted {
+            key: &self.key,
+            waited: now.saturating_duration_since(arrived),
+            reserved: charge.total(),
+        });
+        charge
+    }
+
+    /// Why a newcomer must not even wait.
+    fn rejects(
+        &self,
+        state: &State,
+        request: &AdmitRequest,
+        estimate: Charge,
+        position: Position,
+    ) -> Option<Rejected> {
+        if !state.fits_a_window(estimate) {
+            return Some(Rejected::new(RejectKind::TooLarge, None));
+        }
+        // Not computed where nothing depends on it: under `Fair` it looks at many flows.
+        let predicted = || state.predicted_at(state.queue.ahead(position, &request.flow), estimate);
+        if state.queue.len() >= self.config.max_queued {
+            return Some(state.rejected(RejectKind::QueueFull, predicted()));
+        }
+        let limit = self.limit(request)?;
+        let at = predicted();
+        (at > limit.until).then(|| state.rejected(limit.kind, at))
+    }
+
+    /// What a waiter is to do.
+    fn next_action(
+        &self,
+        state: &mut State,
+        own: Ticket,
+        request: &AdmitRequest,
+        estimate: Charge,
+    ) -> HeadAction {
+        let limit = self.limit(request);
+        if !state.queue.is_head(own) {
+            return state.action_behind_head(estimate, limit);
+        }
+        #[cfg(feature = "redis")]
+        if let Some(link) = &self.link {
+            let latest = request.limit.map(|limit| limit.until);
+            let action = state.action_in_fleet(link, own, estimate, limit, latest);
+            return state.within_limit(action, limit);
+        }
+        state.within_limit(HeadAction::GoAt(state.ready_at(estimate)), limit)
+    }
+
+    /// Leaves the queue without having been admitted.
+    pub(crate) fn leave(&self, ticket: Ticket) {
+        let mut state = self.advanced(clock::now());
+        let wakes = state.queue.leave(ticket);
+        #[cfg(feature = "redis")]
+        state.leave_booking(ticket);
+        self.release(state, wakes);
+    }
+
+    pub(super) fn rejected(&self, rejected: Rejected) -> Rejected {
+        let key = &self.key;
+        self.emit(&LimiterEvent::Rejected { key, rejected });
+        rejected
+    }
+
+    fn limit(&self, request: &AdmitRequest) -> Option<WaitLimit<Nanos>> {
+        request.limit.map(|WaitLimit { until, kind }| WaitLimit {
+            until: self.nanos(until),
+            kind,
+        })
+    }
+}

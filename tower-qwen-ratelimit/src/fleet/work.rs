@@ -1,0 +1,150 @@
+//! The driver's side of a link.
+
+use std::{
+    mem,
+    sync::{Arc, Weak},
+    task::{Context, Poll, Waker},
+};
+
+use tower_qwen_tokens::internal::clock;
+
+use super::{
+    Link, SharedAccount,
+    op_queue::{FlushEpoch, OpBatch},
+};
+use crate::observe::{LimiterEvent, LimiterObserver};
+
+/// This many operations are worth a round trip at once, whether or not a caller waits.
+const ENOUGH: usize = 64;
+/// The most operations of one round trip: all have to be answered within its one timeout.
+const MOST: usize = 512;
+
+/// What the driver is to do next.
+pub(crate) enum Work {
+    Ops(OpBatch),
+    /// Heartbeats are wanted now.
+    Heartbeats,
+    /// All handles are gone, and everything has been taken.
+    End,
+}
+
+impl Link {
+    /// What is to be done. Operations for which no caller waits come when they have lingered, or with others.
+    pub(crate) fn poll_work(&self, cx: &mut Context<'_>, is_linger_over: bool) -> Poll<Work> {
+        let mut state = self.lock();
+        if mem::take(&mut state.wants_heartbeats) {
+            return Poll::Ready(Work::Heartbeats);
+        }
+        let is_over = self.is_abandoned();
+        if is_over {
+            state.queue_usage(self.terms.capacity);
+        }
+        let is_due = is_linger_over
+            || is_over
+            || !state.flushing.is_empty()
+            || state.ops.len() >= ENOUGH
+            || state.ops.has_urgent();
+        if is_due && !state.ops.is_empty() {
+            return Poll::Ready(Work::Ops(state.ops.take(MOST)));
+        }
+        if is_over && state.ops.is_empty() {
+            return Poll::Ready(Work::End);
+        }
+        state.driver = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(crate) fn has_ops(&self) -> bool {
+        !self.lock().ops.is_empty()
+    }
+
+    /// So many operations of an epoch are done.
+    pub(crate) fn done(&self, epoch: FlushEpoch, count: usize) {
+        let mut state = self.lock();
+        state.ops.done(epoch, count);
+        let flushing = mem::take(&mut state.flushing);
+        drop(state);
+        flushing.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes back a batch that may not have arrived: it comes first next time.
+    pub(crate) fn return_batch(&self, taken: OpBatch) {
+        self.lock().ops.return_batch(taken);
+    }
+
+    pub(crate) fn count_round_trip(&self, operations: usize) {
+        let mut state = self.lock();
+        state.counts.round_trips += 1;
+        state.counts.operations += operations as u64;
+    }
+
+    /// So many operations reach no store.
+    pub(crate) fn count_dropped(&self, operations: usize) {
+        self.lock().counts.dropped += operations as u64;
+    }
+
+    pub(crate) fn set_members(&self, members: u64) {
+        self.lock().counts.members = members;
+    }
+
+    pub(crate) fn accounts(&self) -> Vec<Arc<dyn SharedAccount>> {
+        let state = self.lock();
+        state.accounts.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The store is away. Observers get one event until it is back.
+    pub(crate) fn went_away(&self, reason: &str) {
+        let mut state = self.lock();
+        let queries = state.ops.take_queries();
+        if state.away_since.is_none() {
+            state.away_since = Some(clock::now());
+            state.counts.outages += 1;
+            let observers = state.observers.clone();
+            drop(state);
+            let outage = self.terms.outage;
+            emit_to(&observers, &LimiterEvent::StoreAway { outage, reason });
+        } else {
+            drop(state);
+        }
+        // Each query ends with its drop: its caller learns that there is no answer.
+        drop(queries);
+        for account in self.accounts() {
+            account.on_store_away();
+        }
+    }
+
+    /// The store is back.
+    pub(crate) fn came_back(&self) {
+        let mut state = self.lock();
+        let Some(since) = state.away_since.take() else {
+            return;
+        };
+        let observers = state.observers.clone();
+        drop(state);
+        let away_for = clock::now().saturating_duration_since(since);
+        emit_to(&observers, &LimiterEvent::StoreBack { away_for });
+        for account in self.accounts() {
+            account.on_store_back();
+        }
+    }
+
+    /// There is no driver any more: the store is away for good.
+    pub(crate) fn end(&self) {
+        let (flushing, ops) = {
+            let mut state = self.lock();
+            state.has_driver = false;
+            (mem::take(&mut state.flushing), mem::take(&mut state.ops))
+        };
+        drop(ops);
+        flushing.into_iter().for_each(Waker::wake);
+        if !self.is_abandoned() {
+            self.went_away("its driver has ended");
+        }
+    }
+}
+
+fn emit_to(observers: &[Weak<dyn LimiterObserver>], event: &LimiterEvent<'_>) {
+    for observer in observers.iter().filter_map(Weak::upgrade) {
+        observer.on_event(event);
+    }
+}
