@@ -8,6 +8,8 @@ pub mod estimate;
 #[doc(hidden)]
 pub mod internal;
 pub mod ledger;
+#[cfg(feature = "http")]
+mod macros;
 pub mod price;
 pub mod protocol;
 mod usage;

@@ -14,6 +14,7 @@ use crate::{
     Call, Ledger, UsageSink,
     call::{ReadCall, ReadOptions},
     internal::clock::WallClock,
+    macros::inner_accessors,
 };
 
 use super::{MeterLayer, ResponseBody, ResponseFuture, attempt::Attempt, counter::Counter};
@@ -42,20 +43,7 @@ impl<S> Meter<S> {
         MeterLayer::new(ledger).layer(inner)
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// Gives the inner service back.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S, B, RB> Service<Request<B>> for Meter<S>

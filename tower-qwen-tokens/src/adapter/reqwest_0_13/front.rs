@@ -14,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::into_reqwest;
-use crate::call::BoxError;
+use crate::{call::BoxError, macros::inner_accessors};
 
 /// Layer of [`ReqwestFront`]; see the [module docs](super). Outermost.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,15 +34,7 @@ impl<S> ReqwestFront<S> {
         Self { inner }
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// Gives the inner service back.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S> Layer<S> for ReqwestFrontLayer {

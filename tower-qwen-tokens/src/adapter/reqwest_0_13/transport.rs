@@ -11,6 +11,7 @@ use reqwest::{Body, Client, ClientBuilder};
 use tower_service::Service;
 
 use super::answer::into_http;
+use crate::macros::inner_accessors;
 
 /// reqwest as the transport of a stack; see the [module docs](super).
 ///
@@ -41,15 +42,7 @@ impl<S> ReqwestTransport<S> {
         Self { inner }
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// Gives the inner service back.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S> Service<Request<Body>> for ReqwestTransport<S>
