@@ -12,7 +12,7 @@ use http_body::{Body, Frame};
 use crate::{
     Cause, Verdict,
     internal::{PeekedBody, clock::WallClock, peeked_body::After},
-    scan::{Passed, Scanner},
+    scan::{EventProgress, Scanner},
 };
 
 use super::options::{Classified, RequestContext};
@@ -139,7 +139,7 @@ fn is_told(scanner: &mut Scanner, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         let (taken, passed) = scanner.push_event(bytes);
         bytes = &bytes[taken..];
-        let has_ended = matches!(passed, Passed::Event(_));
+        let has_ended = matches!(passed, EventProgress::Ended(_));
         if has_ended && (scanner.failure().is_some() || scanner.has_streamed()) {
             return true;
         }

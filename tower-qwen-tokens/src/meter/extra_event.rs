@@ -3,7 +3,7 @@ use std::{collections::VecDeque, mem};
 use bytes::Bytes;
 use http_body::SizeHint;
 
-use crate::scan::{Ended, Passed, Scanner};
+use crate::scan::{EventKind, EventProgress, Scanner};
 
 /// The longest event that is held back. Unit: bytes.
 const MAX_HELD: usize = 8 * 1024;
@@ -41,22 +41,22 @@ impl ExtraEvent {
         let mut from = 0;
         let mut at = 0;
         while at < chunk.len() && self.state != State::Over {
-            let (taken, passed) = scanner.push_event(&chunk[at..]);
+            let (taken, progress) = scanner.push_event(&chunk[at..]);
             let end = at + taken;
             if self.state == State::TakenOut {
-                if passed == Passed::Between {
+                if progress == EventProgress::Between {
                     from = end;
                 }
                 self.state = State::Over;
                 at = end;
                 continue;
             }
-            match passed {
-                Passed::Between => {}
-                Passed::Part => {
+            match progress {
+                EventProgress::Between => {}
+                EventProgress::Partial => {
                     self.length = self.length.saturating_add(taken);
                     if self.state == State::Looking {
-                        if self.length <= MAX_HELD && scanner.may_be_extra() {
+                        if self.length <= MAX_HELD && scanner.may_be_usage_only() {
                             self.flow(chunk.slice(from..at));
                             self.held.extend_from_slice(&chunk[at..end]);
                             from = end;
@@ -66,9 +66,12 @@ impl ExtraEvent {
                         }
                     }
                 }
-                Passed::Event(ended) => {
+                EventProgress::Ended(kind) => {
                     let length = mem::take(&mut self.length).saturating_add(taken);
-                    if ended == Ended::Extra && self.state == State::Looking && length <= MAX_HELD {
+                    if kind == EventKind::UsageOnly
+                        && self.state == State::Looking
+                        && length <= MAX_HELD
+                    {
                         self.flow(chunk.slice(from..at));
                         self.held = Vec::new();
                         from = end;
@@ -91,7 +94,7 @@ impl ExtraEvent {
 
     /// The stream is over, or has failed: what is held goes on, unless it is the whole event but for its end.
     pub(super) fn finish(&mut self, scanner: &mut Scanner) {
-        if scanner.is_extra() {
+        if scanner.is_usage_only() {
             self.held.clear();
         }
         self.let_go();
