@@ -5,7 +5,7 @@ use crate::{
     scan::{Scanned, Scanner},
 };
 
-/// What counts the text of streams that are cut; by default nothing does.
+/// Counts the text of streams that are cut; by default there is none.
 #[derive(Clone, Default)]
 pub(super) struct Counter(Option<Arc<dyn Estimate>>);
 
@@ -16,6 +16,7 @@ impl Counter {
 
     pub(super) fn prepare(&self, scanner: Scanner) -> Scanner {
         match &self.0 {
+            // Only streams can be cut in a way that leaves text without usage.
             Some(_) if scanner.reads_events() => scanner.keep_text(),
             _ => scanner,
         }

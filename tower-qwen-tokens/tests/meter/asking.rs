@@ -152,7 +152,7 @@ async fn what_must_not_change_does_not() {
     let (_, _, body) = send(meter(), unrelated, stream(Script::default())).await;
     assert_ne!(body, SILENT, "an ordinary key signs nothing");
     for (layer, request) in [
-        (meter().ask_for_usage(false), request(SILENT).0),
+        (meter().request_usage(false), request(SILENT).0),
         (meter(), native()),
         (meter(), header("content-encoding", "gzip")),
         (meter(), header("content-length", "7")),
@@ -482,7 +482,7 @@ proptest! {
         let (request, recorder) = request(if caller_asks { ASKING } else { SILENT });
         run(async {
             let plain = seen(script.clone(), true).await;
-            let layer = meter().ask_for_usage(caller_asks);
+            let layer = meter().request_usage(caller_asks);
             let (answer, ..) = send(layer, request, stream(script)).await;
             prop_assert_eq!(seen(answer.into_body(), true).await, plain);
             prop_assert_eq!(recorder.reports().len(), 1);

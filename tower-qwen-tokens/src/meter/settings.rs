@@ -1,0 +1,13 @@
+use crate::{Ledger, call::ReadOptions, internal::clock::WallClock};
+
+use super::counter::Counter;
+
+/// What the services of a layer share.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) ledger: Ledger,
+    pub(super) read_options: ReadOptions,
+    pub(super) request_usage: bool,
+    pub(super) counter: Counter,
+    pub(super) clock: WallClock,
+}
