@@ -12,6 +12,7 @@ impl<S: Sync> FromRequestParts<S> for ResponseUsage {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Missing> {
         parts.extensions.get().cloned().ok_or_else(|| {
+            // Two causes with one effect: name the right one.
             let what = match parts.extensions.get::<Arc<Call>>() {
                 Some(call) if call.model_call().is_none() => {
                     "This is no model call, or one that could not be read: its usage is not metered."

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::ResponseBody;
 
 pin_project! {
-    /// Response future of [`StallTimeout`](super::StallTimeout); see the [module docs](super).
+    /// Response future of [`StallTimeout`](super::StallTimeout). See the [module docs](super).
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         #[pin]

@@ -10,7 +10,7 @@ use crate::macros::inner_accessors;
 
 use super::{ResponseBody, ResponseFuture};
 
-/// Ends an answer whose body stalls; see the [module docs](super).
+/// Ends an answer whose body stalls. See the [module docs](super).
 #[derive(Debug, Clone)]
 pub struct StallTimeout<S> {
     pub(super) inner: S,

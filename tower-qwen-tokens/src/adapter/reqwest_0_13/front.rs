@@ -16,12 +16,12 @@ use tower_service::Service;
 use super::into_reqwest;
 use crate::{call::BoxError, macros::inner_accessors};
 
-/// Layer of [`ReqwestFront`]; see the [module docs](super). Outermost.
+/// Layer of [`ReqwestFront`]. See the [module docs](super). Outermost.
 #[derive(Debug, Clone, Copy, Default)]
 #[must_use]
 pub struct ReqwestFrontLayer;
 
-/// A stack that is called with reqwest's requests and gives reqwest's answers; see the [module docs](super).
+/// A stack that is called with reqwest's requests and gives reqwest's answers. See the [module docs](super).
 #[derive(Debug, Clone)]
 pub struct ReqwestFront<S> {
     inner: S,
@@ -60,17 +60,19 @@ where
     }
 
     fn call(&mut self, request: reqwest::Request) -> Self::Future {
+        // An answer that a layer made up has no URL of its own.
         let url = request.url().clone();
-        let state = match Request::try_from(request) {
-            Ok(request) => State::Calling {
+        let phase = match Request::try_from(request) {
+            Ok(request) => FrontPhase::Calling {
                 future: self.inner.call(request),
                 url: Some(url),
             },
-            Err(error) => State::Refused {
+            // reqwest takes some URLs that are no URI for `http`.
+            Err(error) => FrontPhase::Failed {
                 error: Some(error.into()),
             },
         };
-        FrontFuture { state }
+        FrontFuture { phase }
     }
 }
 
@@ -79,19 +81,19 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct FrontFuture<F, E> {
         #[pin]
-        state: State<F, E>,
+        phase: FrontPhase<F, E>,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    enum State<F, E> {
+    #[project = FrontPhaseProj]
+    enum FrontPhase<F, E> {
         Calling {
             #[pin]
             future: F,
             url: Option<Url>,
         },
-        Refused {
+        Failed {
             error: Option<E>,
         },
     }
@@ -108,13 +110,13 @@ where
     ///
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project().state.project() {
-            StateProj::Calling { future, url } => {
+        Poll::Ready(match self.project().phase.project() {
+            FrontPhaseProj::Calling { future, url } => {
                 let answer = ready!(future.poll(cx));
                 let url = url.take().expect("not polled after it was ready");
                 answer.map(|answer| into_reqwest(answer, url))
             }
-            StateProj::Refused { error } => {
+            FrontPhaseProj::Failed { error } => {
                 Err(error.take().expect("not polled after it was ready"))
             }
         })

@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::answer::into_http;
 use crate::macros::inner_accessors;
 
-/// reqwest as the transport of a stack; see the [module docs](super).
+/// reqwest as the transport of a stack. See the [module docs](super).
 ///
 /// `S` is a [`Client`], or any other service of reqwest's types.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl ReqwestTransport {
 }
 
 impl<S> ReqwestTransport<S> {
-    /// The transport over this service. A client of one's own had better have its retries switched off.
+    /// The transport over this service. Switch off the retries of a client that you built yourself.
     #[must_use]
     pub const fn new(inner: S) -> Self {
         Self { inner }
@@ -59,15 +59,16 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let state = match reqwest::Request::try_from(request) {
-            Ok(request) => State::Calling {
+        let phase = match reqwest::Request::try_from(request) {
+            Ok(request) => TransportPhase::Calling {
                 future: self.inner.call(request),
             },
-            Err(error) => State::Refused {
+            // `call` cannot fail, so the future returns it.
+            Err(error) => TransportPhase::Failed {
                 error: Some(error.into()),
             },
         };
-        TransportFuture { state }
+        TransportFuture { phase }
     }
 }
 
@@ -76,18 +77,18 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct TransportFuture<F, E> {
         #[pin]
-        state: State<F, E>,
+        phase: TransportPhase<F, E>,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    enum State<F, E> {
+    #[project = TransportPhaseProj]
+    enum TransportPhase<F, E> {
         Calling {
             #[pin]
             future: F,
         },
-        Refused {
+        Failed {
             error: Option<E>,
         },
     }
@@ -103,9 +104,9 @@ where
     ///
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project().state.project() {
-            StateProj::Calling { future } => ready!(future.poll(cx)).map(into_http),
-            StateProj::Refused { error } => {
+        Poll::Ready(match self.project().phase.project() {
+            TransportPhaseProj::Calling { future } => ready!(future.poll(cx)).map(into_http),
+            TransportPhaseProj::Failed { error } => {
                 Err(error.take().expect("not polled after it was ready"))
             }
         })

@@ -15,20 +15,20 @@ use tower_service::Service;
 #[derive(Clone)]
 pub struct NextService<'a> {
     next: Next<'a>,
-    extensions: Shared,
+    extensions: SharedExtensions,
 }
 
 /// The middlewares' extensions of one call.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Extensions>>);
+pub(super) struct SharedExtensions(Arc<Mutex<Extensions>>);
 
 impl<'a> NextService<'a> {
-    pub(super) fn new(next: Next<'a>, extensions: Shared) -> Self {
+    pub(super) fn new(next: Next<'a>, extensions: SharedExtensions) -> Self {
         Self { next, extensions }
     }
 }
 
-impl Shared {
+impl SharedExtensions {
     pub(super) fn new(extensions: Extensions) -> Self {
         Self(Arc::new(Mutex::new(extensions)))
     }
@@ -61,6 +61,7 @@ impl<'a> Service<Request> for NextService<'a> {
         Box::pin(async move {
             let mut own = extensions.get();
             let answer = next.run(request, &mut own).await;
+            // Only a finished attempt writes back, and no lock is held across an await.
             extensions.set(own);
             answer
         })
