@@ -73,12 +73,14 @@ impl ErrorFormat {
         response
     }
 
-    /// The id that an outer layer gave the request; empty if it gave none, or one that JSON would have to escape.
+    /// The id that an outer layer gave the request; empty if it gave none, or one that JSON would
+    /// have to escape.
     fn request_id(&self) -> &str {
         self.request_id
             .as_ref()
             .and_then(|id| id.to_str().ok())
-            // The caller may have chosen the id, so neither its length nor its characters can be trusted.
+            // The caller may have chosen the id, so neither its length nor its characters can be
+            // trusted.
             .filter(|id| id.len() <= 128 && !id.contains(['"', '\\', '\t']))
             .unwrap_or_default()
     }

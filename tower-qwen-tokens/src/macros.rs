@@ -20,4 +20,15 @@ macro_rules! inner_accessors {
     };
 }
 
-pub(crate) use inner_accessors;
+/// `Debug` of a type whose inside says nothing to a reader: its name alone.
+macro_rules! opaque_debug {
+    ($name:ident, impl $($header:tt)+) => {
+        impl $($header)+ {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(crate) use {inner_accessors, opaque_debug};

@@ -1,17 +1,19 @@
 use crate::internal::clock::Instant;
 
-/// The account that admitted this call is closed until this instant, and delays the call's retry until then.
+/// The account that admitted this call is closed until this instant, and delays the call's retry
+/// until then.
 ///
-/// The layer that closed the account, such as Admission, puts it into the extensions of the throttled answer. Retry then
-/// does not wait by itself: it sends the call to the account without delay. The call keeps its position in the queue, and
-/// the account times all its calls together.
+/// The layer that closed the account, such as Admission, puts it into the extensions of the
+/// throttled answer. Retry then does not wait by itself: it sends the call to the account without
+/// delay. The call keeps its position in the queue, and the account times all its calls together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct PacedUntil {
     /// When the account opens again, by what is known now.
     pub until: Instant,
-    /// Whether the provider rejects every call: it has accepted none between this rejection and those before. Then the
-    /// cause is not this call, and Retry does not count the rejection against it.
+    /// Whether the provider rejects every call: it has accepted none between this rejection and
+    /// those before. Then the cause is not this call, and Retry does not count the rejection
+    /// against it.
     pub outage: bool,
 }
 

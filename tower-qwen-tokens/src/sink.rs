@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, StatusCode};
 
-use crate::{Usage, Verdict};
+use crate::{Usage, Verdict, macros::opaque_debug};
 
 pub use crate::usage::{Basis, End};
 
@@ -22,7 +22,8 @@ pub struct Report {
     pub end: End,
     /// The status of the answer.
     pub status: StatusCode,
-    /// Why the call failed: of the error answer, or of an error event inside a stream of status 200.
+    /// Why the call failed: of the error answer, or of an error event inside a stream of status
+    /// 200.
     pub verdict: Option<Verdict>,
     /// From the send to the first text of a streamed answer.
     pub first_token: Option<Duration>,
@@ -36,7 +37,8 @@ pub struct Report {
 pub enum UnknownReason {
     /// The body is compressed, or encoded in another way.
     Encoded,
-    /// The body is neither JSON nor a stream of events, by its content type, or does not say what it is.
+    /// The body is neither JSON nor a stream of events, by its content type, or does not say what
+    /// it is.
     ContentType,
     /// The status is no success.
     NoSuccess,
@@ -71,14 +73,16 @@ pub enum UnknownReason {
 /// # Ok::<(), http::Error>(())
 /// ```
 pub trait OnUsage: Send + Sync {
-    /// Called at most once per attempt, where the body ends, which may be its `Drop`: it must neither block nor panic.
+    /// Called at most once per attempt, where the body ends, which may be its `Drop`: it must
+    /// neither block nor panic.
     fn on_usage(&self, report: &Report);
 }
 
-/// Requests the usage of this attempt from the Meter. [Attach](UsageSink::attach) one to the request of each attempt.
+/// Requests the usage of this attempt from the Meter. [Attach](UsageSink::attach) one to the
+/// request of each attempt.
 ///
-/// The Meter takes it out of the extensions and reports to it once. Without a Meter, or without an answer, it is dropped
-/// uncalled: its receiver should then keep its estimate.
+/// The Meter takes it out of the extensions and reports to it once. Without a Meter, or without an
+/// answer, it is dropped uncalled: its receiver should then keep its estimate.
 #[derive(Clone)]
 pub struct UsageSink(Arc<dyn OnUsage>);
 
@@ -129,7 +133,8 @@ impl UsageSink {
         Self(receiver)
     }
 
-    /// Puts it into a request's extensions. If a layer further out has put one there, the report goes to both.
+    /// Puts it into a request's extensions. If a layer further out has put one there, the report
+    /// goes to both.
     pub fn attach(self, extensions: &mut Extensions) {
         match extensions.get_mut::<Self>() {
             // Chained rather than replaced: the receiver further out needs its report as well.
@@ -156,11 +161,7 @@ impl OnUsage for Both {
     }
 }
 
-impl fmt::Debug for UsageSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UsageSink").finish_non_exhaustive()
-    }
-}
+opaque_debug!(UsageSink, impl std::fmt::Debug for UsageSink);
 
 #[cfg(test)]
 mod tests {

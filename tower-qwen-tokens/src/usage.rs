@@ -2,8 +2,8 @@
 
 /// Tokens of one call, as reported by the provider. Unit: tokens.
 ///
-/// Every field may be missing, as every host omits some. `input_tokens` and `output_tokens` include their parts (cached,
-/// cache write, reasoning, image, audio, video): never add these to them.
+/// Every field may be missing, as every host omits some. `input_tokens` and `output_tokens` include
+/// their parts (cached, cache write, reasoning, image, audio, video): never add these to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Usage {
@@ -61,7 +61,8 @@ impl Usage {
         }
     }
 
-    /// All tokens of the call: the stated total, else input plus output; `None` if nothing was stated.
+    /// All tokens of the call: the stated total, else input plus output; `None` if nothing was
+    /// stated.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.total_tokens
@@ -71,8 +72,8 @@ impl Usage {
             })
     }
 
-    /// Input and output. A missing one is the rest of the stated total; a total alone counts as input, as embeddings
-    /// state it. `None` if nothing was stated.
+    /// Input and output. A missing one is the rest of the stated total; a total alone counts as
+    /// input, as embeddings state it. `None` if nothing was stated.
     #[must_use]
     pub fn input_and_output(&self) -> Option<(u64, u64)> {
         // A total smaller than its part is a mistake of the host: then nothing is left.

@@ -1,15 +1,11 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use http::{
-    HeaderMap, Response,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
-};
+use http::{HeaderMap, Response, header::CONTENT_TYPE};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
@@ -19,8 +15,10 @@ use crate::{
     internal::{
         PeekedBody,
         clock::{self, Instant, WallClock},
+        content::is_encoded,
         peeked_body::AfterHead,
     },
+    macros::opaque_debug,
     scan::Scanner,
 };
 
@@ -29,17 +27,18 @@ use super::{
     reading::{Head, Reading, put},
 };
 
-/// The most of an error answer's body that is read to classify it, in bytes. Error bodies have some hundred bytes; the
-/// bound is for servers between us and the provider that send long pages.
+/// The most of an error answer's body that is read to classify it, in bytes. Error bodies have some
+/// hundred bytes; the bound is for servers between us and the provider that send long pages.
 const MAX_HEAD: usize = 64 * 1024;
-/// The longest wait for the head of an error's body. It usually comes with the headers. A server that stalls must not
-/// hold the call back, and status and headers alone classify most errors.
+/// The longest wait for the head of an error's body. It usually comes with the headers. A server
+/// that stalls must not hold the call back, and status and headers alone classify most errors.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// Classifies an answer. The future of a success, or of an answer that was classified before, is ready without a wait.
+/// Classifies an answer. The future of a success, or of an answer that was classified before, is
+/// ready without a wait.
 ///
-/// Of an error answer (status 400 and above) it reads at most 64 KiB, for at most a second, and classifies what came. A
-/// compressed body is not read: status and headers decide.
+/// Of an error answer (status 400 and above) it reads at most 64 KiB, for at most a second, and
+/// classifies what came. A compressed body is not read: status and headers decide.
 pub fn classify<B: Body>(response: Response<B>, clock: &WallClock) -> Classify<B> {
     RequestContext::default().classify(response, clock)
 }
@@ -47,9 +46,9 @@ pub fn classify<B: Body>(response: Response<B>, clock: &WallClock) -> Classify<B
 impl RequestContext {
     /// Classifies an answer as [`classify`] does, and as its request says.
     ///
-    /// A stream that is held back for its first event is read until an event with content or an error has ended, the
-    /// time is over or the limit of bytes is reached. Events without content do not decide: the first one of many hosts
-    /// only names the role.
+    /// A stream that is held back for its first event is read until an event with content or an
+    /// error has ended, the time is over or the limit of bytes is reached. Events without content
+    /// do not decide: the first one of many hosts only names the role.
     pub fn classify<B: Body>(&self, response: Response<B>, clock: &WallClock) -> Classify<B> {
         let classified = response.extensions().get::<Verdict>().cloned();
         let is_done = response.extensions().get::<Classified>().is_some();
@@ -152,15 +151,6 @@ impl<B: Body> Classify<B> {
     }
 }
 
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|value| {
-        !value
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"identity")
-    })
-}
-
 fn is_stream(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
@@ -193,7 +183,8 @@ impl<B: Body> Future for Classify<B> {
                 let after = match head {
                     Poll::Ready(after) => after,
                     Poll::Pending => {
-                        // Most heads are ready at the first poll, so the timer is created only when one is not.
+                        // Most heads are ready at the first poll, so the timer is created only when
+                        // one is not.
                         if timer.is_none() {
                             timer.set(Some(tokio::time::sleep_until(*until)));
                         }
@@ -213,8 +204,4 @@ impl<B: Body> Future for Classify<B> {
     }
 }
 
-impl<B: Body> fmt::Debug for Classify<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Classify").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Classify, impl<B: Body> std::fmt::Debug for Classify<B>);

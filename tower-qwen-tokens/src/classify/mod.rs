@@ -1,12 +1,14 @@
 //! Classifies each answer once, for all layers.
 //!
-//! The status of an error answer does not show its cause; the body does. The first of our layers that gets an error
-//! answer reads the beginning of its body, puts a [`Verdict`](crate::Verdict) into the answer's extensions and returns
-//! the answer with the whole body. The layers further out use that verdict.
+//! The status of an error answer does not show its cause; the body does. The first of our layers
+//! that gets an error answer reads the beginning of its body, puts a [`Verdict`](crate::Verdict)
+//! into the answer's extensions and returns the answer with the whole body. The layers further out
+//! use that verdict.
 //!
-//! A stream may also begin with an error, after a status of 200. A layer that can handle it, such as Retry, requests the
-//! first event by [`ClassifyOptions`] in the request's extensions. Then the innermost layer outside of the Meter holds
-//! the answer back until that event has come, and its verdict is that of an error answer.
+//! A stream may also begin with an error, after a status of 200. A layer that can handle it, such
+//! as Retry, requests the first event by [`ClassifyOptions`] in the request's extensions. Then the
+//! innermost layer outside of the Meter holds the answer back until that event has come, and its
+//! verdict is that of an error answer.
 //!
 //! ```
 //! use std::time::Duration;

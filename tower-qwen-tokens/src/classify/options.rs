@@ -4,7 +4,8 @@ use http::{Extensions, HeaderMap, Request};
 
 use crate::{Call, Dialect, Verdict, protocol::header::X_DASHSCOPE_ASYNC};
 
-/// How to classify the answer to a request. The caller, or a layer further out, puts them into the request's extensions.
+/// How to classify the answer to a request. The caller, or a layer further out, puts them into the
+/// request's extensions.
 ///
 /// Without them the built-in rules classify error answers, and no stream is read.
 #[derive(Clone, Default)]
@@ -45,7 +46,8 @@ impl ClassifyOptions {
         self
     }
 
-    /// A function that may replace every verdict: it returns another one, or `None` to keep it. Default: none.
+    /// A function that may replace every verdict: it returns another one, or `None` to keep it.
+    /// Default: none.
     pub fn rule<F>(mut self, rule: F) -> Self
     where
         F: Fn(&Verdict, &HeaderMap) -> Option<Verdict> + Send + Sync + 'static,

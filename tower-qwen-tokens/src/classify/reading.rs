@@ -17,14 +17,15 @@ use crate::{
 
 use super::options::{Classified, RequestContext};
 
-/// The most frames that are read to classify a body. The limit of bytes does not bound empty frames, and all are stored.
+/// The most frames that are read to classify a body. The limit of bytes does not bound empty
+/// frames, and all are stored.
 const MAX_FRAMES: usize = 1024;
 
 /// An answer while the beginning of its body is read.
 pub(super) struct Reading<B: Body> {
     parts: Parts,
-    // In a box, since it is polled here and returned later, and a pinned body cannot move. A success that is not held
-    // back never comes here, so the fast path has no allocation.
+    // In a box, since it is polled here and returned later, and a pinned body cannot move. A
+    // success that is not held back never comes here, so the fast path has no allocation.
     body: Pin<Box<B>>,
     frames: VecDeque<Frame<B::Data>>,
     head: Head,
@@ -124,7 +125,8 @@ impl Head {
 
     /// Reads a chunk without consuming it; returns whether the head decides now.
     fn push(&mut self, data: &impl Buf, limit: usize) -> bool {
-        // More slices than any buffer of our transports has; what does not fit is not read, only returned.
+        // More slices than any buffer of our transports has; what does not fit is not read, only
+        // returned.
         let mut slices = [IoSlice::new(&[]); 16];
         let count = data.chunks_vectored(&mut slices);
         slices[..count].iter().any(|slice| match self {
@@ -141,8 +143,8 @@ impl Head {
     }
 }
 
-/// Reads event by event; returns whether one that has content or is an error has ended. Before its end it may still
-/// become an error.
+/// Reads event by event; returns whether one that has content or is an error has ended. Before its
+/// end it may still become an error.
 fn decides(scanner: &mut Scanner, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         let (taken, progress) = scanner.push_event(bytes);

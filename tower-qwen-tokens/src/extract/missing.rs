@@ -8,7 +8,8 @@ use http::request::Parts;
 
 use crate::{error_format::ErrorFormat, protocol::rejection::MISCONFIGURED};
 
-/// An extractor found nothing because no layer has put it into the request. Becomes a 500 in the caller's dialect.
+/// An extractor found nothing because no layer has put it into the request. Becomes a 500 in the
+/// caller's dialect.
 #[derive(Debug, Clone)]
 pub struct Missing {
     what: &'static str,

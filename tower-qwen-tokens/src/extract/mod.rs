@@ -7,12 +7,14 @@
 //! | [`Tenant`](crate::ledger::Tenant) | the tenant whose call it is | your auth |
 //! | `Reserved` (of tower-qwen-ratelimit) | the reservation for the call | `EnforceLayer` |
 //!
-//! The layers put the body back into the request after reading it: a handler may have `Json` or `Bytes` as well.
+//! The layers put the body back into the request after reading it: a handler may have `Json` or
+//! `Bytes` as well.
 //!
 //! # Errors
 //!
-//! If the layer is missing they reject with [`Missing`]: 500 in the caller's dialect, with a message that names the layer.
-//! So does `ResponseUsage` if the request is not metered. As an `Option` they return `None` instead.
+//! If the layer is missing they reject with [`Missing`]: 500 in the caller's dialect, with a
+//! message that names the layer. So does `ResponseUsage` if the request is not metered. As an
+//! `Option` they return `None` instead.
 //!
 //! # Example
 //!
@@ -35,6 +37,7 @@
 //! # let _ = app;
 //! ```
 
+mod extension;
 mod missing;
 mod response_usage;
 mod shared_call;

@@ -1,7 +1,7 @@
 //! The only place that reads time, for all three crates.
 //!
-//! All waits use tokio's clock, so that tests can pause time. Wall time, which HTTP dates need, is read once, and from
-//! then on follows tokio's clock: a test that advances time advances both.
+//! All waits use tokio's clock, so that tests can pause time. Wall time, which HTTP dates need, is
+//! read once, and from then on follows tokio's clock: a test that advances time advances both.
 
 use std::time::SystemTime;
 

@@ -4,16 +4,19 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// The most distinct values. No provider has as many models, and each value makes several series in the metrics' store.
+/// The most distinct values. No provider has as many models, and each value makes several series in
+/// the metrics' store.
 const MAX_VALUES: usize = 1_024;
-/// The longest value, in bytes: as long as the longest model name that the scan takes from an answer.
+/// The longest value, in bytes: as long as the longest model name that the scan takes from an
+/// answer.
 const MAX_LENGTH: usize = 256;
 
-/// The values of a metric's label that come from outside, such as the model's name, which the callers of a server choose.
-/// Each value makes new series in the metrics' store, so their number is bounded.
+/// The values of a metric's label that come from outside, such as the model's name, which the
+/// callers of a server choose. Each value makes new series in the metrics' store, so their number
+/// is bounded.
 ///
-/// The first 1,024 values are used as they are. All others, and those of more than 256 bytes, become `(other)`. Clones
-/// share the values. A known value is returned without an allocation.
+/// The first 1,024 values are used as they are. All others, and those of more than 256 bytes,
+/// become `(other)`. Clones share the values. A known value is returned without an allocation.
 #[derive(Clone)]
 pub struct LabelValues {
     known: Arc<Mutex<HashSet<Arc<str>>>>,

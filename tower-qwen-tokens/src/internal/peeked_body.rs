@@ -1,6 +1,5 @@
 use std::{
     collections::VecDeque,
-    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -9,8 +8,11 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::macros::opaque_debug;
+
 pin_project! {
-    /// A body whose beginning may have been read already: returns those frames first, then the rest.
+    /// A body whose beginning may have been read already: returns those frames first, then the
+    /// rest.
     pub struct PeekedBody<B: Body> {
         head: VecDeque<Frame<B::Data>>,
         after: AfterHead<B::Error>,
@@ -26,7 +28,8 @@ pin_project! {
             #[pin]
             body: B,
         },
-        // Pinned since its head was read, so it cannot move any more. Only errors and held streams pay for the box.
+        // Pinned since its head was read, so it cannot move any more. Only errors and held streams
+        // pay for the box.
         Boxed {
             body: Pin<Box<B>>,
         },
@@ -133,10 +136,4 @@ impl<B: Body> Body for PeekedBody<B> {
     }
 }
 
-impl<B: Body> fmt::Debug for PeekedBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PeekedBody")
-            .field("head_frames", &self.head.len())
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(PeekedBody, impl<B: Body> std::fmt::Debug for PeekedBody<B>);

@@ -9,15 +9,20 @@ use crate::{
     call::is_signed,
     internal::clock::{self, Instant},
     ledger::{Entry, Labels, Tenant},
-    scan::{Scanned, Scanner, UnsupportedBody},
+    scan::{Scanned, Scanner},
 };
 
 use super::{
-    ResponseUsage, counter::Counter, request_usage::request_usage, settings::Settings,
+    ResponseUsage,
+    answer_usage::{prompt_only, usage_of},
+    counter::Counter,
+    request_usage::request_usage,
+    settings::Settings,
     usage_event_filter::UsageEventFilter,
 };
 
-/// One attempt at a model call, from its send to the end of its answer. Reports exactly once, when dropped at the latest.
+/// One attempt at a model call, from its send to the end of its answer. Reports exactly once, when
+/// dropped at the latest.
 pub(super) struct Attempt {
     ledger: Ledger,
     sink: Option<UsageSink>,
@@ -48,8 +53,8 @@ struct AnswerScan {
 }
 
 impl Attempt {
-    /// Begins the attempt that is about to be sent; `None` if it is no model call. Adds the request for usage, if it has
-    /// to be added.
+    /// Begins the attempt that is about to be sent; `None` if it is no model call. Adds the request
+    /// for usage, if it has to be added.
     pub(super) fn begin<B: Body + From<Bytes>>(
         settings: &Settings,
         sink: Option<UsageSink>,
@@ -91,7 +96,8 @@ impl Attempt {
         self.status = Some(status);
     }
 
-    /// Begins to read the answer; returns a filter if it may have a usage event that the caller did not request.
+    /// Begins to read the answer; returns a filter if it may have a usage event that the caller did
+    /// not request.
     pub(super) fn receive_answer(
         &mut self,
         headers: &HeaderMap,
@@ -170,7 +176,8 @@ impl Attempt {
         }
         let duration = self.age();
         let (Some(answer), Some(status)) = (self.answer.take(), self.status) else {
-            // Nothing came of a success, or not even a head: the provider has worked on the prompt at least.
+            // Nothing came of a success, or not even a head: the provider has worked on the prompt
+            // at least.
             let costs_prompt =
                 end == End::Cancelled && (self.status.is_none() || self.is_success());
             let (usage, basis) = match self.handle.stated() {
@@ -252,56 +259,8 @@ impl Drop for Attempt {
     }
 }
 
-impl From<UnsupportedBody> for UnknownReason {
-    fn from(reason: UnsupportedBody) -> Self {
-        match reason {
-            UnsupportedBody::Encoded => Self::Encoded,
-            UnsupportedBody::ContentType => Self::ContentType,
-        }
-    }
-}
-
 /// The dialect of a model call whose body was not read.
 fn dialect_of_unread<B>(call: &Call, request: &Request<B>) -> Option<Dialect> {
     let is_unread = call.body().is_none() && request.method() == Method::POST;
     is_unread.then(|| Dialect::of_path(request.uri().path()))?
-}
-
-/// The usage of the call, by what came of its answer.
-fn usage_of(scanned: &Scanned, end: End, input_estimate: Option<u64>) -> (Usage, Basis) {
-    let delivered = scanned.delivered.tokens();
-    match scanned.usage {
-        Some(usage) if scanned.is_final || end == End::Complete => (usage, Basis::Reported),
-        // Cumulative usage of a stream that broke off: the text may be ahead of the figures.
-        Some(usage) => {
-            let (input, output) = usage.input_and_output().unwrap_or_default();
-            let estimate = Usage {
-                input_tokens: Some(input).filter(|&stated| stated > 0).or(input_estimate),
-                output_tokens: Some(output.max(delivered)),
-                total_tokens: None,
-                ..usage
-            };
-            (estimate, Basis::Estimated)
-        }
-        None if delivered > 0 => {
-            let estimate = Usage {
-                input_tokens: input_estimate,
-                output_tokens: Some(delivered),
-                ..Usage::default()
-            };
-            (estimate, Basis::Estimated)
-        }
-        None if end != End::Complete && scanned.verdict.is_none() => prompt_only(input_estimate),
-        None => (Usage::default(), Basis::Unknown),
-    }
-}
-
-/// The least usage of a call that ended before any text of the model came.
-fn prompt_only(input_estimate: Option<u64>) -> (Usage, Basis) {
-    let usage = Usage {
-        input_tokens: input_estimate,
-        ..Usage::default()
-    };
-    let basis = input_estimate.map_or(Basis::Unknown, |_| Basis::Estimated);
-    (usage, basis)
 }

@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -8,18 +7,20 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{End, internal::PeekedBody};
+use crate::{End, internal::PeekedBody, macros::opaque_debug};
 
 use super::{attempt::Attempt, usage_event_filter::UsageEventFilter};
 
 pin_project! {
     /// Response body of [`Meter`](super::Meter). See the [module docs](super).
     ///
-    /// Its data is [`Bytes`]. If the inner body's is too, nothing is copied; a buffer of another type is copied once.
+    /// Its data is [`Bytes`]. If the inner body's is too, nothing is copied; a buffer of another
+    /// type is copied once.
     pub struct ResponseBody<B: Body> {
         #[pin]
         inner: Inner<B>,
-        // Behind the body, since fields are dropped in order: what that holds (a permit, say) is free before the report.
+        // Behind the body, since fields are dropped in order: what that holds (a permit, say) is
+        // free before the report.
         attempt: Option<Attempt>,
         filtering: Option<Filtering<B::Error>>,
     }
@@ -100,7 +101,8 @@ impl<B: Body> Body for ResponseBody<B> {
                 return Poll::Ready(next);
             }
             let frame = ready!(body.as_mut().poll_frame(cx));
-            // Reported with the last frame: hyper and others do not poll on behind trailers or a known end.
+            // Reported with the last frame: hyper and others do not poll on behind trailers or a
+            // known end.
             let end = match &frame {
                 None => Some(End::Complete),
                 Some(Err(_)) => Some(End::Failed),
@@ -207,8 +209,4 @@ fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
 }
 
-impl<B: Body> fmt::Debug for ResponseBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody").finish_non_exhaustive()
-    }
-}
+opaque_debug!(ResponseBody, impl<B: Body> std::fmt::Debug for ResponseBody<B>);

@@ -1,7 +1,8 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     estimate::Estimate,
+    macros::opaque_debug,
     scan::{Scanned, Scanner},
 };
 
@@ -30,8 +31,4 @@ impl Counter {
     }
 }
 
-impl fmt::Debug for Counter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Counter").field(&self.0.is_some()).finish()
-    }
-}
+opaque_debug!(Counter, impl std::fmt::Debug for Counter);

@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -17,6 +16,7 @@ use crate::{
     call::ReadCall,
     classify::{Classify, classify},
     internal::{PeekedBody, clock::WallClock},
+    macros::opaque_debug,
 };
 
 use super::{BodyRejection, ResponseBody, attempt::Attempt, settings::Settings};
@@ -137,7 +137,8 @@ where
                         }
                     },
                     Err(error) => {
-                        // Without an answer nothing is reported to the sink, but the ledger counts the failure.
+                        // Without an answer nothing is reported to the sink, but the ledger counts
+                        // the failure.
                         if let Some(attempt) = this.attempt.take() {
                             attempt.end(End::Failed);
                         }
@@ -176,19 +177,7 @@ fn rejected<RB: Body>(reason: BodyRejection) -> Response<ResponseBody<RB>> {
     response
 }
 
-impl<S, B, RB> fmt::Debug for ResponseFuture<S, B, RB>
-where
-    S: Service<Request<B>>,
-    RB: Body,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let phase = match &self.phase {
-            MeterPhase::Reading { .. } => "reading",
-            MeterPhase::Calling { .. } => "calling",
-            MeterPhase::Classifying { .. } => "classifying",
-        };
-        f.debug_struct("ResponseFuture")
-            .field("phase", &phase)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(
+    ResponseFuture,
+    impl<S: Service<Request<B>>, B, RB: Body> std::fmt::Debug for ResponseFuture<S, B, RB>
+);

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use crate::{Ledger, call::ReadOptions, estimate::Estimate, internal::clock::WallClock};
+use crate::{Ledger, call::ReadOptions, estimate::Estimate};
 
 use super::{Meter, counter::Counter, settings::Settings};
 
@@ -17,17 +17,12 @@ impl MeterLayer {
     /// A layer whose services record in this ledger.
     pub fn new(ledger: Ledger) -> Self {
         Self {
-            settings: Arc::new(Settings {
-                ledger,
-                read_options: ReadOptions::default(),
-                request_usage: true,
-                counter: Counter::default(),
-                clock: WallClock::new(),
-            }),
+            settings: Arc::new(Settings::new(ledger)),
         }
     }
 
-    /// How to read requests that no outer layer has read. Default: [`ReadOptions::default`], at most 32 MiB.
+    /// How to read requests that no outer layer has read. Default: [`ReadOptions::default`], at
+    /// most 32 MiB.
     pub fn read_options(mut self, options: ReadOptions) -> Self {
         Arc::make_mut(&mut self.settings).read_options = options;
         self
@@ -40,11 +35,11 @@ impl MeterLayer {
         self
     }
 
-    /// Counts the text of streams that are cut with this: `Heuristic`, or the exact `Tokenizer`. Default: a rough count
-    /// by the length of the text.
+    /// Counts the text of streams that are cut with this: `Heuristic`, or the exact `Tokenizer`.
+    /// Default: a rough count by the length of the text.
     ///
-    /// The text of every stream is stored until its end, at most 1 MiB of it. It is counted once, and only if the stream
-    /// is cut: with the tokenizer 0.1 ms for 4 KB, in the drop of the body.
+    /// The text of every stream is stored until its end, at most 1 MiB of it. It is counted once,
+    /// and only if the stream is cut: with the tokenizer 0.1 ms for 4 KB, in the drop of the body.
     pub fn count_cut_streams(mut self, counter: impl Estimate + 'static) -> Self {
         Arc::make_mut(&mut self.settings).counter = Counter::new(counter);
         self

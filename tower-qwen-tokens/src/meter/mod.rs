@@ -2,18 +2,21 @@
 //!
 //! # Where in the stack
 //!
-//! Innermost, next to the transport and inside Retry and Admission, so that each attempt counts, the failed ones
-//! included. A decompressing layer belongs below it: a compressed answer goes through unread. So does
-//! [`StallTimeoutLayer`](crate::stall_timeout::StallTimeoutLayer), for streams that stall.
+//! Innermost, next to the transport and inside Retry and Admission, so that each attempt counts,
+//! the failed ones included. A decompressing layer belongs below it: a compressed answer goes
+//! through unread. So does [`StallTimeoutLayer`](crate::stall_timeout::StallTimeoutLayer), for
+//! streams that stall.
 //!
 //! # What it does
 //!
-//! The answer stays unchanged, but for the one event below: status, headers, frames, trailers, `size_hint`,
-//! `is_end_stream` and errors are the inner service's. While the caller reads the body, a
-//! [`Scanner`](crate::scan::Scanner) looks for usage and errors. At the end, in whatever way the body ends, exactly one
-//! [`Report`](crate::Report) goes to the [`UsageSink`](crate::UsageSink) in the request's extensions (if there is one)
-//! and one [`Entry`](crate::ledger::Entry) to the [`Ledger`](crate::Ledger), for the [`Tenant`](crate::ledger::Tenant)
-//! and with the [`Labels`](crate::ledger::Labels) in the request's extensions.
+//! The answer stays unchanged, but for the one event below: status, headers, frames, trailers,
+//! `size_hint`, `is_end_stream` and errors are the inner service's. While the caller reads the
+//! body, a [`Scanner`](crate::scan::Scanner) looks for usage and errors. At the end, in whatever
+//! way the body ends, exactly one [`Report`](crate::Report) goes to the
+//! [`UsageSink`](crate::UsageSink) in the request's extensions (if there is one) and one
+//! [`Entry`](crate::ledger::Entry) to the [`Ledger`](crate::Ledger), for the
+//! [`Tenant`](crate::ledger::Tenant) and with the [`Labels`](crate::ledger::Labels) in the
+//! request's extensions.
 //!
 //! | the answer | basis |
 //! |---|---|
@@ -23,31 +26,36 @@
 //! | a success that was cut before any of that | `Estimated`: the prompt alone, by the request; no output is known |
 //! | an error, compressed, neither JSON nor events, or whole without usage and text | `Unknown`, with the [reason](crate::UnknownReason) |
 //!
-//! An attempt without an answer is recorded as failed after a transport error (`Unknown`: it may not have been sent), and
-//! as cancelled if it was dropped (`Estimated`: the prompt alone). Its sink is dropped uncalled, so that a reservation
-//! keeps its estimate. A request that is no model call is not metered. A model call whose body was not read (too large,
-//! compressed, [`UnbufferedBody`](crate::call::UnbufferedBody)) is metered as far as its answer states model and usage.
+//! An attempt without an answer is recorded as failed after a transport error (`Unknown`: it may
+//! not have been sent), and as cancelled if it was dropped (`Estimated`: the prompt alone). Its
+//! sink is dropped uncalled, so that a reservation keeps its estimate. A request that is no model
+//! call is not metered. A model call whose body was not read (too large, compressed,
+//! [`UnbufferedBody`](crate::call::UnbufferedBody)) is metered as far as its answer states model
+//! and usage.
 //!
-//! Error answers carry a [`Verdict`](crate::Verdict) in their extensions; see [`classify`](crate::classify). The verdict
-//! of an error event inside a stream of status 200 is in the report.
+//! Error answers carry a [`Verdict`](crate::Verdict) in their extensions; see
+//! [`classify`](crate::classify). The verdict of an error event inside a stream of status 200 is in
+//! the report.
 //!
 //! # Requesting usage
 //!
-//! A compatible stream states its usage only if the request has `stream_options.include_usage`, in one more event before
-//! the end. If the caller did not set it, the Meter does: it sends a copy of the body with that option (one copy for all
-//! attempts, the `Content-Length` corrected), and removes the event from the answer. All other bytes stay the same. An
-//! event that may be the one is held back until that is clear, up to 8 KiB; others are never held. Until the event has
-//! come, `size_hint` allows for both cases. The [`Call`](crate::Call) in the extensions then counts as one that requests
-//! usage, so that a Meter further in sends the copy on and keeps the event.
+//! A compatible stream states its usage only if the request has `stream_options.include_usage`, in
+//! one more event before the end. If the caller did not set it, the Meter does: it sends a copy of
+//! the body with that option (one copy for all attempts, the `Content-Length` corrected), and
+//! removes the event from the answer. All other bytes stay the same. An event that may be the one
+//! is held back until that is clear, up to 8 KiB; others are never held. Until the event has come,
+//! `size_hint` allows for both cases. The [`Call`](crate::Call) in the extensions then counts as
+//! one that requests usage, so that a Meter further in sends the copy on and keeps the event.
 //!
-//! Encoded or signed requests are not changed, nor are answers with a `Content-Length` or a digest. Some hosts put
-//! `"usage":null` into the other events of such a stream; that stays. [`MeterLayer::request_usage`] switches it off.
+//! Encoded or signed requests are not changed, nor are answers with a `Content-Length` or a digest.
+//! Some hosts put `"usage":null` into the other events of such a stream; that stays.
+//! [`MeterLayer::request_usage`] switches it off.
 //!
 //! # Streams that the caller drops
 //!
-//! The provider bills what it has generated when it notices that the connection is closed. The Meter counts what was
-//! delivered ([`MeterLayer::count_cut_streams`]) and marks it `Estimated`. To get the provider's own figure, read on after
-//! your client has left:
+//! The provider bills what it has generated when it notices that the connection is closed. The
+//! Meter counts what was delivered ([`MeterLayer::count_cut_streams`]) and marks it `Estimated`. To
+//! get the provider's own figure, read on after your client has left:
 //!
 //! ```no_run
 //! # use bytes::Bytes;
@@ -67,13 +75,15 @@
 //!
 //! # Handlers
 //!
-//! At a server, the handler below finds a [`ResponseUsage`] in the extensions of every metered request. With it the handler
-//! can state the usage of its answer, and a task beside it can wait for the report.
+//! At a server, the handler below finds a [`ResponseUsage`] in the extensions of every metered
+//! request. With it the handler can state the usage of its answer, and a task beside it can wait
+//! for the report.
 //!
 //! # Requests that cannot be read
 //!
-//! The Meter reads the request's body if no layer above has. A request that cannot be read never reaches the inner
-//! service: the answer is 400 or 413, without a body, and with the reason as [`BodyRejection`] in its extensions.
+//! The Meter reads the request's body if no layer above has. A request that cannot be read never
+//! reaches the inner service: the answer is 400 or 413, without a body, and with the reason as
+//! [`BodyRejection`] in its extensions.
 //!
 //! # Example
 //!
@@ -110,18 +120,19 @@
 //!
 //! # Backpressure
 //!
-//! The Meter is ready when the inner service is. If the request has yet to be read, the future keeps the ready inner
-//! service until then.
+//! The Meter is ready when the inner service is. If the request has yet to be read, the future
+//! keeps the ready inner service until then.
 //!
 //! # Cancel safety
 //!
-//! Dropping the future while the request is being read has no effect. Dropped after the send, the attempt is recorded as
-//! cancelled. Dropping the body reports what came until then.
+//! Dropping the future while the request is being read has no effect. Dropped after the send, the
+//! attempt is recorded as cancelled. Dropping the body reports what came until then.
 //!
 //! # Clone
 //!
 //! Clones, and services of the same layer, share the ledger.
 
+mod answer_usage;
 mod attempt;
 mod body;
 mod body_rejection;

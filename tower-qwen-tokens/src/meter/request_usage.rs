@@ -9,8 +9,8 @@ use crate::{
     call::{may_rewrite, rewrite},
 };
 
-/// Makes a request for a compatible stream request its usage, if its caller did not; returns whether it did so.
-/// Layers further in find a [`Call`] that requests it.
+/// Makes a request for a compatible stream request its usage, if its caller did not; returns
+/// whether it did so. Layers further in find a [`Call`] that requests it.
 ///
 /// Does not change encoded or signed requests, nor a body that is no longer the one that was read.
 pub(super) fn request_usage<B: Body + From<Bytes>>(call: &Call, request: &mut Request<B>) -> bool {

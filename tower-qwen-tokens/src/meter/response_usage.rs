@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 
 use crate::{Report, Usage, UsageSink};
 
-/// The usage of the present answer, for the handler below a Meter: to state it, or to read what the Meter reported.
+/// The usage of the present answer, for the handler below a Meter: to state it, or to read what the
+/// Meter reported.
 ///
 /// The Meter puts one into the extensions of every request that it meters. Clones share everything.
 #[derive(Clone)]
@@ -38,19 +39,22 @@ impl ResponseUsage {
         request.extensions().get()
     }
 
-    /// States the usage of the answer, for handlers whose answers do not show it: they have a shape of their own, say, or
-    /// are compressed. It replaces what the Meter finds, as [`Basis::Reported`](crate::Basis::Reported).
+    /// States the usage of the answer, for handlers whose answers do not show it: they have a shape
+    /// of their own, say, or are compressed. It replaces what the Meter finds, as
+    /// [`Basis::Reported`](crate::Basis::Reported).
     ///
     /// The first statement counts. One that comes after the answer's end changes nothing.
     pub fn state(&self, usage: Usage) {
         let _ = self.0.stated.set(usage);
     }
 
-    /// Sends the report to a second sink as well. The latest one replaces the one before, which is dropped uncalled.
+    /// Sends the report to a second sink as well. The latest one replaces the one before, which is
+    /// dropped uncalled.
     ///
-    /// For a gateway whose one Meter settles two reservations: the one for its caller, and the one that an Admission behind
-    /// it made for the attempt. The Admission puts its sink into the request; a service right below it takes the sink out
-    /// and passes it to this method, attempt by attempt, so that the last attempt gets the report.
+    /// For a gateway whose one Meter settles two reservations: the one for its caller, and the one
+    /// that an Admission behind it made for the attempt. The Admission puts its sink into the
+    /// request; a service right below it takes the sink out and passes it to this method, attempt
+    /// by attempt, so that the last attempt gets the report.
     pub fn report_to(&self, sink: UsageSink) {
         *self.second_sink() = Some(sink);
     }
@@ -63,7 +67,8 @@ impl ResponseUsage {
 
     /// Waits for the answer's end and returns what the Meter reported; `None` if no answer came.
     ///
-    /// For a task beside the handler. The handler itself would wait for ever: the answer ends after the handler.
+    /// For a task beside the handler. The handler itself would wait for ever: the answer ends after
+    /// the handler.
     ///
     /// # Cancel safety
     ///

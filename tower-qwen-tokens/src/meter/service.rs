@@ -7,12 +7,11 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{Call, Ledger, UsageSink, call::ReadCall, macros::inner_accessors};
 
-use super::{MeterLayer, ResponseBody, ResponseFuture, attempt::Attempt, settings::Settings};
+use super::{ResponseBody, ResponseFuture, attempt::Attempt, settings::Settings};
 
 /// Reads the usage of every answer and reports it. See the [module docs](super).
 #[derive(Debug, Clone)]
@@ -22,10 +21,13 @@ pub struct Meter<S> {
 }
 
 impl<S> Meter<S> {
-    /// A service with the defaults of [`MeterLayer`].
+    /// A service with the defaults of [`MeterLayer`](super::MeterLayer).
     #[must_use]
     pub fn new(inner: S, ledger: Ledger) -> Self {
-        MeterLayer::new(ledger).layer(inner)
+        Self {
+            inner,
+            settings: Arc::new(Settings::new(ledger)),
+        }
     }
 
     inner_accessors!();

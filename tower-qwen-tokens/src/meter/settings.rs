@@ -11,3 +11,16 @@ pub(super) struct Settings {
     pub(super) counter: Counter,
     pub(super) clock: WallClock,
 }
+
+impl Settings {
+    /// The defaults of [`MeterLayer`](super::MeterLayer).
+    pub(super) fn new(ledger: Ledger) -> Self {
+        Self {
+            ledger,
+            read_options: ReadOptions::default(),
+            request_usage: true,
+            counter: Counter::default(),
+            clock: WallClock::new(),
+        }
+    }
+}

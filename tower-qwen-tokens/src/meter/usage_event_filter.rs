@@ -5,12 +5,12 @@ use http_body::SizeHint;
 
 use crate::scan::{EventKind, EventProgress, Scanner};
 
-/// The longest event that is held back, in bytes. A usage event is much shorter; an event of content that may still
-/// become one must neither wait for long nor fill memory.
+/// The longest event that is held back, in bytes. A usage event is much shorter; an event of
+/// content that may still become one must neither wait for long nor fill memory.
 const MAX_HELD: usize = 8 * 1024;
 
-/// Removes the event from a stream that the Meter's request for usage adds: the first one that states usage and has no
-/// answers. Every other byte goes through unchanged.
+/// Removes the event from a stream that the Meter's request for usage adds: the first one that
+/// states usage and has no answers. Every other byte goes through unchanged.
 #[derive(Default)]
 pub(super) struct UsageEventFilter {
     mode: FilterMode,
@@ -94,7 +94,8 @@ impl UsageEventFilter {
         self.next()
     }
 
-    /// The stream is over, or has failed: releases what is held, unless it is the whole event but for its blank line.
+    /// The stream is over, or has failed: releases what is held, unless it is the whole event but
+    /// for its blank line.
     pub(super) fn finish(&mut self, scanner: &mut Scanner) {
         if scanner.is_usage_only() {
             self.held.clear();

@@ -14,14 +14,16 @@ impl Delivered {
         *self == Self::default()
     }
 
-    /// Its tokens: counted if [`Scanner::finish_counting`](super::Scanner::finish_counting) was called, else roughly a
-    /// quarter for each ASCII character and 0.65 for each other one, rounded up.
+    /// Its tokens: counted if [`Scanner::finish_counting`](super::Scanner::finish_counting) was
+    /// called, else roughly a quarter for each ASCII character and 0.65 for each other one, rounded
+    /// up.
     #[must_use]
     pub fn tokens(&self) -> u64 {
         self.counted.unwrap_or_else(|| self.rough())
     }
 
-    /// The same with the count of a part of it. The rest is assumed to have as many tokens for its length.
+    /// The same with the count of a part of it. The rest is assumed to have as many tokens for its
+    /// length.
     pub(super) fn counted(self, part: Self, tokens: u64) -> Self {
         let all = u128::from(tokens) * u128::from(self.rough()) / u128::from(part.rough().max(1));
         Self {
@@ -45,7 +47,8 @@ impl Delivered {
             self.ascii = self.ascii.saturating_add(bytes.len() as u64);
             return;
         }
-        // Blocks so short that a byte holds their count: the compiler then counts many bytes at a time.
+        // Blocks so short that a byte holds their count: the compiler then counts many bytes at a
+        // time.
         for block in bytes.chunks(usize::from(u8::MAX)) {
             let count = |wanted: fn(u8) -> bool| {
                 let add = |sum: u8, &byte: &u8| sum + u8::from(wanted(byte));

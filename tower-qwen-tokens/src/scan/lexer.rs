@@ -20,7 +20,8 @@ pub(super) enum Value {
     Invalid,
 }
 
-/// The length of the number at `at`, if it consists of digits alone and the bytes around it show that it is a whole value.
+/// The length of the number at `at`, if it consists of digits alone and the bytes around it show
+/// that it is a whole value.
 pub(super) fn whole_number(bytes: &[u8], at: usize) -> Option<usize> {
     let before = bytes[..at].last()?;
     let Value::Whole { length, .. } = number(&bytes[at..]) else {
@@ -31,7 +32,8 @@ pub(super) fn whole_number(bytes: &[u8], at: usize) -> Option<usize> {
         .then_some(length)
 }
 
-/// The digits of a number. JSON has no leading zeros: with them, an event could be valid where the template is not.
+/// The digits of a number. JSON has no leading zeros: with them, an event could be valid where the
+/// template is not.
 pub(super) fn number(bytes: &[u8]) -> Value {
     let mut length = 0;
     while let Some(b'0'..=b'9') = bytes.get(length)
@@ -39,55 +41,44 @@ pub(super) fn number(bytes: &[u8]) -> Value {
     {
         length += 1;
     }
-    if length > MAX_DIGITS || (length > 1 && bytes[0] == b'0') {
-        Value::Invalid
-    } else if length == bytes.len() {
-        Value::Cut
-    } else if length == 0 {
-        Value::Invalid
-    } else {
-        Value::Whole {
-            length,
-            is_plain: true,
-        }
+    let is_plain = true;
+    match length {
+        _ if length > MAX_DIGITS || (length > 1 && bytes[0] == b'0') => Value::Invalid,
+        _ if length == bytes.len() => Value::Cut,
+        0 => Value::Invalid,
+        _ => Value::Whole { length, is_plain },
     }
 }
 
-/// The inside of a string up to its quote. A line break ends the line of the event, hence also the string.
+/// The inside of a string up to its quote. A line break ends the line of the event, hence also the
+/// string.
 pub(super) fn text(bytes: &[u8]) -> Value {
+    let unless_broken = |value, text| {
+        if has_line_break(text) {
+            Value::Invalid
+        } else {
+            value
+        }
+    };
     let mut is_plain = true;
-    let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(end_of_string) {
-        at += found;
-        if bytes[at] == b'"' {
-            let fits = Value::Whole {
-                length: at,
-                is_plain,
-            };
-            return if has_line_break(&bytes[..at]) {
-                Value::Invalid
-            } else {
-                fits
-            };
+    let mut length = 0;
+    while let Some(found) = bytes.get(length..).and_then(end_of_string) {
+        length += found;
+        if bytes[length] == b'"' {
+            return unless_broken(Value::Whole { length, is_plain }, &bytes[..length]);
         }
         is_plain = false;
         // Past the escape: a quote or a backslash in it does not count.
-        at += if bytes.get(at + 1) == Some(&b'u') {
-            6
-        } else {
-            2
-        };
+        let is_unicode = bytes.get(length + 1) == Some(&b'u');
+        length += if is_unicode { 6 } else { 2 };
     }
-    if has_line_break(bytes) {
-        Value::Invalid
-    } else {
-        Value::Cut
-    }
+    unless_broken(Value::Cut, bytes)
 }
 
 /// Where a string ends or has an escape.
 pub(super) fn end_of_string(bytes: &[u8]) -> Option<usize> {
-    // Words of eight bytes. Most strings end within them, and for those a call of `memchr2` costs more than it saves.
+    // Words of eight bytes. Most strings end within them, and for those a call of `memchr2` costs
+    // more than it saves.
     const NEAR: usize = 4;
     let (words, rest) = bytes.as_chunks();
     let near = words.len().min(NEAR);

@@ -1,8 +1,9 @@
 //! Finds usage and errors in an answer while its body is read.
 //!
-//! A [`Scanner`] is given the bytes of a body in any pieces and reads each byte once. Its memory is bounded for every
-//! body (the first 8 KiB of an event, a usage object of at most 16 KiB and two events of at most 2 KiB), and its
-//! findings do not depend on where the pieces are cut. It never fails: it skips what it does not understand.
+//! A [`Scanner`] is given the bytes of a body in any pieces and reads each byte once. Its memory is
+//! bounded for every body (the first 8 KiB of an event, a usage object of at most 16 KiB and two
+//! events of at most 2 KiB), and its findings do not depend on where the pieces are cut. It never
+//! fails: it skips what it does not understand.
 //!
 //! ```
 //! use tower_qwen_tokens::{Dialect, scan::Scanner};

@@ -1,11 +1,11 @@
 use std::{error::Error, fmt, sync::Arc};
 
-use http::{
-    HeaderMap,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
-};
+use http::{HeaderMap, header::CONTENT_TYPE};
 
-use crate::{Dialect, Usage, Verdict, estimate::Estimate};
+use crate::{
+    Dialect, Usage, Verdict, estimate::Estimate, internal::content::is_encoded,
+    macros::opaque_debug,
+};
 
 use super::{
     delivered::Delivered,
@@ -23,7 +23,8 @@ pub struct Scanner(Format);
 pub struct Scanned {
     /// The usage stated last; `None` if none was stated.
     pub usage: Option<Usage>,
-    /// Whether that usage is of the whole answer, rather than of what had been generated when a stream broke off.
+    /// Whether that usage is of the whole answer, rather than of what had been generated when a
+    /// stream broke off.
     pub is_final: bool,
     /// The first error inside the body.
     pub verdict: Option<Verdict>,
@@ -74,13 +75,7 @@ impl Scanner {
     ///
     /// A body that cannot be read: neither JSON nor a stream of events, or compressed.
     pub fn for_response(headers: &HeaderMap, dialect: Dialect) -> Result<Self, UnsupportedBody> {
-        let plain = |value: &http::HeaderValue| {
-            value
-                .as_bytes()
-                .trim_ascii()
-                .eq_ignore_ascii_case(b"identity")
-        };
-        if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        if is_encoded(headers) {
             return Err(UnsupportedBody::Encoded);
         }
         let media_type = headers
@@ -135,7 +130,7 @@ impl Scanner {
     #[cfg(test)]
     pub(super) fn reset_template(&mut self) {
         if let Format::Sse(sse) = &mut self.0 {
-            sse.reset_template();
+            sse.template.reset();
         }
     }
 
@@ -147,26 +142,24 @@ impl Scanner {
     /// Whether it reads a stream that has brought text of the model already.
     #[must_use]
     pub fn has_streamed(&self) -> bool {
-        match &self.0 {
-            Format::Json(_) => false,
-            Format::Sse(sse) => !sse.json().text().so_far().is_empty(),
-        }
+        matches!(&self.0, Format::Sse(sse) if !sse.json.text.so_far().is_empty())
     }
 
     /// The first error among the events of a stream that have ended.
     pub(crate) fn failure(&self) -> Option<&Verdict> {
         match &self.0 {
             Format::Json(_) => None,
-            Format::Sse(sse) => sse.verdict(),
+            Format::Sse(sse) => sse.verdict.as_ref(),
         }
     }
 
-    /// Stores the text of the model, at most 1 MiB, for [`Scanner::finish_counting`]. Call it before the first byte.
+    /// Stores the text of the model, at most 1 MiB, for [`Scanner::finish_counting`]. Call it
+    /// before the first byte.
     #[must_use]
     pub fn keep_text(mut self) -> Self {
         match &mut self.0 {
-            Format::Json(json) => json.keep_text(),
-            Format::Sse(sse) => sse.keep_text(),
+            Format::Json(json) => json.text.keep(),
+            Format::Sse(sse) => sse.json.text.keep(),
         }
         self
     }
@@ -184,42 +177,32 @@ impl Scanner {
     }
 
     fn finish_by(self, counter: Option<&dyn Estimate>) -> Scanned {
-        match self.0 {
+        let (json, verdict, is_whole) = match self.0 {
             Format::Json(mut json) => {
                 let verdict = json.classify(EventContext::default());
                 json.end_document();
-                Scanned::new(json.into_found(), verdict, true, counter)
+                (*json, verdict, true)
             }
-            Format::Sse(sse) => {
-                let (json, verdict, done) = sse.finish();
-                Scanned::new(json.into_found(), verdict, done, counter)
-            }
-        }
+            Format::Sse(sse) => sse.finish(),
+        };
+        Scanned::new(json.into_found(), verdict, is_whole, counter)
     }
 }
 
-impl fmt::Debug for Scanner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match &self.0 {
-            Format::Json(_) => "json",
-            Format::Sse(_) => "sse",
-        };
-        f.debug_tuple("Scanner").field(&kind).finish()
-    }
-}
+opaque_debug!(Scanner, impl std::fmt::Debug for Scanner);
 
 impl Scanned {
     fn new(
         found: Found,
         verdict: Option<Verdict>,
-        whole: bool,
+        is_whole: bool,
         counter: Option<&dyn Estimate>,
     ) -> Self {
         let usage = found
             .usage
             .map(|usage| usage.into_usage())
             .filter(|usage| !usage.is_empty());
-        let is_final = usage.is_some() && (whole || found.usage_is_whole || found.finished);
+        let is_final = usage.is_some() && (is_whole || found.usage_is_whole || found.finished);
         let delivered = match (found.text, counter) {
             // Counting costs as much as the text is long, so only if the figure is needed.
             (Some((text, part)), Some(counter)) if !is_final => {
@@ -262,7 +245,7 @@ mod tests {
     fn retained(scanner: &Scanner) -> usize {
         match &scanner.0 {
             Format::Json(json) => json.retained(),
-            Format::Sse(sse) => sse.retained(),
+            Format::Sse(sse) => sse.json.retained() + sse.template.retained(),
         }
     }
 

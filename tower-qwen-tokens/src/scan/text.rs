@@ -1,9 +1,10 @@
 use super::{delivered::Delivered, text_buffer::TextBuffer};
 
 /// Which strings are text of the model, and how documents add up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum TextRule {
     /// Every string under the usual names; each document brings new text.
+    #[default]
     AllParts,
     /// The same, but a document may repeat the text of those before: the longest counts.
     Cumulative,
@@ -11,7 +12,9 @@ pub(super) enum TextRule {
     DeltasOnly,
 }
 
-/// The model's text in the documents of one answer: how much there is, and which, if that was requested.
+/// The model's text in the documents of one answer: how much there is, and which, if that was
+/// requested.
+#[derive(Default)]
 pub(super) struct ModelText {
     rule: TextRule,
     /// In the documents that are over.
@@ -26,9 +29,7 @@ impl ModelText {
     pub(super) fn new(rule: TextRule) -> Self {
         Self {
             rule,
-            before: Delivered::default(),
-            document: Delivered::default(),
-            buffer: None,
+            ..Self::default()
         }
     }
 
@@ -68,7 +69,8 @@ impl ModelText {
         let (before, after) = (self.before, self.so_far());
         if let Some(buffer) = &mut self.buffer {
             match self.rule {
-                // The document repeated less than is known already, such as a last event without text.
+                // The document repeated less than is known already, such as a last event without
+                // text.
                 TextRule::Cumulative if after == before => buffer.discard_document(),
                 TextRule::Cumulative => buffer.replace_by_document(),
                 TextRule::AllParts | TextRule::DeltasOnly => buffer.append_document(),

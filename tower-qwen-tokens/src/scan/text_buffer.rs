@@ -1,7 +1,7 @@
 use super::delivered::Delivered;
 
-/// The most text of one answer that is stored, in bytes: a bound for memory. Of longer texts the amount is known all
-/// the same, and the count of the stored part is scaled up by it.
+/// The most text of one answer that is stored, in bytes: a bound for memory. Of longer texts the
+/// amount is known all the same, and the count of the stored part is scaled up by it.
 pub(super) const MAX_TEXT: usize = 1024 * 1024;
 
 /// Text of the model, stored to be counted once at the end.

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::{call::BoxError, internal::clock};
+use crate::{call::BoxError, internal::clock, macros::opaque_debug};
 
 pin_project! {
     /// Response body of [`StallTimeout`](super::StallTimeout). See the [module docs](super).
@@ -115,13 +115,7 @@ where
     }
 }
 
-impl<B> fmt::Debug for ResponseBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody")
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(ResponseBody, impl<B> std::fmt::Debug for ResponseBody<B>);
 
 impl fmt::Display for Stalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -13,15 +12,19 @@ use reqwest::Url;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::into_reqwest;
-use crate::{call::BoxError, macros::inner_accessors};
+use super::{call::CallOrError, into_reqwest};
+use crate::{
+    call::BoxError,
+    macros::{inner_accessors, opaque_debug},
+};
 
 /// Layer of [`ReqwestFront`]. See the [module docs](super). Outermost.
 #[derive(Debug, Clone, Copy, Default)]
 #[must_use]
 pub struct ReqwestFrontLayer;
 
-/// A stack that is called with reqwest's requests and gives reqwest's answers. See the [module docs](super).
+/// A stack that is called with reqwest's requests and gives reqwest's answers. See the [module
+/// docs](super).
 #[derive(Debug, Clone)]
 pub struct ReqwestFront<S> {
     inner: S,
@@ -61,18 +64,11 @@ where
 
     fn call(&mut self, request: reqwest::Request) -> Self::Future {
         // An answer that a layer made up has no URL of its own.
-        let url = request.url().clone();
-        let phase = match Request::try_from(request) {
-            Ok(request) => FrontPhase::Calling {
-                future: self.inner.call(request),
-                url: Some(url),
-            },
-            // reqwest takes some URLs that are no URI for `http`.
-            Err(error) => FrontPhase::Failed {
-                error: Some(error.into()),
-            },
-        };
-        FrontFuture { phase }
+        let url = Some(request.url().clone());
+        // reqwest takes some URLs that are no URI for `http`.
+        let send = |request| self.inner.call(request);
+        let call = CallOrError::new(Request::try_from(request), send);
+        FrontFuture { call, url }
     }
 }
 
@@ -81,21 +77,8 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct FrontFuture<F, E> {
         #[pin]
-        phase: FrontPhase<F, E>,
-    }
-}
-
-pin_project! {
-    #[project = FrontPhaseProj]
-    enum FrontPhase<F, E> {
-        Calling {
-            #[pin]
-            future: F,
-            url: Option<Url>,
-        },
-        Failed {
-            error: Option<E>,
-        },
+        call: CallOrError<F, E>,
+        url: Option<Url>,
     }
 }
 
@@ -110,21 +93,11 @@ where
     ///
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project().phase.project() {
-            FrontPhaseProj::Calling { future, url } => {
-                let answer = ready!(future.poll(cx));
-                let url = url.take().expect("not polled after it was ready");
-                answer.map(|answer| into_reqwest(answer, url))
-            }
-            FrontPhaseProj::Failed { error } => {
-                Err(error.take().expect("not polled after it was ready"))
-            }
-        })
+        let this = self.project();
+        let answer = ready!(this.call.poll(cx));
+        let url = this.url.take().expect("not polled after it was ready");
+        Poll::Ready(answer.map(|answer| into_reqwest(answer, url)))
     }
 }
 
-impl<F, E> fmt::Debug for FrontFuture<F, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FrontFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(FrontFuture, impl<F, E> std::fmt::Debug for FrontFuture<F, E>);

@@ -1,8 +1,7 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::{Request, Response};
@@ -10,8 +9,8 @@ use pin_project_lite::pin_project;
 use reqwest::{Body, Client, ClientBuilder};
 use tower_service::Service;
 
-use super::answer::into_http;
-use crate::macros::inner_accessors;
+use super::{answer::into_http, call::CallOrError};
+use crate::macros::{inner_accessors, opaque_debug};
 
 /// reqwest as the transport of a stack. See the [module docs](super).
 ///
@@ -59,16 +58,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let phase = match reqwest::Request::try_from(request) {
-            Ok(request) => TransportPhase::Calling {
-                future: self.inner.call(request),
-            },
-            // `call` cannot fail, so the future returns it.
-            Err(error) => TransportPhase::Failed {
-                error: Some(error.into()),
-            },
-        };
-        TransportFuture { phase }
+        let send = |request| self.inner.call(request);
+        let call = CallOrError::new(reqwest::Request::try_from(request), send);
+        TransportFuture { call }
     }
 }
 
@@ -77,20 +69,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct TransportFuture<F, E> {
         #[pin]
-        phase: TransportPhase<F, E>,
-    }
-}
-
-pin_project! {
-    #[project = TransportPhaseProj]
-    enum TransportPhase<F, E> {
-        Calling {
-            #[pin]
-            future: F,
-        },
-        Failed {
-            error: Option<E>,
-        },
+        call: CallOrError<F, E>,
     }
 }
 
@@ -104,17 +83,8 @@ where
     ///
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project().phase.project() {
-            TransportPhaseProj::Calling { future } => ready!(future.poll(cx)).map(into_http),
-            TransportPhaseProj::Failed { error } => {
-                Err(error.take().expect("not polled after it was ready"))
-            }
-        })
+        self.project().call.poll(cx).map_ok(into_http)
     }
 }
 
-impl<F, E> fmt::Debug for TransportFuture<F, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransportFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(TransportFuture, impl<F, E> std::fmt::Debug for TransportFuture<F, E>);

@@ -23,7 +23,8 @@ pub struct TowerMiddleware<L> {
     layer: L,
 }
 
-/// An answer of a stack: every `http::Response` whose body is `Send + Sync + 'static` and has bytes as its data.
+/// An answer of a stack: every `http::Response` whose body is `Send + Sync + 'static` and has bytes
+/// as its data.
 pub trait Answer: sealed::Sealed {
     #[doc(hidden)]
     fn into_reqwest(self, url: Url) -> Response;

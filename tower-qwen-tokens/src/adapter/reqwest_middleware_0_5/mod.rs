@@ -14,24 +14,27 @@
 //! # }
 //! ```
 //!
-//! Retry, Admission and Meter of this project work here, alone, together, or split among several middlewares. So does any
-//! other layer that accepts an inner service which borrows. Two kinds of layers do not: those that require `'static` of
-//! the inner service (tower's `Buffer` does not compile), and those that store their state in the service instead of the
-//! layer, since every request gets a new service (tower's `RateLimit` would limit nothing).
+//! Retry, Admission and Meter of this project work here, alone, together, or split among several
+//! middlewares. So does any other layer that accepts an inner service which borrows. Two kinds of
+//! layers do not: those that require `'static` of the inner service (tower's `Buffer` does not
+//! compile), and those that store their state in the service instead of the layer, since every
+//! request gets a new service (tower's `RateLimit` would limit nothing).
 //!
 //! # What is preserved
 //!
-//! All that [`reqwest_0_13`](super::reqwest_0_13) preserves, and the middlewares' extensions. The request's extensions get
-//! a copy of them, so that `with_extension(Deadline::after(..))`, a [`Tenant`](crate::ledger::Tenant) or
-//! [`Labels`](crate::ledger::Labels) reach our layers. What layers put into those of the answer (`Attempts`, a
-//! [`Verdict`](crate::Verdict)) is in `reqwest::Response::extensions`. The middlewares below see the same extensions in
-//! every attempt; their changes reach later attempts and the middlewares above. If attempts overlap, the last to finish
-//! counts.
+//! All that [`reqwest_0_13`](super::reqwest_0_13) preserves, and the middlewares' extensions. The
+//! request's extensions get a copy of them, so that `with_extension(Deadline::after(..))`, a
+//! [`Tenant`](crate::ledger::Tenant) or [`Labels`](crate::ledger::Labels) reach our layers. What
+//! layers put into those of the answer (`Attempts`, a [`Verdict`](crate::Verdict)) is in
+//! `reqwest::Response::extensions`. The middlewares below see the same extensions in every attempt;
+//! their changes reach later attempts and the middlewares above. If attempts overlap, the last to
+//! finish counts.
 //!
 //! # Errors
 //!
-//! reqwest's errors and those of the middlewares below do not change. An error of the stack itself becomes
-//! [`Error::Middleware`](reqwest_middleware::Error::Middleware) around a [`LayerError`], whose source it is:
+//! reqwest's errors and those of the middlewares below do not change. An error of the stack itself
+//! becomes [`Error::Middleware`](reqwest_middleware::Error::Middleware) around a [`LayerError`],
+//! whose source it is:
 //!
 //! ```
 //! use reqwest_middleware::Error;

@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,6 +9,8 @@ use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Next};
 use tower_service::Service;
+
+use crate::macros::opaque_debug;
 
 /// The middlewares below and the client, as a service for the attempts of one call.
 #[derive(Clone)]
@@ -37,10 +38,6 @@ impl SharedExtensions {
         self.lock().clone()
     }
 
-    fn set(&self, extensions: Extensions) {
-        *self.lock() = extensions;
-    }
-
     fn lock(&self) -> MutexGuard<'_, Extensions> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,14 +59,10 @@ impl<'a> Service<Request> for NextService<'a> {
             let mut own = extensions.get();
             let answer = next.run(request, &mut own).await;
             // Only a finished attempt writes back, and no lock is held across an await.
-            extensions.set(own);
+            *extensions.lock() = own;
             answer
         })
     }
 }
 
-impl fmt::Debug for NextService<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NextService").finish_non_exhaustive()
-    }
-}
+opaque_debug!(NextService, impl std::fmt::Debug for NextService<'_>);

@@ -15,18 +15,20 @@ use super::{
     usage_copy::UsageCopy,
 };
 
-/// The most of a document's beginning that is stored for the verdict, in bytes. Errors are short objects; the bound
-/// is for answers, of which it is not known at their beginning that they are none.
+/// The most of a document's beginning that is stored for the verdict, in bytes. Errors are short
+/// objects; the bound is for answers, of which it is not known at their beginning that they are
+/// none.
 pub(in crate::scan) const MAX_HEAD: usize = 8 * 1024;
 /// The longest name of a model, in bytes. Names come from outside and become labels of metrics.
 pub(in crate::scan) const MAX_MODEL: usize = 256;
 
 /// Scans JSON documents, one at a time: a whole body, or the data of one event after the other.
+#[derive(Default)]
 pub(in crate::scan) struct Json {
-    pub(super) text: ModelText,
+    pub(in crate::scan) text: ModelText,
     pub(super) position: JsonPosition,
     /// The beginning of the document.
-    head: Vec<u8>,
+    pub(in crate::scan) head: Vec<u8>,
     usage: UsageCopy,
     /// The model's name as far as it came.
     pub(super) model: Vec<u8>,
@@ -34,7 +36,7 @@ pub(in crate::scan) struct Json {
     pub(super) may_be_error: bool,
     /// Whether the document says why the model stopped.
     pub(super) has_finish_reason: bool,
-    pub(super) outline: OutlineRecorder,
+    pub(in crate::scan) outline: OutlineRecorder,
     /// The length of the document's earlier pieces. Unit: bytes.
     pub(super) offset: usize,
     pub(super) found: Found,
@@ -44,15 +46,7 @@ impl Json {
     pub(in crate::scan) fn new(rule: TextRule) -> Self {
         Self {
             text: ModelText::new(rule),
-            position: JsonPosition::default(),
-            head: Vec::new(),
-            usage: UsageCopy::default(),
-            model: Vec::new(),
-            may_be_error: false,
-            has_finish_reason: false,
-            outline: OutlineRecorder::default(),
-            offset: 0,
-            found: Found::default(),
+            ..Self::default()
         }
     }
 
@@ -93,23 +87,6 @@ impl Json {
         self.offset = 0;
     }
 
-    pub(in crate::scan) fn head(&self) -> &[u8] {
-        &self.head
-    }
-
-    pub(in crate::scan) fn outline(&self) -> &OutlineRecorder {
-        &self.outline
-    }
-
-    pub(in crate::scan) fn text(&self) -> &ModelText {
-        &self.text
-    }
-
-    /// Stores the text from here on.
-    pub(in crate::scan) fn keep_text(&mut self) {
-        self.text.keep();
-    }
-
     /// Whether the document is a whole object, and neither an error nor the end of the text.
     pub(in crate::scan) fn is_ordinary(&self) -> bool {
         !self.is_special() && self.position.depth == 0 && self.position.token == Token::Between
@@ -146,7 +123,8 @@ impl Json {
         if verdict.is_some() || !context.is_error {
             return verdict;
         }
-        // An event called `error` is one whatever its data: a plain sentence is read as an error's text.
+        // An event called `error` is one whatever its data: a plain sentence is read as an error's
+        // text.
         let message = String::from_utf8_lossy(&self.head);
         let message = if message.is_empty() {
             "error"
@@ -169,7 +147,8 @@ impl Json {
         }
     }
 
-    /// Reads on to a string that is cut, or to a bracket that may open or close the usage object: `push` looks at both.
+    /// Reads on to a string that is cut, or to a bracket that may open or close the usage object:
+    /// `push` looks at both.
     fn between(&mut self, bytes: &[u8], from: usize) -> usize {
         let mut at = from;
         while let Some(&byte) = bytes.get(at) {
@@ -205,13 +184,14 @@ impl Json {
                     self.may_be_error |= self.position.is_failure();
                     if let Some(length) = whole_number(bytes, at) {
                         let start = self.offset.saturating_add(at);
-                        self.outline.number(start, start.saturating_add(length));
+                        self.outline.number(start..start.saturating_add(length));
                         at += length;
                         continue;
                     }
                 }
                 b'-' => self.may_be_error |= self.position.is_failure(),
-                // `null` and the like are no error: some hosts put `"error":null` into every answer.
+                // `null` and the like are no error: some hosts put `"error":null` into every
+                // answer.
                 _ => {}
             }
             at += 1;
@@ -238,11 +218,13 @@ impl Json {
         self.usage.outer_depth = None;
         self.outline.end_usage(self.offset.saturating_add(at));
         let is_read = self.read_usage();
-        // In the responses dialect only the event that ends the answer states usage, within `response`.
+        // In the responses dialect only the event that ends the answer states usage, within
+        // `response`.
         self.found.usage_is_whole |= is_read && self.position.section == Some(Key::Response);
     }
 
-    /// Reads the usage object that was copied last; returns whether there was one that was not read yet.
+    /// Reads the usage object that was copied last; returns whether there was one that was not read
+    /// yet.
     fn read_usage(&mut self) -> bool {
         let Some(usage) = self.usage.take().and_then(UsageBody::read) else {
             return false;

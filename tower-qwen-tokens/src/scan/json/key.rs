@@ -1,4 +1,5 @@
-/// The longest name that matters, in bytes: `reasoning_content` has 17. Longer names are none of ours.
+/// The longest name that matters, in bytes: `reasoning_content` has 17. Longer names are none of
+/// ours.
 pub(super) const MAX_NAME: usize = 20;
 
 /// The members of an answer that matter to the scan.
@@ -11,7 +12,8 @@ pub(super) enum Key {
     Choices,
     /// Holds the whole answer in the events of the responses dialect.
     Response,
-    /// Holds the whole answer in the first event of Anthropic's streams, and an error's text elsewhere.
+    /// Holds the whole answer in the first event of Anthropic's streams, and an error's text
+    /// elsewhere.
     Message,
     /// A member that only errors have: `error`, `code`.
     Failure,

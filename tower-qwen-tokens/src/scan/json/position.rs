@@ -86,20 +86,16 @@ impl JsonPosition {
     }
 
     pub(super) fn begin_string(&mut self, rule: TextRule) -> StringRole {
-        let is_text = match self.member {
-            // Without a member before it the string may be a name. A reason to stop is compared as names are.
+        match self.member {
+            // Without a member before it the string may be a name. A reason to stop is compared as
+            // names are.
             None | Some(Key::Finish) => {
                 self.name.bytes.clear();
-                return StringRole::Name;
+                StringRole::Name
             }
-            Some(Key::Text) => rule != TextRule::DeltasOnly,
-            Some(Key::Delta) => rule == TextRule::DeltasOnly,
-            Some(_) => false,
-        };
-        if is_text {
-            StringRole::Text
-        } else {
-            StringRole::Ignored
+            Some(Key::Text) if rule != TextRule::DeltasOnly => StringRole::Text,
+            Some(Key::Delta) if rule == TextRule::DeltasOnly => StringRole::Text,
+            Some(_) => StringRole::Ignored,
         }
     }
 

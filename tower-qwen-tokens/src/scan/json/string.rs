@@ -94,6 +94,8 @@ impl Json {
     }
 
     /// Takes a byte behind a backslash.
+    // Escapes are rare. Inlined into `string`, this would take its registers away.
+    #[inline(never)]
     pub(super) fn escape(&mut self, byte: u8) {
         match self.position.token {
             Token::Escape(role) => self.begin_escape(role, byte),
@@ -115,7 +117,8 @@ impl Json {
         match role {
             StringRole::Name => self.position.name.invalidate(),
             StringRole::Text if byte != b'u' => self.text.push_unit(u16::from(unescape(byte))),
-            // The only escape that a model's name may hold is that of a slash; 0xff makes any other no UTF-8.
+            // The only escape that a model's name may hold is that of a slash; 0xff makes any other
+            // no UTF-8.
             StringRole::Model => self.push_model(if byte == b'/' { b"/" } else { b"\xff" }),
             StringRole::Text | StringRole::Ignored => {}
         }

@@ -1,9 +1,11 @@
 use std::mem;
 
-/// The longest usage object that is read, in bytes: a bound for memory. Real ones hold a dozen or two of numbers.
+/// The longest usage object that is read, in bytes: a bound for memory. Real ones hold a dozen or
+/// two of numbers.
 pub(in crate::scan) const MAX_USAGE: usize = 16 * 1024;
 
-/// A copy of the last usage object. It is parsed only when it is needed: of many, the last one counts.
+/// A copy of the last usage object. It is parsed only when it is needed: of many, the last one
+/// counts.
 #[derive(Default)]
 pub(super) struct UsageCopy {
     bytes: Vec<u8>,

@@ -2,8 +2,9 @@
 pub(super) const MAX_SHORT: usize = 32;
 
 /// Where in a line the next byte lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Line {
+    #[default]
     Field,
     /// After the colon, where one space may come.
     Colon(Field),

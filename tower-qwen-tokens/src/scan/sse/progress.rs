@@ -1,7 +1,8 @@
 /// What the bytes were that [`Scanner::push_event`](crate::scan::Scanner) took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventProgress {
-    /// No part of an event: a byte order mark, or the line feed behind the carriage return that ended one.
+    /// No part of an event: a byte order mark, or the line feed behind the carriage return that
+    /// ended one.
     Between,
     /// All there was, of an event that goes on.
     Partial,

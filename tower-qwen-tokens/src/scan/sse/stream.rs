@@ -16,9 +16,11 @@ use super::{
 /// The data of the event with which compatible hosts end a stream: a stream without it was cut.
 const DONE: &[u8] = b"[DONE]";
 
-/// Scans a stream of server-sent events: removes the framing and passes each event's data on as it comes.
+/// Scans a stream of server-sent events: removes the framing and passes each event's data on as it
+/// comes.
+#[derive(Default)]
 pub(in crate::scan) struct Sse {
-    pub(super) json: Json,
+    pub(in crate::scan) json: Json,
     pub(super) line: Line,
     /// The name of the line's field, or a value that is compared with short ones.
     pub(super) short: ShortBytes<MAX_SHORT>,
@@ -27,12 +29,14 @@ pub(in crate::scan) struct Sse {
     pub(super) mark: Option<usize>,
     pub(super) context: EventContext,
     pub(super) data: Data,
-    /// How much of the present event has been read in full; zero while it is only compared. Unit: bytes.
+    /// How much of the present event has been read in full; zero while it is only compared. Unit:
+    /// bytes.
     pub(super) length: usize,
     /// What the event was that has just ended; `read` takes it out.
     ended: Option<EventKind>,
-    template: EventTemplate,
-    verdict: Option<Verdict>,
+    pub(in crate::scan) template: EventTemplate,
+    /// The first error among the events that have ended.
+    pub(in crate::scan) verdict: Option<Verdict>,
     done: bool,
 }
 
@@ -40,17 +44,8 @@ impl Sse {
     pub(in crate::scan) fn new(rule: TextRule) -> Self {
         Self {
             json: Json::new(rule),
-            line: Line::Field,
-            short: ShortBytes::default(),
-            after_carriage_return: false,
             mark: Some(0),
-            context: EventContext::default(),
-            data: Data::None,
-            length: 0,
-            ended: None,
-            template: EventTemplate::default(),
-            verdict: None,
-            done: false,
+            ..Self::default()
         }
     }
 
@@ -78,7 +73,8 @@ impl Sse {
             match self.template.try_match(bytes, &mut self.json) {
                 Match::Whole(taken) => {
                     self.after_carriage_return = false;
-                    // An event that states usage alone never becomes a template, so none that matches is one.
+                    // An event that states usage alone never becomes a template, so none that
+                    // matches is one.
                     return (taken, EventProgress::Ended(EventKind::Other));
                 }
                 Match::Partial => return (bytes.len(), EventProgress::Partial),
@@ -101,7 +97,7 @@ impl Sse {
 
     fn is_usage_only_so_far(&self) -> bool {
         let is_ordinary = self.json.is_ordinary() && !self.context.is_error;
-        self.json.outline().is_usage_only() && is_ordinary
+        self.json.outline.is_usage_only() && is_ordinary
     }
 
     /// Whether the event that has begun may become one that states usage alone.
@@ -110,7 +106,7 @@ impl Sse {
             return self.template.may_be_usage_only();
         }
         let is_special = self.json.is_special() || self.context.is_error;
-        self.json.outline().may_be_usage_only() && !is_special
+        self.json.outline.may_be_usage_only() && !is_special
     }
 
     /// Ends the stream; an event that no blank line has closed counts as well.
@@ -121,31 +117,6 @@ impl Sse {
         }
         self.end_event();
         (self.json, self.verdict, self.done)
-    }
-
-    pub(in crate::scan) fn keep_text(&mut self) {
-        self.json.keep_text();
-    }
-
-    pub(in crate::scan) fn json(&self) -> &Json {
-        &self.json
-    }
-
-    /// The first error among the events that have ended.
-    pub(in crate::scan) fn verdict(&self) -> Option<&Verdict> {
-        self.verdict.as_ref()
-    }
-
-    /// Drops the template, so that the next event is read in full.
-    #[cfg(test)]
-    pub(in crate::scan) fn reset_template(&mut self) {
-        self.template.reset();
-    }
-
-    /// The memory that its buffers hold.
-    #[cfg(test)]
-    pub(in crate::scan) fn retained(&self) -> usize {
-        self.json.retained() + self.template.retained()
     }
 
     /// Reads on in full, without the template.
@@ -167,7 +138,8 @@ impl Sse {
         (at, EventProgress::Partial)
     }
 
-    /// Reads in full the part of the present event that has only been compared; returns its kind if it ended there.
+    /// Reads in full the part of the present event that has only been compared; returns its kind if
+    /// it ended there.
     fn read_compared(&mut self) -> Option<EventKind> {
         if self.length > 0 || !self.template.has_begun() {
             return None;
@@ -183,7 +155,7 @@ impl Sse {
         if let Data::Line(at) = self.data
             && !self.context.is_error
             && self.json.is_ordinary()
-            && let Some(outline) = self.json.outline().outline()
+            && let Some(outline) = self.json.outline.outline()
         {
             self.template.learn(at, outline);
         }
@@ -192,7 +164,7 @@ impl Sse {
         } else {
             EventKind::Other
         });
-        self.done |= self.json.head().trim_ascii() == DONE;
+        self.done |= self.json.head.trim_ascii() == DONE;
         let context = std::mem::take(&mut self.context);
         // An event without data is none (the WHATWG's rule), unless it is called an error.
         if std::mem::take(&mut self.data) != Data::None || context.is_error {

@@ -1,32 +1,20 @@
 use super::{
+    content_sink::ContentSink,
     outline::Outline,
     pattern::{Cursor, MAX_PATTERN, Match, Pattern},
 };
 
-/// Compares the events of a stream with the last one that was read in full, across the pieces in which they come.
+/// Compares the events of a stream with the last one that was read in full, across the pieces in
+/// which they come.
 #[derive(Default)]
 pub(in crate::scan) struct EventTemplate {
     pattern: Pattern,
     cursor: Cursor,
-    /// The bytes of the present event from earlier pieces, compared or read; one byte too many if it is too long.
+    /// The bytes of the present event from earlier pieces, compared or read; one byte too many if
+    /// it is too long.
     event: Vec<u8>,
     /// Of an event that has just been read in full: where its data begins, and the outline of that.
     learned: Option<(usize, Outline)>,
-}
-
-/// Receives what a matching event brings, in place of a scan of its data.
-pub(in crate::scan) trait ContentSink {
-    /// Whether any event brought text so far.
-    fn has_text(&self) -> bool;
-
-    /// Takes the inside of a string that is text of the model; `is_plain` if it has no escapes.
-    fn add_text(&mut self, text: &[u8], is_plain: bool);
-
-    /// Drops the text of an event that does not match in the end.
-    fn discard_text(&mut self);
-
-    /// The event is over: it matched, and this is its usage object.
-    fn end_event(&mut self, usage: Option<&[u8]>);
 }
 
 impl EventTemplate {
@@ -53,8 +41,8 @@ impl EventTemplate {
         self.cursor = Cursor::default();
         let found = self.compare(bytes, content);
         if found == Match::Partial {
-            // A text that is cut counts only once it is whole. The first text of an answer must count as it comes, for
-            // the time to the first token, so its event is read in full.
+            // A text that is cut counts only once it is whole. The first text of an answer must
+            // count as it comes, for the time to the first token, so its event is read in full.
             if bytes.len() > MAX_PATTERN || !content.has_text() {
                 return Match::Mismatch;
             }
@@ -83,7 +71,8 @@ impl EventTemplate {
     fn compare<C: ContentSink>(&mut self, event: &[u8], content: &mut C) -> Match {
         let mut found = self.pattern.compare(&mut self.cursor, event, content);
         if found == Match::Mismatch && !self.pattern.numbers_differ {
-            // From the start once more, with numbers as placeholders. If that helps, it stays so for the stream.
+            // From the start once more, with numbers as placeholders. If that helps, it stays so
+            // for the stream.
             content.discard_text();
             self.cursor = Cursor::default();
             self.pattern.numbers_differ = true;

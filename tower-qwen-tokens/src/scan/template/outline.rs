@@ -2,7 +2,8 @@ use std::ops::Range;
 
 use super::placeholder::{PlaceholderKind, Placeholders};
 
-/// Records the outline of one document while it is scanned, and whether it is the event that states usage alone.
+/// Records the outline of one document while it is scanned, and whether it is the event that states
+/// usage alone.
 #[derive(Default)]
 pub(in crate::scan) struct OutlineRecorder {
     choices: Choices,
@@ -14,13 +15,15 @@ pub(in crate::scan) struct OutlineRecorder {
     is_irregular: bool,
 }
 
-/// The positions of the parts that matter in a document, or in an event. Unit: bytes from the beginning.
+/// The positions of the parts that matter in a document, or in an event. Unit: bytes from the
+/// beginning.
 #[derive(Default, Clone)]
 pub(in crate::scan) struct Outline {
     pub(super) placeholders: Placeholders,
     /// The usage object.
     pub(super) usage: Option<Range<usize>>,
-    /// The first byte which shows that there are answers, so that the event does not state usage alone.
+    /// The first byte which shows that there are answers, so that the event does not state usage
+    /// alone.
     pub(super) first_choice: Option<usize>,
 }
 
@@ -108,14 +111,14 @@ impl OutlineRecorder {
     pub(in crate::scan) fn end_text(&mut self, at: usize) {
         if let Open::Text(start) = self.open {
             self.open = Open::Nothing;
-            let texts = &mut self.outline.placeholders;
-            texts.push(start, at, PlaceholderKind::Text);
+            let text = start..at;
+            self.outline.placeholders.push(text, PlaceholderKind::Text);
         }
     }
 
-    pub(in crate::scan) fn number(&mut self, start: usize, end: usize) {
-        let numbers = &mut self.outline.placeholders;
-        numbers.push(start, end, PlaceholderKind::Number);
+    pub(in crate::scan) fn number(&mut self, number: Range<usize>) {
+        let placeholders = &mut self.outline.placeholders;
+        placeholders.push(number, PlaceholderKind::Number);
     }
 
     /// Whether what came so far of the document states usage and has no answers.
@@ -134,7 +137,7 @@ impl OutlineRecorder {
         // Events without text are rare: to make one the template would only replace a better one.
         let has_text = placeholders
             .iter()
-            .any(|placeholder| placeholder.kind == PlaceholderKind::Text);
+            .any(|it| it.kind == PlaceholderKind::Text);
         (has_text && !self.is_irregular && !self.is_usage_only()).then_some(&self.outline)
     }
 }

@@ -3,19 +3,20 @@ use std::ops::Range;
 use crate::scan::lexer::{Value, number};
 
 use super::{
-    event_template::ContentSink,
+    content_sink::ContentSink,
     outline::Outline,
     placeholder::{Placeholder, PlaceholderKind, Placeholders},
 };
 
-/// The longest event that becomes a template, or is buffered while it is compared with one, in bytes. Events of a
-/// piece of text have 200 to 500; longer ones are rare, and each of them is read in full.
+/// The longest event that becomes a template, or is buffered while it is compared with one, in
+/// bytes. Events of a piece of text have 200 to 500; longer ones are rare, and each of them is read
+/// in full.
 pub(in crate::scan) const MAX_PATTERN: usize = 2 * 1024;
 
 /// The bytes of an event that was read in full, and its outline.
 ///
-/// An event with equal bytes between the placeholders, and a value of the right kind in each, takes the JSON scanner to
-/// the same positions: only its text and its usage count.
+/// An event with equal bytes between the placeholders, and a value of the right kind in each, takes
+/// the JSON scanner to the same positions: only its text and its usage count.
 #[derive(Default)]
 pub(super) struct Pattern {
     event: Vec<u8>,
@@ -23,7 +24,8 @@ pub(super) struct Pattern {
     outline: Outline,
     /// The placeholders that are text.
     texts: Placeholders,
-    /// Whether numbers may differ too. Off until it is needed: equal numbers are compared faster than read.
+    /// Whether numbers may differ too. Off until it is needed: equal numbers are compared faster
+    /// than read.
     pub(super) numbers_differ: bool,
 }
 
@@ -55,22 +57,20 @@ impl Pattern {
     pub(super) fn set(&mut self, event: &mut Vec<u8>, data_start: usize, outline: &Outline) {
         // Swapped rather than copied: the old pattern's allocation buffers the next event.
         std::mem::swap(&mut self.event, event);
+        let in_event = |part: &Range<usize>| data_start + part.start..data_start + part.end;
         let mine = &mut self.outline;
         mine.placeholders.clear();
         self.texts.clear();
         if let Some(id) = id_number(&self.event) {
-            let numbers = &mut mine.placeholders;
-            numbers.push(id.start, id.end, PlaceholderKind::Number);
+            mine.placeholders.push(id, PlaceholderKind::Number);
         }
         for placeholder in outline.placeholders.get().unwrap_or_default() {
-            let start = data_start + placeholder.start();
-            let end = data_start + placeholder.end();
-            mine.placeholders.push(start, end, placeholder.kind);
+            let part = in_event(&placeholder.range());
+            mine.placeholders.push(part.clone(), placeholder.kind);
             if placeholder.kind == PlaceholderKind::Text {
-                self.texts.push(start, end, PlaceholderKind::Text);
+                self.texts.push(part, PlaceholderKind::Text);
             }
         }
-        let in_event = |usage: &Range<usize>| data_start + usage.start..data_start + usage.end;
         mine.usage = outline.usage.as_ref().map(in_event);
         mine.first_choice = outline.first_choice.map(|at| data_start + at);
     }
@@ -88,7 +88,7 @@ impl Pattern {
         }
         loop {
             let placeholder = placeholders.get(cursor.placeholders);
-            let until = placeholder.map_or(self.event.len(), |placeholder| placeholder.start());
+            let until = placeholder.map_or(self.event.len(), |next| next.range().start);
             let literal = &self.event[cursor.in_pattern..until];
             let rest = &event[cursor.in_event..];
             let Some(rest) = rest.strip_prefix(literal) else {
@@ -109,7 +109,7 @@ impl Pattern {
                         content.add_text(&rest[..length], is_plain);
                     }
                     cursor.placeholders += 1;
-                    cursor.in_pattern = placeholder.end();
+                    cursor.in_pattern = placeholder.range().end;
                     cursor.in_event = start + length;
                 }
                 Value::Cut => return Match::Partial,
@@ -123,7 +123,8 @@ impl Pattern {
         self.outline.usage.as_ref().map(|_| cursor.usage.clone())
     }
 
-    /// Whether an event that matches so far, `length` bytes of it, may still be one that states usage alone.
+    /// Whether an event that matches so far, `length` bytes of it, may still be one that states
+    /// usage alone.
     pub(super) fn may_be_usage_only(&self, cursor: &Cursor, length: usize) -> bool {
         let Some(first_choice) = self.outline.first_choice else {
             return true;
@@ -131,8 +132,9 @@ impl Pattern {
         let placeholders = self.placeholders();
         let next = placeholders
             .get(cursor.placeholders)
-            .map(Placeholder::start);
-        // Up to the next placeholder, and no further, positions in the event follow from those in the pattern.
+            .map(|next| next.range().start);
+        // Up to the next placeholder, and no further, positions in the event follow from those in
+        // the pattern.
         let is_near = next.is_none_or(|next| first_choice <= next);
         let has_come = || length - cursor.in_event > first_choice - cursor.in_pattern;
         first_choice >= cursor.in_pattern && !(is_near && has_come())
@@ -174,7 +176,8 @@ impl Pattern {
     }
 }
 
-/// The digits of the `id:` line with which the events of native streams begin: the one number outside of the data.
+/// The digits of the `id:` line with which the events of native streams begin: the one number
+/// outside of the data.
 fn id_number(event: &[u8]) -> Option<Range<usize>> {
     let number_line = event.strip_prefix(b"id:")?;
     let value = number_line.strip_prefix(b" ").unwrap_or(number_line);

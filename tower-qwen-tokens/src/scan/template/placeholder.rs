@@ -1,10 +1,13 @@
+use std::ops::Range;
+
 use crate::scan::lexer::{self, Value};
 
-/// The most placeholders of a template. Native events have up to ten; the array is copied once an event that is read.
+/// The most placeholders of a template. Native events have up to ten; the array is copied once an
+/// event that is read.
 pub(super) const MAX_PLACEHOLDERS: usize = 16;
 
 /// A part in which a matching event may differ from the template. Unit: bytes from the beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Placeholder {
     // Narrow, since a template has at most 2 KiB and many of these are copied.
     start: u16,
@@ -12,16 +15,17 @@ pub(super) struct Placeholder {
     pub(super) kind: PlaceholderKind,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum PlaceholderKind {
     /// The inside of a string that is text of the model.
     Text,
     /// A whole number from zero up.
+    #[default]
     Number,
 }
 
 /// The placeholders of one event, in their order.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Placeholders {
     array: [Placeholder; MAX_PLACEHOLDERS],
     /// Larger than the array if there were too many, or one too far behind.
@@ -29,12 +33,8 @@ pub(super) struct Placeholders {
 }
 
 impl Placeholder {
-    pub(super) fn start(&self) -> usize {
-        self.start.into()
-    }
-
-    pub(super) fn end(&self) -> usize {
-        self.end.into()
+    pub(super) fn range(&self) -> Range<usize> {
+        self.start.into()..self.end.into()
     }
 }
 
@@ -49,9 +49,11 @@ impl PlaceholderKind {
 }
 
 impl Placeholders {
-    pub(super) fn push(&mut self, start: usize, end: usize, kind: PlaceholderKind) {
-        let range = u16::try_from(start).ok().zip(u16::try_from(end).ok());
-        match (range, self.array.get_mut(self.count)) {
+    pub(super) fn push(&mut self, part: Range<usize>, kind: PlaceholderKind) {
+        let narrow = u16::try_from(part.start)
+            .ok()
+            .zip(u16::try_from(part.end).ok());
+        match (narrow, self.array.get_mut(self.count)) {
             (Some((start, end)), Some(next)) => {
                 *next = Placeholder { start, end, kind };
                 self.count += 1;
@@ -67,19 +69,5 @@ impl Placeholders {
     /// All of them; `None` if there were too many.
     pub(super) fn get(&self) -> Option<&[Placeholder]> {
         self.array.get(..self.count)
-    }
-}
-
-impl Default for Placeholders {
-    fn default() -> Self {
-        let none = Placeholder {
-            start: 0,
-            end: 0,
-            kind: PlaceholderKind::Number,
-        };
-        Self {
-            array: [none; MAX_PLACEHOLDERS],
-            count: 0,
-        }
     }
 }

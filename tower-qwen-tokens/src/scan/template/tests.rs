@@ -121,7 +121,8 @@ fn pieces<'a>(stream: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
         .collect()
 }
 
-/// How the events ended and what may still become of the present one at each cut, with what was found.
+/// How the events ended and what may still become of the present one at each cut, with what was
+/// found.
 fn scan(
     dialect: Dialect,
     pieces: &[&[u8]],
@@ -191,7 +192,7 @@ fn compare(read: &str, event: &str) -> Match {
     let mut template = EventTemplate::default();
     let data = read.find('{').expect("data");
     json.push(read[data..].trim_end().as_bytes());
-    if let Some(outline) = json.outline().outline() {
+    if let Some(outline) = json.outline.outline() {
         template.learn(data, outline);
     }
     json.end_document();
