@@ -1,5 +1,6 @@
 use std::{
     collections::VecDeque,
+    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -7,8 +8,6 @@ use std::{
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-
-use crate::macros::opaque_debug;
 
 pin_project! {
     /// A body whose beginning may have been read already: returns those frames first, then the
@@ -136,4 +135,10 @@ impl<B: Body> Body for PeekedBody<B> {
     }
 }
 
-opaque_debug!(PeekedBody, impl<B: Body> std::fmt::Debug for PeekedBody<B>);
+impl<B: Body> fmt::Debug for PeekedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeekedBody")
+            .field("head_frames", &self.head.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -203,10 +203,9 @@ impl Attempt {
             None if unread.is_some() => (Usage::default(), Basis::Unknown),
             None => usage_of(&scanned, end, self.input_estimate),
         };
-        let not_found = if end == End::Complete {
-            UnknownReason::NotStated
-        } else {
-            UnknownReason::CutShort
+        let not_found = match end {
+            End::Complete => UnknownReason::NotStated,
+            End::Failed | End::Cancelled => UnknownReason::CutShort,
         };
         let report = Report {
             usage,

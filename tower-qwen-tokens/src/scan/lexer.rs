@@ -53,13 +53,8 @@ pub(super) fn number(bytes: &[u8]) -> Value {
 /// The inside of a string up to its quote. A line break ends the line of the event, hence also the
 /// string.
 pub(super) fn text(bytes: &[u8]) -> Value {
-    let unless_broken = |value, text| {
-        if has_line_break(text) {
-            Value::Invalid
-        } else {
-            value
-        }
-    };
+    use Value::Invalid;
+    let unless_broken = |value, text| if has_line_break(text) { Invalid } else { value };
     let mut is_plain = true;
     let mut length = 0;
     while let Some(found) = bytes.get(length..).and_then(end_of_string) {

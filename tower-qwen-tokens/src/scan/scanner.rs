@@ -2,10 +2,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
-use crate::{
-    Dialect, Usage, Verdict, estimate::Estimate, internal::content::is_encoded,
-    macros::opaque_debug,
-};
+use crate::{Dialect, Usage, Verdict, estimate::Estimate, internal::content::is_encoded};
 
 use super::{
     delivered::Delivered,
@@ -189,7 +186,12 @@ impl Scanner {
     }
 }
 
-opaque_debug!(Scanner, impl std::fmt::Debug for Scanner);
+impl fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = if self.reads_events() { "sse" } else { "json" };
+        f.debug_tuple("Scanner").field(&format).finish()
+    }
+}
 
 impl Scanned {
     fn new(
