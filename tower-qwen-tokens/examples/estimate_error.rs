@@ -7,7 +7,7 @@
 //! After calibration: a random half of a kind's documents are the calls that the calibration learns from, over and over until
 //! they are 50 of each script, and the other half is held out; "signed" is how far off its sum is, either way, on the mean of
 //! 400 such draws. "chance" is what it would be if the documents were no more than random draws around one true ratio: both
-//! halves are small. "of 50" is what chance leaves after 50 unlike calls, where there are many to draw from.
+//! halves are small. "of 50" is what chance leaves after 50 unlike calls, where there are many to test.
 
 use std::{collections::BTreeMap, error::Error, fs, path::Path};
 

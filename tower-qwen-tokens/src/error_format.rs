@@ -1,11 +1,11 @@
-//! How a server of one's own words its errors: as whoever calls expects them.
+//! The error answers of your own server, in the format that the caller's client library expects.
 //!
 //! ```
 //! use http::HeaderMap;
 //! use tower_qwen_tokens::{protocol::rejection::UNAUTHENTICATED, error_format::ErrorFormat};
 //!
-//! let wording = ErrorFormat::of("/v1/chat/completions", &HeaderMap::new());
-//! let answer = wording.error(UNAUTHENTICATED, "This key is not known here.");
+//! let format = ErrorFormat::of("/v1/chat/completions", &HeaderMap::new());
+//! let answer = format.error(UNAUTHENTICATED, "This key is not known here.");
 //! assert_eq!(answer.status(), 401);
 //! assert_eq!(
 //!     answer.body(),
@@ -25,7 +25,7 @@ use crate::{
     protocol::{header::X_REQUEST_ID, rejection::RejectionCodes},
 };
 
-/// Words error answers in the dialect of one request, with its id.
+/// Writes error answers in the dialect of one request, with its id.
 #[derive(Debug, Clone, Default)]
 pub struct ErrorFormat {
     dialect: Option<Dialect>,
@@ -33,7 +33,7 @@ pub struct ErrorFormat {
 }
 
 impl ErrorFormat {
-    /// The wording for a request to this path. Paths of no dialect are answered in the compatible one.
+    /// The format for a request to this path. A path of no dialect gets the compatible one.
     #[must_use]
     pub fn of(path: &str, headers: &HeaderMap) -> Self {
         Self {
@@ -42,10 +42,11 @@ impl ErrorFormat {
         }
     }
 
-    /// An error answer: the status and codes of a problem, and a message for people, as JSON.
+    /// An error answer as JSON: the status and codes of a problem, and a message for people.
     #[must_use]
     pub fn error(&self, codes: RejectionCodes, message: &str) -> Response<Bytes> {
         let id = self.request_id();
+        // Only the message needs escapes: the codes are constants and the id is checked.
         let message = Value::from(message);
         let text = match self.dialect {
             Some(dialect) if dialect.is_native() => format!(
@@ -72,11 +73,14 @@ impl ErrorFormat {
         response
     }
 
-    /// The id that an outer layer gave the request; empty where it gave none, or one that JSON would have to escape.
+    /// The id that an outer layer gave the request; empty if it gave none, or one that JSON would
+    /// have to escape.
     fn request_id(&self) -> &str {
         self.request_id
             .as_ref()
             .and_then(|id| id.to_str().ok())
+            // The caller may have chosen the id, so neither its length nor its characters can be
+            // trusted.
             .filter(|id| id.len() <= 128 && !id.contains(['"', '\\', '\t']))
             .unwrap_or_default()
     }
@@ -116,7 +120,7 @@ mod tests {
             for (codes, cause, transient) in rows {
                 let answer = ErrorFormat::of(path, &HeaderMap::new()).error(codes, "");
                 let verdict = classified(&answer);
-                // Where the code says nothing of its own, the status has the word.
+                // Its code is a general one, and then the status decides.
                 if codes.status != UNSUPPORTED_MEDIA.status {
                     assert_eq!(verdict.cause(), cause, "{path} {codes:?}");
                 }

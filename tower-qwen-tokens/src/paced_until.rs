@@ -1,22 +1,24 @@
 use crate::internal::clock::Instant;
 
-/// The account that admitted this call is closed until an instant and will hold its retry until then.
+/// The account that admitted this call is closed until this instant, and delays the call's retry
+/// until then.
 ///
-/// Put into the extensions of a throttled answer by whoever closed the account, Admission for one. Retry then need not
-/// wait out the throttle itself: it comes back at once, at the place of the call's arrival, and the account does the
-/// timing for everybody.
+/// The layer that closed the account, such as Admission, puts it into the extensions of the
+/// throttled answer. Retry then does not wait by itself: it sends the call to the account without
+/// delay. The call keeps its position in the queue, and the account times all its calls together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct PacedUntil {
-    /// When the account opens again, as far as is known now.
+    /// When the account opens again, by what is known now.
     pub until: Instant,
-    /// Whether the provider refuses whatever is sent: it has accepted nothing between this refusal and those before. Then
-    /// the refusal says nothing of this call, which need not give up for it.
+    /// Whether the provider rejects every call: it has accepted none between this rejection and
+    /// those before. Then the cause is not this call, and Retry does not count the rejection
+    /// against it.
     pub outage: bool,
 }
 
 impl PacedUntil {
-    /// A mark for an account that is closed until `until`, for all that is known because of this call.
+    /// For an account that is closed until `until`, without an outage.
     #[must_use]
     pub fn new(until: Instant) -> Self {
         Self {
@@ -25,7 +27,7 @@ impl PacedUntil {
         }
     }
 
-    /// Whether the provider refuses whatever is sent.
+    /// Whether the provider rejects every call.
     #[must_use]
     pub fn outage(mut self, outage: bool) -> Self {
         self.outage = outage;

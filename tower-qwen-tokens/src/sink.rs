@@ -1,28 +1,29 @@
-//! How the usage of one attempt travels from the Meter to whoever asked for it.
+//! How the usage of one attempt gets from the Meter to the layer or caller that requested it.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, StatusCode};
 
-use crate::{Usage, Verdict};
+use crate::{Usage, Verdict, macros::opaque_debug};
 
 pub use crate::usage::{Basis, End};
 
-/// What the Meter learned of one attempt.
+/// What the Meter found about one attempt.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Report {
     /// The tokens.
     pub usage: Usage,
-    /// What they stand on.
+    /// Where the figures come from.
     pub basis: Basis,
-    /// Why nothing is known, where the basis is [`Basis::Unknown`]; `None` otherwise.
+    /// Why nothing is known, if the basis is [`Basis::Unknown`]; `None` otherwise.
     pub unknown: Option<UnknownReason>,
     /// How the body ended.
     pub end: End,
     /// The status of the answer.
     pub status: StatusCode,
-    /// Why the call failed: of the error answer, or of an error event inside a stream of status 200.
+    /// Why the call failed: of the error answer, or of an error event inside a stream of status
+    /// 200.
     pub verdict: Option<Verdict>,
     /// From the send to the first text of a streamed answer.
     pub first_token: Option<Duration>,
@@ -36,29 +37,56 @@ pub struct Report {
 pub enum UnknownReason {
     /// The body is compressed, or encoded in another way.
     Encoded,
-    /// The body is neither JSON nor a stream of events, by its content type, or does not say what it is.
+    /// The body is neither JSON nor a stream of events, by its content type, or does not say what
+    /// it is.
     ContentType,
     /// The status is no success.
     NoSuccess,
-    /// The answer is whole, but has neither usage nor text of the model.
+    /// The answer is whole, but states no usage and has no text of the model.
     NotStated,
-    /// The body broke off before anything of use was delivered, and the request was not read.
+    /// The body broke off before usage or text came, and the request was not read.
     CutShort,
 }
 
 /// Receives the usage of one attempt.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+///
+/// use http::Request;
+/// use tower_qwen_tokens::{OnUsage, Report, UsageSink};
+///
+/// /// Stores the total of the last attempt.
+/// #[derive(Default)]
+/// struct LastTotal(Mutex<Option<u64>>);
+///
+/// impl OnUsage for LastTotal {
+///     fn on_usage(&self, report: &Report) {
+///         *self.0.lock().expect("not poisoned") = report.usage.total();
+///     }
+/// }
+///
+/// let total = Arc::new(LastTotal::default());
+/// let mut request = Request::post("https://host.example/v1/chat/completions").body(())?;
+/// UsageSink::new(total.clone()).attach(request.extensions_mut());
+/// // Send the request through a Meter and read the answer to its end.
+/// # Ok::<(), http::Error>(())
+/// ```
 pub trait OnUsage: Send + Sync {
-    /// Called at most once per attempt, from wherever the body ends, a `Drop` included: it must neither block nor panic.
+    /// Called at most once per attempt, where the body ends, which may be its `Drop`: it must
+    /// neither block nor panic.
     fn on_usage(&self, report: &Report);
 }
 
-/// Asks the Meter for the usage of this attempt. [Put](UsageSink::attach) into the request's extensions, per attempt.
+/// Requests the usage of this attempt from the Meter. [Attach](UsageSink::attach) one to the
+/// request of each attempt.
 ///
-/// The Meter takes it out and calls it once. Without a Meter it is dropped uncalled: whoever asked keeps its estimate.
+/// The Meter takes it out of the extensions and reports to it once. Without a Meter, or without an
+/// answer, it is dropped uncalled: its receiver should then keep its estimate.
 #[derive(Clone)]
 pub struct UsageSink(Arc<dyn OnUsage>);
 
-/// Of two layers, the inner one's first.
+/// The sinks of two layers. The inner layer's comes first.
 struct Both(UsageSink, UsageSink);
 
 impl Report {
@@ -99,15 +127,17 @@ impl fmt::Display for UnknownReason {
 }
 
 impl UsageSink {
-    /// A sink that hands on to `receiver`.
+    /// A sink that reports to `receiver`.
     #[must_use]
     pub fn new(receiver: Arc<dyn OnUsage>) -> Self {
         Self(receiver)
     }
 
-    /// Puts it into a request's extensions. Where a layer further out has put one there, the report reaches both.
+    /// Puts it into a request's extensions. If a layer further out has put one there, the report
+    /// goes to both.
     pub fn attach(self, extensions: &mut Extensions) {
         match extensions.get_mut::<Self>() {
+            // Chained rather than replaced: the receiver further out needs its report as well.
             Some(outer) => {
                 let both = Both(self, outer.clone());
                 *outer = Self(Arc::new(both));
@@ -118,7 +148,7 @@ impl UsageSink {
         }
     }
 
-    /// Hands the report on.
+    /// Sends the report to the receiver.
     pub fn report(&self, report: &Report) {
         self.0.on_usage(report);
     }
@@ -131,11 +161,7 @@ impl OnUsage for Both {
     }
 }
 
-impl fmt::Debug for UsageSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UsageSink").finish_non_exhaustive()
-    }
-}
+opaque_debug!(UsageSink, impl std::fmt::Debug for UsageSink);
 
 #[cfg(test)]
 mod tests {
@@ -153,14 +179,14 @@ mod tests {
 
     #[test]
     fn a_report_reaches_every_layer_from_the_inside() {
-        let heard = Arc::default();
+        let reported = Arc::default();
         let mut extensions = Extensions::new();
         for name in ["outer", "middle", "inner"] {
-            let named = Arc::new(Named(name, Arc::clone(&heard)));
+            let named = Arc::new(Named(name, Arc::clone(&reported)));
             UsageSink::new(named).attach(&mut extensions);
         }
         let sink = extensions.remove::<UsageSink>().unwrap();
         sink.report(&Report::reported(Usage::new(1, 2)));
-        assert_eq!(*heard.lock().unwrap(), ["inner", "middle", "outer"]);
+        assert_eq!(*reported.lock().unwrap(), ["inner", "middle", "outer"]);
     }
 }

@@ -1,9 +1,9 @@
-//! What a call cost in tokens, as the provider tells it.
+//! The tokens of a call, as the provider reports them.
 
 /// Tokens of one call, as reported by the provider. Unit: tokens.
 ///
-/// Every field may be missing, since every host leaves some out. `input_tokens` and `output_tokens` are inclusive: the
-/// parts (cached, cache write, reasoning, image, audio, video) are contained in them and never added a second time.
+/// Every field may be missing, as every host omits some. `input_tokens` and `output_tokens` include
+/// their parts (cached, cache write, reasoning, image, audio, video): never add these to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Usage {
@@ -27,13 +27,13 @@ pub struct Usage {
     pub video_tokens: Option<u64>,
 }
 
-/// What the figures of a report stand on.
+/// Where the figures of a report come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Basis {
     /// The provider stated them.
     Reported,
-    /// Counted from what was delivered, or the prompt alone where nothing was.
+    /// Counted from the text that was delivered, or from the prompt alone if there was none.
     Estimated,
     /// Nothing is known: no usage in the answer, or a body that cannot be read (compressed, say).
     Unknown,
@@ -51,7 +51,7 @@ pub enum End {
 }
 
 impl Usage {
-    /// A record of input and output alone.
+    /// Usage of this input and output, and no other fields.
     #[must_use]
     pub fn new(input_tokens: u64, output_tokens: u64) -> Self {
         Self {
@@ -61,7 +61,8 @@ impl Usage {
         }
     }
 
-    /// All tokens of the call: the stated total, else input plus output, `None` when nothing was stated.
+    /// All tokens of the call: the stated total, else input plus output; `None` if nothing was
+    /// stated.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.total_tokens
@@ -71,10 +72,11 @@ impl Usage {
             })
     }
 
-    /// Input and output, each filled up from the stated total where it is missing. A total alone counts as input, as
-    /// embeddings state it. `None` when nothing was stated.
+    /// Input and output. A missing one is the rest of the stated total; a total alone counts as
+    /// input, as embeddings state it. `None` if nothing was stated.
     #[must_use]
     pub fn input_and_output(&self) -> Option<(u64, u64)> {
+        // A total smaller than its part is a mistake of the host: then nothing is left.
         let rest = |known: u64| {
             self.total_tokens
                 .map_or(0, |total| total.saturating_sub(known))

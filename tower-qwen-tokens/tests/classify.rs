@@ -157,7 +157,7 @@ async fn shown<B: Body<Data = Bytes, Error = u8>>(body: B) -> Vec<Shown> {
 }
 
 #[tokio::test]
-async fn an_error_is_classified_and_its_body_goes_on() {
+async fn an_error_is_classified_and_its_body_stays_whole() {
     let steps = [
         data(&GROWTH[..9]),
         Step::Pending,
@@ -185,7 +185,7 @@ async fn a_success_is_neither_read_nor_classified() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_classified_is_left_alone() {
+async fn an_answer_is_classified_once() {
     let verdict = Verdict::of_response(
         StatusCode::BAD_REQUEST,
         &HeaderMap::new(),
@@ -236,7 +236,7 @@ async fn headers_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_hangs_is_classified_by_what_came_and_flows_on() {
+async fn a_body_that_stalls_is_classified_by_what_came() {
     let begun = clock::now();
     let steps = [
         data(&GROWTH[..40]),

@@ -1,4 +1,4 @@
-//! Streams that are held back for their first event: what that tells, and that all bytes go on.
+//! Streams that are held back for their first event: the verdict, and that no byte is lost.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -113,7 +113,7 @@ const STREAMS: &[(&str, &[&str], Option<Cause>)] = &[
 ];
 
 #[test]
-fn what_the_first_event_tells_whatever_the_cuts() {
+fn the_first_event_decides_for_every_cut() {
     for (name, events, expected) in STREAMS {
         let whole = Bytes::from(events.concat());
         assert_eq!(classified(vec![whole.clone()]), *expected, "{name}");
@@ -152,7 +152,7 @@ fn a_stream_cut_off_anywhere_before_its_first_content_is_a_broken_connection() {
 }
 
 #[tokio::test]
-async fn nobody_waits_who_was_not_asked_to() {
+async fn a_stream_is_not_held_without_a_request() {
     let never = || StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
     let clock = WallClock::new();
     assert!(
@@ -179,7 +179,7 @@ async fn nobody_waits_who_was_not_asked_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_second_then_it_flows_and_once_for_all_layers() {
+async fn a_stream_is_held_for_one_second_and_by_one_layer() {
     let start = clock::now();
     let slow = stream::once(async {
         tokio::time::sleep(Duration::from_secs(9)).await;
@@ -206,7 +206,7 @@ async fn one_second_then_it_flows_and_once_for_all_layers() {
 }
 
 #[test]
-fn no_more_is_held_than_asked() {
+fn no_more_is_held_than_the_limit() {
     let comments = (0..100).map(|_| Bytes::from(format!(": {}\n\n", "x".repeat(1_000))));
     let first = FirstEvent::within(Duration::from_secs(1)).at_most(10_000);
     let context = RequestContext::default().by(ClassifyOptions::default().first_event(first));
@@ -223,7 +223,7 @@ fn no_more_is_held_than_asked() {
 }
 
 #[tokio::test]
-async fn a_rule_has_the_last_word_and_the_request_is_heard() {
+async fn the_rule_decides_last_and_sees_the_request() {
     let options = ClassifyOptions::default().rule(|verdict, headers| {
         let busy = headers.contains_key("x-busy");
         busy.then(|| verdict.clone().with_cause(Cause::Concurrency))
@@ -251,7 +251,7 @@ async fn a_rule_has_the_last_word_and_the_request_is_heard() {
 }
 
 #[tokio::test]
-async fn the_throttle_of_a_task_that_there_is_not_is_permanent() {
+async fn a_throttle_of_an_impossible_task_is_permanent() {
     let request = |path: &str, body: &'static str| {
         Request::post(format!("https://host{path}"))
             .header("x-dashscope-async", "enable")

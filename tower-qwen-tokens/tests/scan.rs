@@ -216,7 +216,7 @@ fn an_event_of_any_size_is_read() {
 }
 
 #[test]
-fn a_usage_object_beyond_reason_is_passed_over() {
+fn a_usage_object_that_is_too_long_is_skipped() {
     let blown = format!(
         r#"{{"usage":{{"a":"{}","total_tokens":7}}}}"#,
         "x".repeat(20_000)
@@ -227,7 +227,7 @@ fn a_usage_object_beyond_reason_is_passed_over() {
 }
 
 #[test]
-fn only_the_place_counts_where_usage_belongs() {
+fn usage_counts_only_in_its_own_position() {
     for (body, expected) in [
         (r#"{"usage":{"total_tokens":7}}"#, Some(7)),
         (r#" { "usage" : { "total_tokens" : 7 } } "#, Some(7)),
@@ -287,7 +287,7 @@ fn ordinary_events_are_no_errors() {
 }
 
 #[test]
-fn the_scanner_fits_the_answer() {
+fn the_scanner_is_chosen_by_the_headers() {
     let read = |content_type: Option<&str>, encoding: Option<&str>| {
         let mut headers = HeaderMap::new();
         if let Some(value) = content_type {

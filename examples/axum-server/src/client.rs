@@ -143,7 +143,7 @@ impl Attempts {
         if let (Some(sink), Some(usage)) = (sink, usage)
             && answer.status().is_success()
         {
-            usage.tell(sink);
+            usage.report_to(sink);
         }
         Ok(answer)
     }

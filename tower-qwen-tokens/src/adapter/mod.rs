@@ -1,10 +1,12 @@
-//! Our stacks in clients that do not speak `http`'s types, or own the call themselves.
+//! Our layers in clients that have other types than those of `http`, or that run the call
+//! themselves.
 //!
-//! Each module, and the feature that brings it, is named after the foreign major, so that a new one is a new module.
-//! hyper-util's client, axum's router and whatever else is a `Service<http::Request<B>>` need none of them.
+//! Each module and its feature are named after the client's major version, so that a new version
+//! becomes a new module. hyper-util's client, axum's router and every other
+//! `Service<http::Request<B>>` need no adapter.
 //!
-//! Whole programs for each client, and the orders that work among the layers of tower-http, are in `docs/stacks.md` of the
-//! repository.
+//! Whole programs for each client, and the orders that work among the layers of tower-http, are in
+//! `docs/stacks.md` of the repository.
 
 #[cfg(feature = "reqwest-0-13")]
 pub mod reqwest_0_13;

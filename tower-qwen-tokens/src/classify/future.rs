@@ -1,15 +1,11 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use http::{
-    HeaderMap, Response,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
-};
+use http::{HeaderMap, Response, header::CONTENT_TYPE};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
@@ -19,8 +15,10 @@ use crate::{
     internal::{
         PeekedBody,
         clock::{self, Instant, WallClock},
-        peeked_body::After,
+        content::is_encoded,
+        peeked_body::AfterHead,
     },
+    macros::opaque_debug,
     scan::Scanner,
 };
 
@@ -29,33 +27,40 @@ use super::{
     reading::{Head, Reading, put},
 };
 
-/// The most of an error answer's body that is read before it is classified. Unit: bytes.
+/// The most of an error answer's body that is read to classify it, in bytes. Error bodies have some
+/// hundred bytes; the bound is for servers between us and the provider that send long pages.
 const MAX_HEAD: usize = 64 * 1024;
-/// The longest wait for the head of a body.
+/// The longest wait for the head of an error's body. It usually comes with the headers. A server
+/// that stalls must not hold the call back, and status and headers alone classify most errors.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// Classifies an answer. A success is ready at once, and so is an answer that was classified before.
+/// Classifies an answer. The future of a success, or of an answer that was classified before, is
+/// ready without a wait.
 ///
-/// Of an error answer (status 400 and above) at most 64 KiB are read, for at most a second; then it is classified by what
-/// came. A compressed body is classified by status and headers alone.
+/// Of an error answer (status 400 and above) it reads at most 64 KiB, for at most a second, and
+/// classifies what came. A compressed body is not read: status and headers decide.
 pub fn classify<B: Body>(response: Response<B>, clock: &WallClock) -> Classify<B> {
     RequestContext::default().classify(response, clock)
 }
 
 impl RequestContext {
-    /// Classifies an answer as [`classify`] does, by what its request says.
+    /// Classifies an answer as [`classify`] does, and as its request says.
     ///
-    /// A stream that is to be held back for its first event is read until an event with content or an error has ended,
-    /// its time is up or enough has been read; then all of it goes on. Events without content, such as the first one of
-    /// many hosts, which only names the role, tell nothing yet.
+    /// A stream that is held back for its first event is read until an event with content or an
+    /// error has ended, the time is over or the limit of bytes is reached. Events without content
+    /// do not decide: the first one of many hosts only names the role.
     pub fn classify<B: Body>(&self, response: Response<B>, clock: &WallClock) -> Classify<B> {
         let classified = response.extensions().get::<Verdict>().cloned();
         let is_done = response.extensions().get::<Classified>().is_some();
-        if is_done || classified.is_some() && !self.knows_more() || self.options.pass(&response) {
+        if is_done
+            || classified.is_some() && !self.affects_verdict()
+            || self.options.pass(&response)
+        {
             return Classify::ready(response.map(PeekedBody::new));
         }
         let (failed, held) = (is_failure(&response), self.options.holds(&response));
         let (mut parts, body) = response.into_parts();
+        // There is nothing to read, or nothing that reading would add.
         if classified.is_some() || is_encoded(&parts.headers) || body.is_end_stream() {
             let verdict = classified.or_else(|| {
                 let (status, headers) = (parts.status, &parts.headers);
@@ -66,6 +71,7 @@ impl RequestContext {
         }
         let (head, limit, wait) = match held {
             Some(first) => {
+                // An unknown dialect is most likely a compatible one; errors look the same in all.
                 let scanner = Scanner::sse(self.dialect.unwrap_or(Dialect::Chat));
                 (Head::Events(Box::new(scanner), 0), first.bytes, first.wait)
             }
@@ -73,10 +79,11 @@ impl RequestContext {
         };
         let now = clock::now();
         Classify {
-            state: State::Reading {
+            phase: ClassifyPhase::Reading {
                 reading: Some(Reading::new(parts, body, head, limit)),
                 context: self.clone(),
                 clock: *clock,
+                // A wait beyond the clock is a mistake: better none than one without end.
                 until: now.checked_add(wait).unwrap_or(now),
                 timer: None,
             },
@@ -85,7 +92,7 @@ impl RequestContext {
 }
 
 impl ClassifyOptions {
-    /// Whether an answer is a success of which nothing is held back: there is nothing to classify.
+    /// Whether an answer needs no classification: a success that is not held back.
     #[must_use]
     pub fn pass<B>(&self, response: &Response<B>) -> bool {
         !is_failure(response)
@@ -93,7 +100,7 @@ impl ClassifyOptions {
             && response.extensions().get::<Verdict>().is_none()
     }
 
-    /// How long an answer is held back for its first event.
+    /// How long to hold this answer back for its first event.
     fn holds<B>(&self, response: &Response<B>) -> Option<FirstEvent> {
         let held = self.held()?;
         (response.status().is_success() && is_stream(response.headers())).then_some(held)
@@ -105,21 +112,21 @@ fn is_failure<B>(response: &Response<B>) -> bool {
 }
 
 pin_project! {
-    /// The answer, classified: its [`Verdict`] stands in its extensions if it is an error. Never fails.
+    /// The classified answer: if it is an error, its [`Verdict`] is in its extensions. Never fails.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the answer; nothing else is held.
+    /// Dropping it drops the answer. It holds nothing else.
     #[must_use = "futures do nothing unless polled"]
     pub struct Classify<B: Body> {
         #[pin]
-        state: State<B>,
+        phase: ClassifyPhase<B>,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    enum State<B: Body> {
+    #[project = ClassifyPhaseProj]
+    enum ClassifyPhase<B: Body> {
         Ready {
             response: Option<Response<PeekedBody<B>>>,
         },
@@ -137,20 +144,11 @@ pin_project! {
 impl<B: Body> Classify<B> {
     fn ready(response: Response<PeekedBody<B>>) -> Self {
         Self {
-            state: State::Ready {
+            phase: ClassifyPhase::Ready {
                 response: Some(response),
             },
         }
     }
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|value| {
-        !value
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"identity")
-    })
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {
@@ -167,11 +165,11 @@ impl<B: Body> Future for Classify<B> {
     ///
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Ready { response } => {
+        match self.project().phase.project() {
+            ClassifyPhaseProj::Ready { response } => {
                 Poll::Ready(response.take().expect("not polled after it was ready"))
             }
-            StateProj::Reading {
+            ClassifyPhaseProj::Reading {
                 reading,
                 context,
                 clock,
@@ -185,6 +183,8 @@ impl<B: Body> Future for Classify<B> {
                 let after = match head {
                     Poll::Ready(after) => after,
                     Poll::Pending => {
+                        // Most heads are ready at the first poll, so the timer is created only when
+                        // one is not.
                         if timer.is_none() {
                             timer.set(Some(tokio::time::sleep_until(*until)));
                         }
@@ -194,7 +194,7 @@ impl<B: Body> Future for Classify<B> {
                         {
                             return Poll::Pending;
                         }
-                        After::Rest
+                        AfterHead::Rest
                     }
                 };
                 let reading = reading.take().expect("polled just now");
@@ -204,8 +204,4 @@ impl<B: Body> Future for Classify<B> {
     }
 }
 
-impl<B: Body> fmt::Debug for Classify<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Classify").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Classify, impl<B: Body> std::fmt::Debug for Classify<B>);

@@ -4,9 +4,10 @@ use http::{Extensions, HeaderMap, Request};
 
 use crate::{Call, Dialect, Verdict, protocol::header::X_DASHSCOPE_ASYNC};
 
-/// How the answer to a request is to be classified. Put into the request's extensions by a layer further out, or the caller.
+/// How to classify the answer to a request. The caller, or a layer further out, puts them into the
+/// request's extensions.
 ///
-/// Without them error answers are classified by the built-in rules, and streams pass unread.
+/// Without them the built-in rules classify error answers, and no stream is read.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct ClassifyOptions {
@@ -16,17 +17,17 @@ pub struct ClassifyOptions {
 
 type Rule = dyn Fn(&Verdict, &HeaderMap) -> Option<Verdict> + Send + Sync;
 
-/// How long a stream is held back for its first event that has content or is an error.
+/// How long to hold a stream back for its first event that has content or is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct FirstEvent {
-    /// The longest wait after the answer's headers.
+    /// The longest wait after the answer's headers. Default: 1 s.
     pub wait: Duration,
-    /// The most that is read. Unit: bytes.
+    /// The most that is read. Unit: bytes. Default: 65,536.
     pub bytes: usize,
 }
 
-/// What a request says about classifying its answer, to be kept while the request is under way.
+/// What a request says about classifying its answer. A layer stores it before it sends the request.
 #[derive(Debug, Clone, Default)]
 pub struct RequestContext {
     pub(super) options: ClassifyOptions,
@@ -34,18 +35,19 @@ pub struct RequestContext {
     pub(super) impossible_task: bool,
 }
 
-/// Stands in the extensions of an answer that was classified by all that its request says.
+/// In the extensions of an answer that was classified with the options of its request.
 #[derive(Clone, Copy)]
 pub(super) struct Classified;
 
 impl ClassifyOptions {
-    /// Holds a stream back for its first event; for no time: lets it pass.
+    /// Holds a stream back for its first event. A wait of zero switches it off. Default: off.
     pub fn first_event(mut self, first: FirstEvent) -> Self {
         self.first_event = Some(first);
         self
     }
 
-    /// Has the last word on every verdict: gives another one, or `None` to leave it.
+    /// A function that may replace every verdict: it returns another one, or `None` to keep it.
+    /// Default: none.
     pub fn rule<F>(mut self, rule: F) -> Self
     where
         F: Fn(&Verdict, &HeaderMap) -> Option<Verdict> + Send + Sync + 'static,
@@ -66,22 +68,24 @@ impl ClassifyOptions {
         self.held().is_some()
     }
 
+    /// How long to hold streams back, if at all.
     pub(super) fn held(&self) -> Option<FirstEvent> {
         self.first_event.filter(|first| !first.wait.is_zero())
     }
 }
 
 impl FirstEvent {
-    /// Waits so long at most, and reads no more than 64 KiB.
+    /// Waits at most this long, and reads at most 64 KiB.
     #[must_use]
     pub fn within(wait: Duration) -> Self {
         Self {
             wait,
+            // As much as of an error answer: the first event with content has some hundred bytes.
             bytes: 64 * 1024,
         }
     }
 
-    /// Reads so many bytes at most.
+    /// Reads at most this many bytes.
     #[must_use]
     pub fn at_most(mut self, bytes: usize) -> Self {
         self.bytes = bytes;
@@ -97,13 +101,13 @@ impl Default for FirstEvent {
 }
 
 impl RequestContext {
-    /// What this request says, to be asked before it is sent.
+    /// What this request says.
     #[must_use]
     pub fn of<B>(request: &Request<B>) -> Self {
         Self::of_head(request.headers(), request.extensions())
     }
 
-    /// The same of a request's head alone.
+    /// What a request with this head says.
     #[must_use]
     pub fn of_head(headers: &HeaderMap, extensions: &Extensions) -> Self {
         let call = extensions.get::<Arc<Call>>();
@@ -111,23 +115,24 @@ impl RequestContext {
         Self {
             options: extensions.get().cloned().unwrap_or_default(),
             dialect: call.map(|call| call.dialect),
+            // A host that has no such task rejects it as a throttle, which no wait would cure.
             impossible_task: headers.contains_key(X_DASHSCOPE_ASYNC)
                 && call.is_some_and(|call| !exists_as_task(call.dialect)),
         }
     }
 
-    /// The same by other options.
+    /// The same with other options.
     #[must_use]
     pub fn by(self, options: ClassifyOptions) -> Self {
         Self { options, ..self }
     }
 
-    /// Whether it knows more than the answer itself tells.
-    pub(super) fn knows_more(&self) -> bool {
+    /// Whether an answer may get another verdict than without this request.
+    pub(super) fn affects_verdict(&self) -> bool {
         self.impossible_task || self.options.holds_streams() || self.options.has_rule()
     }
 
-    /// Corrects a verdict by what only the request and its sender know.
+    /// Corrects a verdict by what only the request shows, then by the caller's rule.
     pub fn correct(&self, verdict: Verdict, headers: &HeaderMap) -> Verdict {
         let verdict = if self.impossible_task {
             verdict.of_async_call()

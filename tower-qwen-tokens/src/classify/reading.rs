@@ -11,30 +11,32 @@ use http_body::{Body, Frame};
 
 use crate::{
     Cause, Verdict,
-    internal::{PeekedBody, clock::WallClock, peeked_body::After},
-    scan::{Passed, Scanner},
+    internal::{PeekedBody, clock::WallClock, peeked_body::AfterHead},
+    scan::{EventProgress, Scanner},
 };
 
 use super::options::{Classified, RequestContext};
 
-/// The most frames that are read before a body is classified: empty ones have no bytes to count.
+/// The most frames that are read to classify a body. The limit of bytes does not bound empty
+/// frames, and all are stored.
 const MAX_FRAMES: usize = 1024;
 
-/// An answer whose head is being read.
+/// An answer while the beginning of its body is read.
 pub(super) struct Reading<B: Body> {
     parts: Parts,
-    // In a box since it is polled here and given on afterwards, and a pinned body cannot move. Error answers and streams.
+    // In a box, since it is polled here and returned later, and a pinned body cannot move. A
+    // success that is not held back never comes here, so the fast path has no allocation.
     body: Pin<Box<B>>,
     frames: VecDeque<Frame<B::Data>>,
     head: Head,
     limit: usize,
 }
 
-/// What was read of a body.
+/// The part of a body that was read.
 pub(super) enum Head {
     /// The first bytes of an error answer.
     Error(Vec<u8>),
-    /// The first events of a stream, and how many bytes they had.
+    /// The scanner of a stream's first events, and their length in bytes.
     Events(Box<Scanner>, usize),
 }
 
@@ -49,30 +51,31 @@ impl<B: Body> Reading<B> {
         }
     }
 
-    /// Reads on; ready with what comes after the head once there is enough of it.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<After<B::Error>> {
+    /// Reads until the head decides or is long enough; returns what comes after it.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<AfterHead<B::Error>> {
         while self.head.len() < self.limit && self.frames.len() < MAX_FRAMES {
             let frame = match self.body.as_mut().poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(After::End),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(After::Error(error)),
+                Poll::Ready(None) => return Poll::Ready(AfterHead::End),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(AfterHead::Error(error)),
                 Poll::Ready(Some(Ok(frame))) => frame,
             };
-            let known = frame
+            let is_decided = frame
                 .data_ref()
                 .is_some_and(|data| self.head.push(data, self.limit));
+            // No frame may be polled behind trailers.
             let last = frame.is_trailers();
             self.frames.push_back(frame);
-            if known || last || self.body.is_end_stream() {
+            if is_decided || last || self.body.is_end_stream() {
                 break;
             }
         }
-        Poll::Ready(After::Rest)
+        Poll::Ready(AfterHead::Rest)
     }
 
     pub(super) fn finish(
         mut self,
-        after: After<B::Error>,
+        after: AfterHead<B::Error>,
         context: &RequestContext,
         clock: &WallClock,
     ) -> Response<PeekedBody<B>> {
@@ -84,8 +87,8 @@ impl<B: Body> Reading<B> {
                 Some(Verdict::of_response(*status, headers, &head, clock.now()))
             }
             Head::Events(scanner, _) => {
-                // Nothing of it has gone on yet.
-                let broken = matches!(after, After::Error(_));
+                // The caller has got nothing of it yet, so a break is like one before the headers.
+                let broken = matches!(after, AfterHead::Error(_));
                 scanner
                     .failure()
                     .cloned()
@@ -93,17 +96,21 @@ impl<B: Body> Reading<B> {
             }
         };
         put(&mut self.parts, verdict, context);
-        Response::from_parts(self.parts, PeekedBody::read(self.frames, after, self.body))
+        Response::from_parts(
+            self.parts,
+            PeekedBody::with_head(self.frames, after, self.body),
+        )
     }
 }
 
-/// Puts a verdict, if there is one, into the extensions of an answer that is classified now.
+/// Puts the verdict, if there is one, into the answer's extensions.
 pub(super) fn put(parts: &mut Parts, verdict: Option<Verdict>, context: &RequestContext) {
     if let Some(verdict) = verdict {
         let verdict = context.correct(verdict, &parts.headers);
         parts.extensions.insert(verdict);
     }
-    if context.knows_more() {
+    // So that a layer further out, which has the same options, does not classify it again.
+    if context.affects_verdict() {
         parts.extensions.insert(Classified);
     }
 }
@@ -116,8 +123,10 @@ impl Head {
         }
     }
 
-    /// Reads what a chunk shows without being consumed; says whether enough is known.
+    /// Reads a chunk without consuming it; returns whether the head decides now.
     fn push(&mut self, data: &impl Buf, limit: usize) -> bool {
+        // More slices than any buffer of our transports has; what does not fit is not read, only
+        // returned.
         let mut slices = [IoSlice::new(&[]); 16];
         let count = data.chunks_vectored(&mut slices);
         slices[..count].iter().any(|slice| match self {
@@ -128,18 +137,19 @@ impl Head {
             }
             Self::Events(scanner, length) => {
                 *length = length.saturating_add(slice.len());
-                is_told(scanner, slice)
+                decides(scanner, slice)
             }
         })
     }
 }
 
-/// Reads on event by event, up to the end of the first that has content or is an error: only that tells which it is.
-fn is_told(scanner: &mut Scanner, mut bytes: &[u8]) -> bool {
+/// Reads event by event; returns whether one that has content or is an error has ended. Before its
+/// end it may still become an error.
+fn decides(scanner: &mut Scanner, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
-        let (taken, passed) = scanner.push_event(bytes);
+        let (taken, progress) = scanner.push_event(bytes);
         bytes = &bytes[taken..];
-        let has_ended = matches!(passed, Passed::Event(_));
+        let has_ended = matches!(progress, EventProgress::Ended(_));
         if has_ended && (scanner.failure().is_some() || scanner.has_streamed()) {
             return true;
         }

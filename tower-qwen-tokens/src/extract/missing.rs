@@ -8,20 +8,21 @@ use http::request::Parts;
 
 use crate::{error_format::ErrorFormat, protocol::rejection::MISCONFIGURED};
 
-/// A handler asks for what no layer has put into the request: answered with 500 in the caller's dialect.
+/// An extractor found nothing because no layer has put it into the request. Becomes a 500 in the
+/// caller's dialect.
 #[derive(Debug, Clone)]
 pub struct Missing {
     what: &'static str,
-    wording: ErrorFormat,
+    error_format: ErrorFormat,
 }
 
 impl Missing {
-    /// A layer is missing: a sentence that names it.
+    /// `what` is a sentence that names the missing layer.
     #[must_use]
     pub fn new(what: &'static str, parts: &Parts) -> Self {
         Self {
             what,
-            wording: ErrorFormat::of(parts.uri.path(), &parts.headers),
+            error_format: ErrorFormat::of(parts.uri.path(), &parts.headers),
         }
     }
 }
@@ -36,6 +37,8 @@ impl Error for Missing {}
 
 impl IntoResponse for Missing {
     fn into_response(self) -> Response {
-        self.wording.error(MISCONFIGURED, self.what).map(Body::from)
+        self.error_format
+            .error(MISCONFIGURED, self.what)
+            .map(Body::from)
     }
 }

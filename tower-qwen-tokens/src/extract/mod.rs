@@ -1,18 +1,20 @@
 //! Extractors for handlers of axum 0.8.
 //!
-//! | a handler asks for | and gets | put there by |
+//! | an argument of type | gets the handler | put there by |
 //! |---|---|---|
 //! | [`SharedCall`] | the call, read once: dialect, model, estimate, the body's bytes | the first of our layers |
-//! | [`ResponseUsage`](crate::meter::ResponseUsage) | a handle to state the usage of its answer, or to learn it | `MeterLayer` |
-//! | [`Tenant`](crate::ledger::Tenant) | whose call it is | your auth |
-//! | `Reserved` (of tower-qwen-ratelimit) | what was set aside for the call | `EnforceLayer` |
+//! | [`ResponseUsage`](crate::meter::ResponseUsage) | a handle to state the usage of its answer, or to read it | `MeterLayer` |
+//! | [`Tenant`](crate::ledger::Tenant) | the tenant whose call it is | your auth |
+//! | `Reserved` (of tower-qwen-ratelimit) | the reservation for the call | `EnforceLayer` |
 //!
-//! The body was read by then, and stands in the request again: a handler may have `Json` or `Bytes` beside them.
+//! The layers put the body back into the request after reading it: a handler may have `Json` or
+//! `Bytes` as well.
 //!
 //! # Errors
 //!
-//! Where the layer is missing they reject with [`Missing`]: 500 in the caller's dialect, with a message that names the
-//! layer. So does `ResponseUsage` of a request that is not metered. As an `Option` they give `None` instead.
+//! If the layer is missing they reject with [`Missing`]: 500 in the caller's dialect, with a
+//! message that names the layer. So does `ResponseUsage` if the request is not metered. As an
+//! `Option` they return `None` instead.
 //!
 //! # Example
 //!
@@ -23,7 +25,7 @@
 //!
 //! async fn chat(call: SharedCall, usage: ResponseUsage) -> Json<Value> {
 //!     let model = call.model_call().map_or("", |call| &*call.model);
-//!     // An answer in a shape of its own, whose cost the Meter could not find.
+//!     // An answer in a shape of your own, in which the Meter cannot find the usage.
 //!     usage.state(Usage::new(12, 3));
 //!     Json(json!({"model": model, "text": "Hi!"}))
 //! }
@@ -35,6 +37,7 @@
 //! # let _ = app;
 //! ```
 
+mod extension;
 mod missing;
 mod response_usage;
 mod shared_call;

@@ -1,7 +1,7 @@
 //! The only place that reads time, for all three crates.
 //!
-//! Waiting goes by tokio's clock, so that paused time drives every test. Wall time, which HTTP dates need, is an anchor
-//! taken once plus what tokio's clock has counted since.
+//! All waits use tokio's clock, so that tests can pause time. Wall time, which HTTP dates need, is
+//! read once, and from then on follows tokio's clock: a test that advances time advances both.
 
 use std::time::SystemTime;
 
@@ -9,6 +9,7 @@ pub use tokio::time::Instant;
 
 /// The present instant of tokio's clock.
 #[must_use]
+// `.clippy.toml` forbids this call everywhere else.
 #[allow(clippy::disallowed_methods)]
 pub fn now() -> Instant {
     Instant::now()
@@ -41,6 +42,7 @@ impl WallClock {
     /// The wall time of an instant.
     #[must_use]
     pub fn at(&self, instant: Instant) -> SystemTime {
+        // What `SystemTime` cannot hold becomes the anchor: no date of an answer is that far away.
         match instant.checked_duration_since(self.anchor) {
             Some(later) => self.wall.checked_add(later).unwrap_or(self.wall),
             None => self

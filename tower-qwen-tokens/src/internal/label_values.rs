@@ -4,16 +4,19 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Distinct values that are kept.
-const MOST: usize = 1_024;
-/// The longest one. Unit: bytes.
-const LONGEST: usize = 256;
+/// The most distinct values. No provider has as many models, and each value makes several series in
+/// the metrics' store.
+const MAX_VALUES: usize = 1_024;
+/// The longest value, in bytes: as long as the longest model name that the scan takes from an
+/// answer.
+const MAX_LENGTH: usize = 256;
 
-/// The values of a metric's label that comes from outside, such as the model, whose name callers choose at a server: each
-/// makes series of its own, so there must be an end to them.
+/// The values of a metric's label that come from outside, such as the model's name, which the
+/// callers of a server choose. Each value makes new series in the metrics' store, so their number
+/// is bounded.
 ///
-/// The first 1,024 values stand for themselves, all others, and those of more than 256 bytes, are `(other)`. Clones share
-/// the values. One that is known is handed out without an allocation.
+/// The first 1,024 values are used as they are. All others, and those of more than 256 bytes,
+/// become `(other)`. Clones share the values. A known value is returned without an allocation.
 #[derive(Clone)]
 pub struct LabelValues {
     known: Arc<Mutex<HashSet<Arc<str>>>>,
@@ -21,7 +24,7 @@ pub struct LabelValues {
 }
 
 impl LabelValues {
-    /// None so far.
+    /// An empty set.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -30,14 +33,15 @@ impl LabelValues {
         }
     }
 
-    /// What the label says for this value.
+    /// The label for this value.
     #[must_use]
     pub fn get(&self, value: &str) -> Arc<str> {
+        // A panic elsewhere leaves the set valid, so a poisoned lock is still used.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = known.get(value) {
             return Arc::clone(value);
         }
-        if known.len() == MOST || value.len() > LONGEST {
+        if known.len() == MAX_VALUES || value.len() > MAX_LENGTH {
             return Arc::clone(&self.other);
         }
         let value = Arc::from(value);
@@ -63,9 +67,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_values_stand_for_themselves_and_are_shared() {
+    fn the_first_values_are_used_as_they_are_and_shared() {
         let values = LabelValues::new();
-        for number in 0..MOST {
+        for number in 0..MAX_VALUES {
             let value = number.to_string();
             assert_eq!(*values.get(&value), value);
         }
@@ -80,7 +84,7 @@ mod tests {
     #[test]
     fn a_long_value_is_another() {
         let values = LabelValues::new();
-        let long = "m".repeat(LONGEST + 1);
+        let long = "m".repeat(MAX_LENGTH + 1);
         assert_eq!(&*values.get(&long), "(other)");
         assert_eq!(*values.get(&long[1..]), long[1..]);
     }

@@ -1,10 +1,12 @@
 //! What tower-qwen's own crates share with each other.
 //!
-//! Not part of the public API: anything here may change in any release. That is why the three crates pin each other's
-//! exact version and are released together.
+//! Not part of the public API: anything here may change in any release. That is why the three
+//! crates pin each other's exact version and are released together.
 
 #[cfg(feature = "http")]
 pub mod clock;
+#[cfg(feature = "http")]
+pub(crate) mod content;
 #[cfg(feature = "metrics")]
 mod label_values;
 mod observers;

@@ -5,8 +5,8 @@ use std::{
 
 /// The observers of one layer, in the order in which they were added.
 ///
-/// `O` is the crate's own observer trait, as a trait object. The list is written while a layer is built and only read
-/// afterwards, so that emitting an event takes no lock.
+/// `O` is the crate's own observer trait, as a trait object. The list is written while a layer is
+/// built and only read afterwards, so that emitting an event takes no lock.
 pub struct Observers<O: ?Sized>(Vec<Arc<O>>);
 
 impl<O: ?Sized> Observers<O> {

@@ -10,10 +10,11 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// A body of which the head may have been read already: gives that again, then the rest, as if it had not been.
+    /// A body whose beginning may have been read already: returns those frames first, then the
+    /// rest.
     pub struct PeekedBody<B: Body> {
         head: VecDeque<Frame<B::Data>>,
-        after: After<B::Error>,
+        after: AfterHead<B::Error>,
         #[pin]
         rest: Rest<B>,
     }
@@ -26,7 +27,8 @@ pin_project! {
             #[pin]
             body: B,
         },
-        // Pinned while its head was read, so it cannot move any more. Error answers only.
+        // Pinned since its head was read, so it cannot move any more. Only errors and held streams
+        // pay for the box.
         Boxed {
             body: Pin<Box<B>>,
         },
@@ -34,7 +36,7 @@ pin_project! {
 }
 
 /// What comes after the head.
-pub(crate) enum After<E> {
+pub(crate) enum AfterHead<E> {
     /// The rest of the body.
     Rest,
     /// An error, then whatever the body gives.
@@ -44,20 +46,20 @@ pub(crate) enum After<E> {
 }
 
 impl<B: Body> PeekedBody<B> {
-    /// A body of which nothing was read.
+    /// A body that was not read yet.
     #[must_use]
     pub fn new(inner: B) -> Self {
         Self {
             head: VecDeque::new(),
-            after: After::Rest,
+            after: AfterHead::Rest,
             rest: Rest::Untouched { body: inner },
         }
     }
 
-    /// A body of which `head` was read, then `after`.
-    pub(crate) fn read(
+    /// A body whose frames `head` were read, and then `after`.
+    pub(crate) fn with_head(
         head: VecDeque<Frame<B::Data>>,
-        after: After<B::Error>,
+        after: AfterHead<B::Error>,
         body: Pin<Box<B>>,
     ) -> Self {
         Self {
@@ -89,14 +91,15 @@ impl<B: Body> Body for PeekedBody<B> {
         if let Some(frame) = this.head.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        match std::mem::replace(this.after, After::Rest) {
-            After::Rest => match this.rest.project() {
+        match std::mem::replace(this.after, AfterHead::Rest) {
+            AfterHead::Rest => match this.rest.project() {
                 RestProj::Untouched { body } => body.poll_frame(cx),
                 RestProj::Boxed { body } => body.as_mut().poll_frame(cx),
             },
-            After::Error(error) => Poll::Ready(Some(Err(error))),
-            After::End => {
-                *this.after = After::End;
+            AfterHead::Error(error) => Poll::Ready(Some(Err(error))),
+            // Not polled again: a body may panic behind its end.
+            AfterHead::End => {
+                *this.after = AfterHead::End;
                 Poll::Ready(None)
             }
         }
@@ -105,9 +108,9 @@ impl<B: Body> Body for PeekedBody<B> {
     fn is_end_stream(&self) -> bool {
         self.head.is_empty()
             && match self.after {
-                After::Rest => self.rest.body().is_end_stream(),
-                After::Error(_) => false,
-                After::End => true,
+                AfterHead::Rest => self.rest.body().is_end_stream(),
+                AfterHead::Error(_) => false,
+                AfterHead::End => true,
             }
     }
 
@@ -120,8 +123,8 @@ impl<B: Body> Body for PeekedBody<B> {
                 sum.saturating_add(data.remaining() as u64)
             });
         let rest = match self.after {
-            After::End => SizeHint::with_exact(0),
-            After::Rest | After::Error(_) => self.rest.body().size_hint(),
+            AfterHead::End => SizeHint::with_exact(0),
+            AfterHead::Rest | AfterHead::Error(_) => self.rest.body().size_hint(),
         };
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(head));

@@ -9,14 +9,20 @@ use crate::{
     call::is_signed,
     internal::clock::{self, Instant},
     ledger::{Entry, Labels, Tenant},
-    scan::{Scanned, Scanner, UnsupportedBody},
+    scan::{Scanned, Scanner},
 };
 
 use super::{
-    ResponseUsage, ask::ask, counter::Counter, extra_event::ExtraEvent, service::Settings,
+    ResponseUsage,
+    answer_usage::{prompt_only, usage_of},
+    counter::Counter,
+    request_usage::request_usage,
+    settings::Settings,
+    usage_event_filter::UsageEventFilter,
 };
 
-/// One attempt at a model call, from its send to the end of its answer. Reports exactly once, when dropped at the latest.
+/// One attempt at a model call, from its send to the end of its answer. Reports exactly once, when
+/// dropped at the latest.
 pub(super) struct Attempt {
     ledger: Ledger,
     sink: Option<UsageSink>,
@@ -29,26 +35,26 @@ pub(super) struct Attempt {
     dialect: Dialect,
     /// Estimated tokens of the prompt; `None` where the request was not read.
     input_estimate: Option<u64>,
-    /// Whether the request asks for usage without its caller having asked.
-    asked: bool,
+    /// Whether the request for usage is the Meter's and not the caller's.
+    adds_usage_event: bool,
     sent: Instant,
     first_token: Option<Duration>,
     /// Of the answer, once its head has come.
     status: Option<StatusCode>,
-    answer: Option<Answer>,
-    /// What the handler knows the attempt by.
+    answer: Option<AnswerScan>,
+    /// Shared with the handler below.
     handle: ResponseUsage,
     reported: bool,
 }
 
-struct Answer {
+struct AnswerScan {
     verdict: Option<Verdict>,
     scanner: Result<Scanner, UnknownReason>,
 }
 
 impl Attempt {
-    /// The attempt that is about to be sent; `None` where it is no model call. The request asks for usage from here on,
-    /// where it is to.
+    /// Begins the attempt that is about to be sent; `None` if it is no model call. Adds the request
+    /// for usage, if it has to be added.
     pub(super) fn begin<B: Body + From<Bytes>>(
         settings: &Settings,
         sink: Option<UsageSink>,
@@ -74,7 +80,7 @@ impl Attempt {
             labels: request.extensions().get().cloned().unwrap_or_default(),
             dialect,
             input_estimate,
-            asked: settings.ask_for_usage && ask(&call, request),
+            adds_usage_event: settings.request_usage && request_usage(&call, request),
             sent: clock::now(),
             call,
             first_token: None,
@@ -85,17 +91,18 @@ impl Attempt {
         })
     }
 
-    /// The answer's head has come.
-    pub(super) fn headed(&mut self, status: StatusCode) {
+    /// Takes the status of an answer that is yet to be classified.
+    pub(super) fn receive_head(&mut self, status: StatusCode) {
         self.status = Some(status);
     }
 
-    /// Begins to read the answer; gives what takes the extra event out of it, where there may be one.
-    pub(super) fn answered(
+    /// Begins to read the answer; returns a filter if it may have a usage event that the caller did
+    /// not request.
+    pub(super) fn receive_answer(
         &mut self,
         headers: &HeaderMap,
         verdict: Option<&Verdict>,
-    ) -> Option<ExtraEvent> {
+    ) -> Option<UsageEventFilter> {
         let scanner = if self.is_success() {
             Scanner::for_response(headers, self.dialect)
                 .map(|scanner| self.counter.prepare(scanner))
@@ -103,38 +110,39 @@ impl Attempt {
         } else {
             Err(UnknownReason::NoSuccess)
         };
-        let has_extra = self.asked
+        // With a length or a digest the body must stay as it is, event included.
+        let needs_filter = self.adds_usage_event
             && scanner.as_ref().is_ok_and(Scanner::reads_events)
             && !headers.contains_key(CONTENT_LENGTH)
             && !is_signed(headers);
-        self.answer = Some(Answer {
+        self.answer = Some(AnswerScan {
             verdict: verdict.cloned(),
             scanner,
         });
-        has_extra.then(ExtraEvent::default)
+        needs_filter.then(UsageEventFilter::default)
     }
 
     pub(super) fn read(&mut self, data: &[u8]) {
         if let Some(scanner) = self.scanner() {
             scanner.push(data);
         }
-        self.look_for_text();
+        self.note_first_token();
     }
 
-    /// Reads a chunk and has it sorted; gives what goes on next.
-    pub(super) fn sort(&mut self, data: Bytes, extra: &mut ExtraEvent) -> Option<Bytes> {
+    /// Reads a chunk and filters it; returns what the caller gets next.
+    pub(super) fn filter(&mut self, data: Bytes, filter: &mut UsageEventFilter) -> Option<Bytes> {
         let next = match self.scanner() {
-            Some(scanner) => extra.push(data, scanner),
+            Some(scanner) => filter.push(data, scanner),
             None => Some(data),
         };
-        self.look_for_text();
+        self.note_first_token();
         next
     }
 
-    /// Lets go what is held back.
-    pub(super) fn finish(&mut self, extra: &mut ExtraEvent) {
+    /// Releases what is held back.
+    pub(super) fn finish_filter(&mut self, filter: &mut UsageEventFilter) {
         if let Some(scanner) = self.scanner() {
-            extra.finish(scanner);
+            filter.finish(scanner);
         }
     }
 
@@ -146,7 +154,7 @@ impl Attempt {
         self.answer.as_mut()?.scanner.as_mut().ok()
     }
 
-    fn look_for_text(&mut self) {
+    fn note_first_token(&mut self) {
         if self.first_token.is_none()
             && self.scanner().is_some_and(|scanner| scanner.has_streamed())
         {
@@ -168,13 +176,16 @@ impl Attempt {
         }
         let duration = self.age();
         let (Some(answer), Some(status)) = (self.answer.take(), self.status) else {
-            let was_left = end == End::Cancelled && (self.status.is_none() || self.is_success());
+            // Nothing came of a success, or not even a head: the provider has worked on the prompt
+            // at least.
+            let costs_prompt =
+                end == End::Cancelled && (self.status.is_none() || self.is_success());
             let (usage, basis) = match self.handle.stated() {
                 Some(stated) => (stated, Basis::Reported),
-                None if was_left => prompt_alone(self.input_estimate),
+                None if costs_prompt => prompt_only(self.input_estimate),
                 None => (Usage::default(), Basis::Unknown),
             };
-            self.book(Entry {
+            self.record(Entry {
                 status: self.status,
                 duration: Some(duration),
                 ..Entry::new(Arc::clone(&self.model), usage, basis, end)
@@ -186,26 +197,27 @@ impl Attempt {
             Ok(scanner) => (self.counter.finish(scanner), None),
             Err(reason) => (Scanned::default(), Some(reason)),
         };
+        // What the handler states counts more than what its answer shows.
         let (usage, basis) = match self.handle.stated() {
             Some(stated) => (stated, Basis::Reported),
             None if unread.is_some() => (Usage::default(), Basis::Unknown),
-            None => settle(&scanned, end, self.input_estimate),
+            None => usage_of(&scanned, end, self.input_estimate),
         };
-        let nothing = if end == End::Complete {
-            UnknownReason::NotStated
-        } else {
-            UnknownReason::CutShort
+        let not_found = match end {
+            End::Complete => UnknownReason::NotStated,
+            End::Failed | End::Cancelled => UnknownReason::CutShort,
         };
         let report = Report {
             usage,
             basis,
-            unknown: (basis == Basis::Unknown).then_some(unread.unwrap_or(nothing)),
+            unknown: (basis == Basis::Unknown).then_some(unread.unwrap_or(not_found)),
             end,
             status,
             verdict: answer.verdict.or(scanned.verdict),
             first_token: self.first_token,
             duration,
         };
+        // An estimate must not teach the estimator.
         if basis == Basis::Reported
             && let Some(input) = usage.input_tokens
         {
@@ -215,20 +227,21 @@ impl Attempt {
             Some(model) if self.model.is_empty() => model,
             _ => Arc::clone(&self.model),
         };
-        self.book(Entry {
+        self.record(Entry {
             status: Some(status),
             cause: report.verdict.as_ref().map(Verdict::cause),
             first_token: self.first_token,
             duration: Some(duration),
             ..Entry::new(model, usage, basis, end)
         });
+        // The ledger first: a sink may read it.
         if let Some(sink) = self.sink.take() {
             sink.report(&report);
         }
         self.handle.end(Some(report));
     }
 
-    fn book(&mut self, entry: Entry) {
+    fn record(&mut self, entry: Entry) {
         self.ledger.record(&Entry {
             tenant: self.tenant.take(),
             labels: std::mem::take(&mut self.labels),
@@ -240,59 +253,13 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
+        // The future or the body was dropped. After an earlier end this does nothing.
         self.report(End::Cancelled);
     }
 }
 
-impl From<UnsupportedBody> for UnknownReason {
-    fn from(reason: UnsupportedBody) -> Self {
-        match reason {
-            UnsupportedBody::Encoded => Self::Encoded,
-            UnsupportedBody::ContentType => Self::ContentType,
-        }
-    }
-}
-
-/// The dialect of a model call whose body was left unread.
+/// The dialect of a model call whose body was not read.
 fn dialect_of_unread<B>(call: &Call, request: &Request<B>) -> Option<Dialect> {
     let is_unread = call.body().is_none() && request.method() == Method::POST;
     is_unread.then(|| Dialect::of_path(request.uri().path()))?
-}
-
-/// What the call cost by all that was seen of its answer.
-fn settle(scanned: &Scanned, end: End, input_estimate: Option<u64>) -> (Usage, Basis) {
-    let delivered = scanned.delivered.tokens();
-    match scanned.usage {
-        Some(usage) if scanned.is_final || end == End::Complete => (usage, Basis::Reported),
-        Some(usage) => {
-            let (input, output) = usage.input_and_output().unwrap_or_default();
-            let estimate = Usage {
-                input_tokens: Some(input).filter(|&stated| stated > 0).or(input_estimate),
-                output_tokens: Some(output.max(delivered)),
-                total_tokens: None,
-                ..usage
-            };
-            (estimate, Basis::Estimated)
-        }
-        None if delivered > 0 => {
-            let estimate = Usage {
-                input_tokens: input_estimate,
-                output_tokens: Some(delivered),
-                ..Usage::default()
-            };
-            (estimate, Basis::Estimated)
-        }
-        None if end != End::Complete && scanned.verdict.is_none() => prompt_alone(input_estimate),
-        None => (Usage::default(), Basis::Unknown),
-    }
-}
-
-/// What a call cost at the least that was left or broke off before a word of the model came.
-fn prompt_alone(input_estimate: Option<u64>) -> (Usage, Basis) {
-    let usage = Usage {
-        input_tokens: input_estimate,
-        ..Usage::default()
-    };
-    let basis = input_estimate.map_or(Basis::Unknown, |_| Basis::Estimated);
-    (usage, basis)
 }

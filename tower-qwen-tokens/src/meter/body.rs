@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -8,20 +7,22 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{End, internal::PeekedBody};
+use crate::{End, internal::PeekedBody, macros::opaque_debug};
 
-use super::{attempt::Attempt, extra_event::ExtraEvent};
+use super::{attempt::Attempt, usage_event_filter::UsageEventFilter};
 
 pin_project! {
-    /// Response body of [`Meter`](super::Meter); see the [module docs](super).
+    /// Response body of [`Meter`](super::Meter). See the [module docs](super).
     ///
-    /// Its data is [`Bytes`]. Where the inner body's is too, nothing is copied; a buffer of another type is copied once.
+    /// Its data is [`Bytes`]. If the inner body's is too, nothing is copied; a buffer of another
+    /// type is copied once.
     pub struct ResponseBody<B: Body> {
         #[pin]
         inner: Inner<B>,
-        // After the body, so that whatever that holds is given back before the report.
+        // Behind the body, since fields are dropped in order: what that holds (a permit, say) is
+        // free before the report.
         attempt: Option<Attempt>,
-        sorting: Option<Sorting<B::Error>>,
+        filtering: Option<Filtering<B::Error>>,
     }
 }
 
@@ -36,13 +37,13 @@ pin_project! {
     }
 }
 
-/// What the body's end was: a frame of trailers, an error or nothing.
+/// What ended the body: a frame of trailers, an error or nothing.
 type Last<E> = Option<Result<Frame<Bytes>, E>>;
 
-/// A stream on its way through the search for its extra event.
-struct Sorting<E> {
-    extra: ExtraEvent,
-    /// What comes once the data has gone on.
+/// A stream from which the usage event is removed.
+struct Filtering<E> {
+    filter: UsageEventFilter,
+    /// What follows once the filter's output is empty.
     last: Option<Last<E>>,
 }
 
@@ -50,9 +51,10 @@ impl<B: Body> ResponseBody<B> {
     pub(super) fn new(
         body: PeekedBody<B>,
         attempt: Option<Attempt>,
-        extra: Option<ExtraEvent>,
+        filter: Option<UsageEventFilter>,
     ) -> Self {
         let attempt = match attempt {
+            // A body without frames is often not polled at all.
             Some(attempt) if body.is_end_stream() => {
                 attempt.end(End::Complete);
                 None
@@ -62,7 +64,7 @@ impl<B: Body> ResponseBody<B> {
         Self {
             inner: Inner::Body { body },
             attempt,
-            sorting: extra.map(|extra| Sorting { extra, last: None }),
+            filtering: filter.map(|filter| Filtering { filter, last: None }),
         }
     }
 
@@ -70,7 +72,7 @@ impl<B: Body> ResponseBody<B> {
         Self {
             inner: Inner::Empty,
             attempt: None,
-            sorting: None,
+            filtering: None,
         }
     }
 }
@@ -95,10 +97,12 @@ impl<B: Body> Body for ResponseBody<B> {
             return Poll::Ready(None);
         };
         loop {
-            if let Some(next) = this.sorting.as_mut().and_then(Sorting::next) {
+            if let Some(next) = this.filtering.as_mut().and_then(Filtering::next) {
                 return Poll::Ready(next);
             }
             let frame = ready!(body.as_mut().poll_frame(cx));
+            // Reported with the last frame: hyper and others do not poll on behind trailers or a
+            // known end.
             let end = match &frame {
                 None => Some(End::Complete),
                 Some(Err(_)) => Some(End::Failed),
@@ -112,16 +116,16 @@ impl<B: Body> Body for ResponseBody<B> {
                 Some(Err(error)) => Err(Some(Err(error))),
                 None => Err(None),
             };
-            let next = match (frame, &mut *this.sorting) {
-                (Ok(data), Some(sorting)) => sorting.push(data, this.attempt, end),
+            let next = match (frame, &mut *this.filtering) {
+                (Ok(data), Some(filtering)) => filtering.push(data, this.attempt, end),
                 (Ok(data), None) => {
                     if let Some(attempt) = this.attempt {
                         attempt.read(&data);
                     }
                     Some(data)
                 }
-                (Err(last), Some(sorting)) => {
-                    sorting.finish(last, this.attempt);
+                (Err(last), Some(filtering)) => {
+                    filtering.finish(last, this.attempt);
                     None
                 }
                 (Err(last), None) => {
@@ -140,22 +144,24 @@ impl<B: Body> Body for ResponseBody<B> {
         match &self.inner {
             Inner::Empty => true,
             Inner::Body { body } => {
-                body.is_end_stream() && self.sorting.as_ref().is_none_or(Sorting::is_empty)
+                body.is_end_stream() && self.filtering.as_ref().is_none_or(Filtering::is_empty)
             }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match (&self.inner, &self.sorting) {
+        match (&self.inner, &self.filtering) {
             (Inner::Empty, _) => SizeHint::with_exact(0),
             (Inner::Body { body }, None) => body.size_hint(),
-            (Inner::Body { body }, Some(sorting)) => sorting.extra.size_hint(&body.size_hint()),
+            (Inner::Body { body }, Some(filtering)) => {
+                filtering.filter.size_hint(&body.size_hint())
+            }
         }
     }
 }
 
-impl<E> Sorting<E> {
-    /// Gives what goes on next of a stream that goes on with this, or ends with it.
+impl<E> Filtering<E> {
+    /// Filters the next data of the stream, or its last; returns what the caller gets next.
     fn push(
         &mut self,
         data: Bytes,
@@ -163,7 +169,7 @@ impl<E> Sorting<E> {
         end: Option<End>,
     ) -> Option<Bytes> {
         let next = match attempt {
-            Some(attempt) => attempt.sort(data, &mut self.extra),
+            Some(attempt) => attempt.filter(data, &mut self.filter),
             None => Some(data),
         };
         if end.is_some() {
@@ -174,20 +180,20 @@ impl<E> Sorting<E> {
 
     fn finish(&mut self, last: Last<E>, attempt: &mut Option<Attempt>) {
         if let Some(attempt) = attempt {
-            attempt.finish(&mut self.extra);
+            attempt.finish_filter(&mut self.filter);
         }
         self.last = Some(last);
     }
 
     fn next(&mut self) -> Option<Last<E>> {
-        match self.extra.next() {
+        match self.filter.next() {
             Some(data) => Some(Some(Ok(Frame::data(data)))),
             None => self.last.take(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.extra.is_empty() && self.last.as_ref().is_none_or(Option::is_none)
+        self.filter.is_empty() && self.last.as_ref().is_none_or(Option::is_none)
     }
 }
 
@@ -203,8 +209,4 @@ fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
 }
 
-impl<B: Body> fmt::Debug for ResponseBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody").finish_non_exhaustive()
-    }
-}
+opaque_debug!(ResponseBody, impl<B: Body> std::fmt::Debug for ResponseBody<B>);

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use crate::call::{ParseError, ReadError};
 
-/// Why a request was answered here instead of being sent. Stands in the answer's extensions.
+/// Why a request was rejected instead of being sent. It is in the extensions of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyRejection {

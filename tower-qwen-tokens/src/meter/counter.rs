@@ -1,11 +1,12 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     estimate::Estimate,
+    macros::opaque_debug,
     scan::{Scanned, Scanner},
 };
 
-/// What counts the text of streams that are cut; by default nothing does.
+/// Counts the text of streams that are cut; by default there is none.
 #[derive(Clone, Default)]
 pub(super) struct Counter(Option<Arc<dyn Estimate>>);
 
@@ -16,6 +17,7 @@ impl Counter {
 
     pub(super) fn prepare(&self, scanner: Scanner) -> Scanner {
         match &self.0 {
+            // Only streams can be cut in a way that leaves text without usage.
             Some(_) if scanner.reads_events() => scanner.keep_text(),
             _ => scanner,
         }
@@ -29,8 +31,4 @@ impl Counter {
     }
 }
 
-impl fmt::Debug for Counter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Counter").field(&self.0.is_some()).finish()
-    }
-}
+opaque_debug!(Counter, impl std::fmt::Debug for Counter);

@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -17,28 +16,33 @@ use crate::{
     call::ReadCall,
     classify::{Classify, classify},
     internal::{PeekedBody, clock::WallClock},
+    macros::opaque_debug,
 };
 
-use super::{BodyRejection, ResponseBody, attempt::Attempt, service::Settings};
+use super::{BodyRejection, ResponseBody, attempt::Attempt, settings::Settings};
 
 pin_project! {
-    /// Response future of [`Meter`](super::Meter); see the [module docs](super).
+    /// Response future of [`Meter`](super::Meter). See the [module docs](super).
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<S, F, B, RB: Body> {
+    pub struct ResponseFuture<S, B, RB>
+    where
+        S: Service<Request<B>>,
+        RB: Body,
+    {
         #[pin]
-        state: State<S, F, B, RB>,
+        phase: MeterPhase<S, S::Future, B, RB>,
         attempt: Option<Attempt>,
         clock: WallClock,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    enum State<S, F, B, RB: Body> {
+    #[project = MeterPhaseProj]
+    enum MeterPhase<S, F, B, RB: Body> {
         Reading {
             #[pin]
             read: ReadCall<B>,
-            then: Option<Then<S>>,
+            ready: Option<ReadyCall<S>>,
         },
         Calling {
             #[pin]
@@ -52,16 +56,20 @@ pin_project! {
 }
 
 /// What the call needs once its request is read.
-struct Then<S> {
-    ready: S,
+struct ReadyCall<S> {
+    service: S,
     sink: Option<UsageSink>,
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
-impl<S, F, B, RB: Body> ResponseFuture<S, F, B, RB> {
-    pub(super) fn calling(future: F, attempt: Option<Attempt>, clock: WallClock) -> Self {
+impl<S, B, RB> ResponseFuture<S, B, RB>
+where
+    S: Service<Request<B>>,
+    RB: Body,
+{
+    pub(super) fn calling(future: S::Future, attempt: Option<Attempt>, clock: WallClock) -> Self {
         Self {
-            state: State::Calling { future },
+            phase: MeterPhase::Calling { future },
             attempt,
             clock,
         }
@@ -69,25 +77,25 @@ impl<S, F, B, RB: Body> ResponseFuture<S, F, B, RB> {
 
     pub(super) fn reading(
         read: ReadCall<B>,
-        ready: S,
+        service: S,
         sink: Option<UsageSink>,
-        settings: Settings,
+        settings: Arc<Settings>,
     ) -> Self {
         let clock = settings.clock;
-        let then = Some(Then {
-            ready,
+        let ready = Some(ReadyCall {
+            service,
             sink,
             settings,
         });
         Self {
-            state: State::Reading { read, then },
+            phase: MeterPhase::Reading { read, ready },
             attempt: None,
             clock,
         }
     }
 }
 
-impl<S, B, RB> Future for ResponseFuture<S, S::Future, B, RB>
+impl<S, B, RB> Future for ResponseFuture<S, B, RB>
 where
     S: Service<Request<B>, Response = Response<RB>>,
     B: Body + From<Bytes>,
@@ -101,26 +109,26 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let next = match this.state.as_mut().project() {
-                StateProj::Reading { read, then } => {
+            let next = match this.phase.as_mut().project() {
+                MeterPhaseProj::Reading { read, ready } => {
                     let mut request = match ready!(read.poll(cx)) {
                         Ok(request) => request,
-                        Err(error) => return Poll::Ready(Ok(refusal(BodyRejection::of(error)))),
+                        Err(error) => return Poll::Ready(Ok(rejected(BodyRejection::of(error)))),
                     };
-                    let mut then = then.take().expect("not polled after it was ready");
+                    let mut ready = ready.take().expect("not polled after it was ready");
                     if let Some(call) = Call::of(&request).map(Arc::clone) {
                         *this.attempt =
-                            Attempt::begin(&then.settings, then.sink, call, &mut request);
+                            Attempt::begin(&ready.settings, ready.sink, call, &mut request);
                     }
-                    State::Calling {
-                        future: then.ready.call(request),
+                    MeterPhase::Calling {
+                        future: ready.service.call(request),
                     }
                 }
-                StateProj::Calling { future } => match ready!(future.poll(cx)) {
+                MeterPhaseProj::Calling { future } => match ready!(future.poll(cx)) {
                     Ok(response) => match this.attempt {
                         Some(attempt) => {
-                            attempt.headed(response.status());
-                            State::Classifying {
+                            attempt.receive_head(response.status());
+                            MeterPhase::Classifying {
                                 classify: classify(response, this.clock),
                             }
                         }
@@ -129,18 +137,20 @@ where
                         }
                     },
                     Err(error) => {
+                        // Without an answer nothing is reported to the sink, but the ledger counts
+                        // the failure.
                         if let Some(attempt) = this.attempt.take() {
                             attempt.end(End::Failed);
                         }
                         return Poll::Ready(Err(error));
                     }
                 },
-                StateProj::Classifying { classify } => {
+                MeterPhaseProj::Classifying { classify } => {
                     let response = ready!(classify.poll(cx));
                     return Poll::Ready(Ok(metered(response, this.attempt.take())));
                 }
             };
-            this.state.set(next);
+            this.phase.set(next);
         }
     }
 }
@@ -150,15 +160,16 @@ fn metered<RB: Body>(
     mut attempt: Option<Attempt>,
 ) -> Response<ResponseBody<RB>> {
     let (parts, body) = response.into_parts();
-    let extra = attempt
-        .as_mut()
-        .and_then(|attempt| attempt.answered(&parts.headers, parts.extensions.get::<Verdict>()));
+    let extra = attempt.as_mut().and_then(|attempt| {
+        attempt.receive_answer(&parts.headers, parts.extensions.get::<Verdict>())
+    });
     Response::from_parts(parts, ResponseBody::new(body, attempt, extra))
 }
 
-fn refusal<RB: Body>(reason: BodyRejection) -> Response<ResponseBody<RB>> {
+fn rejected<RB: Body>(reason: BodyRejection) -> Response<ResponseBody<RB>> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = reason.status();
+    // An HTTP/1 server would send an empty body of unknown length in chunks.
     response
         .headers_mut()
         .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -166,15 +177,7 @@ fn refusal<RB: Body>(reason: BodyRejection) -> Response<ResponseBody<RB>> {
     response
 }
 
-impl<S, F, B, RB: Body> fmt::Debug for ResponseFuture<S, F, B, RB> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Reading { .. } => "reading",
-            State::Calling { .. } => "calling",
-            State::Classifying { .. } => "classifying",
-        };
-        f.debug_struct("ResponseFuture")
-            .field("state", &state)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(
+    ResponseFuture,
+    impl<S: Service<Request<B>>, B, RB: Body> std::fmt::Debug for ResponseFuture<S, B, RB>
+);

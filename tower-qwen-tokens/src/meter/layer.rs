@@ -1,50 +1,47 @@
+use std::sync::Arc;
+
 use tower_layer::Layer;
 
-use crate::{Ledger, call::ReadOptions, estimate::Estimate, internal::clock::WallClock};
+use crate::{Ledger, call::ReadOptions, estimate::Estimate};
 
-use super::{Meter, counter::Counter, service::Settings};
+use super::{Meter, counter::Counter, settings::Settings};
 
-/// Layer of [`Meter`]; see the [module docs](super).
+/// Layer of [`Meter`]. See the [module docs](super).
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct MeterLayer {
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 impl MeterLayer {
     /// A layer whose services record in this ledger.
     pub fn new(ledger: Ledger) -> Self {
         Self {
-            settings: Settings {
-                ledger,
-                read_options: ReadOptions::default(),
-                ask_for_usage: true,
-                counter: Counter::default(),
-                clock: WallClock::new(),
-            },
+            settings: Arc::new(Settings::new(ledger)),
         }
     }
 
-    /// How requests are read that no layer above has read. Default: [`ReadOptions::default`], at most 32 MiB.
+    /// How to read requests that no outer layer has read. Default: [`ReadOptions::default`], at
+    /// most 32 MiB.
     pub fn read_options(mut self, options: ReadOptions) -> Self {
-        self.settings.read_options = options;
+        Arc::make_mut(&mut self.settings).read_options = options;
         self
     }
 
-    /// Whether a compatible stream is asked for its usage where the caller did not ask; see the
-    /// [module docs](super#asking-for-usage). Default: `true`.
-    pub fn ask_for_usage(mut self, ask: bool) -> Self {
-        self.settings.ask_for_usage = ask;
+    /// Whether to request the usage of a compatible stream whose caller did not. See the
+    /// [module docs](super#requesting-usage). Default: `true`.
+    pub fn request_usage(mut self, request_usage: bool) -> Self {
+        Arc::make_mut(&mut self.settings).request_usage = request_usage;
         self
     }
 
-    /// Counts the text of streams that are cut with this: `Heuristic`, or the exact `Tokenizer`. Default: their length says
-    /// roughly how many tokens that was.
+    /// Counts the text of streams that are cut with this: `Heuristic`, or the exact `Tokenizer`.
+    /// Default: a rough count by the length of the text.
     ///
-    /// The text of every stream is kept until its end, at most 1 MiB of it, and counted once, when the stream is cut: with
-    /// the tokenizer 0.1 ms for 4 KB, where the body is dropped.
+    /// The text of every stream is stored until its end, at most 1 MiB of it. It is counted once,
+    /// and only if the stream is cut: with the tokenizer 0.1 ms for 4 KB, in the drop of the body.
     pub fn count_cut_streams(mut self, counter: impl Estimate + 'static) -> Self {
-        self.settings.counter = Counter::new(counter);
+        Arc::make_mut(&mut self.settings).counter = Counter::new(counter);
         self
     }
 }
@@ -55,7 +52,7 @@ impl<S> Layer<S> for MeterLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Meter {
             inner,
-            settings: self.settings.clone(),
+            settings: Arc::clone(&self.settings),
         }
     }
 }

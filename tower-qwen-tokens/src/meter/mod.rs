@@ -2,59 +2,66 @@
 //!
 //! # Where in the stack
 //!
-//! Innermost, next to the transport and inside Retry and Admission, so that each attempt counts, the failed ones
-//! included. A decompressing layer belongs below it: a compressed answer is passed on unread. So does
-//! [`StallTimeoutLayer`](crate::stall_timeout::StallTimeoutLayer), for streams that fall silent.
+//! Innermost, next to the transport and inside Retry and Admission, so that each attempt counts,
+//! the failed ones included. A decompressing layer belongs below it: a compressed answer goes
+//! through unread. So does [`StallTimeoutLayer`](crate::stall_timeout::StallTimeoutLayer), for
+//! streams that stall.
 //!
 //! # What it does
 //!
-//! The answer passes unchanged, but for the one event below: status, headers, frames, trailers, `size_hint`,
-//! `is_end_stream` and errors are the inner service's. While its body passes, a [`Scanner`](crate::scan::Scanner) looks
-//! for usage and errors. At the end, however it ends, exactly one [`Report`](crate::Report) goes to the
+//! The answer stays unchanged, but for the one event below: status, headers, frames, trailers,
+//! `size_hint`, `is_end_stream` and errors are the inner service's. While the caller reads the
+//! body, a [`Scanner`](crate::scan::Scanner) looks for usage and errors. At the end, in whatever
+//! way the body ends, exactly one [`Report`](crate::Report) goes to the
 //! [`UsageSink`](crate::UsageSink) in the request's extensions (if there is one) and one
-//! [`Entry`](crate::ledger::Entry) to the [`Ledger`](crate::Ledger), for the [`Tenant`](crate::ledger::Tenant) and with
-//! the [`Labels`](crate::ledger::Labels) in the request's extensions.
+//! [`Entry`](crate::ledger::Entry) to the [`Ledger`](crate::Ledger), for the
+//! [`Tenant`](crate::ledger::Tenant) and with the [`Labels`](crate::ledger::Labels) in the
+//! request's extensions.
 //!
 //! | the answer | basis |
 //! |---|---|
 //! | states its usage, and is whole or says that it is finished | `Reported` |
-//! | a stream cut after usage that was not yet the last | `Estimated`: the larger of what was stated and what was delivered |
+//! | a stream cut after usage that was not the last | `Estimated`: the larger of what was stated and what was delivered |
 //! | text of the model without any usage, whole or cut, stream or not | `Estimated` from that text and the request |
-//! | nothing, before it was cut or left | `Estimated`: the prompt alone, by the request; of the output nothing is known |
-//! | an error answer, a compressed one, neither JSON nor events, or nothing in a whole one | `Unknown`, with the [reason](crate::UnknownReason) |
+//! | a success that was cut before any of that | `Estimated`: the prompt alone, by the request; no output is known |
+//! | an error, compressed, neither JSON nor events, or whole without usage and text | `Unknown`, with the [reason](crate::UnknownReason) |
 //!
-//! An attempt without an answer (a transport error, or dropped before) is booked as failed (`Unknown`: it may not have been
-//! sent) or cancelled (`Estimated`: the prompt alone), and its sink is dropped uncalled: whoever asked keeps its estimate. A request that is no model call is not metered at all. A model
-//! call whose body was left unread (too large, compressed, [`UnbufferedBody`](crate::call::UnbufferedBody)) is metered as far
-//! as its answer states model and usage; of its prompt nothing is known otherwise.
+//! An attempt without an answer is recorded as failed after a transport error (`Unknown`: it may
+//! not have been sent), and as cancelled if it was dropped (`Estimated`: the prompt alone). Its
+//! sink is dropped uncalled, so that a reservation keeps its estimate. A request that is no model
+//! call is not metered. A model call whose body was not read (too large, compressed,
+//! [`UnbufferedBody`](crate::call::UnbufferedBody)) is metered as far as its answer states model
+//! and usage.
 //!
-//! Error answers carry a [`Verdict`](crate::Verdict) in their extensions; see [`classify`](crate::classify). An error event
-//! inside a stream of status 200 stands in the report.
+//! Error answers carry a [`Verdict`](crate::Verdict) in their extensions; see
+//! [`classify`](crate::classify). The verdict of an error event inside a stream of status 200 is in
+//! the report.
 //!
-//! # Asking for usage
+//! # Requesting usage
 //!
-//! A compatible stream states its usage only where the request asks for it (`stream_options.include_usage`), in one more
-//! event before the end. Where the caller did not ask, the Meter does: it sends a copy of the body with that option (one
-//! copy for all attempts, the `Content-Length` corrected), and takes the event out again. Everything else passes byte for
-//! byte. An event that may be the one is held back until that is clear, up to 8 KiB; others are never held. While it
-//! looks for it, `size_hint` leaves open whether it comes. The [`Call`](crate::Call) in the extensions is from there on one
-//! that asks, so that a client further in, its retries included, sends what was asked for and leaves the event alone.
+//! A compatible stream states its usage only if the request has `stream_options.include_usage`, in
+//! one more event before the end. If the caller did not set it, the Meter does: it sends a copy of
+//! the body with that option (one copy for all attempts, the `Content-Length` corrected), and
+//! removes the event from the answer. All other bytes stay the same. An event that may be the one
+//! is held back until that is clear, up to 8 KiB; others are never held. Until the event has come,
+//! `size_hint` allows for both cases. The [`Call`](crate::Call) in the extensions then counts as
+//! one that requests usage, so that a Meter further in sends the copy on and keeps the event.
 //!
-//! Left alone are requests that are encoded or signed, and answers with a `Content-Length` or a digest. Some hosts put
-//! `"usage":null` into the other events once they are asked; that stays. Switched off by
-//! [`MeterLayer::ask_for_usage`].
+//! Encoded or signed requests are not changed, nor are answers with a `Content-Length` or a digest.
+//! Some hosts put `"usage":null` into the other events of such a stream; that stays.
+//! [`MeterLayer::request_usage`] switches it off.
 //!
-//! # Streams that the caller leaves
+//! # Streams that the caller drops
 //!
-//! The provider bills what it has generated when it notices that the caller is gone. The Meter counts what was delivered
-//! ([`MeterLayer::count_cut_streams`]) and marks it `Estimated`. Whoever wants the provider's own figure reads on when its
-//! client has left:
+//! The provider bills what it has generated when it notices that the connection is closed. The
+//! Meter counts what was delivered ([`MeterLayer::count_cut_streams`]) and marks it `Estimated`. To
+//! get the provider's own figure, read on after your client has left:
 //!
 //! ```no_run
 //! # use bytes::Bytes;
 //! # use http_body::Body;
 //! # use http_body_util::BodyExt;
-//! /// Reads the rest of an answer that nobody waits for any more.
+//! /// Reads the rest of an answer whose client has left.
 //! fn drain<B>(body: B)
 //! where
 //!     B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -68,13 +75,15 @@
 //!
 //! # Handlers
 //!
-//! At a server, the handler below finds an [`ResponseUsage`] in the extensions of every request that is metered: by it it can
-//! state what its answer costs, and a task beside it can wait for the report.
+//! At a server, the handler below finds a [`ResponseUsage`] in the extensions of every metered
+//! request. With it the handler can state the usage of its answer, and a task beside it can wait
+//! for the report.
 //!
 //! # Requests that cannot be read
 //!
-//! The request's body is read if no layer above has read it. One that cannot be read never reaches the inner service: it
-//! is answered with 400 or 413, without a body, and the reason as [`BodyRejection`] in the extensions.
+//! The Meter reads the request's body if no layer above has. A request that cannot be read never
+//! reaches the inner service: the answer is 400 or 413, without a body, and with the reason as
+//! [`BodyRejection`] in its extensions.
 //!
 //! # Example
 //!
@@ -107,32 +116,34 @@
 //!
 //! # Errors
 //!
-//! None of its own: a request that cannot be read is answered. Those of the inner service and of its bodies are passed on.
+//! Those of the inner service and of its bodies; none of its own.
 //!
 //! # Backpressure
 //!
-//! The inner service's readiness is passed on. Where the request has yet to be read, the ready inner service is taken
-//! along into the future.
+//! The Meter is ready when the inner service is. If the request has yet to be read, the future
+//! keeps the ready inner service until then.
 //!
 //! # Cancel safety
 //!
-//! Dropping the future while the request is being read leaves no trace. Dropped after the send, the attempt is booked as
-//! cancelled. Dropping the body reports what was seen until then.
+//! Dropping the future while the request is being read has no effect. Dropped after the send, the
+//! attempt is recorded as cancelled. Dropping the body reports what came until then.
 //!
 //! # Clone
 //!
 //! Clones, and services of the same layer, share the ledger.
 
-mod ask;
+mod answer_usage;
 mod attempt;
 mod body;
 mod body_rejection;
 mod counter;
-mod extra_event;
 mod future;
 mod layer;
+mod request_usage;
 mod response_usage;
 mod service;
+mod settings;
+mod usage_event_filter;
 
 pub use body::ResponseBody;
 pub use body_rejection::BodyRejection;

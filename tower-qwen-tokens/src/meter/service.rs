@@ -7,55 +7,30 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{
-    Call, Ledger, UsageSink,
-    call::{ReadCall, ReadOptions},
-    internal::clock::WallClock,
-};
+use crate::{Call, Ledger, UsageSink, call::ReadCall, macros::inner_accessors};
 
-use super::{MeterLayer, ResponseBody, ResponseFuture, attempt::Attempt, counter::Counter};
+use super::{ResponseBody, ResponseFuture, attempt::Attempt, settings::Settings};
 
-/// Reads the usage of every answer and reports it; see the [module docs](super).
+/// Reads the usage of every answer and reports it. See the [module docs](super).
 #[derive(Debug, Clone)]
 pub struct Meter<S> {
     pub(super) inner: S,
-    pub(super) settings: Settings,
-}
-
-/// What the services of a layer share.
-#[derive(Debug, Clone)]
-pub(super) struct Settings {
-    pub(super) ledger: Ledger,
-    pub(super) read_options: ReadOptions,
-    pub(super) ask_for_usage: bool,
-    pub(super) counter: Counter,
-    pub(super) clock: WallClock,
+    pub(super) settings: Arc<Settings>,
 }
 
 impl<S> Meter<S> {
-    /// A service with the defaults of [`MeterLayer`].
+    /// A service with the defaults of [`MeterLayer`](super::MeterLayer).
     #[must_use]
     pub fn new(inner: S, ledger: Ledger) -> Self {
-        MeterLayer::new(ledger).layer(inner)
+        Self {
+            inner,
+            settings: Arc::new(Settings::new(ledger)),
+        }
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// Gives the inner service back.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S, B, RB> Service<Request<B>> for Meter<S>
@@ -66,22 +41,24 @@ where
 {
     type Response = Response<ResponseBody<RB>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, S::Future, B, RB>;
+    type Future = ResponseFuture<S, B, RB>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        // Taken out, so that a Meter further in does not report the same attempt to the same sink.
         let sink = request.extensions_mut().remove::<UsageSink>();
         if let Some(call) = Call::of(&request).map(Arc::clone) {
             let attempt = Attempt::begin(&self.settings, sink, call, &mut request);
             let future = self.inner.call(request);
             return ResponseFuture::calling(future, attempt, self.settings.clock);
         }
+        // The clone has not been polled for readiness, so the call gets the original.
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
         let read = ReadCall::new(request, &self.settings.read_options);
-        ResponseFuture::reading(read, ready, sink, self.settings.clone())
+        ResponseFuture::reading(read, ready, sink, Arc::clone(&self.settings))
     }
 }

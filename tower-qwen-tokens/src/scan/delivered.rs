@@ -1,29 +1,31 @@
-/// How much text of the model passed by, answers and reasoning and arguments of tools alike.
+/// The amount of the model's text in an answer: of answers, reasoning and arguments of tools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivered {
     ascii: u64,
     other: u64,
-    /// The tokens of all of it, where they were counted.
+    /// The tokens of all of it, if they were counted.
     counted: Option<u64>,
 }
 
 impl Delivered {
-    /// Whether no text passed by.
+    /// Whether there was no text.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Its tokens: counted where the scanner was asked to ([`Scanner::keep_text`](super::Scanner::keep_text)), else roughly
-    /// a quarter for each ASCII character and 0.65 for each other one, rounded up.
+    /// Its tokens: counted if [`Scanner::finish_counting`](super::Scanner::finish_counting) was
+    /// called, else roughly a quarter for each ASCII character and 0.65 for each other one, rounded
+    /// up.
     #[must_use]
     pub fn tokens(&self) -> u64 {
         self.counted.unwrap_or_else(|| self.rough())
     }
 
-    /// The same with a count of the part of it that was kept; the rest is taken to be like it.
-    pub(super) fn counted(self, kept: Self, tokens: u64) -> Self {
-        let all = u128::from(tokens) * u128::from(self.rough()) / u128::from(kept.rough().max(1));
+    /// The same with the count of a part of it. The rest is assumed to have as many tokens for its
+    /// length.
+    pub(super) fn counted(self, part: Self, tokens: u64) -> Self {
+        let all = u128::from(tokens) * u128::from(self.rough()) / u128::from(part.rough().max(1));
         Self {
             counted: Some(u64::try_from(all).unwrap_or(u64::MAX).max(tokens)),
             ..self
@@ -31,6 +33,7 @@ impl Delivered {
     }
 
     fn rough(&self) -> u64 {
+        // In twentieths, so that 0.25 and 0.65 are whole numbers: 5 and 13.
         let twentieths = self
             .ascii
             .saturating_mul(5)
@@ -44,7 +47,8 @@ impl Delivered {
             self.ascii = self.ascii.saturating_add(bytes.len() as u64);
             return;
         }
-        // Blocks so short that a byte holds their count, which lets many bytes be counted at once.
+        // Blocks so short that a byte holds their count: the compiler then counts many bytes at a
+        // time.
         for block in bytes.chunks(usize::from(u8::MAX)) {
             let count = |wanted: fn(u8) -> bool| {
                 let add = |sum: u8, &byte: &u8| sum + u8::from(wanted(byte));
@@ -59,6 +63,7 @@ impl Delivered {
     pub(super) fn add_unit(&mut self, unit: u16) {
         match unit {
             0..0x80 => self.ascii = self.ascii.saturating_add(1),
+            // The first half of a pair.
             0xd800..0xdc00 => {}
             _ => self.other = self.other.saturating_add(1),
         }

@@ -1,8 +1,9 @@
-//! Finds usage and errors in an answer while it passes by.
+//! Finds usage and errors in an answer while its body is read.
 //!
-//! A [`Scanner`] is fed the bytes of a body in whatever pieces they come and looks at each byte once. Its memory is
-//! bounded whatever the body holds (the first 8 KiB of an event, a usage object of at most 16 KiB and two events of at
-//! most 2 KiB), and its findings do not depend on where the pieces are cut. It never fails: what it does not understand, it passes over.
+//! A [`Scanner`] is given the bytes of a body in any pieces and reads each byte once. Its memory is
+//! bounded for every body (the first 8 KiB of an event, a usage object of at most 16 KiB and two
+//! events of at most 2 KiB), and its findings do not depend on where the pieces are cut. It never
+//! fails: it skips what it does not understand.
 //!
 //! ```
 //! use tower_qwen_tokens::{Dialect, scan::Scanner};
@@ -16,19 +17,16 @@
 //! assert!(scanned.is_final);
 //! ```
 
-mod capture;
 mod delivered;
-mod hole;
 mod json;
-mod kept;
-mod key;
-mod likeness;
-mod pattern;
-mod place;
+mod lexer;
 mod scanner;
-mod sketch;
+mod short_bytes;
 mod sse;
+mod template;
+mod text;
+mod text_buffer;
 
 pub use delivered::Delivered;
 pub use scanner::{Scanned, Scanner, UnsupportedBody};
-pub(crate) use sse::{Ended, Passed};
+pub(crate) use sse::{EventKind, EventProgress};

@@ -1,34 +1,33 @@
 use std::{error::Error, fmt, sync::Arc};
 
-use http::{
-    HeaderMap,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
-};
+use http::{HeaderMap, header::CONTENT_TYPE};
 
-use crate::{Dialect, Usage, Verdict, estimate::Estimate};
+use crate::{Dialect, Usage, Verdict, estimate::Estimate, internal::content::is_encoded};
 
 use super::{
     delivered::Delivered,
-    json::{Event, Found, Json, Text},
-    sse::{Passed, Sse},
+    json::{EventContext, Found, Json},
+    sse::{EventProgress, Sse},
+    text::TextRule,
 };
 
-/// Reads one answer's body as it passes by; see the [module docs](super).
-pub struct Scanner(Kind);
+/// Reads one answer's body piece by piece. See the [module docs](super).
+pub struct Scanner(Format);
 
 /// What a [`Scanner`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scanned {
-    /// The usage stated last; `None` where none was stated.
+    /// The usage stated last; `None` if none was stated.
     pub usage: Option<Usage>,
-    /// Whether that usage is of the whole answer, rather than of what had been generated when a stream broke off.
+    /// Whether that usage is of the whole answer, rather than of what had been generated when a
+    /// stream broke off.
     pub is_final: bool,
     /// The first error inside the body.
     pub verdict: Option<Verdict>,
     /// The model that answered, as the answer names it.
     pub model: Option<Arc<str>>,
-    /// Text of the model that passed by.
+    /// The amount of text of the model.
     pub delivered: Delivered,
 }
 
@@ -42,7 +41,8 @@ pub enum UnsupportedBody {
     ContentType,
 }
 
-enum Kind {
+/// Boxed, as a scanner travels within futures and bodies and both formats are large.
+enum Format {
     Json(Box<Json>),
     Sse(Box<Sse>),
 }
@@ -51,18 +51,19 @@ impl Scanner {
     /// For a body that is one JSON document.
     #[must_use]
     pub fn json() -> Self {
-        Self(Kind::Json(Box::new(Json::new(Text::Parts))))
+        Self(Format::Json(Box::new(Json::new(TextRule::AllParts))))
     }
 
     /// For a stream of server-sent events in this dialect.
     #[must_use]
     pub fn sse(dialect: Dialect) -> Self {
-        let text = match dialect {
-            Dialect::Responses => Text::Deltas,
-            dialect if dialect.is_native() => Text::Repeated,
-            _ => Text::Parts,
+        let rule = match dialect {
+            Dialect::Responses => TextRule::DeltasOnly,
+            // Without `incremental_output` each native event repeats the whole text so far.
+            dialect if dialect.is_native() => TextRule::Cumulative,
+            _ => TextRule::AllParts,
         };
-        Self(Kind::Sse(Box::new(Sse::new(text))))
+        Self(Format::Sse(Box::new(Sse::new(rule))))
     }
 
     /// For an answer with these headers.
@@ -71,13 +72,7 @@ impl Scanner {
     ///
     /// A body that cannot be read: neither JSON nor a stream of events, or compressed.
     pub fn for_response(headers: &HeaderMap, dialect: Dialect) -> Result<Self, UnsupportedBody> {
-        let plain = |value: &http::HeaderValue| {
-            value
-                .as_bytes()
-                .trim_ascii()
-                .eq_ignore_ascii_case(b"identity")
-        };
-        if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        if is_encoded(headers) {
             return Err(UnsupportedBody::Encoded);
         }
         let media_type = headers
@@ -99,109 +94,102 @@ impl Scanner {
     /// Reads the next bytes of the body.
     pub fn push(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            Kind::Json(json) => json.push(bytes),
-            Kind::Sse(sse) => sse.push(bytes),
+            Format::Json(json) => json.push(bytes),
+            Format::Sse(sse) => sse.push(bytes),
         }
     }
 
-    /// Reads on to the end of an event, or of what there is; tells how far it came.
-    pub(crate) fn push_event(&mut self, bytes: &[u8]) -> (usize, Passed) {
+    /// Reads on to the end of an event, or of the bytes; returns how many it took.
+    pub(crate) fn push_event(&mut self, bytes: &[u8]) -> (usize, EventProgress) {
         match &mut self.0 {
-            Kind::Json(json) => {
+            Format::Json(json) => {
                 json.push(bytes);
-                (bytes.len(), Passed::Between)
+                (bytes.len(), EventProgress::Between)
             }
-            Kind::Sse(sse) => sse.push_event(bytes),
+            Format::Sse(sse) => sse.push_event(bytes),
         }
     }
 
     /// Whether the event that has begun states usage and has no answers, if it ends here.
-    pub(crate) fn is_extra(&mut self) -> bool {
+    pub(crate) fn is_usage_only(&mut self) -> bool {
         match &mut self.0 {
-            Kind::Json(_) => false,
-            Kind::Sse(sse) => sse.is_extra(),
+            Format::Json(_) => false,
+            Format::Sse(sse) => sse.is_usage_only(),
         }
     }
 
     /// Whether the event that has begun may become one that states usage and has no answers.
-    pub(crate) fn may_be_extra(&self) -> bool {
-        matches!(&self.0, Kind::Sse(sse) if sse.may_be_extra())
+    pub(crate) fn may_be_usage_only(&self) -> bool {
+        matches!(&self.0, Format::Sse(sse) if sse.may_be_usage_only())
     }
 
-    /// Has the next event read in full.
+    /// Drops the template, so that the next event is read in full.
     #[cfg(test)]
-    pub(super) fn forget_pattern(&mut self) {
-        if let Kind::Sse(sse) = &mut self.0 {
-            sse.forget_pattern();
+    pub(super) fn reset_template(&mut self) {
+        if let Format::Sse(sse) = &mut self.0 {
+            sse.template.reset();
         }
     }
 
     /// Whether it reads a stream of events.
     pub(crate) fn reads_events(&self) -> bool {
-        matches!(self.0, Kind::Sse(_))
+        matches!(self.0, Format::Sse(_))
     }
 
-    /// Whether it reads a stream in which text of the model has already passed by.
+    /// Whether it reads a stream that has brought text of the model already.
     #[must_use]
     pub fn has_streamed(&self) -> bool {
-        match &self.0 {
-            Kind::Json(_) => false,
-            Kind::Sse(sse) => !sse.json().text_so_far().is_empty(),
-        }
+        matches!(&self.0, Format::Sse(sse) if !sse.json.text.so_far().is_empty())
     }
 
     /// The first error among the events of a stream that have ended.
     pub(crate) fn failure(&self) -> Option<&Verdict> {
         match &self.0 {
-            Kind::Json(_) => None,
-            Kind::Sse(sse) => sse.verdict(),
+            Format::Json(_) => None,
+            Format::Sse(sse) => sse.verdict.as_ref(),
         }
     }
 
-    /// Keeps the text of the model, at most 1 MiB, to be counted once at the end: [`Scanner::finish_counting`].
+    /// Stores the text of the model, at most 1 MiB, for [`Scanner::finish_counting`]. Call it
+    /// before the first byte.
     #[must_use]
     pub fn keep_text(mut self) -> Self {
         match &mut self.0 {
-            Kind::Json(json) => json.keep_text(),
-            Kind::Sse(sse) => sse.keep_text(),
+            Format::Json(json) => json.text.keep(),
+            Format::Sse(sse) => sse.json.text.keep(),
         }
         self
     }
 
-    /// What was found, at the end of the body or wherever it broke off.
+    /// Returns what was found, at the end of the body or where it broke off.
     #[must_use]
     pub fn finish(self) -> Scanned {
         self.finish_by(None)
     }
 
-    /// The same. Where the usage of the whole answer was not stated, the text that was kept is counted.
+    /// The same. If the usage of the whole answer was not stated, `counter` counts the stored text.
     #[must_use]
     pub fn finish_counting(self, counter: &dyn Estimate) -> Scanned {
         self.finish_by(Some(counter))
     }
 
     fn finish_by(self, counter: Option<&dyn Estimate>) -> Scanned {
-        match self.0 {
-            Kind::Json(mut json) => {
-                let verdict = json.classify(Event::default());
+        let (json, verdict, is_whole) = match self.0 {
+            Format::Json(mut json) => {
+                let verdict = json.classify(EventContext::default());
                 json.end_document();
-                Scanned::new(json.into_found(), verdict, true, counter)
+                (*json, verdict, true)
             }
-            Kind::Sse(sse) => {
-                let (json, verdict, done) = sse.finish();
-                Scanned::new(json.into_found(), verdict, done, counter)
-            }
-        }
+            Format::Sse(sse) => sse.finish(),
+        };
+        Scanned::new(json.into_found(), verdict, is_whole, counter)
     }
 }
 
 impl fmt::Debug for Scanner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match &self.0 {
-            Kind::Json(_) => "json",
-            Kind::Sse(_) => "sse",
-        };
-        f.debug_tuple("Scanner").field(&kind).finish()
+        let format = if self.reads_events() { "sse" } else { "json" };
+        f.debug_tuple("Scanner").field(&format).finish()
     }
 }
 
@@ -209,17 +197,18 @@ impl Scanned {
     fn new(
         found: Found,
         verdict: Option<Verdict>,
-        whole: bool,
+        is_whole: bool,
         counter: Option<&dyn Estimate>,
     ) -> Self {
         let usage = found
             .usage
             .map(|usage| usage.into_usage())
             .filter(|usage| !usage.is_empty());
-        let is_final = usage.is_some() && (whole || found.usage_is_whole || found.finished);
+        let is_final = usage.is_some() && (is_whole || found.usage_is_whole || found.finished);
         let delivered = match (found.text, counter) {
-            (Some((text, kept)), Some(counter)) if !is_final => {
-                found.delivered.counted(kept, counter.estimate(&text))
+            // Counting costs as much as the text is long, so only if the figure is needed.
+            (Some((text, part)), Some(counter)) if !is_final => {
+                found.delivered.counted(part, counter.estimate(&text))
             }
             _ => found.delivered,
         };
@@ -248,18 +237,17 @@ impl Error for UnsupportedBody {}
 mod tests {
     use super::*;
     use crate::scan::{
-        capture::MAX_USAGE,
-        json::{MAX_HEAD, MAX_MODEL},
-        pattern::MAX_PATTERN,
+        json::{MAX_HEAD, MAX_MODEL, MAX_USAGE},
+        template::MAX_PATTERN,
     };
 
-    /// Twice what is kept, since a growing buffer may double.
+    /// Twice what is stored, since a growing buffer may double.
     const BOUND: usize = 2 * (MAX_HEAD + MAX_USAGE + MAX_MODEL + 2 * MAX_PATTERN);
 
     fn retained(scanner: &Scanner) -> usize {
         match &scanner.0 {
-            Kind::Json(json) => json.retained(),
-            Kind::Sse(sse) => sse.retained(),
+            Format::Json(json) => json.retained(),
+            Format::Sse(sse) => sse.json.retained() + sse.template.retained(),
         }
     }
 

@@ -11,26 +11,27 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::{call::BoxError, internal::clock};
+use crate::{call::BoxError, internal::clock, macros::opaque_debug};
 
 pin_project! {
-    /// Response body of [`StallTimeout`](super::StallTimeout); see the [module docs](super).
+    /// Response body of [`StallTimeout`](super::StallTimeout). See the [module docs](super).
     pub struct ResponseBody<B> {
         #[pin]
         inner: B,
         timeout: Duration,
         #[pin]
         timer: Option<Sleep>,
-        state: State,
+        wait: FrameWait,
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// A frame came, or nobody has asked for one yet.
-    Flowing,
+enum FrameWait {
+    /// A frame came, or none has been polled yet.
+    Idle,
     /// The timer runs.
-    Waiting,
+    Running,
+    /// The error was returned.
     Stalled,
 }
 
@@ -46,13 +47,13 @@ impl<B> ResponseBody<B> {
             inner,
             timeout,
             timer: None,
-            state: State::Flowing,
+            wait: FrameWait::Idle,
         }
     }
 }
 
 impl Stalled {
-    /// How long was waited for a frame.
+    /// The time without a frame.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
@@ -72,39 +73,41 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let mut this = self.project();
-        if *this.state == State::Stalled {
+        if *this.wait == FrameWait::Stalled {
             return Poll::Ready(None);
         }
+        // The body first: a frame that came in time counts, even if this poll is late.
         if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
-            *this.state = State::Flowing;
+            *this.wait = FrameWait::Idle;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        if *this.state == State::Flowing {
-            // A timeout beyond the end of the clock is none.
+        if *this.wait == FrameWait::Idle {
+            // A timeout beyond the end of the clock never comes.
             let Some(until) = clock::now().checked_add(*this.timeout) else {
                 return Poll::Pending;
             };
+            // One timer for all frames: a reset is cheaper than a new registration.
             match this.timer.as_mut().as_pin_mut() {
                 Some(timer) => timer.reset(until),
                 None => this.timer.set(Some(sleep_until(until))),
             }
-            *this.state = State::Waiting;
+            *this.wait = FrameWait::Running;
         }
         let timer = this.timer.as_pin_mut();
         if timer.is_none_or(|timer| timer.poll(cx).is_pending()) {
             return Poll::Pending;
         }
-        *this.state = State::Stalled;
+        *this.wait = FrameWait::Stalled;
         let timeout = *this.timeout;
         Poll::Ready(Some(Err(Stalled { timeout }.into())))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.state == State::Stalled || self.inner.is_end_stream()
+        self.wait == FrameWait::Stalled || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.state == State::Stalled {
+        if self.wait == FrameWait::Stalled {
             SizeHint::with_exact(0)
         } else {
             self.inner.size_hint()
@@ -112,13 +115,7 @@ where
     }
 }
 
-impl<B> fmt::Debug for ResponseBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody")
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(ResponseBody, impl<B> std::fmt::Debug for ResponseBody<B>);
 
 impl fmt::Display for Stalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

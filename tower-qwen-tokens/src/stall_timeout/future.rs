@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -10,9 +9,10 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::ResponseBody;
+use crate::macros::opaque_debug;
 
 pin_project! {
-    /// Response future of [`StallTimeout`](super::StallTimeout); see the [module docs](super).
+    /// Response future of [`StallTimeout`](super::StallTimeout). See the [module docs](super).
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         #[pin]
@@ -41,8 +41,4 @@ where
     }
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(ResponseFuture, impl<F> std::fmt::Debug for ResponseFuture<F>);

@@ -4,7 +4,7 @@ use tower_layer::Layer;
 
 use super::StallTimeout;
 
-/// Layer of [`StallTimeout`]; see the [module docs](super).
+/// Layer of [`StallTimeout`]. See the [module docs](super).
 #[derive(Debug, Clone, Copy)]
 #[must_use]
 pub struct StallTimeoutLayer {
@@ -12,7 +12,7 @@ pub struct StallTimeoutLayer {
 }
 
 impl StallTimeoutLayer {
-    /// A layer whose bodies fail when they bring no frame for so long.
+    /// A layer whose bodies fail after this time without a frame.
     pub fn new(timeout: Duration) -> Self {
         Self { timeout }
     }

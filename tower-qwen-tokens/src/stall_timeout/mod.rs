@@ -1,17 +1,20 @@
 //! Ends an answer whose body stalls.
 //!
-//! A provider that stops in the middle of a stream leaves its caller waiting for ever: the headers came in time, so no
-//! timeout of the call applies. With this layer the body fails with [`Stalled`] when no frame comes for so long.
+//! A provider that stops in the middle of a stream leaves its caller waiting for ever: the headers
+//! came in time, so no timeout of the call applies. With this layer the body fails with [`Stalled`]
+//! after some time without a frame.
 //!
 //! # Where in the stack
 //!
 //! Innermost, around the transport and inside the Meter, which then reports the attempt as
-//! [`End::Failed`](crate::End::Failed), its tokens counted from what was delivered. It is a layer of its own because the
-//! Meter keeps the body's error type, while this one must add an error: its bodies fail with
-//! [`BoxError`](crate::call::BoxError), to be downcast to [`Stalled`] or to the inner body's error.
+//! [`End::Failed`](crate::End::Failed), its tokens counted from what was delivered. It is a layer
+//! of its own because the Meter keeps the body's error type, while this one must add an error: its
+//! bodies fail with [`BoxError`](crate::call::BoxError), to be downcast to [`Stalled`] or to the
+//! inner body's error.
 //!
-//! The wait for the headers is not limited, nor is the whole: only the wait for each frame, the first included. Comments
-//! that keep a connection alive are frames too. A model that thinks before its first word may well be silent for a minute.
+//! The wait for the headers is not limited, nor is the whole: only the wait for each frame, the
+//! first included. Comments that keep a connection alive are frames too. A model that thinks before
+//! its first word may well be silent for a minute.
 //!
 //! ```
 //! use std::time::Duration;
@@ -45,16 +48,17 @@
 //!
 //! # Errors
 //!
-//! The call's are the inner service's. The body's are boxed: [`Stalled`] once, after which it has ended, or the inner body's.
+//! The call's are those of the inner service. The body's are boxed: [`Stalled`], after which the
+//! body has ended, or those of the inner body.
 //!
 //! # Backpressure
 //!
-//! The inner service's readiness is passed on. The time counts only while the caller waits for a frame, so that a slow
-//! reader is not cut off.
+//! The service is ready when the inner one is. The time counts only while the caller polls for a
+//! frame, so that a slow reader is not cut off.
 //!
 //! # Cancel safety
 //!
-//! Dropping the future or the body drops the inner one; nothing else is held.
+//! Dropping the future or the body drops the inner one. They hold nothing else.
 //!
 //! # Clone
 //!

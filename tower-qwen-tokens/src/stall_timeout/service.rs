@@ -6,9 +6,11 @@ use std::{
 use http::Response;
 use tower_service::Service;
 
+use crate::macros::inner_accessors;
+
 use super::{ResponseBody, ResponseFuture};
 
-/// Ends an answer whose body stalls; see the [module docs](super).
+/// Ends an answer whose body stalls. See the [module docs](super).
 #[derive(Debug, Clone)]
 pub struct StallTimeout<S> {
     pub(super) inner: S,
@@ -16,20 +18,7 @@ pub struct StallTimeout<S> {
 }
 
 impl<S> StallTimeout<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// Gives the inner service back.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S, R, RB> Service<R> for StallTimeout<S>

@@ -2,10 +2,10 @@
 
 #![cfg(feature = "reqwest-middleware-0-5")]
 
+mod accepted_layers;
 mod attempts;
-mod fits;
 mod front;
 mod middleware;
-mod own_retries;
+mod reqwest_retries;
 mod support;
 mod transport;

@@ -1,9 +1,9 @@
-//! The Meter: what passes, what is reported, and when.
+//! The Meter: what goes through it, what it reports, and when.
 #![cfg(feature = "http")]
 
 mod answers;
-mod asking;
-mod calibrating;
+mod calibration;
 mod ends;
 mod requests;
 mod support;
+mod usage_request;

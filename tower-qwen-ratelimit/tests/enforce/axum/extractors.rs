@@ -254,7 +254,7 @@ async fn the_report_goes_to_a_further_sink_too_the_latest_one() {
         UsageSink::new(second.clone()),
     ];
     let handler = async move |usage: ResponseUsage| {
-        sinks.into_iter().for_each(|sink| usage.tell(sink));
+        sinks.into_iter().for_each(|sink| usage.report_to(sink));
         super::whole().await
     };
     let limiter = limiter(9, 100_000);

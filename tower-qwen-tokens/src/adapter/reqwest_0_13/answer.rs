@@ -23,12 +23,13 @@ where
     B: Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + Sync + 'static,
 {
     let mut answer = answer.map(reqwest::Body::wrap);
+    // In this order, so that the URL of the answer itself wins.
     let own = mem::replace(answer.extensions_mut(), of_url(url));
     answer.extensions_mut().extend(own);
     answer.into()
 }
 
-/// reqwest's mark of a URL, whose type is its own.
+/// The extension in which reqwest stores a URL. Its type is private, so a builder has to make it.
 fn of_url(url: Url) -> Extensions {
     let mut builder = Response::builder().url(url);
     builder.extensions_mut().map(mem::take).unwrap_or_default()

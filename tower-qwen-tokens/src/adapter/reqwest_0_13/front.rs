@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -13,15 +12,19 @@ use reqwest::Url;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::into_reqwest;
-use crate::call::BoxError;
+use super::{call::CallOrError, into_reqwest};
+use crate::{
+    call::BoxError,
+    macros::{inner_accessors, opaque_debug},
+};
 
-/// Layer of [`ReqwestFront`]; see the [module docs](super). Outermost.
+/// Layer of [`ReqwestFront`]. See the [module docs](super). Outermost.
 #[derive(Debug, Clone, Copy, Default)]
 #[must_use]
 pub struct ReqwestFrontLayer;
 
-/// A stack that is called with reqwest's requests and gives reqwest's answers; see the [module docs](super).
+/// A stack that is called with reqwest's requests and gives reqwest's answers. See the [module
+/// docs](super).
 #[derive(Debug, Clone)]
 pub struct ReqwestFront<S> {
     inner: S,
@@ -34,15 +37,7 @@ impl<S> ReqwestFront<S> {
         Self { inner }
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// Gives the inner service back.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S> Layer<S> for ReqwestFrontLayer {
@@ -68,17 +63,12 @@ where
     }
 
     fn call(&mut self, request: reqwest::Request) -> Self::Future {
-        let url = request.url().clone();
-        let state = match Request::try_from(request) {
-            Ok(request) => State::Calling {
-                future: self.inner.call(request),
-                url: Some(url),
-            },
-            Err(error) => State::Refused {
-                error: Some(error.into()),
-            },
-        };
-        FrontFuture { state }
+        // An answer that a layer made up has no URL of its own.
+        let url = Some(request.url().clone());
+        // reqwest takes some URLs that are no URI for `http`.
+        let send = |request| self.inner.call(request);
+        let call = CallOrError::new(Request::try_from(request), send);
+        FrontFuture { call, url }
     }
 }
 
@@ -87,21 +77,8 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct FrontFuture<F, E> {
         #[pin]
-        state: State<F, E>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<F, E> {
-        Calling {
-            #[pin]
-            future: F,
-            url: Option<Url>,
-        },
-        Refused {
-            error: Option<E>,
-        },
+        call: CallOrError<F, E>,
+        url: Option<Url>,
     }
 }
 
@@ -116,21 +93,11 @@ where
     ///
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project().state.project() {
-            StateProj::Calling { future, url } => {
-                let answer = ready!(future.poll(cx));
-                let url = url.take().expect("not polled after it was ready");
-                answer.map(|answer| into_reqwest(answer, url))
-            }
-            StateProj::Refused { error } => {
-                Err(error.take().expect("not polled after it was ready"))
-            }
-        })
+        let this = self.project();
+        let answer = ready!(this.call.poll(cx));
+        let url = this.url.take().expect("not polled after it was ready");
+        Poll::Ready(answer.map(|answer| into_reqwest(answer, url)))
     }
 }
 
-impl<F, E> fmt::Debug for FrontFuture<F, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FrontFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(FrontFuture, impl<F, E> std::fmt::Debug for FrontFuture<F, E>);

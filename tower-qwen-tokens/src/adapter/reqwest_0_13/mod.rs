@@ -1,8 +1,9 @@
 //! reqwest 0.13 below a stack, or on both sides of it (feature `reqwest-0-13`).
 //!
-//! [`ReqwestTransport`] is a `reqwest::Client` as the transport of a stack: its requests are `http`'s, their bodies
-//! reqwest's. [`ReqwestFrontLayer`] is the way back, outermost: the whole stack is called with what
-//! `reqwest::RequestBuilder::build` gives, and answers as reqwest does (`json`, `url`, `bytes_stream`).
+//! [`ReqwestTransport`] is a `reqwest::Client` as the transport of a stack: it takes `http`'s
+//! requests with reqwest's bodies. [`ReqwestFrontLayer`] is the outermost layer and does the
+//! opposite: the whole stack takes what `reqwest::RequestBuilder::build` returns, and answers as
+//! reqwest does (`json`, `url`, `bytes_stream`).
 //!
 //! ```
 //! use tower::{Service, ServiceBuilder, ServiceExt};
@@ -28,41 +29,43 @@
 //! # }
 //! ```
 //!
-//! # What is kept
+//! # What is preserved
 //!
-//! Bodies stream both ways and are never collected here. A request's own timeout and what else reqwest keeps in its
-//! extensions travel with it, in every attempt; so does the answer's address of the peer. The answer's URL (after
-//! redirects, without a fragment) travels in its extensions; an answer that a layer made up has the URL of the request.
-//! Errors are reqwest's own, with `is_connect` and its kin. A request must have an absolute URI.
+//! Bodies stream both ways and are never collected here. A request's own timeout, and whatever else
+//! reqwest stores in its extensions, is sent with every attempt; an answer keeps the address of its
+//! peer. The answer's URL (after redirects, without a fragment) is in its extensions; an answer
+//! that a layer made up has the URL of the request. Errors are reqwest's own, with `is_connect` and
+//! the like. A request must have an absolute URI.
 //!
-//! # Retries of its own
+//! # reqwest's own retries
 //!
-//! A client repeats what a server of HTTP/2 refused to process, unseen by Admission.
-//! [`ReqwestTransport::build`] switches that off (`reqwest::retry::never`); for a client that exists already,
-//! [`ReqwestTransport::new`], whoever built it has to.
+//! A client repeats a request that an HTTP/2 server refused to process, and Admission does not see
+//! it. [`ReqwestTransport::build`] switches that off (`reqwest::retry::never`). For
+//! [`ReqwestTransport::new`] switch it off where you build the client.
 //!
-//! tower-qwen-retry tells reqwest's timeouts and broken connections from its permanent errors with its feature
-//! `reqwest-0-13`.
+//! tower-qwen-retry tells reqwest's timeouts and broken connections from its permanent errors with
+//! its feature `reqwest-0-13`.
 //!
 //! # Why not `tower-reqwest`
 //!
-//! That crate's `HttpClientService` is the same transport, but its answers forget their URL, and the errors of its inner
-//! service must be reqwest's, which those of reqwest-middleware are not.
+//! That crate's `HttpClientService` is the same transport, but its answers lose their URL, and the
+//! errors of its inner service must be reqwest's, which those of reqwest-middleware are not.
 //!
 //! # Errors
 //!
-//! Those of the inner service; and a `reqwest::Error`, with nothing sent, where a request cannot be translated, such as one
-//! without an absolute URI.
+//! Those of the inner service; and a `reqwest::Error`, with nothing sent, if a request cannot be
+//! converted, such as one without an absolute URI.
 //!
 //! # Backpressure
 //!
-//! The inner service's readiness is passed on. A `reqwest::Client` is always ready.
+//! The service is ready when the inner one is. A `reqwest::Client` is always ready.
 //!
 //! # Cancel safety
 //!
-//! Dropping a future drops the inner one; nothing else is held.
+//! Dropping a future drops the inner one. It holds nothing else.
 
 mod answer;
+mod call;
 mod front;
 mod transport;
 

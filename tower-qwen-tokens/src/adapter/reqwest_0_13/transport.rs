@@ -1,8 +1,7 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::{Request, Response};
@@ -10,9 +9,10 @@ use pin_project_lite::pin_project;
 use reqwest::{Body, Client, ClientBuilder};
 use tower_service::Service;
 
-use super::answer::into_http;
+use super::{answer::into_http, call::CallOrError};
+use crate::macros::{inner_accessors, opaque_debug};
 
-/// reqwest as the transport of a stack; see the [module docs](super).
+/// reqwest as the transport of a stack. See the [module docs](super).
 ///
 /// `S` is a [`Client`], or any other service of reqwest's types.
 #[derive(Debug, Clone)]
@@ -35,21 +35,13 @@ impl ReqwestTransport {
 }
 
 impl<S> ReqwestTransport<S> {
-    /// The transport over this service. A client of one's own had better have its retries switched off.
+    /// The transport over this service. Switch off the retries of a client that you built yourself.
     #[must_use]
     pub const fn new(inner: S) -> Self {
         Self { inner }
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// Gives the inner service back.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S> Service<Request<Body>> for ReqwestTransport<S>
@@ -66,15 +58,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let state = match reqwest::Request::try_from(request) {
-            Ok(request) => State::Calling {
-                future: self.inner.call(request),
-            },
-            Err(error) => State::Refused {
-                error: Some(error.into()),
-            },
-        };
-        TransportFuture { state }
+        let send = |request| self.inner.call(request);
+        let call = CallOrError::new(reqwest::Request::try_from(request), send);
+        TransportFuture { call }
     }
 }
 
@@ -83,20 +69,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct TransportFuture<F, E> {
         #[pin]
-        state: State<F, E>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<F, E> {
-        Calling {
-            #[pin]
-            future: F,
-        },
-        Refused {
-            error: Option<E>,
-        },
+        call: CallOrError<F, E>,
     }
 }
 
@@ -110,17 +83,8 @@ where
     ///
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project().state.project() {
-            StateProj::Calling { future } => ready!(future.poll(cx)).map(into_http),
-            StateProj::Refused { error } => {
-                Err(error.take().expect("not polled after it was ready"))
-            }
-        })
+        self.project().call.poll(cx).map_ok(into_http)
     }
 }
 
-impl<F, E> fmt::Debug for TransportFuture<F, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransportFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(TransportFuture, impl<F, E> std::fmt::Debug for TransportFuture<F, E>);

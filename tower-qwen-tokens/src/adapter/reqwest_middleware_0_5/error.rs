@@ -2,7 +2,7 @@ use std::{error::Error, fmt};
 
 use crate::call::BoxError;
 
-/// An error that a layer of the stack gave, none of reqwest and none of a middleware below.
+/// An error of a layer of the stack, neither of reqwest nor of a middleware below.
 #[derive(Debug)]
 pub struct LayerError(BoxError);
 
@@ -32,7 +32,7 @@ impl Error for LayerError {
     }
 }
 
-/// What came from below as it was, everything else as a [`LayerError`].
+/// Returns an error from below as it was, and every other one as a [`LayerError`].
 pub(super) fn into_middleware_error(error: BoxError) -> reqwest_middleware::Error {
     let error = match error.downcast::<reqwest_middleware::Error>() {
         Ok(error) => return *error,

@@ -8,13 +8,13 @@ use reqwest_middleware::{Middleware, Next, Result};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{NextService, error::into_middleware_error, next::Shared};
+use super::{NextService, error::into_middleware_error, next::SharedExtensions};
 use crate::{
     adapter::reqwest_0_13::{ReqwestTransport, into_reqwest},
     call::BoxError,
 };
 
-/// A stack as a middleware; see the [module docs](super).
+/// A stack as a middleware. See the [module docs](super).
 ///
 /// `L` is a layer, or the layers of `tower::ServiceBuilder::into_inner`.
 #[derive(Debug, Clone)]
@@ -23,7 +23,8 @@ pub struct TowerMiddleware<L> {
     layer: L,
 }
 
-/// An answer of a stack: every `http::Response` whose body is `Send + Sync + 'static` and brings bytes.
+/// An answer of a stack: every `http::Response` whose body is `Send + Sync + 'static` and has bytes
+/// as its data.
 pub trait Answer: sealed::Sealed {
     #[doc(hidden)]
     fn into_reqwest(self, url: Url) -> Response;
@@ -56,10 +57,11 @@ where
     ) -> Result<Response> {
         let url = request.url().clone();
         let mut request = HttpRequest::try_from(request)?;
+        // The middlewares' extensions, for our layers; those of the request itself take precedence.
         let own = mem::replace(request.extensions_mut(), extensions.clone());
         request.extensions_mut().extend(own);
 
-        let shared = Shared::new(extensions.clone());
+        let shared = SharedExtensions::new(extensions.clone());
         let next = NextService::new(next, shared.clone());
         let mut service = self.layer.layer(ReqwestTransport::new(next));
         let answer = match poll_fn(|cx| service.poll_ready(cx)).await {

@@ -14,24 +14,27 @@
 //! # }
 //! ```
 //!
-//! Retry, Admission and Meter of this project fit, alone, together, or split among several middlewares. So does any other
-//! layer that lays itself around a service which borrows: one that asks its inner service for `'static` does not, nor does
-//! one that keeps its state in the service instead of the layer, since there is a new service for every request (tower's
-//! `RateLimit` would limit nothing, its `Buffer` does not compile).
+//! Retry, Admission and Meter of this project work here, alone, together, or split among several
+//! middlewares. So does any other layer that accepts an inner service which borrows. Two kinds of
+//! layers do not: those that require `'static` of the inner service (tower's `Buffer` does not
+//! compile), and those that store their state in the service instead of the layer, since every
+//! request gets a new service (tower's `RateLimit` would limit nothing).
 //!
-//! # What is kept
+//! # What is preserved
 //!
-//! What [`reqwest_0_13`](super::reqwest_0_13) keeps, and the middlewares' extensions. What is in them at the call stands in
-//! the request's extensions too, so that `with_extension(Deadline::after(..))`, a
-//! [`Tenant`](crate::ledger::Tenant) or [`Labels`](crate::ledger::Labels) reach our layers; what layers put into the
-//! answer's (`Attempts`, a [`Verdict`](crate::Verdict)) is in `reqwest::Response::extensions`. The middlewares below see
-//! the same extensions in every attempt, and what they change there is seen by later attempts and by the middlewares
-//! above; where attempts overlap, the last to finish counts.
+//! All that [`reqwest_0_13`](super::reqwest_0_13) preserves, and the middlewares' extensions. The
+//! request's extensions get a copy of them, so that `with_extension(Deadline::after(..))`, a
+//! [`Tenant`](crate::ledger::Tenant) or [`Labels`](crate::ledger::Labels) reach our layers. What
+//! layers put into those of the answer (`Attempts`, a [`Verdict`](crate::Verdict)) is in
+//! `reqwest::Response::extensions`. The middlewares below see the same extensions in every attempt;
+//! their changes reach later attempts and the middlewares above. If attempts overlap, the last to
+//! finish counts.
 //!
 //! # Errors
 //!
-//! reqwest's errors and those of the middlewares below stay what they are. An error of the stack itself becomes
-//! [`Error::Middleware`](reqwest_middleware::Error::Middleware) around a [`LayerError`], whose source it is:
+//! reqwest's errors and those of the middlewares below do not change. An error of the stack itself
+//! becomes [`Error::Middleware`](reqwest_middleware::Error::Middleware) around a [`LayerError`],
+//! whose source it is:
 //!
 //! ```
 //! use reqwest_middleware::Error;
@@ -47,11 +50,11 @@
 //!
 //! # Backpressure
 //!
-//! A client of reqwest-middleware is always ready. The stack's readiness is awaited inside of the call.
+//! A client of reqwest-middleware is always ready. The call awaits the readiness of the stack.
 //!
 //! # Cancel safety
 //!
-//! That of the stack. A call that is dropped leaves the extensions as they were.
+//! As of the stack. A call that is dropped does not change the extensions.
 
 mod error;
 mod middleware;

@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,34 +10,32 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Next};
 use tower_service::Service;
 
+use crate::macros::opaque_debug;
+
 /// The middlewares below and the client, as a service for the attempts of one call.
 #[derive(Clone)]
 pub struct NextService<'a> {
     next: Next<'a>,
-    extensions: Shared,
+    extensions: SharedExtensions,
 }
 
 /// The middlewares' extensions of one call.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Extensions>>);
+pub(super) struct SharedExtensions(Arc<Mutex<Extensions>>);
 
 impl<'a> NextService<'a> {
-    pub(super) fn new(next: Next<'a>, extensions: Shared) -> Self {
+    pub(super) fn new(next: Next<'a>, extensions: SharedExtensions) -> Self {
         Self { next, extensions }
     }
 }
 
-impl Shared {
+impl SharedExtensions {
     pub(super) fn new(extensions: Extensions) -> Self {
         Self(Arc::new(Mutex::new(extensions)))
     }
 
     pub(super) fn get(&self) -> Extensions {
         self.lock().clone()
-    }
-
-    fn set(&self, extensions: Extensions) {
-        *self.lock() = extensions;
     }
 
     fn lock(&self) -> MutexGuard<'_, Extensions> {
@@ -61,14 +58,11 @@ impl<'a> Service<Request> for NextService<'a> {
         Box::pin(async move {
             let mut own = extensions.get();
             let answer = next.run(request, &mut own).await;
-            extensions.set(own);
+            // Only a finished attempt writes back, and no lock is held across an await.
+            *extensions.lock() = own;
             answer
         })
     }
 }
 
-impl fmt::Debug for NextService<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NextService").finish_non_exhaustive()
-    }
-}
+opaque_debug!(NextService, impl std::fmt::Debug for NextService<'_>);

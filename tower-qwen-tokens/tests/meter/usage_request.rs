@@ -1,4 +1,4 @@
-//! Asking for usage where the caller did not, and taking the extra event out again.
+//! Requesting usage for a caller that did not, and removing the usage event again.
 
 use std::{
     convert::Infallible,
@@ -20,10 +20,10 @@ use tower_qwen_tokens::{
 
 use crate::support::{Recorder, STREAM, Script, Step, answer, seen, stream, unread};
 
-const SILENT: &str = r#"{"model":"qwen-plus","stream":true,"messages":[]}"#;
-const ASKING: &str =
+const WITHOUT_USAGE: &str = r#"{"model":"qwen-plus","stream":true,"messages":[]}"#;
+const WITH_USAGE: &str =
     r#"{"model":"qwen-plus","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#;
-const EXTRA: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":22,\"completion_tokens\":17,\"total_tokens\":39}}\n\n";
+const USAGE_EVENT: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":22,\"completion_tokens\":17,\"total_tokens\":39}}\n\n";
 const CONTENT: &str =
     "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"index\":0}],\"usage\":null}\n\n";
 const LAST: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n";
@@ -64,8 +64,8 @@ fn meter() -> MeterLayer {
 }
 
 /// What comes out of a stream of these chunks where the Meter has asked.
-async fn sorted(chunks: impl IntoIterator<Item = Step>) -> String {
-    let (request, recorder) = request(SILENT);
+async fn filtered(chunks: impl IntoIterator<Item = Step>) -> String {
+    let (request, recorder) = request(WITHOUT_USAGE);
     let (answer, ..) = send(meter(), request, stream(Script::of(chunks))).await;
     let body = answer.into_body().collect().await.expect("no error");
     assert_eq!(recorder.reports().len(), 1);
@@ -73,9 +73,9 @@ async fn sorted(chunks: impl IntoIterator<Item = Step>) -> String {
 }
 
 #[tokio::test]
-async fn a_silent_caller_is_billed_by_the_event_that_it_does_not_see() {
-    let (request, recorder) = request(SILENT);
-    let whole = [CONTENT, LAST, EXTRA, DONE].concat();
+async fn a_caller_without_a_request_is_metered_by_an_event_that_it_does_not_see() {
+    let (request, recorder) = request(WITHOUT_USAGE);
+    let whole = [CONTENT, LAST, USAGE_EVENT, DONE].concat();
     let (answer, headers, body) = send(meter(), request, stream(Script::text(&whole))).await;
     assert_eq!(
         body,
@@ -93,9 +93,9 @@ async fn a_silent_caller_is_billed_by_the_event_that_it_does_not_see() {
 
 /// A gateway's Meter above, a client's below, with a retry between them that sends the body of the call it finds.
 #[tokio::test]
-async fn a_meter_further_in_finds_a_call_that_asks_and_leaves_the_event_to_the_outer_one() {
-    let (request, recorder) = request(SILENT);
-    let whole = [CONTENT, LAST, EXTRA, DONE].concat();
+async fn an_inner_meter_leaves_the_event_to_the_outer_one() {
+    let (request, recorder) = request(WITHOUT_USAGE);
+    let whole = [CONTENT, LAST, USAGE_EVENT, DONE].concat();
     let transport = service_fn(|_: Request<Script>| {
         let answer = stream(Script::text(&whole));
         async move { Ok::<_, Infallible>(answer) }
@@ -124,25 +124,25 @@ async fn a_meter_further_in_finds_a_call_that_asks_and_leaves_the_event_to_the_o
 
 #[tokio::test]
 async fn the_length_is_corrected() {
-    let (mut request, _) = request(SILENT);
-    let length = SILENT.len().to_string().parse().expect("a value");
+    let (mut request, _) = request(WITHOUT_USAGE);
+    let length = WITHOUT_USAGE.len().to_string().parse().expect("a value");
     request.headers_mut().insert("content-length", length);
     let (_, headers, body) = send(meter(), request, stream(Script::default())).await;
-    assert!(body.len() > SILENT.len());
+    assert!(body.len() > WITHOUT_USAGE.len());
     assert_eq!(headers["content-length"], body.len().to_string());
 }
 
 #[tokio::test]
 async fn what_must_not_change_does_not() {
     let header = |name: &'static str, value: &str| {
-        let (mut request, _) = request(SILENT);
+        let (mut request, _) = request(WITHOUT_USAGE);
         request
             .headers_mut()
             .insert(name, value.parse().expect("a value"));
         request
     };
     let native = || {
-        let (mut request, _) = request(SILENT);
+        let (mut request, _) = request(WITHOUT_USAGE);
         *request.uri_mut() = "https://host.example/api/v1/services/aigc/text-generation/generation"
             .parse()
             .expect("a URI");
@@ -150,9 +150,9 @@ async fn what_must_not_change_does_not() {
     };
     let unrelated = header("authorization", "Bearer sk-x");
     let (_, _, body) = send(meter(), unrelated, stream(Script::default())).await;
-    assert_ne!(body, SILENT, "an ordinary key signs nothing");
+    assert_ne!(body, WITHOUT_USAGE, "an ordinary key signs nothing");
     for (layer, request) in [
-        (meter().ask_for_usage(false), request(SILENT).0),
+        (meter().request_usage(false), request(WITHOUT_USAGE).0),
         (meter(), native()),
         (meter(), header("content-encoding", "gzip")),
         (meter(), header("content-length", "7")),
@@ -167,11 +167,11 @@ async fn what_must_not_change_does_not() {
     ] {
         let headers = request.headers().clone();
         let (_, sent, body) = send(layer, request, stream(Script::default())).await;
-        assert_eq!(body, SILENT, "{headers:?}");
+        assert_eq!(body, WITHOUT_USAGE, "{headers:?}");
         assert_eq!(sent, headers);
     }
     for body in [
-        ASKING,
+        WITH_USAGE,
         r#"{"model":"qwen-plus","messages":[]}"#,
         r#"{"model":"qwen-plus","stream":false}"#,
         r#"{"stream":true,"stream_options":[]}"#,
@@ -182,8 +182,8 @@ async fn what_must_not_change_does_not() {
 }
 
 #[tokio::test]
-async fn a_body_that_a_layer_below_the_reader_exchanged_is_left_alone() {
-    let read = ReadCall::new(request(SILENT).0, &ReadOptions::default()).await;
+async fn a_body_that_another_layer_replaced_is_not_changed() {
+    let read = ReadCall::new(request(WITHOUT_USAGE).0, &ReadOptions::default()).await;
     let mut request = read.expect("readable");
     *request.body_mut() = Script::text("another");
     let (_, _, body) = send(meter(), request, stream(Script::default())).await;
@@ -192,7 +192,7 @@ async fn a_body_that_a_layer_below_the_reader_exchanged_is_left_alone() {
 
 #[tokio::test]
 async fn every_attempt_sends_the_same_copy() {
-    let read = ReadCall::new(request(SILENT).0, &ReadOptions::default()).await;
+    let read = ReadCall::new(request(WITHOUT_USAGE).0, &ReadOptions::default()).await;
     let request = read.expect("readable");
     let call = Call::of(&request).map(Arc::clone).expect("read");
     let mut bodies = Vec::new();
@@ -204,8 +204,8 @@ async fn every_attempt_sends_the_same_copy() {
         *attempt.headers_mut() = request.headers().clone();
         bodies.push(send(meter(), attempt, stream(Script::default())).await.2);
     }
-    assert_eq!(call.body().expect("kept"), SILENT);
-    assert!(bodies.iter().all(|body| body.len() > SILENT.len()));
+    assert_eq!(call.body().expect("kept"), WITHOUT_USAGE);
+    assert!(bodies.iter().all(|body| body.len() > WITHOUT_USAGE.len()));
     assert!(
         bodies
             .iter()
@@ -215,7 +215,7 @@ async fn every_attempt_sends_the_same_copy() {
 }
 
 #[tokio::test]
-async fn the_answer_passes_whole_where_the_event_cannot_be_taken_out() {
+async fn the_answer_stays_whole_if_the_event_cannot_be_removed() {
     let with = |name: &'static str, value: &'static str| {
         let mut response = stream(Script::text(STREAM));
         response
@@ -230,7 +230,7 @@ async fn the_answer_passes_whole_where_the_event_cannot_be_taken_out() {
         answer("text/plain", Script::text(STREAM)),
         answer("application/json", Script::text(STREAM)),
     ] {
-        let (answer, ..) = send(meter(), request(SILENT).0, response).await;
+        let (answer, ..) = send(meter(), request(WITHOUT_USAGE).0, response).await;
         assert_eq!(
             answer.body().size_hint().exact(),
             Some(STREAM.len() as u64),
@@ -243,14 +243,14 @@ async fn the_answer_passes_whole_where_the_event_cannot_be_taken_out() {
 }
 
 #[tokio::test]
-async fn only_one_event_is_taken_out_and_only_such_a_one() {
+async fn only_one_event_is_removed_and_only_a_usage_event() {
     for (sent, expected) in [
-        ([EXTRA, EXTRA].concat(), EXTRA.to_owned()),
-        ([CONTENT, EXTRA].concat(), CONTENT.to_owned()),
-        (EXTRA.trim_end().to_owned(), String::new()),
-        ([DONE, EXTRA].concat(), DONE.to_owned()),
+        ([USAGE_EVENT, USAGE_EVENT].concat(), USAGE_EVENT.to_owned()),
+        ([CONTENT, USAGE_EVENT].concat(), CONTENT.to_owned()),
+        (USAGE_EVENT.trim_end().to_owned(), String::new()),
+        ([DONE, USAGE_EVENT].concat(), DONE.to_owned()),
         (
-            format!(": a comment\nid: 1\n{EXTRA}{DONE}"),
+            format!(": a comment\nid: 1\n{USAGE_EVENT}{DONE}"),
             DONE.to_owned(),
         ),
         (
@@ -262,7 +262,7 @@ async fn only_one_event_is_taken_out_and_only_such_a_one() {
             String::new(),
         ),
     ] {
-        assert_eq!(sorted([Step::data(&sent)]).await, expected, "{sent}");
+        assert_eq!(filtered([Step::data(&sent)]).await, expected, "{sent}");
     }
     for kept in [
         "data: {\"choices\":[]}\n\n",
@@ -288,17 +288,17 @@ async fn only_one_event_is_taken_out_and_only_such_a_one() {
         ": keep-alive\n\n",
         "",
     ] {
-        assert_eq!(sorted([Step::data(kept)]).await, kept);
+        assert_eq!(filtered([Step::data(kept)]).await, kept);
         let bytes = kept.as_bytes().chunks(1);
         let steps = bytes.map(|byte| Step::Data(Bytes::copy_from_slice(byte)));
-        assert_eq!(sorted(steps).await, kept, "byte by byte");
+        assert_eq!(filtered(steps).await, kept, "byte by byte");
     }
 }
 
 #[tokio::test]
-async fn content_flows_at_once_and_what_may_be_it_waits() {
-    let (request, _) = request(SILENT);
-    let (start, end) = EXTRA.split_at(30);
+async fn content_is_not_held_and_a_possible_usage_event_is() {
+    let (request, _) = request(WITHOUT_USAGE);
+    let (start, end) = USAGE_EVENT.split_at(30);
     let (begin, rest) = CONTENT.split_at(30);
     let script = [CONTENT, begin, rest, start].map(Step::data);
     let script = Script::of(script)
@@ -314,18 +314,18 @@ async fn content_flows_at_once_and_what_may_be_it_waits() {
 }
 
 #[tokio::test]
-async fn no_more_than_eight_kilobytes_wait() {
+async fn no_more_than_eight_kilobytes_are_held() {
     let padding = "x".repeat(8_100);
     for (padding, is_taken) in [(padding.clone(), true), (padding + &"x".repeat(100), false)] {
         let event = format!("data: {{\"id\":\"{padding}\",\"choices\":[],\"usage\":{{}}}}\n\n");
         let expected = if is_taken { "" } else { &*event };
-        assert_eq!(sorted([Step::data(&event)]).await, expected);
+        assert_eq!(filtered([Step::data(&event)]).await, expected);
         let chunks = event.as_bytes().chunks(1_000);
         let chunks = chunks.map(|chunk| Step::Data(Bytes::copy_from_slice(chunk)));
-        assert_eq!(sorted(chunks).await, expected);
+        assert_eq!(filtered(chunks).await, expected);
     }
     let endless = Script::of((0..9).map(|_| Step::data(&"x".repeat(1_000))));
-    let (answer, ..) = send(meter(), request(SILENT).0, stream(endless)).await;
+    let (answer, ..) = send(meter(), request(WITHOUT_USAGE).0, stream(endless)).await;
     let mut body = answer.into_body();
     let first = crate::support::next_data(&mut body).await;
     assert_eq!(first.len(), 8_000, "what was held goes on in one piece");
@@ -337,7 +337,7 @@ async fn trailers_and_errors_come_after_what_was_held() {
     let cut = "data: {\"choices\":[],";
     for last in [Step::Trailers, Step::Fail] {
         let script = Script::text(cut).with(last.clone()).with(Step::data("x"));
-        let (answer, ..) = send(meter(), request(SILENT).0, stream(script)).await;
+        let (answer, ..) = send(meter(), request(WITHOUT_USAGE).0, stream(script)).await;
         let frames = seen(answer.into_body(), false).await;
         assert_eq!(frames.len(), 3, "{frames:?}");
         assert!(frames[0].contains("choices"), "{frames:?}");
@@ -347,7 +347,7 @@ async fn trailers_and_errors_come_after_what_was_held() {
 
 #[tokio::test]
 async fn an_error_event_is_seen_and_reported() {
-    let (request, recorder) = request(SILENT);
+    let (request, recorder) = request(WITHOUT_USAGE);
     let body = include_str!("../fixtures/compat_throttled.sse");
     let (answer, ..) = send(meter(), request, stream(Script::text(body))).await;
     let sent = answer.into_body().collect().await.expect("no error");
@@ -362,12 +362,17 @@ async fn an_error_event_is_seen_and_reported() {
 }
 
 #[tokio::test]
-async fn no_exact_size_is_promised_until_the_event_is_out() {
-    let script = [CONTENT, EXTRA, DONE].map(Step::data);
-    let (answer, ..) = send(meter(), request(SILENT).0, stream(Script::of(script))).await;
+async fn the_size_is_not_exact_until_the_event_has_come() {
+    let script = [CONTENT, USAGE_EVENT, DONE].map(Step::data);
+    let (answer, ..) = send(
+        meter(),
+        request(WITHOUT_USAGE).0,
+        stream(Script::of(script)),
+    )
+    .await;
     let mut body = answer.into_body();
     assert_eq!(body.size_hint().exact(), None);
-    let whole = [CONTENT, EXTRA, DONE].concat().len() as u64;
+    let whole = [CONTENT, USAGE_EVENT, DONE].concat().len() as u64;
     assert_eq!(body.size_hint().upper(), Some(whole));
     crate::support::next_data(&mut body).await;
     assert_eq!(body.size_hint().exact(), None);
@@ -377,19 +382,19 @@ async fn no_exact_size_is_promised_until_the_event_is_out() {
 
 /// Is this event one that the Meter's asking brings? By a full parser.
 #[tokio::test]
-async fn events_that_are_alike_and_cut_flow_and_the_extra_one_does_not() {
-    let body = [CONTENT, CONTENT, CONTENT, EXTRA, CONTENT, DONE].concat();
+async fn cut_events_that_match_the_template_are_not_held() {
+    let body = [CONTENT, CONTENT, CONTENT, USAGE_EVENT, CONTENT, DONE].concat();
     let without = [CONTENT, CONTENT, CONTENT, CONTENT, DONE].concat();
     for at in 0..=body.len() {
         let (left, right) = body.split_at(at);
         let steps = [left, right].map(|piece| Step::Data(Bytes::copy_from_slice(piece.as_bytes())));
-        assert_eq!(sorted(steps).await, without, "cut at {at}");
+        assert_eq!(filtered(steps).await, without, "cut at {at}");
     }
     let bytes = body.bytes().map(|byte| Step::Data(vec![byte].into()));
-    assert_eq!(sorted(bytes).await, without);
+    assert_eq!(filtered(bytes).await, without);
 }
 
-fn is_extra(event: &str) -> bool {
+fn is_usage_event(event: &str) -> bool {
     let data: Vec<&str> = event
         .split(['\n', '\r'])
         .filter_map(|line| line.strip_prefix("data:"))
@@ -407,7 +412,7 @@ fn events() -> impl Strategy<Value = Vec<String>> {
             let text = Value::from(text);
             format!("data: {{\"choices\":[{{\"delta\":{{\"content\":{text}}},\"index\":0}}],\"usage\":null}}\n\n")
         }),
-        2 => Just(EXTRA.to_owned()),
+        2 => Just(USAGE_EVENT.to_owned()),
         4 => prop::sample::select(vec![
             LAST, DONE, ": keep-alive\n\n", "\n", "event: error\ndata: {\"choices\":[],\"usage\":{}}\n\n",
             "data: {\"choices\":[],\"usage\":null}\n\n", "data: {\"usage\":{\"total_tokens\":1}}\n\n", "data: x\n\n",
@@ -453,14 +458,14 @@ proptest! {
         // A line feed behind a carriage return belongs to the break before it.
         let is_mixed = events.windows(2).any(|pair| pair[0].ends_with('\r') && pair[1].starts_with('\n'));
         prop_assume!(!is_mixed);
-        let taken = events.iter().position(|event| is_extra(event) && event.len() <= 8 * 1024);
+        let taken = events.iter().position(|event| is_usage_event(event) && event.len() <= 8 * 1024);
         let mut rest = events.clone();
         if let Some(taken) = taken {
             rest.remove(taken);
         }
         let mut script = Script::of(frames(&events.concat(), &cuts));
         script.announces_end = announces_end;
-        let (request, recorder) = request(SILENT);
+        let (request, recorder) = request(WITHOUT_USAGE);
         let body = run(async {
             let (answer, ..) = send(meter(), request, stream(script)).await;
             answer.into_body().collect().await.expect("no error").to_bytes()
@@ -475,14 +480,14 @@ proptest! {
         events in events(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
         announces_end in any::<bool>(),
-        caller_asks in any::<bool>(),
+        requests_usage in any::<bool>(),
     ) {
         let mut script = Script::of(frames(&events.concat(), &cuts));
         script.announces_end = announces_end;
-        let (request, recorder) = request(if caller_asks { ASKING } else { SILENT });
+        let (request, recorder) = request(if requests_usage { WITH_USAGE } else { WITHOUT_USAGE });
         run(async {
             let plain = seen(script.clone(), true).await;
-            let layer = meter().ask_for_usage(caller_asks);
+            let layer = meter().request_usage(requests_usage);
             let (answer, ..) = send(layer, request, stream(script)).await;
             prop_assert_eq!(seen(answer.into_body(), true).await, plain);
             prop_assert_eq!(recorder.reports().len(), 1);
@@ -498,7 +503,7 @@ proptest! {
     ) {
         let script = Script::of(frames(&events.concat(), &cuts));
         run(async {
-            let (answer, ..) = send(meter(), request(SILENT).0, stream(script)).await;
+            let (answer, ..) = send(meter(), request(WITHOUT_USAGE).0, stream(script)).await;
             let mut body = answer.into_body();
             let mut hints = vec![(0, body.size_hint())];
             let mut given = 0;

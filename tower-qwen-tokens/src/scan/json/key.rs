@@ -1,5 +1,6 @@
-/// The longest name that matters, in bytes.
-pub(super) const MAX: usize = 20;
+/// The longest name that matters, in bytes: `reasoning_content` has 17. Longer names are none of
+/// ours.
+pub(super) const MAX_NAME: usize = 20;
 
 /// The members of an answer that matter to the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,9 +12,10 @@ pub(super) enum Key {
     Choices,
     /// Holds the whole answer in the events of the responses dialect.
     Response,
-    /// Holds the whole answer in the first event of Anthropic's streams, and an error's text elsewhere.
+    /// Holds the whole answer in the first event of Anthropic's streams, and an error's text
+    /// elsewhere.
     Message,
-    /// What an error has: `error`, `code`.
+    /// A member that only errors have: `error`, `code`.
     Failure,
     /// Why the model stopped.
     Finish,

@@ -1,17 +1,17 @@
-use super::{
-    json::Text,
-    key::{self, Key},
+use super::key::{Key, MAX_NAME};
+use crate::{
+    protocol::code::is_broken_off,
+    scan::{short_bytes::ShortBytes, text::TextRule},
 };
-use crate::protocol::code::is_broken_off;
 
-/// Where in a document the next byte stands.
+/// Where in a document the next byte lies.
 #[derive(Default)]
-pub(super) struct Place {
+pub(super) struct JsonPosition {
     pub(super) depth: u32,
     pub(super) token: Token,
-    /// The last string that may be a key.
+    /// The last string that may be a member's name.
     pub(super) name: Name,
-    /// The member whose value stands here or comes next.
+    /// The member whose value begins here or next.
     pub(super) member: Option<Key>,
     /// The top-level member whose object is open.
     pub(super) section: Option<Key>,
@@ -21,41 +21,39 @@ pub(super) struct Place {
 pub(super) enum Token {
     #[default]
     Between,
-    String(Within),
-    Escape(Within),
+    String(StringRole),
+    Escape(StringRole),
     Unicode {
-        within: Within,
+        role: StringRole,
         digits: u8,
         unit: u16,
     },
 }
 
-/// What becomes of a string's bytes.
+/// What is done with a string's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Within {
-    /// Kept as far as names that matter are long.
+pub(super) enum StringRole {
+    /// Compared with the names that matter.
     Name,
-    /// Counted.
+    /// Counted as text of the model.
     Text,
-    /// The model's name.
+    /// Stored as the model's name.
     Model,
-    Passed,
+    Ignored,
 }
 
 #[derive(Default)]
 pub(super) struct Name {
     /// What earlier pieces brought of it.
-    bytes: [u8; key::MAX],
-    /// How long that is; beyond the array only this is known.
-    len: usize,
+    bytes: ShortBytes<MAX_NAME>,
     /// The member that it names, once it is whole.
     pub(super) key: Option<Key>,
     pub(super) is_null: bool,
-    /// Whether it says, as a reason to stop, that the answer is broken off.
+    /// Whether it is a reason to stop which says that the answer is broken off.
     pub(super) is_broken_off: bool,
 }
 
-impl Place {
+impl JsonPosition {
     pub(super) fn is_usage(&self) -> bool {
         self.member == Some(Key::Usage) && self.is_of_answer()
     }
@@ -68,10 +66,11 @@ impl Place {
         self.member == Some(Key::Choices) && self.depth == 1
     }
 
-    /// Whether members stand here that describe the answer as a whole.
+    /// Whether the members at this depth describe the answer as a whole.
     fn is_of_answer(&self) -> bool {
         match self.depth {
             1 => true,
+            // The responses dialect and Anthropic's first event wrap the answer in one more object.
             2 => matches!(self.section, Some(Key::Response | Key::Message)),
             _ => false,
         }
@@ -86,20 +85,17 @@ impl Place {
             }
     }
 
-    pub(super) fn string_begins(&mut self, text: Text) -> Within {
-        let counted = match self.member {
+    pub(super) fn begin_string(&mut self, rule: TextRule) -> StringRole {
+        match self.member {
+            // Without a member before it the string may be a name. A reason to stop is compared as
+            // names are.
             None | Some(Key::Finish) => {
-                self.name.len = 0;
-                return Within::Name;
+                self.name.bytes.clear();
+                StringRole::Name
             }
-            Some(Key::Text) => text != Text::Deltas,
-            Some(Key::Delta) => text == Text::Deltas,
-            Some(_) => false,
-        };
-        if counted {
-            Within::Text
-        } else {
-            Within::Passed
+            Some(Key::Text) if rule != TextRule::DeltasOnly => StringRole::Text,
+            Some(Key::Delta) if rule == TextRule::DeltasOnly => StringRole::Text,
+            Some(_) => StringRole::Ignored,
         }
     }
 
@@ -107,44 +103,44 @@ impl Place {
         if self.depth == 1 {
             self.section = self.member.filter(|_| byte == b'{');
         }
+        // A body of nothing but brackets must not overflow; at such depths nothing is looked for.
         self.depth = self.depth.saturating_add(1);
-        self.forget();
+        self.end_member();
     }
 
     pub(super) fn close(&mut self) {
+        // There may be more closing brackets than opening ones: bodies are not validated.
         self.depth = self.depth.saturating_sub(1);
         if self.depth <= 1 {
             self.section = None;
         }
-        self.forget();
+        self.end_member();
     }
 
-    pub(super) fn forget(&mut self) {
+    pub(super) fn end_member(&mut self) {
         self.member = None;
     }
 }
 
 impl Name {
-    /// It goes on with this, and then with more.
+    /// Takes a part of the name that more will follow.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        let from = self.len.min(key::MAX);
-        let kept = bytes.len().min(key::MAX - from);
-        self.bytes[from..from + kept].copy_from_slice(&bytes[..kept]);
-        self.len = self.len.saturating_add(bytes.len());
+        self.bytes.push(bytes);
     }
 
-    /// Makes it equal to no name, as it holds an escape.
-    pub(super) fn spoil(&mut self) {
-        self.len = usize::MAX;
+    /// Makes it equal to no name. None that matters is written with an escape.
+    pub(super) fn invalidate(&mut self) {
+        self.bytes.overflow();
     }
 
-    /// It ends with this.
-    pub(super) fn ends(&mut self, bytes: &[u8]) {
-        let name = if self.len == 0 {
+    /// Takes the last part of the name.
+    pub(super) fn end(&mut self, bytes: &[u8]) {
+        // Nearly all names come in one piece and need no copy.
+        let name = if self.bytes.is_empty() {
             bytes
         } else {
-            self.push(bytes);
-            self.bytes.get(..self.len).unwrap_or_default()
+            self.bytes.push(bytes);
+            self.bytes.get().unwrap_or_default()
         };
         self.key = Key::of(name);
         self.is_null = name == b"null";

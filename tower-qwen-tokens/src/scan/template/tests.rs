@@ -2,7 +2,7 @@ use proptest::{prelude::*, sample::Index};
 
 use crate::{
     Dialect,
-    scan::{Passed, Scanned, Scanner, json::Text},
+    scan::{EventProgress, Scanned, Scanner, json::Json, text::TextRule},
 };
 
 use super::*;
@@ -121,26 +121,31 @@ fn pieces<'a>(stream: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
         .collect()
 }
 
-/// How the events ended and what may still become of the present one at each cut, with what was found.
-fn scan(dialect: Dialect, pieces: &[&[u8]], in_full: bool) -> (Vec<Passed>, Vec<bool>, Scanned) {
+/// How the events ended and what may still become of the present one at each cut, with what was
+/// found.
+fn scan(
+    dialect: Dialect,
+    pieces: &[&[u8]],
+    in_full: bool,
+) -> (Vec<EventProgress>, Vec<bool>, Scanned) {
     let mut scanner = Scanner::sse(dialect);
     let (mut events, mut at_cuts) = (Vec::new(), Vec::new());
     for piece in pieces {
         let mut rest = *piece;
         while !rest.is_empty() {
-            let (taken, passed) = scanner.push_event(rest);
+            let (taken, progress) = scanner.push_event(rest);
             rest = &rest[taken..];
-            if matches!(passed, Passed::Event(_)) {
-                events.push(passed);
+            if matches!(progress, EventProgress::Ended(_)) {
+                events.push(progress);
             }
             if in_full {
-                scanner.forget_pattern();
+                scanner.reset_template();
             }
         }
-        at_cuts.push(scanner.may_be_extra());
+        at_cuts.push(scanner.may_be_usage_only());
     }
-    let is_extra = scanner.is_extra();
-    at_cuts.push(is_extra);
+    let is_usage_only = scanner.is_usage_only();
+    at_cuts.push(is_usage_only);
     (events, at_cuts, scanner.finish())
 }
 
@@ -182,24 +187,24 @@ fn every_cut_of_every_shape_gives_the_same() {
 }
 
 /// How an event compares with another one that was read in full.
-fn compare(read: &str, event: &str) -> Compared {
-    let mut json = Json::new(Text::Parts);
-    let mut likeness = Likeness::default();
+fn compare(read: &str, event: &str) -> Match {
+    let mut json = Json::new(TextRule::AllParts);
+    let mut template = EventTemplate::default();
     let data = read.find('{').expect("data");
     json.push(read[data..].trim_end().as_bytes());
-    if let Some(outline) = json.sketch().outline() {
-        likeness.is_read(data, outline);
+    if let Some(outline) = json.outline.outline() {
+        template.learn(data, outline);
     }
     json.end_document();
-    likeness.ends(read.as_bytes());
-    likeness.compare(event.as_bytes(), &mut json)
+    template.end_event(read.as_bytes());
+    template.try_match(event.as_bytes(), &mut json)
 }
 
 #[test]
-fn every_filling_of_every_shape_gives_the_same() {
-    let fillings = TEXTS.iter().map(|text| ("9", *text));
-    let fillings = fillings.chain(NUMBERS.iter().map(|number| (*number, "x")));
-    for (number, text) in fillings {
+fn every_value_in_every_shape_gives_the_same() {
+    let values = TEXTS.iter().map(|text| ("9", *text));
+    let values = values.chain(NUMBERS.iter().map(|number| (*number, "x")));
+    for (number, text) in values {
         for shape in SHAPES {
             let event = |number: &str, text: &str| shape.replace('N', number).replace('T', text);
             // The usage of the second one is not read unless the third one is unlike.
@@ -221,13 +226,13 @@ fn events_are_compared_where_they_may_be() {
     let read = event("9", "text");
     for (number, text) in [("9", "text"), ("10", ""), ("0", "\\u4f60\\\""), ("1", "你")] {
         let event = event(number, text);
-        assert_eq!(compare(&read, &event), Compared::Whole(event.len()));
+        assert_eq!(compare(&read, &event), Match::Whole(event.len()));
         assert_eq!(
             compare(&read, &format!("{event}x")),
-            Compared::Whole(event.len())
+            Match::Whole(event.len())
         );
         let half = &event[..event.len() / 2];
-        assert_eq!(compare(&read, half), Compared::Part, "{half}");
+        assert_eq!(compare(&read, half), Match::Partial, "{half}");
     }
     for (number, text) in [
         ("07", "x"),
@@ -236,11 +241,11 @@ fn events_are_compared_where_they_may_be() {
         ("", "x"),
         ("1", "x\n"),
     ] {
-        assert_eq!(compare(&read, &event(number, text)), Compared::Unlike);
+        assert_eq!(compare(&read, &event(number, text)), Match::Mismatch);
     }
     assert_eq!(
         compare(&read, &read.replace("\"b\"", "\"c\"")),
-        Compared::Unlike
+        Match::Mismatch
     );
 }
 
@@ -255,7 +260,7 @@ fn nothing_is_compared_with_what_must_be_read() {
         "data: {\"n\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],\"text\":\"\"}\n\n",
         &format!("data: {{\"text\":\"{}\"}}\n\n", "x".repeat(2_048)),
     ] {
-        assert_eq!(compare(read, read), Compared::Unlike, "{read}");
+        assert_eq!(compare(read, read), Match::Mismatch, "{read}");
     }
 }
 

@@ -1,0 +1,34 @@
+/// The three methods by which a service with a field `inner: S` gives access to the service inside.
+///
+/// One text for all our services, so that none of them lacks one or words it differently.
+macro_rules! inner_accessors {
+    () => {
+        /// A reference to the inner service.
+        pub fn get_ref(&self) -> &S {
+            &self.inner
+        }
+
+        /// A mutable reference to the inner service.
+        pub fn get_mut(&mut self) -> &mut S {
+            &mut self.inner
+        }
+
+        /// Returns the inner service.
+        pub fn into_inner(self) -> S {
+            self.inner
+        }
+    };
+}
+
+/// `Debug` of a type whose inside says nothing to a reader: its name alone.
+macro_rules! opaque_debug {
+    ($name:ident, impl $($header:tt)+) => {
+        impl $($header)+ {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(crate) use {inner_accessors, opaque_debug};

@@ -1,0 +1,14 @@
+/// Receives what a matching event brings, in place of a scan of its data.
+pub(in crate::scan) trait ContentSink {
+    /// Whether any event brought text so far.
+    fn has_text(&self) -> bool;
+
+    /// Takes the inside of a string that is text of the model; `is_plain` if it has no escapes.
+    fn add_text(&mut self, text: &[u8], is_plain: bool);
+
+    /// Drops the text of an event that does not match in the end.
+    fn discard_text(&mut self);
+
+    /// The event is over: it matched, and this is its usage object.
+    fn end_event(&mut self, usage: Option<&[u8]>);
+}

@@ -1,0 +1,189 @@
+use std::ops::Range;
+
+use crate::scan::lexer::{Value, number};
+
+use super::{
+    content_sink::ContentSink,
+    outline::Outline,
+    placeholder::{Placeholder, PlaceholderKind, Placeholders},
+};
+
+/// The longest event that becomes a template, or is buffered while it is compared with one, in
+/// bytes. Events of a piece of text have 200 to 500; longer ones are rare, and each of them is read
+/// in full.
+pub(in crate::scan) const MAX_PATTERN: usize = 2 * 1024;
+
+/// The bytes of an event that was read in full, and its outline.
+///
+/// An event with equal bytes between the placeholders, and a value of the right kind in each, takes
+/// the JSON scanner to the same positions: only its text and its usage count.
+#[derive(Default)]
+pub(super) struct Pattern {
+    event: Vec<u8>,
+    /// Positions are those in the event.
+    outline: Outline,
+    /// The placeholders that are text.
+    texts: Placeholders,
+    /// Whether numbers may differ too. Off until it is needed: equal numbers are compared faster
+    /// than read.
+    pub(super) numbers_differ: bool,
+}
+
+/// How far an event has been compared.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Cursor {
+    /// The number of placeholders before this point.
+    placeholders: usize,
+    /// The end of the last of them in the pattern.
+    in_pattern: usize,
+    /// And in the event.
+    in_event: usize,
+    /// The usage object of the event.
+    usage: Range<usize>,
+}
+
+/// How an event compares with the template, by the bytes that have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::scan) enum Match {
+    /// It matches, and ends after so many bytes.
+    Whole(usize),
+    /// The bytes match as far as they go.
+    Partial,
+    Mismatch,
+}
+
+impl Pattern {
+    /// Makes this event the pattern. Its data has this outline and begins at `data_start`.
+    pub(super) fn set(&mut self, event: &mut Vec<u8>, data_start: usize, outline: &Outline) {
+        // Swapped rather than copied: the old pattern's allocation buffers the next event.
+        std::mem::swap(&mut self.event, event);
+        let in_event = |part: &Range<usize>| data_start + part.start..data_start + part.end;
+        let mine = &mut self.outline;
+        mine.placeholders.clear();
+        self.texts.clear();
+        if let Some(id) = id_number(&self.event) {
+            mine.placeholders.push(id, PlaceholderKind::Number);
+        }
+        for placeholder in outline.placeholders.get().unwrap_or_default() {
+            let part = in_event(&placeholder.range());
+            mine.placeholders.push(part.clone(), placeholder.kind);
+            if placeholder.kind == PlaceholderKind::Text {
+                self.texts.push(part, PlaceholderKind::Text);
+            }
+        }
+        mine.usage = outline.usage.as_ref().map(in_event);
+        mine.first_choice = outline.first_choice.map(|at| data_start + at);
+    }
+
+    /// Compares on, given all bytes of the event so far. Each text is counted once it is whole.
+    pub(super) fn compare<C: ContentSink>(
+        &self,
+        cursor: &mut Cursor,
+        event: &[u8],
+        content: &mut C,
+    ) -> Match {
+        let placeholders = self.placeholders();
+        if self.event.is_empty() {
+            return Match::Mismatch;
+        }
+        loop {
+            let placeholder = placeholders.get(cursor.placeholders);
+            let until = placeholder.map_or(self.event.len(), |next| next.range().start);
+            let literal = &self.event[cursor.in_pattern..until];
+            let rest = &event[cursor.in_event..];
+            let Some(rest) = rest.strip_prefix(literal) else {
+                return if literal.starts_with(rest) {
+                    Match::Partial
+                } else {
+                    Match::Mismatch
+                };
+            };
+            self.find_usage(cursor, until);
+            let start = cursor.in_event + literal.len();
+            let Some(placeholder) = placeholder else {
+                return Match::Whole(start);
+            };
+            match placeholder.kind.value(rest) {
+                Value::Whole { length, is_plain } => {
+                    if placeholder.kind == PlaceholderKind::Text {
+                        content.add_text(&rest[..length], is_plain);
+                    }
+                    cursor.placeholders += 1;
+                    cursor.in_pattern = placeholder.range().end;
+                    cursor.in_event = start + length;
+                }
+                Value::Cut => return Match::Partial,
+                Value::Invalid => return Match::Mismatch,
+            }
+        }
+    }
+
+    /// The usage object of an event that matched.
+    pub(super) fn usage(&self, cursor: &Cursor) -> Option<Range<usize>> {
+        self.outline.usage.as_ref().map(|_| cursor.usage.clone())
+    }
+
+    /// Whether an event that matches so far, `length` bytes of it, may still be one that states
+    /// usage alone.
+    pub(super) fn may_be_usage_only(&self, cursor: &Cursor, length: usize) -> bool {
+        let Some(first_choice) = self.outline.first_choice else {
+            return true;
+        };
+        let placeholders = self.placeholders();
+        let next = placeholders
+            .get(cursor.placeholders)
+            .map(|next| next.range().start);
+        // Up to the next placeholder, and no further, positions in the event follow from those in
+        // the pattern.
+        let is_near = next.is_none_or(|next| first_choice <= next);
+        let has_come = || length - cursor.in_event > first_choice - cursor.in_pattern;
+        first_choice >= cursor.in_pattern && !(is_near && has_come())
+    }
+
+    /// Leaves nothing to compare with.
+    #[cfg(test)]
+    pub(super) fn clear(&mut self) {
+        self.event.clear();
+    }
+
+    /// The memory that its buffer holds.
+    #[cfg(test)]
+    pub(super) fn retained(&self) -> usize {
+        self.event.capacity()
+    }
+
+    fn placeholders(&self) -> &[Placeholder] {
+        let placeholders = if self.numbers_differ {
+            &self.outline.placeholders
+        } else {
+            &self.texts
+        };
+        placeholders.get().unwrap_or_default()
+    }
+
+    /// Finds the ends of the usage object that lie between the last placeholder and `until`.
+    fn find_usage(&self, cursor: &mut Cursor, until: usize) {
+        let Some(usage) = &self.outline.usage else {
+            return;
+        };
+        let literal = cursor.in_pattern..until;
+        if literal.contains(&usage.start) {
+            cursor.usage.start = cursor.in_event + (usage.start - literal.start);
+        }
+        if literal.contains(&(usage.end - 1)) {
+            cursor.usage.end = cursor.in_event + (usage.end - literal.start);
+        }
+    }
+}
+
+/// The digits of the `id:` line with which the events of native streams begin: the one number
+/// outside of the data.
+fn id_number(event: &[u8]) -> Option<Range<usize>> {
+    let number_line = event.strip_prefix(b"id:")?;
+    let value = number_line.strip_prefix(b" ").unwrap_or(number_line);
+    let start = event.len() - value.len();
+    match number(value) {
+        Value::Whole { length, .. } => Some(start..start + length),
+        _ => None,
+    }
+}
