@@ -14,6 +14,7 @@ pub mod ledger;
 mod macros;
 pub mod price;
 pub mod protocol;
+mod shared;
 mod usage;
 
 #[cfg(feature = "http")]

@@ -1,4 +1,4 @@
-use crate::internal::clock::Instant;
+use crate::shared::clock::Instant;
 
 /// The account that admitted this call is closed until this instant, and delays the call's retry
 /// until then.

@@ -156,9 +156,7 @@ pub fn not_found(format: &ErrorFormat) -> Response {
 #[must_use]
 pub fn method_not_allowed(format: &ErrorFormat) -> Response {
     let message = "This path does not take the method: see the header Allow.";
-    error_format
-        .error(METHOD_NOT_ALLOWED, message)
-        .map(Body::from)
+    format.error(METHOD_NOT_ALLOWED, message).map(Body::from)
 }
 
 /// The first error of a type along the chain of sources.

@@ -40,9 +40,7 @@ pub async fn forward(forward: Forward, mut request: Request) -> Result<Response,
     let format = error_format(&request);
     if is_unread_model_call(&request) {
         let message = "A call of a model must be uncompressed JSON.";
-        return Ok(error_format
-            .error(UNSUPPORTED_MEDIA, message)
-            .map(Body::from));
+        return Ok(format.error(UNSUPPORTED_MEDIA, message).map(Body::from));
     }
     let Ok(uri) = forward.target.uri(request.uri()) else {
         let message = "The path cannot be read.";

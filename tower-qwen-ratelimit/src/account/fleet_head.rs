@@ -87,7 +87,7 @@ impl State {
                 Booking::Requested(_, until) => wait_for_store(until),
                 Booking::Granted(_, at) => Step::Act(HeadAction::GoAt(at.max(self.unbooked_at()))),
                 // The answer was about another call, of another limit.
-                Booking::TooLate(call, _) | Booking::AskAgain(call, _)
+                Booking::TooLate(call, _) | Booking::TryAgain(call, _)
                     if call.ticket != Some(head) =>
                 {
                     Step::Book
@@ -99,8 +99,8 @@ impl State {
                 Booking::TooLate(_, Some(at)) => {
                     self.rejects_beyond(limit, at).unwrap_or(Step::Book)
                 }
-                Booking::AskAgain(_, at) if self.now >= at => Step::Book,
-                Booking::AskAgain(_, at) => self
+                Booking::TryAgain(_, at) if self.now >= at => Step::Book,
+                Booking::TryAgain(_, at) => self
                     .rejects_beyond(limit, at)
                     .unwrap_or(Step::Act(HeadAction::WaitUntil(at))),
             },

@@ -64,7 +64,7 @@ pub(super) enum Booking {
     /// Rejected by the store: the call would go at this instant (`None`: never), which is after its limit.
     TooLate(BookedCall, Option<Nanos>),
     /// The store is to be asked again at this instant.
-    AskAgain(BookedCall, Nanos),
+    TryAgain(BookedCall, Nanos),
 }
 
 /// A call that is booked, or is to be.
@@ -169,7 +169,7 @@ impl Grants {
             Booking::Requested(call, _)
             | Booking::Granted(call, _)
             | Booking::TooLate(call, _)
-            | Booking::AskAgain(call, _),
+            | Booking::TryAgain(call, _),
         ) = &mut self.by
             && call.ticket == Some(left)
         {
@@ -194,7 +194,7 @@ impl Grants {
                 Booking::Granted(call, after(wait))
             }
             BookingReply::TooLate(wait) => Booking::TooLate(call, Some(after(wait))),
-            BookingReply::AskAgain(wait) => Booking::AskAgain(call, after(wait)),
+            BookingReply::TryAgain(wait) => Booking::TryAgain(call, after(wait)),
             BookingReply::Never => Booking::TooLate(call, None),
         });
     }

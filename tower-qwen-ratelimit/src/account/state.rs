@@ -51,7 +51,7 @@ impl State {
             requests: Gate::new(&quota, quota.requests(), now),
             tokens: Gate::new(&quota, quota.tokens(), now),
             tokens_at_end,
-            tokens_of_day: Day::new(quota.most_of_a_day(), passed_of_the_day(&quota, now), now),
+            tokens_of_day: Day::new(quota.most_of_a_day(), elapsed_of_day(&quota, now), now),
             concurrency: Concurrency::new(quota.most_running(), window, now),
             slow_start: None,
             breaker: Breaker::default(),
@@ -292,7 +292,7 @@ impl State {
 }
 
 /// How much of the provider's day had passed at the account's epoch. Unit: nanoseconds.
-fn passed_of_the_day(quota: &Quota, now: Nanos) -> u64 {
+fn elapsed_of_day(quota: &Quota, now: Nanos) -> u64 {
     const DAY: u128 = 86_400 * 1_000_000_000;
     if quota.most_of_a_day() == u64::MAX {
         return 0;

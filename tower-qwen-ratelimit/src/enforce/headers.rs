@@ -68,7 +68,7 @@ impl HeaderSettings {
         let tokens = Some(account.token_status(now)).filter(is_writable);
         if self.ietf {
             let partition = if self.partition_key {
-                partition(salt.partition(account.key().as_ref()))
+                partition(account.key().as_ref().hash_with(salt.hasher()))
             } else {
                 String::new()
             };

@@ -93,7 +93,7 @@ pub(crate) enum BookingReply {
     /// It would go after this time, which is beyond its limit; nothing is booked.
     TooLate(Duration),
     /// The store is to be asked again after this time; nothing is booked.
-    AskAgain(Duration),
+    TryAgain(Duration),
     /// It can never go, or was given back before it was booked.
     Never,
 }

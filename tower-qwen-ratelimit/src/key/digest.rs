@@ -3,8 +3,6 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use super::KeyRef;
-
 /// A salted hash of a value that may be a secret: 128 bits, of two keyed hashes.
 ///
 /// 128 bits, so that two callers never share an account by chance (64 would do so among some
@@ -26,9 +24,9 @@ impl Salt {
         Digest([self.0[0].hash_one(secret), self.0[1].hash_one(secret)])
     }
 
-    /// A pseudonym of a key for response headers.
-    pub(crate) fn partition(&self, key: KeyRef<'_>) -> u64 {
-        key.hash_with(&self.0[0])
+    /// What hashes the pseudonyms of keys for response headers.
+    pub(crate) fn hasher(&self) -> &RandomState {
+        &self.0[0]
     }
 }
 

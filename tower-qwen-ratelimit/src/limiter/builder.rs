@@ -51,6 +51,39 @@ enum BuilderFault {
     LeasedDay(Box<str>),
 }
 
+impl Limiter {
+    /// A limiter that grants this quota to every key.
+    #[must_use]
+    pub fn new(quota: Quota) -> Self {
+        LimiterBuilder::new(quota).finish()
+    }
+
+    /// The same, with at most `max_queued` calls waiting per key; more are rejected. Default: no
+    /// limit.
+    #[must_use]
+    pub fn with_max_queued(quota: Quota, max_queued: usize) -> Self {
+        LimiterBuilder::new(quota).max_queued(max_queued).finish()
+    }
+
+    /// A limiter with more settings.
+    ///
+    /// ```
+    /// use tower_qwen_ratelimit::{Limiter, Quota};
+    ///
+    /// # fn main() -> Result<(), tower_qwen_ratelimit::InvalidLimiter> {
+    /// let limiter = Limiter::builder(Quota::per_minute(60, 100_000))
+    ///     .quota_for("qwen3-max", Quota::per_minute(10, 50_000))
+    ///     .max_keys(50_000)
+    ///     .build()?;
+    /// # let _ = limiter;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(quota: Quota) -> LimiterBuilder {
+        LimiterBuilder::new(quota)
+    }
+}
+
 impl LimiterBuilder {
     pub(super) fn new(quota: Quota) -> Self {
         Self {

@@ -5,7 +5,7 @@ use std::{
 
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
-use super::{CallerAccount, LimiterBuilder, quotas::Quotas, table::Table};
+use super::{CallerAccount, quotas::Quotas, table::Table};
 #[cfg(feature = "redis")]
 use crate::fleet::Handle;
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Accounts
 ///
-/// Every key has its own account, up to [`LimiterBuilder::max_keys`] keys (16,384 by default). An
+/// Every key has its own account, up to [`LimiterBuilder::max_keys`](crate::LimiterBuilder::max_keys) keys (16,384 by default). An
 /// account that holds no information (no call under way, nothing charged within the latest window,
 /// no throttle remembered) makes room for new keys. Keys above `max_keys` share one overflow
 /// account ([`Key::is_overflow`]), so a flood of random keys uses bounded memory and takes nothing
@@ -67,37 +67,6 @@ pub(super) struct Inner {
 }
 
 impl Limiter {
-    /// A limiter that grants this quota to every key.
-    #[must_use]
-    pub fn new(quota: Quota) -> Self {
-        LimiterBuilder::new(quota).finish()
-    }
-
-    /// The same, with at most `max_queued` calls waiting per key; more are rejected. Default: no
-    /// limit.
-    #[must_use]
-    pub fn with_max_queued(quota: Quota, max_queued: usize) -> Self {
-        LimiterBuilder::new(quota).max_queued(max_queued).finish()
-    }
-
-    /// A limiter with more settings.
-    ///
-    /// ```
-    /// use tower_qwen_ratelimit::{Limiter, Quota};
-    ///
-    /// # fn main() -> Result<(), tower_qwen_ratelimit::InvalidLimiter> {
-    /// let limiter = Limiter::builder(Quota::per_minute(60, 100_000))
-    ///     .quota_for("qwen3-max", Quota::per_minute(10, 50_000))
-    ///     .max_keys(50_000)
-    ///     .build()?;
-    /// # let _ = limiter;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn builder(quota: Quota) -> LimiterBuilder {
-        LimiterBuilder::new(quota)
-    }
-
     /// Waits for the quota that a call of this cost needs.
     ///
     /// Without further settings the call arrives when this is first polled and waits as long as it

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Deadline, ModelCall, include_usage::with_usage};
 use crate::{
     estimate::{Calibration, Estimated},
-    internal::clock::Instant,
+    shared::clock::Instant,
 };
 
 /// One logical call: its arrival, its body and what was read from it.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::internal::clock::{Instant, now};
+use crate::shared::clock::{Instant, now};
 
 /// The instant at which the caller stops waiting. Put into the request's extensions by the caller.
 ///

@@ -16,7 +16,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::{Call, ReadError, ReadOptions, collected::Collected, counting::Counting, request_body};
-use crate::{Dialect, internal::clock};
+use crate::{Dialect, shared::clock};
 
 /// Declares that the request's body is not to be collected: too precious to hold, or of unknown
 /// end.

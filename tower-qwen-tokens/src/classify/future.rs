@@ -12,14 +12,14 @@ use tokio::time::Sleep;
 
 use crate::{
     Dialect, Verdict,
-    internal::{
+    macros::opaque_debug,
+    scan::Scanner,
+    shared::{
         PeekedBody,
         clock::{self, Instant, WallClock},
         content::is_encoded,
         peeked_body::AfterHead,
     },
-    macros::opaque_debug,
-    scan::Scanner,
 };
 
 use super::{

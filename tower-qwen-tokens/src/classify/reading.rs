@@ -11,8 +11,8 @@ use http_body::{Body, Frame};
 
 use crate::{
     Cause, Verdict,
-    internal::{PeekedBody, clock::WallClock, peeked_body::AfterHead},
     scan::{EventProgress, Scanner},
+    shared::{PeekedBody, clock::WallClock, peeked_body::AfterHead},
 };
 
 use super::options::{Classified, RequestContext};

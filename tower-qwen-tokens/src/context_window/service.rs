@@ -7,15 +7,15 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
     Call,
     call::{BoxError, ReadCall},
+    macros::inner_accessors,
 };
 
-use super::{ContextWindowLayer, ResponseFuture, guard::Settings};
+use super::{ResponseFuture, guard::Settings};
 
 /// Guards the context window of a call's model; see the [module docs](super).
 #[derive(Debug, Clone)]
@@ -25,26 +25,16 @@ pub struct ContextWindow<S> {
 }
 
 impl<S> ContextWindow<S> {
-    /// A service with the defaults of [`ContextWindowLayer`].
+    /// A service with the defaults of [`ContextWindowLayer`](super::ContextWindowLayer).
     #[must_use]
     pub fn new(inner: S) -> Self {
-        ContextWindowLayer::default().layer(inner)
+        Self {
+            inner,
+            settings: Arc::default(),
+        }
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S, B, RB> Service<Request<B>> for ContextWindow<S>

@@ -3,7 +3,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{Basis, Money, internal::clock::WallClock};
+use crate::{Basis, Money, shared::clock::WallClock};
 
 use super::{
     Amount, BudgetAlert, BudgetExceeded, Day, LedgerSink, Record,

@@ -18,7 +18,7 @@ struct SharedLedger {
     setup: RwLock<Arc<Setup>>,
     sums: Mutex<Snapshot>,
     #[cfg(feature = "http")]
-    clock: crate::internal::clock::WallClock,
+    clock: crate::shared::clock::WallClock,
 }
 
 /// What can be replaced while calls are running.
@@ -41,7 +41,7 @@ impl Ledger {
                 setup: RwLock::new(Arc::new(setup)),
                 sums: Mutex::default(),
                 #[cfg(feature = "http")]
-                clock: crate::internal::clock::WallClock::new(),
+                clock: crate::shared::clock::WallClock::new(),
             }),
         }
     }

@@ -6,7 +6,7 @@ use std::{
 
 use metrics::{SharedString, Unit, describe_histogram};
 
-use crate::{Dialect, internal::LabelValues};
+use crate::{Dialect, shared::LabelValues};
 
 use super::{
     Entry, LedgerSink, Record,

@@ -7,9 +7,9 @@ use http_body::Body;
 use crate::{
     Basis, Call, Dialect, End, Ledger, Report, UnknownReason, Usage, UsageSink, Verdict,
     call::is_signed,
-    internal::clock::{self, Instant},
     ledger::{Entry, Labels, Tenant},
     scan::{Scanned, Scanner},
+    shared::clock::{self, Instant},
 };
 
 use super::{

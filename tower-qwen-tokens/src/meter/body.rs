@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{End, internal::PeekedBody, macros::opaque_debug};
+use crate::{End, macros::opaque_debug, shared::PeekedBody};
 
 use super::{attempt::Attempt, usage_event_filter::UsageEventFilter};
 

@@ -15,8 +15,8 @@ use crate::{
     Call, End, UsageSink, Verdict,
     call::ReadCall,
     classify::{Classify, classify},
-    internal::{PeekedBody, clock::WallClock},
     macros::opaque_debug,
+    shared::{PeekedBody, clock::WallClock},
 };
 
 use super::{BodyRejection, ResponseBody, attempt::Attempt, settings::Settings};

@@ -1,4 +1,4 @@
-use crate::{Ledger, call::ReadOptions, internal::clock::WallClock};
+use crate::{Ledger, call::ReadOptions, shared::clock::WallClock};
 
 use super::counter::Counter;
 

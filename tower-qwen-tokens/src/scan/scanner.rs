@@ -2,7 +2,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
-use crate::{Dialect, Usage, Verdict, estimate::Estimate, internal::content::is_encoded};
+use crate::{Dialect, Usage, Verdict, estimate::Estimate, shared::content::is_encoded};
 
 use super::{
     delivered::Delivered,

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::{call::BoxError, internal::clock, macros::opaque_debug};
+use crate::{call::BoxError, macros::opaque_debug, shared::clock};
 
 pin_project! {
     /// Response body of [`StallTimeout`](super::StallTimeout). See the [module docs](super).

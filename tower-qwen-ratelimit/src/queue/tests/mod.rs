@@ -95,7 +95,7 @@ fn who_is_displaced_learns_it() {
 }
 
 #[test]
-fn a_waker_is_kept_once() {
+fn a_waker_is_stored_once() {
     let mut queue = WaitQueue::default();
     let (one, other) = (Arc::new(Count::default()), Arc::new(Count::default()));
     let ticket = join(&mut queue, &FlowKey::default(), 1, 1);

@@ -1,15 +1,10 @@
 use std::sync::Arc;
 
-use http::{HeaderMap, header::ACCEPT};
-use serde::de::DeserializeSeed;
-
-use super::{ParseError, field::RequestPart, reader::RequestReader};
 use crate::{
     Dialect,
     call::{ModelCall, counting::Counting},
     estimate::{Estimate, TOOLS_FRAME, Tally, chat_frame},
-    json_reader::Read,
-    protocol::{header::X_DASHSCOPE_SSE, preserves_thinking_by_default, thinks_by_default},
+    protocol::{preserves_thinking_by_default, thinks_by_default},
 };
 
 /// What one pass over the body collects: figures and flags, nothing of the prompt.
@@ -35,62 +30,8 @@ pub(super) struct Draft<'e> {
     pub(super) has_tools: bool,
 }
 
-/// Reads the body of a request in this dialect.
-///
-/// # Errors
-///
-/// A body that is no JSON object, or nested too deep.
-pub(in crate::call) fn read(
-    dialect: Dialect,
-    headers: &HeaderMap,
-    body: &[u8],
-    counting: &Counting,
-) -> Result<ModelCall, ParseError> {
-    let mut draft = Draft {
-        counter: counting.counter(),
-        ..Draft::default()
-    };
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Read(RequestReader {
-        draft: &mut draft,
-        part: if dialect.is_native() {
-            RequestPart::Native
-        } else {
-            RequestPart::Compatible
-        },
-    });
-    value
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-        .map_err(|error| ParseError::new(&error))?;
-    // The reader passes over any kind of value, so a list or a bare text arrives here as well.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(ParseError::not_object());
-    }
-    draft.stream |= dialect.is_native() && asks_for_events(headers);
-    Ok(draft.finish(dialect, counting))
-}
-
-/// Whether the headers of a native call ask for a stream.
-fn asks_for_events(headers: &HeaderMap) -> bool {
-    let is_enabled = |value: &http::HeaderValue| {
-        value
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"enable")
-    };
-    // `Accept` may list several types with weights.
-    let has_events = |value: &http::HeaderValue| {
-        value
-            .to_str()
-            .is_ok_and(|text| text.to_ascii_lowercase().contains("text/event-stream"))
-    };
-    headers.get(X_DASHSCOPE_SSE).is_some_and(is_enabled)
-        || headers.get_all(ACCEPT).iter().any(has_events)
-}
-
 impl Draft<'_> {
-    fn finish(mut self, dialect: Dialect, counting: &Counting) -> ModelCall {
+    pub(super) fn finish(mut self, dialect: Dialect, counting: &Counting) -> ModelCall {
         self.add_frame(dialect);
         let estimated = self.prompt.finish();
         let output_ceiling = self.output_ceiling(dialect);

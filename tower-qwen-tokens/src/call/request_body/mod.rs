@@ -5,5 +5,5 @@ mod field;
 mod parse_error;
 mod reader;
 
-pub(super) use draft::read;
 pub use parse_error::{ParseError, ParseErrorKind};
+pub(super) use reader::read;

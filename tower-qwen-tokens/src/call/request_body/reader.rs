@@ -1,15 +1,19 @@
 use std::sync::Arc;
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess};
+use http::{HeaderMap, header::ACCEPT};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
 
 use super::{
+    ParseError,
     draft::Draft,
     field::{RequestField, RequestPart, field},
 };
 use crate::{
-    call::Ceiling,
+    Dialect,
+    call::{Ceiling, ModelCall, counting::Counting},
     estimate::{Estimate, Tally},
     json_reader::{JsonNumber, JsonReader, Read, next_name},
+    protocol::header::X_DASHSCOPE_SSE,
 };
 
 /// The quotes, the colon or the comma of a string in JSON. Unit: tokens.
@@ -42,6 +46,60 @@ enum Scalar {
 
 /// Reads a [`Scalar`] value.
 struct ScalarReader;
+
+/// Reads the body of a request in this dialect.
+///
+/// # Errors
+///
+/// A body that is no JSON object, or nested too deep.
+pub(in crate::call) fn read(
+    dialect: Dialect,
+    headers: &HeaderMap,
+    body: &[u8],
+    counting: &Counting,
+) -> Result<ModelCall, ParseError> {
+    let mut draft = Draft {
+        counter: counting.counter(),
+        ..Draft::default()
+    };
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = Read(RequestReader {
+        draft: &mut draft,
+        part: if dialect.is_native() {
+            RequestPart::Native
+        } else {
+            RequestPart::Compatible
+        },
+    });
+    value
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end())
+        .map_err(|error| ParseError::new(&error))?;
+    // The reader passes over any kind of value, so a list or a bare text arrives here as well.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ParseError::not_object());
+    }
+    draft.stream |= dialect.is_native() && asks_for_events(headers);
+    Ok(draft.finish(dialect, counting))
+}
+
+/// Whether the headers of a native call ask for a stream.
+fn asks_for_events(headers: &HeaderMap) -> bool {
+    let is_enabled = |value: &http::HeaderValue| {
+        value
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"enable")
+    };
+    // `Accept` may list several types with weights.
+    let has_events = |value: &http::HeaderValue| {
+        value
+            .to_str()
+            .is_ok_and(|text| text.to_ascii_lowercase().contains("text/event-stream"))
+    };
+    headers.get(X_DASHSCOPE_SSE).is_some_and(is_enabled)
+        || headers.get_all(ACCEPT).iter().any(has_events)
+}
 
 impl Draft<'_> {
     fn push(&mut self, text: &str) {

@@ -1,6 +1,3 @@
-use serde::de::DeserializeSeed;
-
-use super::reader::{CountName, Group, UsageReader};
 use crate::Usage;
 
 /// A usage object as stated, before its names are reconciled.
@@ -20,16 +17,56 @@ pub(crate) struct UsageBody {
     pub(super) listed: Usage,
 }
 
-impl UsageBody {
-    /// Reads the value of a `usage` field; `None` where it is no JSON.
-    pub(crate) fn read(value: &[u8]) -> Option<Self> {
-        let mut body = Self::default();
-        let mut json = serde_json::Deserializer::from_slice(value);
-        UsageReader::usage(&mut body).deserialize(&mut json).ok()?;
-        json.end().ok()?;
-        Some(body)
-    }
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Group {
+    Usage,
+    InputDetails,
+    OutputDetails,
+}
 
+/// The names that matter; anything else is passed over.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum CountName {
+    Input,
+    Prompt,
+    Output,
+    Total,
+    Cached,
+    CacheRead,
+    CacheCreation,
+    Reasoning,
+    Image,
+    Audio,
+    Video,
+    InputDetails,
+    OutputDetails,
+    List,
+    Other,
+}
+
+impl CountName {
+    pub(super) fn of(name: &str) -> Self {
+        match name {
+            "input_tokens" => Self::Input,
+            "prompt_tokens" => Self::Prompt,
+            "output_tokens" | "completion_tokens" => Self::Output,
+            "total_tokens" => Self::Total,
+            "cached_tokens" => Self::Cached,
+            "cache_read_input_tokens" => Self::CacheRead,
+            "cache_creation_input_tokens" => Self::CacheCreation,
+            "reasoning_tokens" => Self::Reasoning,
+            "image_tokens" => Self::Image,
+            "audio_tokens" => Self::Audio,
+            "video_tokens" => Self::Video,
+            "prompt_tokens_details" | "input_tokens_details" => Self::InputDetails,
+            "completion_tokens_details" | "output_tokens_details" => Self::OutputDetails,
+            "models" | "x_details" => Self::List,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl UsageBody {
     /// Takes over what a later event of the same stream states. Figures are cumulative, so the
     /// later one replaces the earlier.
     pub(crate) fn update(&mut self, later: &Self) {

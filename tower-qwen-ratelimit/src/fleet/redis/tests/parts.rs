@@ -337,7 +337,7 @@ fn who_leaves_frees_what_it_held_and_who_dies_after_its_term() {
 }
 
 #[test]
-fn a_throttle_that_one_heard_slows_all() {
+fn a_throttle_of_one_slows_all() {
     let Some(server) = Server::start() else {
         return;
     };

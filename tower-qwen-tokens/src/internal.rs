@@ -3,23 +3,20 @@
 //! Not part of the public API: anything here may change in any release. That is why the three
 //! crates pin each other's exact version and are released together.
 
-#[cfg(feature = "http")]
-pub mod clock;
-#[cfg(feature = "http")]
-pub(crate) mod content;
 #[cfg(feature = "metrics")]
-mod label_values;
-mod observers;
+pub use crate::shared::label_values::LabelValues;
 #[cfg(feature = "http")]
-pub(crate) mod peeked_body;
-
-#[cfg(feature = "metrics")]
-pub use label_values::LabelValues;
-pub use observers::Observers;
-#[cfg(feature = "http")]
-pub use peeked_body::PeekedBody;
-
-pub use crate::protocol::{code::KNOWN_ERRORS, hint::retry_after};
+pub use crate::{
+    classify::{
+        future::{Classify, classify},
+        options::RequestContext,
+    },
+    shared::{clock, peeked_body::PeekedBody},
+};
+pub use crate::{
+    protocol::{code::KNOWN_ERRORS, hint::retry_after},
+    shared::observers::Observers,
+};
 
 /// Header names that our crates write.
 pub mod header {
@@ -29,9 +26,3 @@ pub mod header {
         X_RATELIMIT_RESET_TOKENS, X_STAINLESS_RETRY_COUNT,
     };
 }
-
-#[cfg(feature = "http")]
-pub use crate::classify::{
-    future::{Classify, classify},
-    options::RequestContext,
-};

@@ -1,0 +1,17 @@
+//! What several modules of this crate, and through [`internal`](crate::internal) our other crates,
+//! stand on.
+
+#[cfg(feature = "http")]
+pub mod clock;
+#[cfg(feature = "http")]
+pub(crate) mod content;
+#[cfg(feature = "metrics")]
+pub(crate) mod label_values;
+pub(crate) mod observers;
+#[cfg(feature = "http")]
+pub(crate) mod peeked_body;
+
+#[cfg(feature = "metrics")]
+pub(crate) use label_values::LabelValues;
+#[cfg(feature = "http")]
+pub(crate) use peeked_body::PeekedBody;
