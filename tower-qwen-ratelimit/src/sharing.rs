@@ -4,12 +4,12 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Sharing {
-    /// Each call is booked at the store, one at a time per process: one round trip per call, and no call more than the quota
-    /// allows. For quotas of some thousand calls a minute.
+    /// Each call is booked at the store, one at a time per process: one round trip per call, and no
+    /// call more than the quota allows. For quotas of some thousand calls a minute.
     #[default]
     Booking,
-    /// Each process has a part of the rate for some time and serves from memory: no round trip per call. Parts follow
-    /// what processes use.
+    /// Each process has a part of the rate for some time and serves from memory: no round trip per
+    /// call. Parts follow what processes use.
     Lease,
 }
 
@@ -17,8 +17,8 @@ pub enum Sharing {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutagePolicy {
-    /// Each process goes on with the n-th part of the quota, that of a day too, n being the processes that lived when the store
-    /// was last heard, whether or not they had calls.
+    /// Each process goes on with the n-th part of the quota, that of a day too, n being the
+    /// processes that lived when the store was last heard, whether or not they had calls.
     #[default]
     LocalShare,
     /// Calls are sent without a limit of ours; only throttles of the provider hold them back.

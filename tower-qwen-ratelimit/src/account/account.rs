@@ -17,7 +17,8 @@ use crate::{
     units::{NEVER, Nanos, nanos},
 };
 
-/// What never comes is this far off, seen from now: from an epoch, a long-lived process would reach it.
+/// What never comes is this far off, seen from now: from an epoch, a long-lived process would reach
+/// it.
 const FAR: Duration = Duration::from_secs(86_400 * 365);
 
 /// One account: its gates, its queue, and what it has learned.

@@ -27,7 +27,8 @@ pub(super) enum Arrival<'a> {
 impl Account {
     /// Admits a call, keeps it waiting, or rejects it.
     ///
-    /// A call without a ticket is a newcomer and gets one where it has to wait; admitted or rejected, it has none any more.
+    /// A call without a ticket is a newcomer and gets one where it has to wait; admitted or
+    /// rejected, it has none any more.
     pub(crate) fn poll_head(
         &self,
         request: &AdmitRequest,
@@ -86,7 +87,8 @@ impl Account {
                     HeadAction::GoAt(at) | HeadAction::WaitUntil(at) if at != NEVER => {
                         WaitOutcome::WaitUntil(self.instant(at))
                     }
-                    // Only another call's end or a new quota lets it go, and both wake the head: a timer would be idle.
+                    // Only another call's end or a new quota lets it go, and both wake the head: a
+                    // timer would be idle.
                     _ => WaitOutcome::WaitForWake,
                 }
             }
@@ -157,7 +159,7 @@ impl Account {
         if !state.fits_a_window(estimate) {
             return Some(Rejected::new(RejectKind::TooLarge, None));
         }
-        // Not computed where nothing depends on it: under `Fair` it looks at many flows.
+        // Computed on demand: under `Fair` it reads many flows.
         let predicted = || state.predicted_at(state.queue.ahead(position, &request.flow), estimate);
         if state.queue.len() >= self.config.max_queued {
             return Some(state.rejected(RejectKind::QueueFull, predicted()));

@@ -27,7 +27,7 @@ enum Step {
 }
 
 impl State {
-    /// What the head is to do. What the store has to be told of it lies in the outbox.
+    /// What the head is to do. What has to be reported to the store lies in the outbox.
     pub(super) fn action_in_fleet(
         &mut self,
         link: &AccountLink,
@@ -36,9 +36,11 @@ impl State {
         limit: Option<WaitLimit<Nanos>>,
         latest: Option<Instant>,
     ) -> HeadAction {
-        // Twice: the driver takes one timeout to find out that the server is silent. A driver that is not run never does.
+        // Twice: the driver takes one timeout to find out that the server is silent. A driver that
+        // is not run never does.
         let patience = nanos(link.terms().timeout).saturating_mul(2);
-        // Each step but the last changes who lets the head go, and none leads back: after the store is given up, the head acts.
+        // Each step but the last changes who lets the head go, and none leads back: after the store
+        // is given up, the head acts.
         loop {
             let step = self.next_step(head, estimate, limit);
             let requests_slots = matches!(step, Step::Act(_)) && self.lacks_slots();
@@ -87,7 +89,7 @@ impl State {
                 Booking::Requested(_, until) => wait_for_store(until),
                 Booking::Granted(_, at) => Step::Act(HeadAction::GoAt(at.max(self.unbooked_at()))),
                 // The answer was about another call, of another limit.
-                Booking::TooLate(call, _) | Booking::TryAgain(call, _)
+                Booking::TooLate(call, _) | Booking::RetryAfter(call, _)
                     if call.ticket != Some(head) =>
                 {
                     Step::Book
@@ -99,8 +101,8 @@ impl State {
                 Booking::TooLate(_, Some(at)) => {
                     self.rejects_beyond(limit, at).unwrap_or(Step::Book)
                 }
-                Booking::TryAgain(_, at) if self.now >= at => Step::Book,
-                Booking::TryAgain(_, at) => self
+                Booking::RetryAfter(_, at) if self.now >= at => Step::Book,
+                Booking::RetryAfter(_, at) => self
                     .rejects_beyond(limit, at)
                     .unwrap_or(Step::Act(HeadAction::WaitUntil(at))),
             },
@@ -129,8 +131,9 @@ impl State {
         }
     }
 
-    /// When a newcomer behind all this will go, as far as the bookings so far and the rate say, the busy processes going in
-    /// turns. Now, where the latest booking did not have to wait: only the store knows more, and says so once it is asked.
+    /// When a newcomer behind all this will go, as far as the bookings so far and the rate say, the
+    /// busy processes going in turns. Now, where the latest booking did not have to wait: only the
+    /// store knows more, and says so once it is asked.
     pub(super) fn predicted_in_fleet(&self, ahead: Ahead) -> Nanos {
         let open_at = self.now.max(self.breaker.opens_at());
         let Some(grants) = &self.grants else {
@@ -157,7 +160,7 @@ impl State {
         }
     }
 
-    /// Whether an admitted call was due so much earlier that the store has to be told when it goes.
+    /// Whether an admitted call was due so much earlier that its send has to be reported.
     pub(super) fn is_late_for(&self, due: Charge, charge: Charge) -> bool {
         due.id != 0 && charge.at.saturating_sub(due.at) >= self.tokens.slot_width()
     }
@@ -169,7 +172,8 @@ impl State {
         }
     }
 
-    /// A waiter has left. The last one gives back what is booked; of another, the next head may use it.
+    /// A waiter has left. The last one gives back what is booked; of another, the next head may use
+    /// it.
     pub(super) fn leave_booking(&mut self, left: Ticket) {
         let Some(grants) = &mut self.grants else {
             return;
@@ -193,7 +197,7 @@ impl State {
         self.granted_by() == GrantedBy::Unlimited
     }
 
-    /// Of an account that nobody shares, its own gates.
+    /// Who lets the head go: without a fleet, the account's own gates.
     pub(super) fn granted_by(&self) -> GrantedBy {
         self.grants
             .as_ref()
@@ -207,7 +211,8 @@ impl State {
             .max(self.breaker.opens_at())
     }
 
-    /// Whether the head, which waits for the end of another call, should request more slots: once for each number of slots.
+    /// Whether the head, which waits for the end of another call, should request more slots: once
+    /// for each number of slots.
     fn lacks_slots(&self) -> bool {
         let may_have_more = self.concurrency.limit() < self.quota.most_running();
         let is_full = self.concurrency.ready_at(self.now) == NEVER;

@@ -30,7 +30,8 @@ pub(super) struct Grants {
     /// Whether more slots were requested since their number last changed.
     pub(super) has_requested_slots: bool,
     /// How long the store has left to answer, after the call has left that asked it.
-    // Else impatient calls, each of which waits a little, would never find out that the store is silent.
+    // Else impatient calls, each of which waits a little, would never find out that the store is
+    // silent.
     patience_left: Option<u64>,
     outbox: Outbox,
 }
@@ -61,23 +62,25 @@ pub(super) enum Booking {
     Requested(BookedCall, Nanos),
     /// The call goes at this instant.
     Granted(BookedCall, Nanos),
-    /// Rejected by the store: the call would go at this instant (`None`: never), which is after its limit.
+    /// Rejected by the store: the call would go at this instant (`None`: never), which is after its
+    /// limit.
     TooLate(BookedCall, Option<Nanos>),
-    /// The store is to be asked again at this instant.
-    TryAgain(BookedCall, Nanos),
+    /// The booking may be tried again at this instant.
+    RetryAfter(BookedCall, Nanos),
 }
 
-/// A call that is booked, or is to be.
+/// A call that is booked, or whose booking is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BookedCall {
     pub(super) id: CallId,
-    /// The waiter that booked it. If it leaves, a waiter of equal or lower cost may use the booking.
+    /// The waiter that booked it. If it leaves, a waiter of equal or lower cost may use the
+    /// booking.
     pub(super) ticket: Option<Ticket>,
     pub(super) input: u64,
     pub(super) output: u64,
 }
 
-/// What the store is told once the account's lock is released.
+/// What the account reports to the store when its lock is released.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Outbox {
     pub(super) give_back: Option<CallId>,
@@ -169,7 +172,7 @@ impl Grants {
             Booking::Requested(call, _)
             | Booking::Granted(call, _)
             | Booking::TooLate(call, _)
-            | Booking::TryAgain(call, _),
+            | Booking::RetryAfter(call, _),
         ) = &mut self.by
             && call.ticket == Some(left)
         {
@@ -194,7 +197,7 @@ impl Grants {
                 Booking::Granted(call, after(wait))
             }
             BookingReply::TooLate(wait) => Booking::TooLate(call, Some(after(wait))),
-            BookingReply::TryAgain(wait) => Booking::TryAgain(call, after(wait)),
+            BookingReply::RetryAfter(wait) => Booking::RetryAfter(call, after(wait)),
             BookingReply::Never => Booking::TooLate(call, None),
         });
     }
@@ -232,7 +235,7 @@ impl BookedCall {
 
 impl Outbox {
     fn give_back(&mut self, id: CallId) {
-        // Not told yet: neither is to be told.
+        // The store has not heard of the booking yet: it need not hear of either.
         match self.book {
             Some((call, _)) if call.id == id => self.book = None,
             _ => self.give_back = Some(id),

@@ -39,8 +39,9 @@ impl State {
         self.predicted(ahead, estimate)
     }
 
-    /// What a waiter behind the head is to do. It may wait for longer than was predicted: the provider throttles, a call
-    /// costs more than was estimated or runs for longer, the store is silent.
+    /// What a waiter behind the head is to do. It may wait for longer than was predicted: the
+    /// provider throttles, a call costs more than was estimated or runs for longer, the store is
+    /// silent.
     pub(super) fn action_behind_head(
         &self,
         estimate: Charge,

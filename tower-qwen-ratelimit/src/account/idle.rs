@@ -2,8 +2,8 @@ use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{Account, state::State};
 
-/// An account that has admitted fewer calls than this has learned nothing that matters: as many as it takes to expect an
-/// output.
+/// An account that has admitted fewer calls than this has learned nothing that matters: as many as
+/// it takes to expect an output.
 pub(super) const LEARNS: u64 = 8;
 
 /// What would be lost with an account.

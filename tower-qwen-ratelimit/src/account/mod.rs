@@ -1,10 +1,11 @@
 //! The gates of one key, all or nothing, and the queue before them.
 //!
-//! [`Account`] is the lock around a `State`: it admits calls (`admit`, `head`, `try_acquire`), settles them (`settle`), follows what the provider
-//! says (`provider`, `slow_down`), and, where a fleet shares it, what the store grants (`grants`, `fleet_head`, `parts`, `shared`).
+//! [`Account`] is the lock around a `State`: it admits calls (`admit`, `head`, `try_acquire`),
+//! settles them (`settle`), follows what the provider says (`provider`, `slow_down`), and, where a
+//! fleet shares it, what the store grants (`grants`, `fleet_head`, `parts`, `shared`).
 //!
-//! Lock order: a reservation's lock, then the account's, then the link's. Wakers, observers and the store's queue are called
-//! when the account's lock is released, since they run code of others.
+//! Lock order: a reservation's lock, then the account's, then the link's. Wakers, observers and the
+//! store's queue are called when the account's lock is released, since they run code of others.
 
 mod account;
 mod admit;

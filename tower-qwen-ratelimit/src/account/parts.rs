@@ -12,7 +12,8 @@ use crate::{
     units::{Fraction, Nanos, nanos},
 };
 
-/// What a process wants beside a quarter more than it used: a first call does not have to wait for a part.
+/// What a process wants beside a quarter more than it used: a first call does not have to wait for
+/// a part.
 const SPARE: Fraction = Fraction::one_of(64);
 
 impl State {
@@ -107,7 +108,8 @@ impl State {
         }
     }
 
-    /// The fleet's calls at one time have another limit: this process goes on with its slots, as far as there are so many.
+    /// The fleet's calls at one time have another limit: this process goes on with its slots, as
+    /// far as there are so many.
     pub(super) fn divide_slots(&mut self, most: u64) {
         let Some(grants) = &mut self.grants else {
             return;
@@ -143,7 +145,8 @@ impl State {
         }
     }
 
-    /// What this process reports of itself; `None` where it has had nothing to do here for a window.
+    /// What this process reports of itself; `None` where it has had nothing to do here for a
+    /// window.
     pub(super) fn heartbeat(&self, sharing: Sharing) -> Option<Heartbeat> {
         let grants = self.grants.as_ref()?;
         let (requests, tokens) = (self.requests.snapshot(), self.tokens.snapshot());

@@ -31,7 +31,8 @@ impl Account {
         }
     }
 
-    /// The provider throttled a call. Returns until when the account is closed, and whether by an outage.
+    /// The provider throttled a call. Returns until when the account is closed, and whether by an
+    /// outage.
     pub(crate) fn on_throttle(
         &self,
         charge: Charge,
@@ -57,7 +58,8 @@ impl Account {
         PacedUntil::new(until).outage(is_outage)
     }
 
-    /// The provider is not available. Returns until when the account is closed, where that closes it.
+    /// The provider is not available. Returns until when the account is closed, where that closes
+    /// it.
     pub(crate) fn on_unavailable(
         &self,
         charge: Charge,

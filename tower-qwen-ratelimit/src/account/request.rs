@@ -22,7 +22,7 @@ pub(crate) struct AdmitRequest {
     pub(crate) limit: Option<WaitLimit>,
 }
 
-/// How long a call may wait, and who says so.
+/// How long a call may wait, and by which limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WaitLimit<T = Instant> {
     /// The latest instant of its admission.

@@ -1,4 +1,4 @@
-//! An account that a fleet shares: what it reports to the store, and what the store tells it.
+//! An account that a fleet shares: what it reports to the store, and what the store answers.
 
 use std::{
     sync::{Arc, MutexGuard, Weak},
@@ -40,17 +40,19 @@ impl Account {
         });
         let me: Weak<Self> = Arc::downgrade(&account);
         link.add_account(me);
-        // The driver may have told the others already.
+        // The store went away before the account joined: the driver will not say so again.
         if link.is_away() {
             account.on_store_away();
         }
         account
     }
 
-    /// Gives a call that goes by the account's own gates a number, under which its cost is reported.
+    /// Gives a call that goes by the account's own gates a number, under which its cost is
+    /// reported.
     #[inline]
     pub(super) fn number(&self, charge: &mut Charge) {
         if let Some(link) = &self.link
+            // A booked call has its number already.
             && charge.id == 0
             && link.terms().sharing == Sharing::Booking
         {
@@ -94,7 +96,7 @@ impl Account {
             && let Some(account) = link.account()
         {
             let shares = self.lock().shares();
-            link.push(Op::Pause {
+            link.push(Op::Throttle {
                 account,
                 until,
                 shares,
@@ -102,13 +104,13 @@ impl Account {
         }
     }
 
-    /// Releases the account's lock. Returns what the store has to be told, if a fleet shares the account.
+    /// Releases the account's lock. Returns what has to be reported, if a fleet shares the account.
     #[inline]
     pub(super) fn release_with_outbox(&self, mut state: MutexGuard<'_, State>) -> Option<Outbox> {
         self.link.as_ref().map(|_| state.take_outbox())
     }
 
-    /// Tells the store what was noted under the account's lock.
+    /// Reports what was noted under the account's lock.
     pub(super) fn deliver(&self, outbox: Outbox) {
         let Outbox {
             give_back,
@@ -165,7 +167,7 @@ impl SharedAccount for Account {
     fn on_heartbeat(&self, reply: HeartbeatReply, sent_at: Instant, term: Duration) {
         let Some(link) = &self.link else { return };
         let sharing = link.terms().sharing;
-        // From the sending on: the store may have counted from then.
+        // From the send on, not from the answer: the store counts from an instant between the two.
         let until = self.nanos(sent_at).saturating_add(nanos(term));
         self.change(clock::now(), |state| {
             state.on_heartbeat(reply, sharing, until);

@@ -27,7 +27,8 @@ impl State {
             .breaker
             .on_throttle(charge.at, self.now, window, retry_after);
         let throttled = Throttled::by(cause);
-        // While the store is away and calls go without limits, no rate of ours is too high; calls at one time are counted on.
+        // While the store is away and calls go without limits, no rate of ours is too high; calls
+        // at one time are counted on.
         #[cfg(feature = "redis")]
         let is_news = is_news && (!self.is_unlimited() || throttled == Throttled::Concurrency);
         if is_news && self.breaker.slows(throttled) {
@@ -45,7 +46,8 @@ impl State {
     fn slow_down(&mut self, throttled: Throttled, recurrence: Recurrence) {
         match throttled {
             Throttled::Growth => {
-                // Calls of the old rate are under way: it goes on from half of that, not from the least rate.
+                // Calls of the old rate are under way: it goes on from half of that, not from the
+                // least rate.
                 if self.slow_start.is_none() {
                     self.start_slowly(Some(Fraction::WHOLE));
                 }

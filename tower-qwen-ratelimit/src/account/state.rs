@@ -251,7 +251,8 @@ impl State {
         let tokens = self.settled_tokens.saturating_sub(before);
         let actual = match outcome {
             Outcome::NeverSent => 0,
-            // A call without tokens costs its flow a request, but not more than was reserved for it.
+            // A call without tokens costs its flow a request, but not more than was reserved for
+            // it.
             _ if tokens == 0 => self.price(0).min(self.price(charge.total())),
             _ => tokens,
         };
@@ -291,17 +292,17 @@ impl State {
     }
 }
 
-/// How much of the provider's day had passed at the account's epoch. Unit: nanoseconds.
+/// How much of the provider's day had elapsed at the account's epoch. Unit: nanoseconds.
 fn elapsed_of_day(quota: &Quota, now: Nanos) -> u64 {
     const DAY: u128 = 86_400 * 1_000_000_000;
     if quota.most_of_a_day() == u64::MAX {
         return 0;
     }
     let wall = WallClock::new().now();
-    let passed = wall
+    let elapsed = wall
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_nanos();
     let before = (u128::from(now) + quota.day_begins_after().as_nanos()) % DAY;
-    u64::try_from((passed % DAY + DAY - before) % DAY).unwrap_or_default()
+    u64::try_from((elapsed % DAY + DAY - before) % DAY).unwrap_or_default()
 }

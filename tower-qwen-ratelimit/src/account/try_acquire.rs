@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Account {
-    /// Admits the call at once or rejects it with the wait that it would take. Overtakes no waiter, and is charged to its
-    /// flow as if it had waited.
+    /// Admits the call at once or rejects it with the wait that it would take. Overtakes no waiter,
+    /// and is charged to its flow as if it had waited.
     pub(crate) fn try_acquire(
         &self,
         request: &AdmitRequest,

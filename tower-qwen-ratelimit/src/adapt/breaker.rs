@@ -26,10 +26,11 @@ const DOUBLINGS: u32 = 5;
 
 /// For how long throttles close an account, and which of them are news.
 ///
-/// Throttles that follow each other without an accepted call in between say that the provider is away, whatever is sent.
-/// From the second one on the account probes: after the pause one call goes, and twice as many in each sixtieth of the
-/// window that brings no throttle, until one is accepted. So an outage meets a handful of calls, however many wait, and a
-/// slow answer does not hold up the others.
+/// Throttles that follow each other without an accepted call in between say that the provider is
+/// away, whatever is sent. From the second one on the account probes: after the pause one call
+/// goes, and twice as many in each sixtieth of the window that brings no throttle, until one is
+/// accepted. So an outage meets a handful of calls, however many wait, and a slow answer does not
+/// hold up the others.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
     closed_until: Nanos,
@@ -92,12 +93,12 @@ impl Breaker {
         }
     }
 
-    /// A call sent at `sent_at` was throttled. Returns whether that is news: calls that were under way at the latest
-    /// throttle add nothing to it.
+    /// A call sent at `sent_at` was throttled. Returns whether that is news: calls that were under
+    /// way at the latest throttle add nothing to it.
     ///
-    /// Without a hint of the provider the pause is a sixtieth of the window and doubles with every throttle that follows
-    /// without an accepted call in between, up to a twentieth of it. With one it is the hint that counts, and a sixtieth of
-    /// the window at least.
+    /// Without a hint of the provider the pause is a sixtieth of the window and doubles with every
+    /// throttle that follows without an accepted call in between, up to a twentieth of it. With one
+    /// it is the hint that counts, and a sixtieth of the window at least.
     pub(crate) fn on_throttle(
         &mut self,
         sent_at: Nanos,
@@ -125,8 +126,8 @@ impl Breaker {
         is_news
     }
 
-    /// The provider was not available for a call sent at `sent_at`. Returns whether that counts as a throttle: where it
-    /// happens again and again, and while calls probe.
+    /// The provider was not available for a call sent at `sent_at`. Returns whether that counts as
+    /// a throttle: where it happens again and again, and while calls probe.
     pub(crate) fn on_unavailable(&mut self, sent_at: Nanos) -> bool {
         if sent_at >= self.news_from {
             self.unavailable = self.unavailable.saturating_add(1);

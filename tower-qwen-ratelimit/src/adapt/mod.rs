@@ -1,4 +1,5 @@
-//! What the provider's answers teach an account: how fast it may go, whether at all, and what answers cost.
+//! What the provider's answers teach an account: how fast it may go, whether at all, and what
+//! answers cost.
 
 mod breaker;
 mod output;

@@ -5,13 +5,15 @@ const SAMPLES: usize = 64;
 /// Fewer settled calls than this say nothing yet.
 const ENOUGH: usize = 8;
 /// Expected output of a call without a ceiling of its own, while nothing is known. Unit: tokens.
-// Rather too much: an over-estimate comes back when the call settles, an under-estimate becomes debt.
+// Rather too much: an over-estimate comes back when the call settles, an under-estimate becomes
+// debt.
 const UNKNOWN: u64 = 4_096;
 /// Reserved is what 65 of 100 answers stay within.
-// Not the mean, nor the 99th percentile: what has to suffice is the sum over all answers that run at one time
-// (docs/design.md, "Reservation").
+// Not the mean, nor the 99th percentile: what has to suffice is the sum over all answers that run
+// at one time (docs/design.md, "Reservation").
 const QUANTILE: usize = 65;
-/// Labels that have their own figures. The rest share those of all calls, so that memory is bounded.
+/// Labels that have their own figures. The rest share those of all calls, so that memory is
+/// bounded.
 const LABELS: usize = 64;
 
 /// What the answers of one account are expected to bring, by label and over all.

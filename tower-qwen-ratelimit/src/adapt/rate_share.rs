@@ -1,9 +1,10 @@
 use super::Recurrence;
 use crate::units::{Fraction, Nanos};
 
-// The shape is that of CUBIC; the figures are from the study of a quota that halves unannounced and doubles again
-// (docs/design.md, "Feedback"; it stays in CI as examples/batch/tests/quota/change.rs): they use 0.91 of what a sliding
-// window allows with the fewest throttles. Cutting to 70 and adding a tenth a window used 0.83, cutting to 80 and climbing
+// The shape is that of CUBIC; the figures are from the study of a quota that halves unannounced and
+// doubles again (docs/design.md, "Feedback"; it stays in CI as
+// examples/batch/tests/quota/change.rs): they use 0.91 of what a sliding window allows with the
+// fewest throttles. Cutting to 70 and adding a tenth a window used 0.83, cutting to 80 and climbing
 // from 97 used 0.89.
 
 /// What a throttle leaves, in percent.
@@ -12,7 +13,8 @@ const CUT: u32 = 85;
 const CUT_AGAIN: u32 = 70;
 /// Where the recovery pauses, in percent of what was cut: just below the rate that was too high.
 const NEAR: u32 = 95;
-/// How far above the cut the recovery pauses at most, in percent: after a second throttle the old rate is no guide.
+/// How far above the cut the recovery pauses at most, in percent: after a second throttle the old
+/// rate is no guide.
 const NEAR_ABOVE_CUT: u32 = 10;
 /// What each window since the cut gives back; the last entry holds for all later ones.
 const CLIMB: [Fraction; 5] = [
@@ -29,8 +31,9 @@ const LEAST: Fraction = Fraction::one_of(64);
 
 /// The share of its quota that a gate uses at present.
 ///
-/// A throttle cuts it to 85 percent. Within a window it comes back near to where it was cut, stays there, and then climbs
-/// faster and faster, as CUBIC does: a limit that stays is touched seldom, one that went is left behind soon.
+/// A throttle cuts it to 85 percent. Within a window it comes back near to where it was cut, stays
+/// there, and then climbs faster and faster, as CUBIC does: a limit that stays is touched seldom,
+/// one that went is left behind soon.
 #[derive(Debug)]
 pub(crate) struct RateShare {
     share: Fraction,
@@ -61,9 +64,9 @@ impl RateShare {
             return false;
         }
         let before = self.share;
-        let passed = now.saturating_sub(self.at) / self.step;
-        self.at = self.at.saturating_add(passed.saturating_mul(self.step));
-        for _ in 0..passed {
+        let elapsed = now.saturating_sub(self.at) / self.step;
+        self.at = self.at.saturating_add(elapsed.saturating_mul(self.step));
+        for _ in 0..elapsed {
             self.recover();
             // An account may come back after days: steps that change nothing are not taken.
             if self.share == Fraction::WHOLE {

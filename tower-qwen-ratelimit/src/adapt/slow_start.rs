@@ -1,16 +1,19 @@
 use crate::units::{Fraction, Nanos};
 
-/// Where a rate begins that was not used: a sixteenth, from which growth by half reaches the whole in seven periods.
+/// Where a rate begins that was not used: a sixteenth, from which growth by half reaches the whole
+/// in seven periods.
 const LEAST: Fraction = Fraction::one_of(16);
-/// The least number of requests, at full rate, by which use is measured: of fewer, one more or less is no growth.
+/// The least number of requests, at full rate, by which use is measured: of fewer, one more or less
+/// is no growth.
 const MEASURED_BY: u64 = 8;
 /// The most idle periods that make a difference: four halvings lead from the whole to [`LEAST`].
 const PERIODS_TO_LEAST: u64 = 5;
 
 /// Slow start: the share of the full rate that may be used, by how much was used a moment ago.
 ///
-/// Each period allows half again of what the one before used, of requests or of tokens, whichever is nearer to its rate;
-/// and at least four fifths of what it allowed, or half where nothing was used.
+/// Each period allows half again of what the one before used, of requests or of tokens, whichever
+/// is nearer to its rate; and at least four fifths of what it allowed, or half where nothing was
+/// used.
 #[derive(Debug)]
 pub(crate) struct SlowStart {
     share: Fraction,
@@ -55,16 +58,16 @@ impl SlowStart {
     /// Goes on to `now`. Returns whether the share changed.
     pub(crate) fn advance(&mut self, now: Nanos) -> bool {
         let before = self.share;
-        let passed = (now
+        let elapsed = (now
             .saturating_add(self.period)
             .saturating_sub(self.period_ends))
             / self.period;
-        for _ in 0..passed.min(PERIODS_TO_LEAST) {
+        for _ in 0..elapsed.min(PERIODS_TO_LEAST) {
             self.end_period();
         }
         self.period_ends = self
             .period_ends
-            .saturating_add(passed.saturating_mul(self.period));
+            .saturating_add(elapsed.saturating_mul(self.period));
         self.share != before
     }
 

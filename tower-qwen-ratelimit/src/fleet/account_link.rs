@@ -66,7 +66,8 @@ impl AccountLink {
     }
 
     /// The store rejects the account. Returns whether that is news.
-    // Relaxed, here and below: the flag guards no other data, and a report too many is only rejected again.
+    // Relaxed, here and below: the flag guards no other data, and a report too many is only
+    // rejected again.
     pub(crate) fn reject(&self) -> bool {
         !self.is_rejected.swap(true, Ordering::Relaxed)
     }

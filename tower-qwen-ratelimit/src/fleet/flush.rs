@@ -9,7 +9,8 @@ use tower_qwen_tokens::internal::clock;
 
 use super::{Link, Op, UsageBatch, link::LinkState, op_queue::FlushEpoch};
 
-/// Usage is gathered for at most this long: a day's sums need no haste, and many calls become one operation.
+/// Usage is gathered for at most this long: a day's sums need no haste, and many calls become one
+/// operation.
 const GATHERED: Duration = Duration::from_secs(5);
 
 /// Progress of a flush.
@@ -64,7 +65,8 @@ impl Link {
 }
 
 impl LinkState {
-    /// Queues the usage that was gathered. While the queue is full, it is gathered on: nothing of it is lost.
+    /// Queues the usage that was gathered. While the queue is full, it is gathered on: nothing of
+    /// it is lost.
     pub(super) fn queue_usage(&mut self, capacity: usize) {
         let is_full = !self.ops.is_empty() && self.ops.len() >= capacity;
         if is_full || self.usage_since.is_none() {

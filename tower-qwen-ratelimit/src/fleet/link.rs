@@ -16,7 +16,8 @@ use super::{
 };
 use crate::observe::{LimiterObserver, Observers};
 
-/// Below this number of accounts dead ones are not pruned: a search at each new account would cost more than they take.
+/// Below this number of accounts dead ones are not pruned: a search at each new account would cost
+/// more than they take.
 const FEW: usize = 64;
 /// Between the accounts of a process and the driver of their store.
 // Lock order: `state`, then `alive`.
@@ -99,9 +100,9 @@ impl Link {
         state.next_id
     }
 
-    /// Queues an operation for the driver. Where the queue is full, what a call cost is not reported: its estimate stands. A
-    /// booking always finds room, since an account has one at a time; given back before the driver has taken it, it is
-    /// forgotten.
+    /// Queues an operation for the driver. Where the queue is full, what a call cost is not
+    /// reported: its estimate stands. A booking always finds room, since an account has one at a
+    /// time; given back before the driver has taken it, it is forgotten.
     pub(crate) fn push(&self, op: Op) {
         if matches!(op, Op::Heartbeat) {
             self.lock().wants_heartbeats = true;
@@ -153,7 +154,8 @@ impl Link {
         self.wake_driver();
     }
 
-    /// Calls these observers when the store goes away and comes back, as long as their limiter lives.
+    /// Calls these observers when the store goes away and comes back, as long as their limiter
+    /// lives.
     pub(crate) fn observe(&self, observers: &Observers) {
         let mut state = self.lock();
         state.observers.retain(|known| known.strong_count() > 0);

@@ -4,7 +4,7 @@ use tower_qwen_tokens::{internal::clock::Instant, ledger::Day};
 
 use super::{CallId, SharedAccount, Shares, UsageBatch, UsageQuery};
 
-/// Something that a store is to be told.
+/// An operation for the store.
 #[derive(Debug)]
 pub(crate) enum Op {
     /// The head of an account asks to be booked.
@@ -40,7 +40,7 @@ pub(crate) enum Op {
     /// The usage of a day is wanted.
     ReadUsage { day: Day, query: UsageQuery },
     /// The provider has throttled a call.
-    Pause {
+    Throttle {
         account: Arc<dyn SharedAccount>,
         until: Instant,
         shares: Shares,
@@ -52,7 +52,7 @@ impl Op {
     pub(crate) fn is_urgent(&self) -> bool {
         matches!(
             self,
-            Self::Book { .. } | Self::Pause { .. } | Self::ReadUsage { .. }
+            Self::Book { .. } | Self::Throttle { .. } | Self::ReadUsage { .. }
         )
     }
 
@@ -81,7 +81,7 @@ impl Op {
             Self::Book { account, .. }
             | Self::Send { account, .. }
             | Self::Settle { account, .. }
-            | Self::Pause { account, .. } => Some(account),
+            | Self::Throttle { account, .. } => Some(account),
             Self::AddUsage(_) | Self::ReadUsage { .. } | Self::Heartbeat => None,
         }
     }

@@ -4,7 +4,8 @@ use super::Op;
 
 /// Operations that wait for the driver, in their order, and how many of all so far are not done.
 ///
-/// Each belongs to an epoch. A flush ends the epoch, and waits until all operations of it and of those before are done.
+/// Each belongs to an epoch. A flush ends the epoch, and waits until all operations of it and of
+/// those before are done.
 #[derive(Debug)]
 pub(super) struct OpQueue {
     ops: VecDeque<(FlushEpoch, Op)>,
@@ -76,7 +77,8 @@ impl OpQueue {
         OpBatch { epoch, ops }
     }
 
-    /// Takes the booking out that this operation gives back, if it still waits: neither has to be told.
+    /// Takes the booking out that this operation gives back, if it still waits: neither has to be
+    /// told.
     pub(super) fn withdraw(&mut self, op: &Op) -> Option<OpBatch> {
         // Bookings are few: a search for one that is not there is spared.
         let given_back = op.given_back().filter(|_| self.bookings > 0)?;
@@ -117,7 +119,8 @@ impl OpQueue {
         }
     }
 
-    /// Ends the present epoch, if it has operations. Returns the latest epoch that a flush has to wait for.
+    /// Ends the present epoch, if it has operations. Returns the latest epoch that a flush has to
+    /// wait for.
     pub(super) fn end_epoch(&mut self) -> FlushEpoch {
         if self.undone.back().is_some_and(|undone| *undone > 0) {
             self.undone.push_back(0);

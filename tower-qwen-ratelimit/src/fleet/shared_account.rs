@@ -9,15 +9,16 @@ pub(crate) type CallId = u64;
 
 /// An account as its fleet sees it: the seam between the two.
 ///
-/// An account pushes what happens to its calls into the [`Link`](super::Link). The driver of the store takes that out at the
-/// other end, and calls these. The link's lock is not held meanwhile: they take the account's, under which the account takes
-/// the link's.
+/// An account pushes what happens to its calls into the [`Link`](super::Link). The driver of the
+/// store takes that out at the other end, and calls these. The link's lock is not held meanwhile:
+/// they take the account's, under which the account takes the link's.
 pub(crate) trait SharedAccount: fmt::Debug + Send + Sync {
     fn key(&self) -> &Key;
 
     fn quota(&self) -> Quota;
 
-    /// What the process is to report; `None` where it has had nothing to do at the account for a window.
+    /// What the process is to report; `None` where it has had nothing to do at the account for a
+    /// window.
     fn heartbeat(&self) -> Option<Heartbeat>;
 
     /// The answer to a heartbeat that was sent at `sent_at`. What it grants is granted for `term`.
@@ -85,15 +86,15 @@ pub(crate) struct HeartbeatReply {
     pub(crate) largest_call: u64,
 }
 
-/// What the store says to a call that is to be booked.
+/// The store's answer to a booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BookingReply {
     /// It goes after this time.
     In(Duration),
     /// It would go after this time, which is beyond its limit; nothing is booked.
     TooLate(Duration),
-    /// The store is to be asked again after this time; nothing is booked.
-    TryAgain(Duration),
+    /// The booking may be tried again after this time; nothing is booked.
+    RetryAfter(Duration),
     /// It can never go, or was given back before it was booked.
     Never,
 }

@@ -15,8 +15,8 @@ use tower_qwen_tokens::{
 };
 
 use super::{
-    BookingReply, CallId, FlushProgress, Handle, Heartbeat, HeartbeatReply, Link, Op, OpBatch,
-    SharedAccount, Terms, UsageReply, Work, usage::UsageSums,
+    BookingReply, CallId, FlushProgress, Handle, Heartbeat, HeartbeatReply, Linger, Link, Op,
+    OpBatch, SharedAccount, Terms, UsageReply, Work, usage::UsageSums,
 };
 use crate::{
     key::Key,
@@ -113,7 +113,7 @@ impl Calls {
     fn work(&self) -> Option<Work> {
         match self
             .link
-            .poll_work(&mut Context::from_waker(Waker::noop()), true)
+            .poll_work(&mut Context::from_waker(Waker::noop()), Linger::Over)
         {
             Poll::Ready(work) => Some(work),
             Poll::Pending => None,

@@ -18,8 +18,9 @@ pub struct UsageSums {
     pub cached_tokens: u64,
     /// Tokens of answers.
     pub output_tokens: u64,
-    /// What it cost, by the prices of each process's ledger: one amount per currency. Calls without a known price are
-    /// missing, and so are those of processes of a version that did not report money.
+    /// What it cost, by the prices of each process's ledger: one amount per currency. Calls without
+    /// a known price are missing, and so are those of processes of a version that did not report
+    /// money.
     pub cost: Vec<Money>,
 }
 
@@ -38,7 +39,7 @@ pub struct UsageOfDay {
 /// By tenant and model.
 pub(crate) type SumsByTenantAndModel = BTreeMap<(Box<str>, Box<str>), UsageSums>;
 
-/// What is to be added to a day.
+/// Sums to be added to a day.
 #[derive(Debug)]
 pub(crate) struct UsageBatch {
     /// By this number the store recognises a batch that comes twice.
@@ -62,6 +63,7 @@ impl Gathered {
         capacity: usize,
     ) -> bool {
         let of_day = self.0.entry(day).or_default();
+        // While the store is away nothing is taken: a flood of tenants must not take all memory.
         let is_full = of_day.len() >= capacity;
         let whom = (tenant.into(), model.into());
         if is_full && !of_day.contains_key(&whom) {

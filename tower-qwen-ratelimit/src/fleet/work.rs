@@ -28,18 +28,27 @@ pub(crate) enum Work {
     End,
 }
 
+/// Whether operations for which no caller waits go now, or wait for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linger {
+    Waits,
+    Over,
+}
+
 impl Link {
-    /// What is to be done. Operations for which no caller waits come when they have lingered, or with others.
-    pub(crate) fn poll_work(&self, cx: &mut Context<'_>, is_linger_over: bool) -> Poll<Work> {
+    /// What the driver does next. Operations for which no caller waits come when they have
+    /// lingered, or with others.
+    pub(crate) fn poll_work(&self, cx: &mut Context<'_>, linger: Linger) -> Poll<Work> {
         let mut state = self.lock();
         if mem::take(&mut state.wants_heartbeats) {
             return Poll::Ready(Work::Heartbeats);
         }
         let is_over = self.is_abandoned();
+        // Nothing more comes, so nothing is gathered any longer.
         if is_over {
             state.queue_usage(self.terms.capacity);
         }
-        let is_due = is_linger_over
+        let is_due = linger == Linger::Over
             || is_over
             || !state.flushing.is_empty()
             || state.ops.len() >= ENOUGH
@@ -96,6 +105,7 @@ impl Link {
     pub(crate) fn went_away(&self, reason: &str) {
         let mut state = self.lock();
         let queries = state.ops.take_queries();
+        // Each failed attempt to reconnect comes here; observers get one event.
         if state.away_since.is_none() {
             state.away_since = Some(clock::now());
             state.counts.outages += 1;
@@ -135,6 +145,7 @@ impl Link {
             state.has_driver = false;
             (mem::take(&mut state.flushing), mem::take(&mut state.ops))
         };
+        // After the lock: operations hold accounts, and those a handle of this link.
         drop(ops);
         flushing.into_iter().for_each(Waker::wake);
         if !self.is_abandoned() {

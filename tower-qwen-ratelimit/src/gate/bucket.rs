@@ -2,8 +2,9 @@ use crate::units::{NEVER, Nanos};
 
 /// A bucket that refills evenly and may owe.
 ///
-/// The level is kept in amount x nanoseconds of the window, so that refilling is exact: in one nanosecond it gains
-/// `rate` units, and one request or token is worth `window` units.
+/// The level is kept in amount x nanoseconds of the window, so that refilling is exact: in one
+/// nanosecond it gains `rate` units, and one request or token is worth `window` units.
+// 128 bits: a product of two 64-bit numbers fits, and debt may grow without overflowing.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Bucket {
@@ -16,7 +17,8 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// An empty bucket that gains `rate` per `window` nanoseconds and holds at most `capacity` (at least 1).
+    /// An empty bucket that gains `rate` per `window` nanoseconds and holds at most `capacity` (at
+    /// least 1).
     pub(crate) fn empty(rate: u64, window: u64, capacity: u64, now: Nanos) -> Self {
         let window = window.max(1);
         Self {
@@ -39,6 +41,7 @@ impl Bucket {
     /// Takes `amount`; the level may fall below nothing.
     #[inline]
     pub(crate) fn take(&mut self, amount: u64) {
+        // Saturating: a cost that makes no sense becomes a very large debt, not a credit.
         self.level = self.level.saturating_sub(units(amount, self.window));
     }
 
@@ -51,14 +54,15 @@ impl Bucket {
             .min(self.capacity);
     }
 
-    /// The first instant at which `amount` may go. An amount above the capacity goes when the bucket is full, and then
-    /// owes the rest.
+    /// The first instant at which `amount` may go. An amount above the capacity goes when the
+    /// bucket is full, and then owes the rest.
     #[inline]
     pub(crate) fn ready_at(&self, amount: u64) -> Nanos {
         self.reaches(units(amount, self.window).min(self.capacity))
     }
 
-    /// The first instant at which `amount` may go behind `ahead`, as long as the bucket is never full in between.
+    /// The first instant at which `amount` may go behind `ahead`, as long as the bucket is never
+    /// full in between.
     pub(crate) fn serves_at(&self, ahead: u64, amount: u64) -> Nanos {
         let own = units(amount, self.window).min(self.capacity);
         self.reaches(units(ahead, self.window).saturating_add(own))
@@ -92,9 +96,11 @@ impl Bucket {
         if missing <= 0 {
             return self.at;
         }
+        // Also spares the division by nothing.
         if self.rate == 0 {
             return NEVER;
         }
+        // Rounded up: an instant too early would not fit.
         let wait = missing.unsigned_abs().div_ceil(u128::from(self.rate));
         u64::try_from(wait).map_or(NEVER, |wait| self.at.saturating_add(wait))
     }

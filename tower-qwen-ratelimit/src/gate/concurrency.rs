@@ -4,18 +4,19 @@ use crate::units::{NEVER, Nanos};
 // A dozen calls replace the mean: it follows a change of load, and one slow call moves it little.
 const SMOOTHING: u64 = 8;
 /// What a throttle leaves of the calls that were running, in tenths.
-// Deeper than a cut of a rate: the accepted calls in flight go on counting against the limit until they end.
+// Deeper than a cut of a rate: the accepted calls in flight go on counting against the limit until
+// they end.
 const LEFT_TENTHS: u64 = 7;
 /// A window gives back this many calls, one after the other.
 const STEPS: u64 = 60;
 
 /// A gate of calls at one time.
 ///
-/// The provider may have a lower limit than ours: its throttle lowers the number to seven tenths of the calls in flight, and
-/// every sixtieth of a window gives one back.
+/// The provider may have a lower limit than ours: its throttle lowers the number to seven tenths of
+/// the calls in flight, and every sixtieth of a window gives one back.
 ///
-/// Where there is a limit, a call runs until its answer's body has ended; where there is none, no call waits for that, and
-/// it runs until it has settled.
+/// Where there is a limit, a call runs until its answer's body has ended; where there is none, no
+/// call waits for that, and it runs until it has settled.
 #[derive(Debug)]
 pub(crate) struct Concurrency {
     limit: u64,
@@ -50,9 +51,9 @@ impl Concurrency {
 
     #[inline]
     pub(crate) fn advance(&mut self, now: Nanos) {
-        let passed = now.saturating_sub(self.at);
-        if passed >= self.step {
-            let steps = passed / self.step;
+        let elapsed = now.saturating_sub(self.at);
+        if elapsed >= self.step {
+            let steps = elapsed / self.step;
             self.at = self.at.saturating_add(steps.saturating_mul(self.step));
             self.cap = self.cap.saturating_add(steps);
         }
@@ -62,7 +63,7 @@ impl Concurrency {
         }
     }
 
-    /// How many may run at one time, as things stand.
+    /// How many may run at one time at present.
     pub(crate) fn allowed(&self) -> u64 {
         self.limit.min(self.cap)
     }
@@ -87,7 +88,8 @@ impl Concurrency {
         self.cap = (self.peak.saturating_mul(LEFT_TENTHS) / 10).max(1);
     }
 
-    /// `now` if one more may run; else when the cap will have grown enough, or never: when another call ends is not known.
+    /// `now` if one more may run; else when the cap will have grown enough, or never: when another
+    /// call ends is not known.
     #[inline]
     pub(crate) fn ready_at(&self, now: Nanos) -> Nanos {
         let running = self.running();
@@ -101,7 +103,8 @@ impl Concurrency {
         }
     }
 
-    /// The instant at which one more may run behind `ahead` others, by the mean time that calls run.
+    /// The instant at which one more may run behind `ahead` others, by the mean time that calls
+    /// run.
     pub(crate) fn predicted(&self, now: Nanos, ahead: u64) -> Nanos {
         let rounds = self
             .running()
@@ -111,7 +114,8 @@ impl Concurrency {
         now.saturating_add(rounds.saturating_mul(self.mean))
     }
 
-    /// One more runs. Returns whether its end has to be reported, which is so where there is a limit, ours or the provider's.
+    /// One more runs. Returns whether its end has to be reported, which is so where there is a
+    /// limit, ours or the provider's.
     #[inline]
     pub(crate) fn start(&mut self) -> bool {
         let is_timed = self.allowed() < u64::MAX;

@@ -6,18 +6,19 @@ const DAY: u64 = 86_400 * 1_000_000_000;
 /// A day's number since the one in which the account's epoch lies.
 pub(crate) type DayNumber = u64;
 
-/// Never more than an amount on one day of the provider's calendar. Without a limit (`u64::MAX`) nothing is counted.
+/// Never more than an amount on one day of the provider's calendar. Without a limit (`u64::MAX`)
+/// nothing is counted.
 #[derive(Debug)]
 pub(crate) struct Day {
     limit: u64,
     used: u64,
-    /// How much of its day has passed at the epoch.
+    /// How much of its day has elapsed at the epoch.
     offset: u64,
     today: DayNumber,
 }
 
 impl Day {
-    /// A day of which `offset` nanoseconds have passed at the epoch.
+    /// A day of which `offset` nanoseconds have elapsed at the epoch.
     pub(crate) fn new(limit: u64, offset: u64, now: Nanos) -> Self {
         let mut day = Self {
             limit,
@@ -32,6 +33,7 @@ impl Day {
     #[inline]
     pub(crate) fn advance(&mut self, now: Nanos) {
         let today = now.saturating_add(self.offset) / DAY;
+        // A clock that is set back does not give the day back.
         if today > self.today {
             self.today = today;
             self.used = 0;
@@ -64,6 +66,7 @@ impl Day {
         if all <= self.limit {
             return now;
         }
+        // A limit of nothing is never met: `None` of the division.
         match all.saturating_sub(1).checked_div(self.limit) {
             Some(days) => self.starts_at(self.today.saturating_add(days)),
             None => NEVER,
@@ -72,6 +75,7 @@ impl Day {
 
     #[inline]
     pub(crate) fn charge(&mut self, amount: u64) -> DayNumber {
+        // Without a limit nothing is counted, so that a sum without a reader cannot saturate.
         if self.limit != u64::MAX {
             self.used = self.used.saturating_add(amount);
         }
@@ -86,7 +90,8 @@ impl Day {
         }
     }
 
-    /// What was charged as `charged` turned out to be `actual`; nothing changes once that day is over.
+    /// What was charged as `charged` turned out to be `actual`; nothing changes once that day is
+    /// over.
     #[inline]
     pub(crate) fn correct(&mut self, day: DayNumber, charged: u64, actual: u64) {
         if day == self.today && self.limit != u64::MAX {

@@ -11,11 +11,12 @@ use crate::{
     units::{Fraction, Nanos},
 };
 
-/// The gate of one dimension, requests or tokens: an even flow, and never more than the quota in any window.
+/// The gate of one dimension, requests or tokens: an even flow, and never more than the quota in
+/// any window.
 #[derive(Debug)]
 pub(crate) struct Gate {
     quota: u64,
-    /// What may go at once, by the quota alone.
+    /// What may go in one burst, by the quota alone.
     burst: u64,
     bucket: Option<Bucket>,
     window: Window,
@@ -116,7 +117,8 @@ impl Gate {
         self.follow();
     }
 
-    /// Lowers the gate to what the provider says is left; never raises it, since calls under way are missing in that.
+    /// Lowers the gate to what the provider says is left; never raises it, since calls under way
+    /// are missing in that.
     pub(crate) fn lower_to(&mut self, level: ProviderLevel) {
         let limit = level.limit.unwrap_or(self.quota).max(level.remaining);
         let used = limit - level.remaining;
@@ -160,7 +162,8 @@ impl Gate {
     /// The first instant at which `amount` may go.
     #[inline]
     pub(crate) fn ready_at(&self, now: Nanos, amount: u64) -> Nanos {
-        // A call above what is allowed at present, but within the quota, goes alone instead of never.
+        // A call above what is allowed at present, but within the quota, goes alone instead of
+        // never.
         let quota = self.allowed().max(amount);
         let bucket = self
             .bucket

@@ -1,7 +1,7 @@
 //! Pure arithmetic of the gates: integers, no clock, rounded against us.
 //!
-//! Time is given as nanoseconds since an epoch of the account's own ([`Nanos`](crate::units::Nanos)); amounts are requests or
-//! tokens.
+//! Time is given as nanoseconds since an epoch of the account's own
+//! ([`Nanos`](crate::units::Nanos)); amounts are requests or tokens.
 
 mod bucket;
 mod concurrency;

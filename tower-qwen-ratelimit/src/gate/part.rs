@@ -2,8 +2,8 @@ use crate::units::{Fraction, Nanos};
 
 /// A process's part of an account that a fleet shares; the whole where nobody shares it.
 ///
-/// The rate follows a new part at once. With an even pace, the window's limit follows the largest part of the latest window:
-/// what flowed in under that part was granted to this process.
+/// The rate follows a new part at once. With an even pace, the window's limit follows the largest
+/// part of the latest window: what flowed in under that part was granted to this process.
 #[derive(Debug)]
 pub(crate) struct Part {
     part: Fraction,

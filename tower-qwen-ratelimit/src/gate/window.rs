@@ -1,6 +1,7 @@
 use crate::units::{NEVER, Nanos};
 
-/// Slots of the ring: an amount leaves up to a 127th of the window late. A power of two, so that `index` is a mask.
+/// Slots of the ring: an amount leaves up to a 127th of the window late. A power of two, so that
+/// `index` is a mask.
 const SLOTS: usize = 128;
 
 /// The slot in which an amount was charged: its number since one ring before the epoch.
@@ -8,7 +9,8 @@ pub(crate) type SlotNumber = u64;
 
 /// What was charged during the last window, in a ring of 128 slots.
 ///
-/// A slot counts until a whole window has passed since its *end*: an amount leaves up to one slot late, never early.
+/// A slot counts until a whole window has passed since its *end*: an amount leaves up to one slot
+/// late, never early.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Window {
@@ -46,13 +48,13 @@ impl Window {
 
     fn rotate(&mut self, now: Nanos) {
         let newest = (now / self.width).saturating_add(SLOTS as u64);
-        let passed = newest.saturating_sub(self.newest);
+        let elapsed = newest.saturating_sub(self.newest);
         // A whole ring has gone by: nothing that is counted is left.
-        if passed >= SLOTS as u64 {
+        if elapsed >= SLOTS as u64 {
             self.slots.fill(0);
             self.sum = 0;
         } else {
-            for slot in self.newest + 1..=self.newest + passed {
+            for slot in self.newest + 1..=self.newest + elapsed {
                 let left = std::mem::take(&mut self.slots[index(slot)]);
                 self.sum -= u128::from(left);
             }
@@ -232,7 +234,8 @@ mod tests {
     }
 
     proptest! {
-        /// Law 2: calls that go only at the stated instant never exceed the quota within any window.
+        /// Law 2: calls that go only at the stated instant never exceed the quota within any
+        /// window.
         #[test]
         fn no_window_holds_more_than_the_quota(
             length in 1..1_000_000u64,

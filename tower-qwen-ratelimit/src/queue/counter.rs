@@ -1,4 +1,5 @@
-/// Fractional bits of a token: even the largest weight (32 bits) is charged something for one token.
+/// Fractional bits of a token: even the largest weight (32 bits) is charged something for one
+/// token.
 const PARTS: u32 = 32;
 
 /// Tokens served per unit of weight, in parts of 2^-32.
@@ -11,11 +12,13 @@ impl Counter {
         let parts = u128::from(tokens) << PARTS;
         Self(match weight {
             0 | 1 => parts,
+            // Rounded up: no call is free.
             _ => parts.div_ceil(u128::from(weight)),
         })
     }
 
     pub(super) fn plus(self, other: Self) -> Self {
+        // Saturating, though `is_high` lowers all counters long before.
         Self(self.0.saturating_add(other.0))
     }
 
@@ -30,7 +33,8 @@ impl Counter {
         (whole, parts & ((1 << PARTS) - 1) != 0)
     }
 
-    /// Whether it is time to lower all counters. There is still room for a billion of the largest charges.
+    /// Whether it is time to lower all counters. There is still room for a billion of the largest
+    /// charges.
     pub(super) fn is_high(self) -> bool {
         self.0 > u128::MAX / 2
     }

@@ -12,16 +12,20 @@ use super::{
 };
 
 /// How many flows without waiters are remembered for being ahead of the others.
-// Bounds the memory of a stream of new tenants; the lowest counters, which matter least, are forgotten first.
+// Bounds the memory of a stream of new tenants; the lowest counters, which matter least, are
+// forgotten first.
 const REMEMBERED: usize = 1_024;
-/// How many flows a prediction looks at, so that a newcomer costs the same however many tenants wait.
+/// How many flows a prediction looks at, so that a newcomer costs the same however many tenants
+/// wait.
 const SAMPLED_FLOWS: usize = 64;
 
-/// Flows in the order of the tokens they were served, each for its weight: the virtual token counter.
+/// Flows in the order of the tokens they were served, each for its weight: the virtual token
+/// counter.
 ///
-/// The head is the first waiter of the flow with the lowest counter. The counter of a flow that begins to wait is lifted
-/// to a level among those that wait; that level rises with every admission by what each unit of weight gets of it, so
-/// that a flow is passed by newcomers only until they start where it stands.
+/// The head is the first waiter of the flow with the lowest counter. The counter of a flow that
+/// begins to wait is lifted to a level among those that wait; that level rises with every admission
+/// by what each unit of weight gets of it, so that a flow is passed by newcomers only until they
+/// start where it is.
 #[derive(Debug, Default)]
 pub(super) struct Fair {
     flows: Vec<Flow>,
@@ -29,8 +33,8 @@ pub(super) struct Fair {
     keys: HashTable<usize>,
     hasher: RandomState,
     waiting: BTreeSet<Rank>,
-    /// Flows without waiters and calls under way whose counter is above the level. All others are forgotten: when they
-    /// come back they start at the level anyway.
+    /// Flows without waiters and calls under way whose counter is above the level. All others are
+    /// forgotten: when they come back they start at the level anyway.
     idle: BTreeSet<(Counter, usize)>,
     level: Counter,
     /// Weights of the flows that wait.
@@ -78,7 +82,8 @@ impl Fair {
         }
     }
 
-    /// Where a flow starts that begins to wait: at the level, but within the range of those that wait.
+    /// Where a flow starts that begins to wait: at the level, but within the range of those that
+    /// wait.
     fn start(&self) -> Counter {
         match (self.waiting.first(), self.waiting.last()) {
             (Some(least), Some(most)) => self.level.min(most.counter).max(least.counter),
@@ -150,6 +155,7 @@ impl Fair {
         if was_ranked {
             self.waiting.remove(&rank(index, flow));
         }
+        // A flow that does not wait is not among `weights`, but takes part in this admission.
         let weights = if was_ranked {
             self.weights
         } else {
@@ -190,6 +196,7 @@ impl Fair {
     pub(super) fn settle(&mut self, served: Served, actual: u64) {
         let Some(index) = served.flow else { return };
         let flow = &mut self.flows[index];
+        // The set is ordered by the counter, so it must not change inside.
         if flow.ranked {
             self.waiting.remove(&rank(index, flow));
         }
@@ -204,11 +211,11 @@ impl Fair {
         }
     }
 
-    /// Calls and tokens of other flows that go before a call with `own` ahead of it in its flow, nobody coming or
-    /// leaving.
+    /// Calls and tokens of other flows that go before a call with `own` ahead of it in its flow,
+    /// nobody coming or leaving.
     ///
-    /// Exact for up to [`SAMPLED_FLOWS`] flows whose calls are of one size each, else within one call per flow; more flows are
-    /// classified by that many of them.
+    /// Exact for up to [`SAMPLED_FLOWS`] flows whose calls are of one size each, else within one
+    /// call per flow; more flows are classified by that many of them.
     pub(super) fn others_ahead(
         &self,
         position: FlowPosition,
@@ -281,6 +288,8 @@ impl Fair {
     }
 
     fn forget(&mut self) {
+        // From the lowest counter on: those at or below the level say nothing that the level does
+        // not.
         while let Some(&(counter, index)) = self.idle.first() {
             if counter > self.level && self.idle.len() <= REMEMBERED {
                 break;

@@ -1,9 +1,11 @@
 use super::waiters::Waiters;
 use crate::units::Nanos;
 
-/// Waiters in the order of their calls' arrival; a retried call keeps the instant of its first arrival.
+/// Waiters in the order of their calls' arrival; a retried call keeps the instant of its first
+/// arrival.
 ///
-/// A doubly linked list through [`Waiters`]: joining at either end and leaving from anywhere touch a few of them only.
+/// A doubly linked list through [`Waiters`]: joining at either end and leaving from anywhere touch
+/// a few of them only.
 #[derive(Debug, Default)]
 pub(super) struct Fifo {
     first: Option<usize>,
@@ -41,12 +43,14 @@ impl Fifo {
 
     /// Where a call that arrived at `arrived` would join: behind all that arrived no later.
     ///
-    /// Searches from both ends at once, since newcomers belong to the end and retried calls near the beginning.
+    /// Searches from both ends at once, since newcomers belong to the end and retried calls near
+    /// the beginning.
     pub(super) fn gap(&self, waiters: &Waiters, arrived: Nanos) -> Gap {
         let (mut front, mut before) = (self.first, (0u64, 0u128));
         let (mut back, mut behind) = (self.last, (0u64, 0u128));
         while let (Some(first), Some(last)) = (front, back) {
             let (first, last) = (waiters.at(first), waiters.at(last));
+            // Equal arrivals keep the order of joining.
             if last.arrived <= arrived {
                 return Gap {
                     requests: self.len - behind.0,

@@ -58,6 +58,7 @@ impl Flow {
         self.in_flight = self.in_flight.saturating_sub(1);
         let charged = Counter::of(served.cost, self.weight());
         let actual = Counter::of(actual, self.weight());
+        // Too little always counts; too much only if no lift has covered it since.
         if actual > charged {
             self.counter = self.counter.plus(actual.minus(charged));
         } else if served.lifts == self.lifts {
@@ -65,8 +66,9 @@ impl Flow {
         }
     }
 
-    /// Calls and tokens that go before a call of another flow whose due comes at `due`, its calls taken to be of the
-    /// same size each. `since` says how long that flow has waited, nothing if it is new.
+    /// Calls and tokens that go before a call of another flow whose due comes at `due`, its calls
+    /// taken to be of the same size each. `since` says how long that flow has waited, nothing if it
+    /// is new.
     pub(super) fn before(&self, due: Counter, since: Option<u64>) -> (u64, u128) {
         let (len, tokens) = (self.fifo.len(), self.fifo.tokens());
         if len == 0 || self.counter > due {

@@ -1,8 +1,8 @@
 //! The calls that wait at an account, and which of them is next.
 //!
-//! [`WaitQueue`] is the seam. Its users see positions, tickets and wakers; the [`Discipline`] decides which waiter is the head.
-//! Pure bookkeeping, no clock: the account's lock guards it, and the wakers that it hands out ([`Wakes`]) are woken once that
-//! lock is released.
+//! [`WaitQueue`] is the seam. Its users see positions, tickets and wakers; the [`Discipline`]
+//! decides which waiter is the head. Pure bookkeeping, no clock: the account's lock guards it, and
+//! the wakers that it hands out ([`Wakes`]) are woken once that lock is released.
 
 mod counter;
 mod discipline;

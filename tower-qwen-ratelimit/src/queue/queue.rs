@@ -8,7 +8,8 @@ use super::{
 };
 use crate::units::Nanos;
 
-/// All calls that wait at an account. Joining, leaving and being served cost the same however many there are.
+/// All calls that wait at an account. Joining, leaving and being served cost the same however many
+/// there are.
 #[derive(Debug)]
 pub(crate) struct WaitQueue {
     waiters: Waiters,
@@ -63,7 +64,8 @@ impl WaitQueue {
         Ahead::of(self.len() as u64, self.tokens)
     }
 
-    /// Where a call that arrived at `arrived` would join: behind all calls of its flow that arrived no later.
+    /// Where a call that arrived at `arrived` would join: behind all calls of its flow that arrived
+    /// no later.
     pub(crate) fn position(&self, arrived: Nanos, key: &FlowKey) -> Position {
         let (flow_position, fifo, is_next) = match &self.order {
             Order::Fifo(fifo) => (None, Some(fifo), true),
@@ -93,6 +95,7 @@ impl WaitQueue {
             _ => (0, 0),
         };
         let all = self.total();
+        // The prediction of other flows may count a call twice or too many: never more than all.
         let before = Ahead::of(
             own.requests.saturating_add(others.0),
             own.tokens.saturating_add(others.1),
@@ -103,7 +106,8 @@ impl WaitQueue {
         }
     }
 
-    /// Joins at that position. A newcomer that becomes the head is not woken: it is about to decide what to do anyway.
+    /// Joins at that position. A newcomer that becomes the head is not woken: it is about to decide
+    /// what to do anyway.
     pub(crate) fn join(
         &mut self,
         position: Position,
@@ -157,7 +161,8 @@ impl WaitQueue {
         self.head == Some(ticket)
     }
 
-    /// Stores the waker of a waiter that is polled again later. Returns the one stored before, to be dropped after the lock.
+    /// Stores the waker of a waiter that is polled again later. Returns the one stored before, to
+    /// be dropped after the lock.
     pub(crate) fn set_waker(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
         let stored = &mut self.waiters.at_mut(ticket.0).waker;
         match stored {
@@ -202,6 +207,7 @@ impl WaitQueue {
 
     /// Wakes the head: what decides when it may go has changed.
     pub(crate) fn wake_head(&mut self) -> Wakes {
+        // Its waker is taken: however much changes until it is polled, it is woken once.
         Wakes {
             head: self.head.and_then(|head| self.take_waker(head)),
             ..Wakes::default()
@@ -215,6 +221,7 @@ impl WaitQueue {
             Order::Fair(fair) => fair.next().and_then(Fifo::first),
         };
         let head = next.map(Ticket);
+        // By far the most frequent case: joining and leaving behind the head wake no task.
         if head == self.head {
             return Wakes::default();
         }

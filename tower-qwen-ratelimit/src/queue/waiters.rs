@@ -24,7 +24,8 @@ pub(super) struct Waiter {
 }
 
 impl Waiters {
-    /// The capacity that an empty list retains: a burst of this size allocates once, a flood does not hold memory for ever.
+    /// The capacity that an empty list retains: a burst of this size allocates once, a flood does
+    /// not hold memory for ever.
     const RETAINED: usize = 1_024;
 
     pub(super) fn len(&self) -> usize {
@@ -48,6 +49,7 @@ impl Waiters {
     pub(super) fn remove(&mut self, index: usize) -> Option<Waker> {
         let waker = self.slots[index].waker.take();
         self.free.push(index);
+        // Only when empty: indices of waiters are tickets, which must not move.
         if self.len() == 0 {
             self.slots.clear();
             self.slots.shrink_to(Self::RETAINED);

@@ -1,6 +1,7 @@
 use std::task::Waker;
 
-/// Wakers to be woken, and one to be dropped, once the account's lock is released: both may run code of the user's runtime.
+/// Wakers to be woken, and one to be dropped, once the account's lock is released: both may run
+/// code of the user's runtime.
 #[derive(Debug, Default)]
 #[must_use = "to be woken once the lock is released"]
 pub(crate) struct Wakes {
@@ -19,6 +20,7 @@ impl Wakes {
             head,
             left,
         } = self;
+        // Dropping a waker may run code too, such as the end of a task.
         drop(left);
         if let Some(waker) = displaced {
             waker.wake();

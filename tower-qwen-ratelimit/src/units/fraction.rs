@@ -1,7 +1,8 @@
 /// A part of a whole, from nothing to all of it.
 ///
 /// Counted in integer parts, so that this process and a store's scripts compute the same.
-// 2^16 parts: a hundredth of a sixty-fourth is still ten of them, and a product with 100 fits 32 bits.
+// 2^16 parts: a hundredth of a sixty-fourth is still ten of them, and a product with 100 fits 32
+// bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fraction(u32);
 
@@ -55,7 +56,8 @@ impl Fraction {
         u64::try_from(part).unwrap_or(amount)
     }
 
-    /// The same, but at least 1 of anything: a gate that lets nothing through never learns that it may.
+    /// The same, but at least 1 of anything: a gate that lets nothing through never learns that it
+    /// may.
     #[inline]
     pub(crate) fn of_at_least_one(self, amount: u64) -> u64 {
         self.of(amount).max(amount.min(1))

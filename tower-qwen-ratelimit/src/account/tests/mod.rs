@@ -180,7 +180,8 @@ proptest! {
             prop_assert_eq!(state.settled_tokens + outstanding, all);
             prop_assert_eq!(state.in_flight, log.outstanding.len() as u64);
 
-            // Law 3: as long as the bucket was never full, its level is the replay of what was really used.
+            // Law 3: as long as the bucket was never full, its level is the replay of what was
+            // really used.
             bucket_was_full |= fills_by(&state, now);
             state.advance(now);
             if let (Some(level), false) = (state.tokens.snapshot().level, bucket_was_full) {

@@ -129,8 +129,9 @@ fn poll_woken(
 }
 
 proptest! {
-    /// However calls come, go, end and fail: the head has a timer, and so has each waiter with a deadline. The head's timer fires no later
-    /// than it may go, so no wakeup is lost; and nobody waits beyond its deadline.
+    /// However calls come, go, end and fail: the head has a timer, and so has each waiter with a
+    /// deadline. The head's timer fires no later than it may go, so no wakeup is lost; and nobody
+    /// waits beyond its deadline.
     #[test]
     fn the_head_is_timed_and_whoever_has_a_deadline(quota in quotas(), fair: bool, steps in steps()) {
         let discipline = if fair { Discipline::Fair } else { Discipline::Fifo };
@@ -207,7 +208,8 @@ proptest! {
                 prop_assert!(head.timer > Some(now), "what may go has gone");
                 let state = account.advanced(now);
                 let at = account.instant(state.ready_at(state.estimate(head.request.cost, None)));
-                // A gate that recovers from a throttle may let it go somewhat earlier than its timer knows.
+                // A gate that recovers from a throttle may let it go somewhat earlier than its
+                // timer knows.
                 prop_assert!(head.timer <= Some(at) || !state.throttled.is_empty());
             }
         }

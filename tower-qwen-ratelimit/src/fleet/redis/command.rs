@@ -121,7 +121,7 @@ impl Commands {
                     .arg(settled(&quota));
                 command
             }
-            Op::Pause {
+            Op::Throttle {
                 account,
                 until,
                 shares,
@@ -170,13 +170,14 @@ impl Commands {
     }
 }
 
-/// How often a process reports itself at an account: often enough to find lost parts within a window, and bounded both ways,
-/// by the load of short windows and by the patience of those who want a dead process's part.
+/// How often a process reports itself at an account.
+// An eighth of the window: the part of a dead process is free again within half of one. Bounded for
+// very short windows, which would load the server, and for long ones.
 pub(super) fn interval(quota: &Quota) -> Duration {
     (quota.window_length() / 8).clamp(Duration::from_millis(50), Duration::from_secs(10))
 }
 
-/// How long a heartbeat holds: two may be lost.
+/// How long a heartbeat holds: two in a row may be lost.
 pub(super) fn term(quota: &Quota) -> Duration {
     interval(quota) * 3
 }
@@ -198,16 +199,18 @@ fn start(script: Script, keys: &[&str], quota: &Quota) -> Cmd {
     command
 }
 
-/// For how long a booking is remembered: until all that it was charged to has left the window, and its answer has most
-/// likely ended. A settlement of a forgotten one counts by when the call went out and ended, which is nothing in a window that
-/// it has left; but a day would count it twice.
+/// For how long a booking is remembered: until all that it was charged to has left the window, and
+/// its answer has most likely ended. A settlement of a forgotten one counts by when the call went
+/// out and ended, which is nothing in a window that it has left; but a day would count it twice.
 pub(super) fn remembered(quota: &Quota) -> i64 {
+    // Ten minutes: longer than almost every answer.
     let window = (quota.window_length() * 2).max(Duration::from_secs(600));
     millis(window.max(counted_day(quota)))
 }
 
 /// For how long a settlement is remembered: as long as a repeat of it could count.
 pub(super) fn settled(quota: &Quota) -> i64 {
+    // A minute more: the repeat comes after the outage in which the first answer was lost.
     let window = quota.window_length() * 2 + Duration::from_secs(60);
     millis(window.max(counted_day(quota)))
 }

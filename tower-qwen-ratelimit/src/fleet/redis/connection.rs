@@ -30,15 +30,16 @@ pub(super) struct Connection {
     slots: Option<SlotMap>,
 }
 
-/// One server, and the future that drives the connection to it: the driver polls it, since nothing is spawned.
+/// One server, and the future that drives the connection to it: the driver polls it, since nothing
+/// is spawned.
 pub(super) struct Node {
     pub(super) redis: MultiplexedConnection,
     pub(super) pipeline: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Connection {
-    /// Connects to the server, or to all nodes of the cluster that it is in. Takes the timeout once, or twice in a cluster,
-    /// however many nodes that has.
+    /// Connects to the server, or to all nodes of the cluster that it is in. Takes the timeout
+    /// once, or twice in a cluster, however many nodes that has.
     pub(super) async fn open(
         options: &RedisOptions,
         server: &ConnectionInfo,

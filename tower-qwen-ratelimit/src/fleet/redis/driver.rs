@@ -19,10 +19,11 @@ use super::{
 };
 use crate::fleet::Link;
 
-/// Carries everything between a store's accounts and its server. To be run by the application, spawned or in a `select`.
+/// Carries everything between a store's accounts and its server. To be run by the application,
+/// spawned or in a `select`.
 ///
-/// It reconnects by itself and ends when the store and all limiters over it are gone. Dropped before that, the store counts
-/// as away for good.
+/// It reconnects by itself and ends when the store and all limiters over it are gone. Dropped
+/// before that, the store counts as away for good.
 #[must_use = "nothing reaches the server unless the driver is run"]
 pub struct Driver {
     // Boxed, since a connection's own future has no name.
@@ -71,8 +72,8 @@ async fn run(gone: Gone, options: RedisOptions, connection: Connection) {
     }
 }
 
-/// Tries until it succeeds or the store is gone: one after the other at the server that was named, which may have left its
-/// cluster, and at the nodes known last.
+/// Tries until it succeeds or the store is gone: one after the other at the server that was named,
+/// which may have left its cluster, and at the nodes known last.
 async fn reconnect(
     link: &Link,
     options: &RedisOptions,
@@ -80,7 +81,7 @@ async fn reconnect(
 ) -> Option<Connection> {
     // A return is noticed within a second, and a dead server costs one attempt a second.
     const LONGEST: Duration = Duration::from_secs(1);
-    // A connection that was only dropped is back at once.
+    // Short: most lost connections were only dropped, and the server is there.
     let mut pause = Duration::from_millis(20);
     let named = std::iter::once(&options.server);
     for server in named.chain(addresses).cycle() {

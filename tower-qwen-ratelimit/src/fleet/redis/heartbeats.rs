@@ -22,8 +22,8 @@ use crate::{
     units::Fraction,
 };
 
-/// How often idle accounts are asked whether they have something to report: an account that begins to have calls asks for
-/// heartbeats itself.
+/// How often idle accounts are asked whether they have something to report: an account that begins
+/// to have calls asks for heartbeats itself.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// When heartbeats are due, over one connection.
@@ -77,8 +77,8 @@ impl Heartbeats {
         self.timer.as_mut().poll(cx)
     }
 
-    /// The heartbeats that are due. On request with those of new accounts, and of accounts without a part or with too few
-    /// slots.
+    /// The heartbeats that are due. On request with those of new accounts, and of accounts without
+    /// a part or with too few slots.
     pub(super) fn due(&mut self, link: &Link, commands: &Commands, trigger: Trigger) -> Vec<Job> {
         let now = clock::now();
         let is_lease = link.terms().sharing == Sharing::Lease;

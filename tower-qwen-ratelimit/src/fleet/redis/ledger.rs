@@ -20,7 +20,8 @@ use crate::fleet::{
 
 /// How long a day is stored: a month and some days, for monthly bills. Unit: milliseconds.
 const STORED: i64 = 40 * 86_400_000;
-/// How long a repeat of a batch is recognised: longer than any outage that is worth waiting for. Unit: milliseconds.
+/// How long a repeat of a batch is recognised: longer than any outage that is worth waiting for.
+/// Unit: milliseconds.
 const REPEATED: i64 = 86_400_000;
 
 /// Sums up what the whole fleet uses, by day (UTC), tenant and model: a sink of each process's
@@ -44,11 +45,12 @@ const REPEATED: i64 = 86_400_000;
 /// # }
 /// ```
 ///
-/// Sums go along with other operations, or after five seconds; [`RedisStore::flush`](super::RedisStore::flush)
-/// waits for them too. A batch that is sent twice, because an answer was lost, counts once.
+/// Sums go along with other operations, or after five seconds;
+/// [`RedisStore::flush`](super::RedisStore::flush) waits for them too. A batch that is sent twice,
+/// because an answer was lost, counts once.
 ///
-/// Sums saturate at the server: counts at 2^63 - 1, money at as many pico-units, which is 9.2 million of the currency per
-/// tenant, model and day.
+/// Sums saturate at the server: counts at 2^63 - 1, money at as many pico-units, which is 9.2
+/// million of the currency per tenant, model and day.
 #[derive(Debug, Clone)]
 pub struct FleetLedger {
     link: Handle,

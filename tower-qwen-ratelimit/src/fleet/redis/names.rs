@@ -87,7 +87,7 @@ pub(super) fn quota_arguments(quota: &Quota) -> [i64; 8] {
 }
 
 const DAY_MICROS: u128 = 86_400_000_000;
-/// Scripts count in doubles, which are exact up to 2^53: half of that leaves room for one sum.
+/// Doubles, in which scripts count, are exact up to 2^53; half of that, so that a sum is exact too.
 const MOST: u64 = 1 << 52;
 
 fn micros(nanos: u64) -> u64 {

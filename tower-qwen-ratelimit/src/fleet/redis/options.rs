@@ -12,10 +12,11 @@ use crate::{
 
 /// How to reach a server, and how a fleet shares its accounts there.
 ///
-/// The processes of a fleet agree on the namespace and the way of sharing, and give their accounts the same quotas. One that
-/// comes with another window than an account has, or shares it in another way, is rejected there
-/// ([`LimiterEvent::StoreRejected`](crate::LimiterEvent::StoreRejected)): for this account the store counts as away, and what its
-/// calls cost is not reported. Each heartbeat asks again.
+/// The processes of a fleet agree on the namespace and the way of sharing, and give their accounts
+/// the same quotas. One that comes with another window than an account has, or shares it in another
+/// way, is rejected there ([`LimiterEvent::StoreRejected`](crate::LimiterEvent::StoreRejected)):
+/// for this account the store counts as away, and what its calls cost is not reported. Each
+/// heartbeat asks again.
 #[derive(Clone)]
 #[must_use]
 pub struct RedisOptions {
@@ -29,9 +30,9 @@ pub struct RedisOptions {
 }
 
 impl RedisOptions {
-    /// A server by its address: `redis://[user:password@]host[:port][/database]`, or `unix:///path`. With the feature
-    /// `redis-tls` also `rediss://..`, over TLS; then the public authorities are trusted unless
-    /// `RedisOptions::authorities` says otherwise.
+    /// A server by its address: `redis://[user:password@]host[:port][/database]`, or
+    /// `unix:///path`. With the feature `redis-tls` also `rediss://..`, over TLS; then the public
+    /// authorities are trusted unless `RedisOptions::authorities` says otherwise.
     ///
     /// # Errors
     ///
@@ -66,16 +67,16 @@ impl RedisOptions {
         })
     }
 
-    /// What the names of all keys begin with. Default: `tower-qwen`. Braces, by which a cluster finds the slot of a key, are
-    /// written `%7B` and `%7D`.
+    /// What the names of all keys begin with. Default: `tower-qwen`. Braces, by which a cluster
+    /// finds the slot of a key, are written `%7B` and `%7D`.
     pub fn namespace(mut self, namespace: &str) -> Self {
         self.namespace = without_braces(namespace);
         self
     }
 
-    /// The server is a node of a cluster; it names the others, by any of which the cluster is found again. An account lies in
-    /// one slot, hence at one node. Without one of the nodes, or while a slot moves, the whole store is away. Default: it is
-    /// alone.
+    /// The server is a node of a cluster; it names the others, by any of which the cluster is found
+    /// again. An account lies in one slot, hence at one node. Without one of the nodes, or while a
+    /// slot moves, the whole store is away. Default: it is alone.
     pub fn cluster(mut self) -> Self {
         self.is_cluster = true;
         self
@@ -93,25 +94,29 @@ impl RedisOptions {
         self
     }
 
-    /// How long one operation may take, connecting to a server too; after that the server counts as away. Default: 500 ms.
+    /// How long one operation may take, connecting to a server too; after that the server counts as
+    /// away. Default: 500 ms.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.terms.timeout = timeout.max(Duration::from_millis(1));
         self
     }
 
-    /// How many operations may wait for the driver. More settlements are dropped: the estimates stand. Default: 65,536.
+    /// How many operations may wait for the driver. More settlements are dropped: the estimates
+    /// stand. Default: 65,536.
     pub fn queue(mut self, operations: usize) -> Self {
         self.terms.capacity = operations;
         self
     }
 
-    /// How long a settlement may wait for others or for a booking with which it goes along. Default: 50 ms.
+    /// How long a settlement may wait for others or for a booking with which it goes along.
+    /// Default: 50 ms.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
     }
 
-    /// Trusts these authorities (certificates, PEM) in place of the public ones. Default: the public ones.
+    /// Trusts these authorities (certificates, PEM) in place of the public ones. Default: the
+    /// public ones.
     ///
     /// # Errors
     ///
@@ -122,7 +127,8 @@ impl RedisOptions {
         Ok(self)
     }
 
-    /// Shows this certificate (the chain and its key, PEM) to servers that ask for one. Default: none.
+    /// Shows this certificate (the chain and its key, PEM) to servers that ask for one. Default:
+    /// none.
     ///
     /// # Errors
     ///

@@ -7,7 +7,8 @@ use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{names::DayNames, script::Script};
 
-/// How often it is reported; at first more often, so that processes that start together soon know of each other.
+/// How often it is reported; at first more often, so that processes that start together soon know
+/// of each other.
 const INTERVAL: Duration = Duration::from_secs(8);
 const FIRST_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a report holds: two may be lost.
@@ -44,7 +45,8 @@ impl Presence {
         self.at
     }
 
-    /// Whether it is due, to go with other operations or alone: rather early than in a round trip of its own.
+    /// Whether it is due, to go with other operations or alone: rather early than in a round trip
+    /// of its own.
     pub(super) fn is_due(&mut self, now: Instant, goes: Goes) -> bool {
         let due = match goes {
             Goes::WithOthers => self.early,
@@ -59,8 +61,8 @@ impl Presence {
         true
     }
 
-    /// How many processes live, where `known` were counted before. A server that has started again has not heard of the others
-    /// yet: for a term after connecting, none counts as dead.
+    /// How many processes live, where `known` were counted before. A server that has started again
+    /// has not heard of the others yet: for a term after connecting, none counts as dead.
     pub(super) fn count(&self, known: u64, counted: u64, now: Instant) -> u64 {
         if now.saturating_duration_since(self.opened) < TERM {
             counted.max(known)

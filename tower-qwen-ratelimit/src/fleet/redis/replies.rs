@@ -6,7 +6,7 @@ use tower_qwen_tokens::internal::clock;
 use super::{
     command::{Job, term},
     ledger, presence, reply,
-    session::{Landing, Parcel, Session},
+    session::{Landing, Parcel, Scripts, Session},
 };
 use crate::{
     fleet::{Op, OpBatch},
@@ -53,13 +53,14 @@ impl Session<'_> {
             }
         }
         self.link.done(epoch, done);
+        // Any other error is the server's: what it did not do goes again over the next connection.
         if let Some(reason) = failed {
             lost.extend(again);
             self.return_batch(Parcel { epoch, jobs: lost });
             return Err(reason);
         }
         if !again.is_empty() {
-            self.launch(Parcel { epoch, jobs: again }, true);
+            self.launch(Parcel { epoch, jobs: again }, Scripts::Load);
         }
         Ok(())
     }
@@ -108,7 +109,8 @@ impl Session<'_> {
         }
     }
 
-    /// What may not have arrived goes again, but for bookings and queries: their callers have given up.
+    /// What may not have arrived goes again, but for bookings and queries: their callers have given
+    /// up.
     pub(super) fn return_batch(&self, parcel: Parcel) {
         let ops: Vec<Op> = parcel
             .jobs

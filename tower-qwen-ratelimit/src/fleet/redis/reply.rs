@@ -12,7 +12,8 @@ pub(super) fn booking(value: &Value) -> Option<BookingReply> {
     match numbers(value)?[..] {
         [1, wait] => Some(BookingReply::In(micros(wait))),
         [0, wait] if wait >= 0 => Some(BookingReply::TooLate(micros(wait))),
-        [2, wait] => Some(BookingReply::TryAgain(micros(wait))),
+        [2, wait] => Some(BookingReply::RetryAfter(micros(wait))),
+        // -1: given back before it arrived. 0 with a negative wait: larger than the quota.
         [0 | -1, _] => Some(BookingReply::Never),
         _ => None,
     }
@@ -81,7 +82,7 @@ mod tests {
             (&[0, -1], Some(BookingReply::Never)),
             (&[-1, 0], Some(BookingReply::Never)),
             (&[1], None),
-            (&[2, 7], Some(BookingReply::TryAgain(wait))),
+            (&[2, 7], Some(BookingReply::RetryAfter(wait))),
             (&[3, 0], None),
         ] {
             assert_eq!(booking(&value(reply)), expected, "{reply:?}");

@@ -50,7 +50,7 @@ impl Script {
         }
     }
 
-    /// By which a server that has loaded it knows it.
+    /// The name under which a server that has loaded it runs it.
     pub(super) fn hash(self) -> &'static str {
         static HASHES: LazyLock<[String; 9]> = LazyLock::new(|| {
             Script::ALL.map(|script| redis::Script::new(script.source()).get_hash().to_owned())

@@ -18,9 +18,10 @@ use super::{
     presence,
     script::Script,
 };
-use crate::fleet::{FlushEpoch, Link, Op, OpBatch, Work};
+use crate::fleet::{FlushEpoch, Linger, Link, Op, OpBatch, Work};
 
-/// Round trips under way at one time: above that, operations gather for the next one instead of queueing at the server.
+/// Round trips under way at one time: above that, operations gather for the next one instead of
+/// queueing at the server.
 const FLIGHTS: usize = 32;
 
 /// All that happens over one connection.
@@ -44,6 +45,13 @@ pub(super) struct Session<'a> {
 pub(super) struct Parcel {
     pub(super) epoch: FlushEpoch,
     pub(super) jobs: Vec<Job>,
+}
+
+/// Whether a flight loads the scripts first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scripts {
+    Load,
+    Loaded,
 }
 
 type Flight = Pin<Box<dyn Future<Output = (u64, Landing)> + Send>>;
@@ -84,7 +92,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Goes on until the connection is lost or the store is gone. What was under way comes first next time.
+    /// Goes on until the connection is lost or the store is gone. What was under way comes first
+    /// next time.
     pub(super) async fn run(mut self) -> Ended {
         let ended = self.serve().await;
         for parcel in std::mem::take(&mut self.under_way).into_values() {
@@ -98,7 +107,8 @@ impl<'a> Session<'a> {
         let due = self
             .heartbeats
             .due(self.link, self.commands, Trigger::Request);
-        self.launch(Parcel::heartbeats(due), true);
+        self.launch(Parcel::heartbeats(due), Scripts::Load);
+        // One flight per node: the store is back when all of them have landed.
         let first = self.launched;
         let mut opening = first;
         while !self.is_ending || !self.flights.is_empty() {
@@ -123,7 +133,7 @@ impl<'a> Session<'a> {
                     self.link.done(epoch, unreported.len());
                     if !reported.is_empty() {
                         let jobs = reported.into_iter().map(Job::Op).collect();
-                        self.launch(Parcel { epoch, jobs }, false);
+                        self.launch(Parcel { epoch, jobs }, Scripts::Loaded);
                     }
                 }
                 SessionEvent::Work(Work::Heartbeats) => self.send_heartbeats(Trigger::Request),
@@ -140,6 +150,7 @@ impl<'a> Session<'a> {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<SessionEvent> {
+        // First: the other futures make progress only while the connections are driven.
         for node in &mut self.connection.nodes {
             if node.pipeline.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(SessionEvent::Lost);
@@ -148,25 +159,29 @@ impl<'a> Session<'a> {
         if let Poll::Ready(Some((flight, landing))) = self.flights.poll_next_unpin(cx) {
             return Poll::Ready(SessionEvent::Landed(flight, landing));
         }
+        // What is under way wakes this task; nothing new is wanted.
         if self.is_ending {
             return Poll::Pending;
         }
         if self.heartbeats.poll_due(cx).is_ready() {
             return Poll::Ready(SessionEvent::HeartbeatsDue);
         }
+        // Heartbeats go even then: without them the server takes this process for dead.
         if self.flights.len() >= FLIGHTS {
             return Poll::Pending;
         }
-        let is_linger_over = match &mut self.linger {
-            Some(timer) => timer.as_mut().poll(cx).is_ready(),
-            None => false,
+        let lingered = |timer: &mut Pin<Box<Sleep>>| timer.as_mut().poll(cx).is_ready();
+        let linger = match self.linger.as_mut().is_some_and(lingered) {
+            true => Linger::Over,
+            false => Linger::Waits,
         };
-        if let Poll::Ready(work) = self.link.poll_work(cx, is_linger_over) {
+        if let Poll::Ready(work) = self.link.poll_work(cx, linger) {
             self.linger = None;
             return Poll::Ready(SessionEvent::Work(work));
         }
         if self.linger.is_none() && self.link.has_ops() {
             let mut timer = Box::pin(sleep(self.options.linger));
+            // A linger of nothing is over at once.
             if timer.as_mut().poll(cx).is_ready() {
                 cx.waker().wake_by_ref();
             }
@@ -178,14 +193,14 @@ impl<'a> Session<'a> {
     fn send_heartbeats(&mut self, trigger: Trigger) {
         let jobs = self.heartbeats.due(self.link, self.commands, trigger);
         if !jobs.is_empty() {
-            self.launch(Parcel::heartbeats(jobs), false);
+            self.launch(Parcel::heartbeats(jobs), Scripts::Loaded);
         }
     }
 
     /// Sends each job to the node that has its account. Scripts go to all nodes.
-    pub(super) fn launch(&mut self, parcel: Parcel, with_scripts: bool) {
+    pub(super) fn launch(&mut self, parcel: Parcel, scripts: Scripts) {
         if let [_] = self.connection.nodes[..] {
-            return self.launch_to(0, parcel, with_scripts);
+            return self.launch_to(0, parcel, scripts);
         }
         let Parcel { epoch, jobs } = parcel;
         let mut of_nodes: Vec<Vec<Job>> = Vec::new();
@@ -195,17 +210,17 @@ impl<'a> Session<'a> {
             of_nodes[node].push(job);
         }
         for (node, jobs) in of_nodes.into_iter().enumerate() {
-            if with_scripts || !jobs.is_empty() {
-                self.launch_to(node, Parcel { epoch, jobs }, with_scripts);
+            if scripts == Scripts::Load || !jobs.is_empty() {
+                self.launch_to(node, Parcel { epoch, jobs }, scripts);
             }
         }
     }
 
-    fn launch_to(&mut self, node: usize, parcel: Parcel, with_scripts: bool) {
+    fn launch_to(&mut self, node: usize, parcel: Parcel, scripts: Scripts) {
         let now = clock::now();
         let jobs = &parcel.jobs;
         let mut pipe = Pipeline::with_capacity(jobs.len());
-        if with_scripts {
+        if scripts == Scripts::Load {
             for script in Script::ALL {
                 pipe.add_command(load(script));
             }
@@ -265,7 +280,7 @@ impl Parcel {
     }
 }
 
-/// What a rejected account lets go by its own gates does not count for those that share the account.
+/// What a rejected account admits by its own gates does not count for the processes that share it.
 fn is_reported(op: &Op) -> bool {
     match op {
         Op::Send { account, .. } | Op::Settle { account, .. } => !account.is_rejected(),

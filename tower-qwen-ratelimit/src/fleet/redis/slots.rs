@@ -14,8 +14,8 @@ pub(super) struct SlotMap {
 }
 
 impl SlotMap {
-    /// Reads the answer to `CLUSTER SLOTS`: the slots, and the addresses of the nodes that write. A node that does not say
-    /// where it is, is at `host`.
+    /// Reads the answer to `CLUSTER SLOTS`: the slots, and the addresses of the nodes that write. A
+    /// node that does not say where it is, is at `host`.
     pub(super) fn read(reply: &Value, host: &str) -> Option<(Self, Vec<String>)> {
         let (mut ranges, mut addresses) = (Vec::new(), Vec::new());
         for range in array(reply)? {
@@ -44,7 +44,8 @@ impl SlotMap {
         (!ranges.is_empty()).then_some((Self { ranges }, addresses))
     }
 
-    /// The node of a slot. Of one that no node has, any: its answer says so, and the store counts as away.
+    /// The node of a slot. Of one that no node has, any: its answer says so, and the store counts
+    /// as away.
     pub(super) fn node_of(&self, slot: HashSlot) -> usize {
         self.ranges
             .iter()

@@ -10,7 +10,8 @@ use tower_qwen_tokens::ledger::Day;
 use super::{Driver, FleetLedger, ReadUsage, RedisOptions, StoreError, connection::Connection};
 use crate::fleet::{FlushProgress, Handle, Link};
 
-/// The accounts of a fleet, at a Redis or Valkey server; see the [module](super). Clones share the connection.
+/// The accounts of a fleet, at a Redis or Valkey server; see the [module](super). Clones share the
+/// connection.
 #[derive(Clone)]
 pub struct RedisStore {
     link: Handle,
@@ -58,8 +59,8 @@ impl RedisStore {
         Ok((store, Driver::new(link, options, connection)))
     }
 
-    /// Waits until everything that has happened so far is reported to the server. For the end of a program: the cost of a call
-    /// that is not reported stays at its estimate.
+    /// Waits until everything that has happened so far is reported to the server. For the end of a
+    /// program: the cost of a call that is not reported stays at its estimate.
     pub fn flush(&self) -> Flush {
         Flush {
             progress: self.link.begin_flush(),
@@ -73,7 +74,8 @@ impl RedisStore {
         FleetLedger::new(self.link.clone())
     }
 
-    /// What the whole fleet has used on a day (UTC), by tenant and model: as far as the processes have reported it.
+    /// What the whole fleet has used on a day (UTC), by tenant and model: as far as the processes
+    /// have reported it.
     ///
     /// # Errors
     ///
@@ -111,7 +113,8 @@ impl fmt::Debug for RedisStore {
 
 /// Waits until everything is reported to the server; see [`RedisStore::flush`].
 ///
-/// While the server is away it waits for its return: put a timeout around it. Without a driver it is ready at once.
+/// While the server is away it waits for its return: put a timeout around it. Without a driver it
+/// is ready at once.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Flush {

@@ -13,7 +13,7 @@ use tokio_rustls::{
 
 use super::StoreError;
 
-/// Whom to trust, and who we are.
+/// The authorities that a server's certificate is checked against, and our own certificate.
 #[derive(Clone, Default)]
 pub(super) struct Tls {
     /// Authorities beside or in place of the public ones.
@@ -56,8 +56,10 @@ impl Tls {
                         .map_err(|_| StoreError::tls("an authority that is none"))?;
                 }
             }
+            // Compiled in: the system's store of certificates differs between machines.
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         }
+        // Named: a process default may be missing, or be chosen by another crate.
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|_| StoreError::tls("no version of the protocol"))?
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_certificate_is_refused() {
+    fn what_is_no_certificate_is_rejected() {
         let mut tls = Tls::default();
         assert!(tls.config().is_ok());
         for pem in [&b""[..], b"nothing", b"-----BEGIN CERTIFICATE-----\nxx"] {

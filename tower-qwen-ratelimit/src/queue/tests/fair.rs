@@ -270,7 +270,8 @@ fn weight() -> impl Strategy<Value = u32> {
 }
 
 proptest! {
-    /// The paper's bound, and half of it: two flows that always wait differ by one call each at most.
+    /// The paper's bound, and half of it: two flows that always wait differ by one call each at
+    /// most.
     #[test]
     fn two_backlogged_flows_are_served_alike(
         weights in (weight(), weight(), weight()),
@@ -301,12 +302,13 @@ proptest! {
         }
         let spread = differences.iter().max().unwrap() - differences.iter().min().unwrap();
         let bound = i128::from(largest) * i128::from(weights[0] + weights[1]);
-        // In tokens per weight: at most largest / w0 + largest / w1, no more than twice the largest.
+        // In tokens per weight: at most largest / w0 + largest / w1, no more than twice the
+        // largest.
         prop_assert!(spread <= bound + 1, "{spread} {bound}");
     }
 
-    /// An endless stream of tenants who were never served before, each with one call, does not keep anybody waiting for
-    /// longer than a bound that depends on how many wait at a time.
+    /// An endless stream of tenants who were never served before, each with one call, does not keep
+    /// anybody waiting for longer than a bound that depends on how many wait at a time.
     #[test]
     fn nobody_starves(
         crowd in 1..20usize,
@@ -346,7 +348,8 @@ proptest! {
         }
     }
 
-    /// What is said to go ahead of a newcomer is what goes ahead of it, to the call, where a flow's calls are alike.
+    /// What is said to go ahead of a newcomer is what goes ahead of it, to the call, where a flow's
+    /// calls are alike.
     #[test]
     fn the_prediction_comes_true(
         flows in prop::collection::vec((weight(), 1..500u64, 1..8usize), 1..30),

@@ -81,7 +81,7 @@ fn who_is_displaced_learns_it() {
         let position = queue.position(10, &key);
         let (first, wakes) = queue.join(position, &key, 1, woken.clone().into());
         wakes.wake();
-        assert_eq!(woken.of(), 0, "who joins as the head looks anyway");
+        assert_eq!(woken.of(), 0, "a newcomer that is the head decides anyway");
         let earlier = join(&mut queue, &key, 5, 1);
         assert!(queue.is_head(earlier) && !queue.is_head(first));
         assert_eq!(woken.of(), 1);
@@ -108,8 +108,8 @@ fn a_waker_is_stored_once() {
 }
 
 proptest! {
-    /// Whatever comes and goes, there is one head as long as anybody waits; it is the first of its flow; and its flow's
-    /// order is that of the arrivals.
+    /// Whatever comes and goes, there is one head as long as anybody waits; it is the first of its
+    /// flow; and its flow's order is that of the arrivals.
     #[test]
     fn somebody_is_next_and_flows_keep_their_order(
         fair: bool,

@@ -1,4 +1,5 @@
-//! Nobody waits beyond its deadline, is forgotten, or leaves anything booked, whatever the store does.
+//! Nobody waits beyond its deadline, is forgotten, or leaves anything booked, whatever the store
+//! does.
 
 use std::{task::Poll, time::Duration};
 
@@ -92,7 +93,8 @@ struct Calls {
 }
 
 impl Calls {
-    /// Lets everybody look who was woken, until nobody is. Nobody is left beyond its deadline or refused for another's.
+    /// Lets everybody look who was woken, until nobody is. Nobody is left beyond its deadline or
+    /// rejected for another's.
     fn poll_woken(&mut self, outage: OutagePolicy) -> Result<(), TestCaseError> {
         while let Some(at) = self.waiting.iter().position(|one| one.acquire.is_woken()) {
             let one = &mut self.waiting[at];
@@ -102,11 +104,11 @@ impl Calls {
                     self.admitted.push(reservation);
                     self.waiting.remove(at);
                 }
-                Poll::Ready(Err(refused)) => {
+                Poll::Ready(Err(rejected)) => {
                     let kind = one.latest.map(|(_, kind)| kind);
                     let is_away =
-                        refused.kind() == RejectKind::StoreAway && outage == OutagePolicy::Reject;
-                    prop_assert!(is_away || Some(refused.kind()) == kind, "{:?}", refused);
+                        rejected.kind() == RejectKind::StoreAway && outage == OutagePolicy::Reject;
+                    prop_assert!(is_away || Some(rejected.kind()) == kind, "{:?}", rejected);
                     self.waiting.remove(at);
                 }
             }

@@ -22,7 +22,8 @@ use crate::{
     cost::{Cost, OutputLimit},
     error::RejectKind,
     fleet::{
-        BookingReply, CallId, Handle, HeartbeatReply, Link, Op, SharedAccount, Shares, Terms, Work,
+        BookingReply, CallId, Handle, HeartbeatReply, Linger, Link, Op, SharedAccount, Shares,
+        Terms, Work,
     },
     key::Key,
     observe::Observers,
@@ -85,10 +86,10 @@ impl Fleet {
         )
     }
 
-    /// Takes what the account has told the store.
+    /// Takes what the account has reported the store.
     fn take_ops(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(work) = self.link.poll_work(&mut cx, true) {
+        while let Poll::Ready(work) = self.link.poll_work(&mut cx, Linger::Over) {
             let ops = match work {
                 Work::Ops(ops) => ops,
                 Work::Heartbeats => {
@@ -169,19 +170,19 @@ async fn a_silent_store_holds_nobody_beyond_its_deadline() {
             assert!(!early.is_woken() && !late.is_woken(), "{sharing:?}");
             advance(2 * TICK).await;
             assert!(early.is_woken(), "{sharing:?} {outage:?}");
-            let refused = assert_ready_err!(early.poll());
-            assert_eq!(refused.kind(), RejectKind::Deadline);
+            let rejected = assert_ready_err!(early.poll());
+            assert_eq!(rejected.kind(), RejectKind::Deadline);
             let silent = 2 * Duration::from_secs(10);
-            assert_eq!(refused.predicted_wait(), Some(silent - 601 * TICK));
+            assert_eq!(rejected.predicted_wait(), Some(silent - 601 * TICK));
             advance(300 * TICK).await;
             assert!(late.is_woken(), "{sharing:?} {outage:?}");
-            let refused = assert_ready_err!(late.poll());
-            assert_eq!(refused.kind(), RejectKind::MaxWait);
+            let rejected = assert_ready_err!(late.poll());
+            assert_eq!(rejected.kind(), RejectKind::MaxWait);
             assert!(!head.is_woken() && !patient.is_woken());
             assert_eq!(fleet.account.snapshot(clock::now()).queued, 2);
 
             drop(head);
-            assert!(patient.is_woken(), "who is next looks");
+            assert!(patient.is_woken(), "the next waiter is polled");
             assert_pending!(patient.poll());
             drop(patient);
             fleet.take_ops();

@@ -78,8 +78,8 @@ async fn the_tokens_of_a_day_are_divided_too() {
     went.mark_sent();
     advance(Duration::from_secs(60)).await;
     let soon = || fleet.acquire(101).max_wait(Duration::from_secs(60));
-    let refused = assert_ready_err!(task::spawn(soon()).poll());
-    assert!(refused.predicted_wait().is_some(), "it may go tomorrow");
+    let rejected = assert_ready_err!(task::spawn(soon()).poll());
+    assert!(rejected.predicted_wait().is_some(), "it may go tomorrow");
     // More than a part of the day is not too large for a day.
     assert_pending!(task::spawn(fleet.acquire(2_000)).poll());
     fleet.account.on_store_back();
@@ -90,9 +90,9 @@ async fn the_tokens_of_a_day_are_divided_too() {
 async fn the_bound_takes_the_largest_call_of_any_process() {
     let fleet = fleet_of_four(Sharing::Lease, OutagePolicy::LocalShare);
     let before = seen(&fleet).may_overshoot_tokens;
-    for (told, counts) in [(70_000, 70_000), (500, 70_000)] {
+    for (reported, counts) in [(70_000, 70_000), (500, 70_000)] {
         let largest = HeartbeatReply {
-            largest_call: told,
+            largest_call: reported,
             ..heartbeat_reply(4, Fraction::one_of(4), u64::MAX)
         };
         fleet.reply(largest);
@@ -135,7 +135,7 @@ async fn a_silent_store_is_found_out_by_the_impatient_too() {
         Discipline::Fifo,
     );
     advance(Duration::from_secs(60)).await;
-    let mut refused = 0;
+    let mut rejected = 0;
     loop {
         let mut call = task::spawn(fleet.acquire(10).max_wait(100 * TICK));
         assert_pending!(call.poll());
@@ -143,11 +143,11 @@ async fn a_silent_store_is_found_out_by_the_impatient_too() {
         if let Poll::Ready(Ok(_)) = call.poll() {
             break;
         }
-        refused += 1;
-        assert!(refused < 1_000, "the timeout is 10 s");
+        rejected += 1;
+        assert!(rejected < 1_000, "the timeout is 10 s");
     }
     assert!(seen(&fleet).is_store_away);
-    assert!(refused > 100, "{refused}: patience was too short");
+    assert!(rejected > 100, "{rejected}: patience was too short");
 }
 
 #[tokio::test(start_paused = true)]

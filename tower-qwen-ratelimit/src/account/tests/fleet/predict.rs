@@ -29,8 +29,8 @@ impl Store {
     }
 }
 
-/// Processes whose queues are as long as each other have their turns one after the other. What a newcomer is told is true
-/// within one booking of each process.
+/// Processes whose queues are as long as each other have their turns one after the other. What a
+/// newcomer is reported is true within one booking of each process.
 #[tokio::test(start_paused = true)]
 async fn predictions_are_true_within_one_booking_of_each_process() {
     for processes in [1, 2, 4] {

@@ -15,7 +15,7 @@ fn fleet() -> Fleet {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_slot_asks_for_more_once() {
+async fn a_call_that_waits_for_a_slot_requests_more_once() {
     let mut fleet = fleet();
     advance(Duration::from_secs(2)).await;
     fleet.grant(1, Fraction::WHOLE, 2);

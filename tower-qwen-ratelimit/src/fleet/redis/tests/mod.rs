@@ -137,17 +137,17 @@ impl Scripts {
         self.run(Script::Snapshot, now, "", &[])
     }
 
-    /// The sum of each ring as it is kept, and of its slots.
+    /// The sum of each ring as it is left, and of its slots.
     fn sums(&mut self) -> [(u64, u64); 3] {
         let account = self.names.account.clone();
         let fields: HashMap<String, f64> = self.connection.hgetall(account).unwrap();
         ["r", "t", "e"].map(|ring| {
-            let kept = fields.get(&format!("{ring}s")).copied();
+            let left = fields.get(&format!("{ring}s")).copied();
             let slots = fields.iter().filter_map(|(field, amount)| {
                 let slot = field.strip_prefix(ring)?.parse::<u8>();
                 slot.is_ok().then_some(*amount)
             });
-            (kept.unwrap_or_default() as u64, slots.sum::<f64>() as u64)
+            (left.unwrap_or_default() as u64, slots.sum::<f64>() as u64)
         })
     }
 }
@@ -218,7 +218,7 @@ fn a_call_goes_out_once() {
     scripts.reserve(0, 1, 100, 200, None);
     assert_eq!(scripts.send(0, 1), 0, "as it was booked");
     assert_eq!(scripts.send(30 * second, 1), 1);
-    assert_eq!(scripts.send(30 * second, 1), 0, "told again");
+    assert_eq!(scripts.send(30 * second, 1), 0, "reported again");
     assert_eq!(scripts.send(30 * second, 2), 0, "never booked");
     let snapshot = scripts.snapshot(30 * second);
     assert_eq!((&snapshot[..3], snapshot[7]), (&[1, 300, 100][..], 300));
@@ -376,10 +376,10 @@ fn who_is_refused_changes_nothing() {
     scripts.settle(0, 1, (0, 0), 300, 0, 1);
     scripts.reserve(0, 2, 600, 0, None);
     let account = scripts.names.account.clone();
-    let kept = |scripts: &mut Scripts| -> HashMap<String, String> {
+    let left = |scripts: &mut Scripts| -> HashMap<String, String> {
         scripts.connection.hgetall(&account).unwrap()
     };
-    let before = kept(&mut scripts);
+    let before = left(&mut scripts);
     for now in [1_000_000, WINDOW / 2, 2 * WINDOW] {
         scripts.settle(now, 1, (0, 0), 1, 1, 1);
         scripts.reserve(now, 1, 1, 1, None);
@@ -398,6 +398,6 @@ fn who_is_refused_changes_nothing() {
             .arg(&["me", "9", "9", "9", "9", "9", "9", "9", "9", "9"])
             .invoke(&mut scripts.connection);
         assert_eq!(lease.unwrap_err().code(), Some("SHARING"));
-        assert_eq!(kept(&mut scripts), before);
+        assert_eq!(left(&mut scripts), before);
     }
 }

@@ -248,7 +248,8 @@ fn after_a_flush_each_goes_on_with_what_it_held() {
     for who in 0..5 {
         assert!(fleet.members[who].part.abs_diff(full / 5) <= 1);
     }
-    // One that held nothing comes first: nobody can know, until the others are heard, which is within one heartbeat.
+    // One that held nothing comes first: nobody can know, until the others are heard, which is
+    // within one heartbeat.
     fleet.now += 2 * TERM;
     round(&mut fleet, &[0]);
     fleet.flush();
@@ -337,7 +338,7 @@ fn who_leaves_frees_what_it_held_and_who_dies_after_its_term() {
 }
 
 #[test]
-fn a_throttle_of_one_slows_all() {
+fn a_throttle_of_one_member_slows_all() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -365,7 +366,7 @@ fn a_throttle_of_one_slows_all() {
 }
 
 #[test]
-fn the_largest_call_of_any_member_is_known_to_all() {
+fn the_largest_call_of_any_process_is_known_to_all() {
     let Some(server) = Server::start() else {
         return;
     };

@@ -11,7 +11,7 @@ fn who_lives_is_counted_until_it_leaves_or_is_dead() {
     };
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_connection().unwrap();
-    let mut tell = |now: u64, member: &str, term: u64| -> u64 {
+    let mut report = |now: u64, member: &str, term: u64| -> u64 {
         redis::Script::new(Script::Presence.source())
             .key("processes")
             .arg(NOW + now)
@@ -20,20 +20,20 @@ fn who_lives_is_counted_until_it_leaves_or_is_dead() {
             .invoke(&mut connection)
             .unwrap()
     };
-    assert_eq!(tell(0, "one", 100), 1);
-    assert_eq!(tell(10, "other", 100), 2);
-    assert_eq!(tell(20, "other", 100), 2, "it is counted once");
-    assert_eq!(tell(99, "third", 100), 3);
-    assert_eq!(tell(100, "third", 100), 2, "one is dead");
-    assert_eq!(tell(110, "other", 0), 1, "other has left");
-    assert_eq!(tell(110, "other", 0), 1);
+    assert_eq!(report(0, "one", 100), 1);
+    assert_eq!(report(10, "other", 100), 2);
+    assert_eq!(report(20, "other", 100), 2, "it is counted once");
+    assert_eq!(report(99, "third", 100), 3);
+    assert_eq!(report(100, "third", 100), 2, "one is dead");
+    assert_eq!(report(110, "other", 0), 1, "other has left");
+    assert_eq!(report(110, "other", 0), 1);
     // The clock is set back: rather too many than too few.
-    assert_eq!(tell(50, "one", 100), 2);
-    let (kept,): (i64,) = redis::pipe()
+    assert_eq!(report(50, "one", 100), 2);
+    let (left,): (i64,) = redis::pipe()
         .pttl("processes")
         .query(&mut connection)
         .unwrap();
-    assert!((1..=1_001).contains(&kept), "{kept}");
+    assert!((1..=1_001).contains(&left), "{left}");
 }
 
 #[test]
@@ -49,14 +49,14 @@ fn it_goes_along_with_others_or_by_itself() {
         presence.is_due(at(500), Goes::WithOthers),
         "half of it has passed"
     );
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for millis in (500..60_000).step_by(250) {
         if presence.is_due(at(millis), Goes::Alone) {
-            told.push(millis);
+            reported.push(millis);
         }
     }
     assert_eq!(
-        told,
+        reported,
         [
             1_500, 3_500, 7_500, 15_500, 23_500, 31_500, 39_500, 47_500, 55_500
         ]

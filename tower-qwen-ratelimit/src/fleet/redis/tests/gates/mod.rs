@@ -32,7 +32,7 @@ enum Step {
         which: usize,
     },
     Send(usize),
-    /// What was told before is told again.
+    /// What was reported before is reported again.
     Repeat {
         which: usize,
         kind: Kind,
@@ -283,8 +283,8 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                     }
                     Step::ClockBack(_) => {}
                 }
-                for (kept, slots) in scripts.sums() {
-                    prop_assert_eq!(kept, slots);
+                for (left, slots) in scripts.sums() {
+                    prop_assert_eq!(left, slots);
                 }
                 prop_assert_eq!(
                     scripts.snapshot(now - BEGIN - model.set_back),

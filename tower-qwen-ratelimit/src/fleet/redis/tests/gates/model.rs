@@ -1,4 +1,5 @@
-//! The laws of the scripts, in memory: the crate's own gates, in microseconds, at the instant of the latest booking.
+//! The laws of the scripts, in memory: the crate's own gates, in microseconds, at the instant of
+//! the latest booking.
 
 use super::super::{BEGIN, DAY, WINDOW};
 use crate::{
