@@ -108,7 +108,7 @@ impl Account {
     }
 
     /// Releases the lock, and then does what must not be done under it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn release(&self, state: MutexGuard<'_, State>, wakes: Wakes) {
         #[cfg(feature = "redis")]
         let outbox = self.release_with_outbox(state);

@@ -147,13 +147,13 @@ impl WaitQueue {
         key: &FlowKey,
         cost: u64,
     ) -> (Served, Wakes) {
-        let served = match (&mut self.order, position.flow_position) {
-            (Order::Fair(fair), Some(flow_position)) => {
-                let flow = fair.open(flow_position, key);
-                fair.serve(flow, cost)
-            }
-            _ => Served::default(),
+        // By arrival nothing is counted, and a call that does not join changes no head.
+        let (Order::Fair(fair), Some(flow_position)) = (&mut self.order, position.flow_position)
+        else {
+            return (Served::default(), Wakes::default());
         };
+        let flow = fair.open(flow_position, key);
+        let served = fair.serve(flow, cost);
         (served, self.head_changed(None))
     }
 
