@@ -1,7 +1,6 @@
 //! The wait of one call for its quota.
 
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -241,11 +240,4 @@ impl Future for Acquire {
     }
 }
 
-impl fmt::Debug for Acquire {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acquire")
-            .field("request", &self.request)
-            .field("stage", &self.stage)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(Acquire { request, stage }, impl std::fmt::Debug for Acquire);

@@ -1,6 +1,6 @@
 //! Why a client's call was rejected before anything was sent.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 /// Why a call was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,7 +26,7 @@ pub enum RejectKind {
 }
 
 /// The error of a call that was rejected before anything was sent. Nothing is reserved for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub struct Rejected {
     kind: RejectKind,
     predicted_wait: Option<Duration>,
@@ -69,5 +69,3 @@ impl fmt::Display for Rejected {
         }
     }
 }
-
-impl Error for Rejected {}

@@ -17,3 +17,17 @@ macro_rules! inner_accessors {
         }
     };
 }
+
+/// `Debug` of a type by its name and these fields alone: the others say nothing to a reader, or are
+/// not for logs.
+macro_rules! opaque_debug {
+    ($name:ident $({ $($field:ident),+ })?, impl $($header:tt)+) => {
+        impl $($header)+ {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    $($(.field(stringify!($field), &self.$field))+)?
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}

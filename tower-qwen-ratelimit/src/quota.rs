@@ -1,6 +1,6 @@
 //! The limits of a provider, or of a server of your own.
 
-use std::{error::Error, fmt, time::Duration};
+use std::time::Duration;
 
 /// The longest window. The provider has none longer than a minute, and limits per day have their
 /// own setting.
@@ -68,17 +68,21 @@ pub struct Quota {
 }
 
 /// Settings that would admit no call at all, or more calls than the quota allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidQuota {
     /// No requests, no tokens, no concurrency, or no tokens per day: no call could ever be
     /// admitted.
+    #[error("the quota allows nothing at all")]
     Nothing,
     /// The window is shorter than 1 ms or longer than a day.
+    #[error("the quota's window is shorter than 1 ms or longer than a day")]
     Window,
     /// The burst is longer than the window.
+    #[error("the quota's burst is longer than its window")]
     Burst,
     /// The headroom leaves nothing: it is 100 percent or more.
+    #[error("the headroom leaves nothing of the quota")]
     Headroom,
 }
 
@@ -285,19 +289,6 @@ impl Quota {
         u64::try_from(usable).unwrap_or(amount).max(amount.min(1))
     }
 }
-
-impl fmt::Display for InvalidQuota {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "the quota allows nothing at all",
-            Self::Window => "the quota's window is shorter than 1 ms or longer than a day",
-            Self::Burst => "the quota's burst is longer than its window",
-            Self::Headroom => "the headroom leaves nothing of the quota",
-        })
-    }
-}
-
-impl Error for InvalidQuota {}
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -1,11 +1,11 @@
 //! Why a server rejects a call.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use crate::key::Key;
 
 /// Why a server rejected a call, or would have in shadow mode. In the extensions of the response.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Rejection {
     kind: RejectionKind,
     key: Key,
@@ -137,8 +137,6 @@ impl fmt::Display for Rejection {
         }
     }
 }
-
-impl Error for Rejection {}
 
 #[cfg(test)]
 mod tests {

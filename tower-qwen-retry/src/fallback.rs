@@ -1,4 +1,4 @@
-use std::{error::Error, fmt};
+use std::fmt;
 
 use http::{
     HeaderName, HeaderValue, Uri,
@@ -53,12 +53,14 @@ struct Key {
 }
 
 /// Why a [`Fallback`] is invalid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidFallback {
     /// The key contains bytes that are not allowed in a header.
+    #[error("the key contains bytes that are not allowed in a header")]
     Key,
     /// The base URL has no scheme or no host.
+    #[error("the base URL has no scheme or no host")]
     BaseUrl,
 }
 
@@ -211,17 +213,6 @@ impl fmt::Debug for Fallback {
             .finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for InvalidFallback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Key => "the key contains bytes that are not allowed in a header",
-            Self::BaseUrl => "the base URL has no scheme or no host",
-        })
-    }
-}
-
-impl Error for InvalidFallback {}
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,6 @@ pub mod estimate;
 pub mod internal;
 mod json_reader;
 pub mod ledger;
-#[cfg(feature = "http")]
 mod macros;
 pub mod price;
 pub mod protocol;

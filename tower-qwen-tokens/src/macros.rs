@@ -1,6 +1,7 @@
 /// The three methods by which a service with a field `inner: S` gives access to the service inside.
 ///
 /// One text for all our services, so that none of them lacks one or words it differently.
+#[cfg(feature = "http")]
 macro_rules! inner_accessors {
     () => {
         /// A reference to the inner service.
@@ -20,15 +21,20 @@ macro_rules! inner_accessors {
     };
 }
 
-/// `Debug` of a type whose inside says nothing to a reader: its name alone.
+/// `Debug` of a type by its name and these fields alone: the others say nothing to a reader, or are
+/// not for logs.
 macro_rules! opaque_debug {
-    ($name:ident, impl $($header:tt)+) => {
+    ($name:ident $({ $($field:ident),+ })?, impl $($header:tt)+) => {
         impl $($header)+ {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+                f.debug_struct(stringify!($name))
+                    $($(.field(stringify!($field), &self.$field))+)?
+                    .finish_non_exhaustive()
             }
         }
     };
 }
 
-pub(crate) use {inner_accessors, opaque_debug};
+#[cfg(feature = "http")]
+pub(crate) use inner_accessors;
+pub(crate) use opaque_debug;

@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -217,13 +216,7 @@ fn report_head<B>(reservation: &Reservation, response: &mut Response<B>, clock: 
     }
 }
 
-impl<S, B, RB> fmt::Debug for ResponseFuture<S, B, RB>
-where
-    S: Service<Request<B>>,
-    B: Body,
-    RB: Body,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(
+    ResponseFuture,
+    impl<S: Service<Request<B>>, B: Body, RB: Body> std::fmt::Debug for ResponseFuture<S, B, RB>
+);

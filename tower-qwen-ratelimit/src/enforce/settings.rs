@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use tower_qwen_tokens::{call::ReadOptions, internal::clock::WallClock};
 
@@ -35,13 +35,4 @@ impl Settings {
     }
 }
 
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("limiter", &self.limiter)
-            .field("key_of", &self.key_of)
-            .field("shadow", &self.shadow)
-            .field("headers", &self.headers)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(Settings { limiter, key_of, shadow, headers }, impl std::fmt::Debug for Settings);

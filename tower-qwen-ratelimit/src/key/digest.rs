@@ -43,11 +43,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-impl fmt::Debug for Salt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Salt").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Salt, impl std::fmt::Debug for Salt);
 
 #[cfg(test)]
 mod tests {

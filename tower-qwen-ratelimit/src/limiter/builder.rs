@@ -1,8 +1,4 @@
-use std::{
-    error::Error,
-    fmt,
-    sync::{Arc, RwLock},
-};
+use std::sync::{Arc, RwLock};
 
 use tower_qwen_tokens::{data::QuotaBook, internal::clock};
 
@@ -36,18 +32,26 @@ pub struct LimiterBuilder {
 }
 
 /// Why a [`LimiterBuilder`] cannot build a limiter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
 pub struct InvalidLimiter(BuilderFault);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum BuilderFault {
+    #[error("a limiter needs room for at least one key")]
     NoKeys,
+    #[error("a quota for a model without a name")]
     NoModel,
+    #[error("two quotas for the model {0}")]
     ModelTwice(Box<str>),
-    Quota(Box<str>, InvalidQuota),
+    // The quota of every other model has no name.
+    #[error("the quota{}{} is invalid", if .0.is_empty() { "" } else { " of the model " }, .0)]
+    Quota(Box<str>, #[source] InvalidQuota),
     #[cfg(feature = "redis")]
+    #[error("a lease needs Pacing::Smooth: the quota of {0:?} has Pacing::Window")]
     LeasedAtOnce(Box<str>),
     #[cfg(feature = "redis")]
+    #[error("a lease cannot keep to tokens per day: the quota of {0:?} limits them")]
     LeasedDay(Box<str>),
 }
 
@@ -243,43 +247,6 @@ impl LimiterBuilder {
                 accounts: Table::new(self.max_keys),
                 callers: Table::new(self.max_keys),
             }),
-        }
-    }
-}
-
-impl fmt::Display for InvalidLimiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            BuilderFault::NoKeys => f.write_str("a limiter needs room for at least one key"),
-            BuilderFault::NoModel => f.write_str("a quota for a model without a name"),
-            BuilderFault::ModelTwice(model) => write!(f, "two quotas for the model {model}"),
-            #[cfg(feature = "redis")]
-            BuilderFault::LeasedAtOnce(model) => {
-                write!(
-                    f,
-                    "a lease needs Pacing::Smooth: the quota of {model:?} has Pacing::Window"
-                )
-            }
-            #[cfg(feature = "redis")]
-            BuilderFault::LeasedDay(model) => {
-                write!(
-                    f,
-                    "a lease cannot keep to tokens per day: the quota of {model:?} limits them"
-                )
-            }
-            BuilderFault::Quota(model, _) if model.is_empty() => {
-                f.write_str("the quota is invalid")
-            }
-            BuilderFault::Quota(model, _) => write!(f, "the quota of the model {model} is invalid"),
-        }
-    }
-}
-
-impl Error for InvalidLimiter {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.0 {
-            BuilderFault::Quota(_, error) => Some(error),
-            _ => None,
         }
     }
 }

@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::{Arc, OnceLock},
@@ -16,7 +15,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::{Call, ReadError, ReadOptions, collected::Collected, counting::Counting, request_body};
-use crate::{Dialect, shared::clock};
+use crate::{Dialect, macros::opaque_debug, shared::clock};
 
 /// Declares that the request's body is not to be collected: too precious to hold, or of unknown
 /// end.
@@ -201,8 +200,4 @@ impl<B: Body + From<Bytes>> Future for ReadCall<B> {
     }
 }
 
-impl<B> fmt::Debug for ReadCall<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadCall").finish_non_exhaustive()
-    }
-}
+opaque_debug!(ReadCall, impl<B> std::fmt::Debug for ReadCall<B>);

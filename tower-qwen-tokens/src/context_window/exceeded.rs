@@ -1,10 +1,10 @@
-use std::{error::Error, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use crate::{call::ModelCall, data::Window};
 
 /// A call that does not fit into its model's window: the error of a rejected call, and a part of
 /// the note on others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct ContextWindowExceeded {
     /// The model, as the request names it.
@@ -82,5 +82,3 @@ impl fmt::Display for ContextWindowExceeded {
         }
     }
 }
-
-impl Error for ContextWindowExceeded {}

@@ -1,4 +1,4 @@
-use std::fmt;
+use crate::macros::opaque_debug;
 
 use super::{
     InvalidData, Origin, Region, document,
@@ -139,13 +139,7 @@ impl<V: Section> Default for Book<V> {
     }
 }
 
-impl<V> fmt::Debug for Book<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Book")
-            .field("region", &self.region)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(Book { region }, impl<V> std::fmt::Debug for Book<V>);
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,9 @@
-use std::{error::Error, fmt};
+use std::fmt;
 
 use super::section::BoxError;
 
 /// Why a text makes no rows.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub struct InvalidData {
     kind: InvalidDataKind,
     section: &'static str,
@@ -94,12 +94,5 @@ impl fmt::Display for InvalidData {
                 "the {section} data is neither a list of rows nor made of known sections"
             ),
         }
-    }
-}
-
-impl Error for InvalidData {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        let source = self.source.as_deref()?;
-        Some(source)
     }
 }

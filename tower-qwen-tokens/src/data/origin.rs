@@ -1,5 +1,3 @@
-use std::{error::Error, fmt};
-
 use serde::Deserialize;
 
 use super::model_id::{is_day, number};
@@ -17,7 +15,8 @@ pub struct Origin {
 }
 
 /// A text that is no date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a date is written as `2026-09-24` or `2026-06`")]
 pub(super) struct InvalidDate;
 
 impl Origin {
@@ -41,14 +40,6 @@ fn is_date(text: &str) -> bool {
         && day.len() == 2
         && is_day(&format!("{month}{day}"))
 }
-
-impl fmt::Display for InvalidDate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a date is written as `2026-09-24` or `2026-06`")
-    }
-}
-
-impl Error for InvalidDate {}
 
 #[cfg(test)]
 mod tests {

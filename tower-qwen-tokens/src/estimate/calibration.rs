@@ -1,8 +1,9 @@
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use crate::macros::opaque_debug;
 
 use super::{Estimated, Ratio, Script, samples::Samples};
 
@@ -157,13 +158,7 @@ impl Default for Calibration {
     }
 }
 
-impl fmt::Debug for Calibration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Calibration")
-            .field("caution", &self.caution)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(Calibration { caution }, impl std::fmt::Debug for Calibration);
 
 impl Learned {
     fn kinds(&mut self, model: &str) -> &mut Kinds {

@@ -1,5 +1,3 @@
-use std::{error::Error, fmt};
-
 use axum_core::{
     body::Body,
     response::{IntoResponse, Response},
@@ -10,7 +8,8 @@ use crate::{error_format::ErrorFormat, protocol::rejection::MISCONFIGURED};
 
 /// An extractor found nothing because no layer has put it into the request. Becomes a 500 in the
 /// caller's dialect.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}")]
 pub struct Missing {
     what: &'static str,
     error_format: ErrorFormat,
@@ -26,14 +25,6 @@ impl Missing {
         }
     }
 }
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.what)
-    }
-}
-
-impl Error for Missing {}
 
 impl IntoResponse for Missing {
     fn into_response(self) -> Response {

@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, time::SystemTime};
+use std::{fmt, time::SystemTime};
 
 use crate::Money;
 
@@ -29,8 +29,9 @@ pub struct BudgetAlert {
 }
 
 /// A limit of the day is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[error("today's budget of {limit} is used up: {spent}")]
 pub struct BudgetExceeded {
     /// The limit.
     pub limit: Amount,
@@ -68,12 +69,3 @@ impl fmt::Display for Amount {
         }
     }
 }
-
-impl fmt::Display for BudgetExceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limit, spent, .. } = self;
-        write!(f, "today's budget of {limit} is used up: {spent}")
-    }
-}
-
-impl Error for BudgetExceeded {}

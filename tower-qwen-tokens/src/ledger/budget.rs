@@ -1,9 +1,6 @@
-use std::{
-    fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::{Basis, Money, shared::clock::WallClock};
+use crate::{Basis, Money, macros::opaque_debug, shared::clock::WallClock};
 
 use super::{
     Amount, BudgetAlert, BudgetExceeded, Day, LedgerSink, Record,
@@ -223,10 +220,4 @@ impl LedgerSink for Budget {
     }
 }
 
-impl fmt::Debug for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Budget")
-            .field("thresholds", &self.thresholds)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(Budget { thresholds }, impl std::fmt::Debug for Budget);

@@ -1,10 +1,11 @@
 use std::{
-    fmt,
     fs::{File, OpenOptions, TryLockError},
     io::{self, Write},
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use crate::macros::opaque_debug;
 
 use super::{LedgerSink, Record, repair::repair};
 
@@ -166,13 +167,7 @@ fn write_line(file: &mut impl Cut, line: &[u8]) -> io::Result<()> {
     }
 }
 
-impl fmt::Debug for JsonLines {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JsonLines")
-            .field("sync", &self.sync)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(JsonLines { sync }, impl std::fmt::Debug for JsonLines);
 
 #[cfg(test)]
 mod tests {

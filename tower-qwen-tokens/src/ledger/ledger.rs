@@ -1,10 +1,10 @@
 use std::{
-    fmt, mem,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::SystemTime,
 };
 
-use crate::price::PriceBook;
+use crate::{macros::opaque_debug, price::PriceBook};
 
 use super::{Entry, LedgerSink, Record, Snapshot};
 
@@ -149,8 +149,4 @@ impl Default for Ledger {
     }
 }
 
-impl fmt::Debug for Ledger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ledger").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Ledger, impl std::fmt::Debug for Ledger);

@@ -1,8 +1,9 @@
 use std::{
     collections::VecDeque,
-    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use crate::macros::opaque_debug;
 
 use super::{LedgerSink, Record};
 
@@ -49,10 +50,4 @@ impl LedgerSink for MemorySink {
     }
 }
 
-impl fmt::Debug for MemorySink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemorySink")
-            .field("capacity", &self.capacity)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(MemorySink { capacity }, impl std::fmt::Debug for MemorySink);

@@ -1,12 +1,11 @@
 use std::{
     collections::HashMap,
-    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use metrics::{SharedString, Unit, describe_histogram};
 
-use crate::{Dialect, shared::LabelValues};
+use crate::{Dialect, macros::opaque_debug, shared::LabelValues};
 
 use super::{
     Entry, LedgerSink, Record,
@@ -110,8 +109,4 @@ impl Default for MetricsSink {
     }
 }
 
-impl fmt::Debug for MetricsSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MetricsSink").finish_non_exhaustive()
-    }
-}
+opaque_debug!(MetricsSink, impl std::fmt::Debug for MetricsSink);

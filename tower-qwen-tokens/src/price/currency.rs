@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 pub struct Currency([u8; 3]);
 
 /// A text that is no currency code: not three capital letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a currency code is three capital letters")]
 pub struct InvalidCurrency;
 
 impl Currency {
@@ -52,14 +53,6 @@ impl Serialize for Currency {
         serializer.serialize_str(self.as_str())
     }
 }
-
-impl fmt::Display for InvalidCurrency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a currency code is three capital letters")
-    }
-}
-
-impl Error for InvalidCurrency {}
 
 #[cfg(test)]
 mod tests {

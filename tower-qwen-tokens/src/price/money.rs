@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
@@ -19,7 +19,8 @@ pub struct Money {
 }
 
 /// A text that is no amount: `<digits>[.<up to 12 digits>] <CODE>` is expected, with an optional sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an amount is written as decimals and a currency code, such as `0.25 USD`")]
 pub struct InvalidMoney;
 
 impl Money {
@@ -144,14 +145,6 @@ impl Serialize for Money {
         object.end()
     }
 }
-
-impl fmt::Display for InvalidMoney {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an amount is written as decimals and a currency code, such as `0.25 USD`")
-    }
-}
-
-impl Error for InvalidMoney {}
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,3 @@
-use std::{error::Error, fmt};
-
 use crate::{Usage, data::Origin};
 
 use super::{Currency, Money};
@@ -38,16 +36,20 @@ pub struct Tier {
 }
 
 /// Why tiers make no price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPrice {
     /// There is no tier at all.
+    #[error("a price needs at least one tier")]
     Empty,
     /// The tiers' currencies differ.
+    #[error("the tiers of a price must be in one currency")]
     MixedCurrencies,
     /// A price is below zero.
+    #[error("a price must not be negative")]
     Negative,
     /// The bounds do not rise, or a tier without a bound is not the last.
+    #[error("the bounds of tiers must rise, and only the last may be without")]
     Bounds,
 }
 
@@ -236,16 +238,3 @@ fn div_up(amount: i128, by: i128) -> i128 {
     // Up, so that a ledger never shows less than the bill.
     amount / by + i128::from(amount % by > 0)
 }
-
-impl fmt::Display for InvalidPrice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "a price needs at least one tier",
-            Self::MixedCurrencies => "the tiers of a price must be in one currency",
-            Self::Negative => "a price must not be negative",
-            Self::Bounds => "the bounds of tiers must rise, and only the last may be without",
-        })
-    }
-}
-
-impl Error for InvalidPrice {}

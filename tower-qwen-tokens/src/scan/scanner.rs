@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
@@ -32,12 +32,14 @@ pub struct Scanned {
 }
 
 /// Why a [`Scanner`] cannot read an answer's body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsupportedBody {
     /// It is compressed, or encoded in another way.
+    #[error("answer is encoded")]
     Encoded,
     /// It is neither JSON nor a stream of events, by its content type, or does not say what it is.
+    #[error("answer is neither JSON nor a stream of events")]
     ContentType,
 }
 
@@ -221,17 +223,6 @@ impl Scanned {
         }
     }
 }
-
-impl fmt::Display for UnsupportedBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Encoded => "answer is encoded",
-            Self::ContentType => "answer is neither JSON nor a stream of events",
-        })
-    }
-}
-
-impl Error for UnsupportedBody {}
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,9 @@
 use std::{
     collections::HashSet,
-    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
+
+use crate::macros::opaque_debug;
 
 /// The most distinct values. No provider has as many models, and each value makes several series in
 /// the metrics' store.
@@ -56,11 +57,7 @@ impl Default for LabelValues {
     }
 }
 
-impl fmt::Debug for LabelValues {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LabelValues").finish_non_exhaustive()
-    }
-}
+opaque_debug!(LabelValues, impl std::fmt::Debug for LabelValues);
 
 #[cfg(test)]
 mod tests {

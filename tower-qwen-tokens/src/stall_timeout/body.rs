@@ -1,6 +1,4 @@
 use std::{
-    error::Error,
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -36,7 +34,8 @@ enum FrameWait {
 }
 
 /// A body brought no frame for too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no data for {timeout:?}")]
 pub struct Stalled {
     timeout: Duration,
 }
@@ -116,11 +115,3 @@ where
 }
 
 opaque_debug!(ResponseBody, impl<B> std::fmt::Debug for ResponseBody<B>);
-
-impl fmt::Display for Stalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no data for {:?}", self.timeout)
-    }
-}
-
-impl Error for Stalled {}

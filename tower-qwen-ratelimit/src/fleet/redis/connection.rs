@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::{Future, poll_fn},
     pin::Pin,
     time::Duration,
@@ -162,8 +161,4 @@ impl Node {
     }
 }
 
-impl fmt::Debug for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Node, impl std::fmt::Debug for Node);

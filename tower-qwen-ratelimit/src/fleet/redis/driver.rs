@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -48,11 +47,7 @@ impl Future for Driver {
     }
 }
 
-impl fmt::Debug for Driver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Driver, impl std::fmt::Debug for Driver);
 
 async fn run(gone: Gone, options: RedisOptions, connection: Connection) {
     let link = &*gone.0;

@@ -1,19 +1,26 @@
-use std::{error::Error, fmt, io};
+use std::io;
 
 use redis::RedisError;
 
 /// Why a store cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub struct StoreError(StoreFailure);
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum StoreFailure {
+    #[error("the address of the store cannot be used: {0}")]
     Address(&'static str),
-    Unreachable(io::Error),
+    #[error("the store cannot be reached")]
+    Unreachable(#[source] io::Error),
+    #[error("the store rejected: {0}")]
     Rejected(String),
+    #[error("the store did not answer in time")]
     TooSlow,
+    #[error("not supported: {0}")]
     Unsupported(&'static str),
     #[cfg(feature = "redis-tls")]
+    #[error("TLS to the store cannot be used: {0}")]
     Tls(&'static str),
 }
 
@@ -46,30 +53,5 @@ impl StoreError {
 
     pub(super) fn unreachable(error: io::Error) -> Self {
         Self(StoreFailure::Unreachable(error))
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            StoreFailure::Address(why) => {
-                write!(f, "the address of the store cannot be used: {why}")
-            }
-            StoreFailure::Unreachable(_) => f.write_str("the store cannot be reached"),
-            StoreFailure::Rejected(why) => write!(f, "the store rejected: {why}"),
-            StoreFailure::TooSlow => f.write_str("the store did not answer in time"),
-            #[cfg(feature = "redis-tls")]
-            StoreFailure::Tls(what) => write!(f, "TLS to the store cannot be used: {what}"),
-            StoreFailure::Unsupported(what) => write!(f, "not supported: {what}"),
-        }
-    }
-}
-
-impl Error for StoreError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.0 {
-            StoreFailure::Unreachable(error) => Some(error),
-            _ => None,
-        }
     }
 }

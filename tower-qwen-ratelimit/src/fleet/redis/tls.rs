@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio_rustls::{
@@ -81,11 +81,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, StoreError> 
     }
 }
 
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Tls, impl std::fmt::Debug for Tls);
 
 #[cfg(test)]
 mod tests {

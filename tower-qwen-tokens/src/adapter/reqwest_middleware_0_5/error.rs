@@ -1,10 +1,11 @@
-use std::{error::Error, fmt};
+use std::error::Error;
 
 use crate::call::BoxError;
 
 /// An error of a layer of the stack, neither of reqwest nor of a middleware below.
-#[derive(Debug)]
-pub struct LayerError(BoxError);
+#[derive(Debug, thiserror::Error)]
+#[error("the call failed in a layer")]
+pub struct LayerError(#[source] BoxError);
 
 impl LayerError {
     /// The layer's error, if it is of this type.
@@ -17,18 +18,6 @@ impl LayerError {
     #[must_use]
     pub fn into_inner(self) -> BoxError {
         self.0
-    }
-}
-
-impl fmt::Display for LayerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call failed in a layer")
-    }
-}
-
-impl Error for LayerError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
     }
 }
 

@@ -1,7 +1,6 @@
-use std::{error::Error, fmt};
-
 /// A body that is no request. Says where, never what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{} (line {line}, column {column})", .kind.text())]
 pub struct ParseError {
     kind: ParseErrorKind,
     line: usize,
@@ -52,15 +51,12 @@ impl ParseError {
     }
 }
 
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            ParseErrorKind::NotJson => "request body is not JSON",
-            ParseErrorKind::NotObject => "request body is no JSON object",
-            ParseErrorKind::TooDeep => "request body is nested too deep",
-        };
-        write!(f, "{what} (line {}, column {})", self.line, self.column)
+impl ParseErrorKind {
+    fn text(self) -> &'static str {
+        match self {
+            Self::NotJson => "request body is not JSON",
+            Self::NotObject => "request body is no JSON object",
+            Self::TooDeep => "request body is nested too deep",
+        }
     }
 }
-
-impl Error for ParseError {}

@@ -1,7 +1,6 @@
-use std::{error::Error, fmt};
-
 /// JSON that is no chat, or no JSON at all. Says where, never what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the JSON of a chat (line {line}, column {column})")]
 pub struct ChatError {
     line: usize,
     column: usize,
@@ -15,12 +14,3 @@ impl ChatError {
         }
     }
 }
-
-impl fmt::Display for ChatError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column } = self;
-        write!(f, "not the JSON of a chat (line {line}, column {column})")
-    }
-}
-
-impl Error for ChatError {}

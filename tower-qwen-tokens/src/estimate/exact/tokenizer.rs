@@ -1,5 +1,3 @@
-use std::fmt;
-
 use tiktoken::CoreBpe;
 
 use super::{
@@ -12,7 +10,7 @@ use super::{
     special::{Part, Parts},
     template,
 };
-use crate::estimate::Estimate;
+use crate::{estimate::Estimate, macros::opaque_debug};
 
 /// Counts tokens exactly, with the Qwen vocabulary.
 ///
@@ -169,10 +167,4 @@ impl Estimate for Tokenizer {
     }
 }
 
-impl fmt::Debug for Tokenizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokenizer")
-            .field("family", &self.family)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(Tokenizer { family }, impl std::fmt::Debug for Tokenizer);
