@@ -52,7 +52,7 @@ impl Backoff {
         self
     }
 
-    /// The longest wait after this many retries; `last` is the wait before the latest.
+    /// The longest wait after this many retries; `last` is the latest wait.
     fn ceiling(&self, retries: u32, last: Duration) -> Duration {
         match self.jitter {
             Jitter::Full => {

@@ -22,7 +22,7 @@ pub(crate) trait JsonReader<'de>: Sized {
         self.other()
     }
 
-    fn flag(self, _: bool) -> Self::Output {
+    fn boolean(self, _: bool) -> Self::Output {
         self.other()
     }
 
@@ -107,7 +107,7 @@ impl<'de, R: JsonReader<'de>> Visitor<'de> for Read<R> {
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<R::Output, E> {
-        Ok(self.0.flag(flag))
+        Ok(self.0.boolean(flag))
     }
 
     fn visit_unit<E>(self) -> Result<R::Output, E> {

@@ -144,7 +144,7 @@ impl Account {
     }
 }
 
-// Never `NEVER`: a clock that has run for so long has not stopped.
+// At most `NEVER - 1`: a real instant must not look like the sentinel `NEVER`.
 #[inline]
 fn nanos_between(epoch: Instant, at: Instant) -> Nanos {
     nanos(at.saturating_duration_since(epoch)).min(NEVER - 1)

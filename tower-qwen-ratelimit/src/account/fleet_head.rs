@@ -121,8 +121,9 @@ impl State {
         Some(Step::Act(HeadAction::Reject(self.rejected(limit.kind, at))))
     }
 
-    /// When a call may go that no waiter is ahead of; `None` where only the store knows.
-    pub(super) fn granted_in_fleet(&self, estimate: Charge) -> Option<Nanos> {
+    /// When a call may go if no waiter is ahead of it. `None`: the store has to be asked, or calls
+    /// are rejected while it is away.
+    pub(super) fn ready_in_fleet(&self, estimate: Charge) -> Option<Nanos> {
         match self.granted_by() {
             GrantedBy::Own => Some(self.ready_at(estimate)),
             GrantedBy::Lease(until) if self.now < until => Some(self.ready_at(estimate)),

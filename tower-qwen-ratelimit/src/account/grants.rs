@@ -167,6 +167,7 @@ impl Grants {
     }
 
     /// The waiter has left; another one may use its booking.
+    // Tickets are used again: a newcomer with the same ticket must not be taken for the waiter.
     pub(super) fn forget_ticket(&mut self, left: Ticket) {
         if let GrantedBy::Booking(
             Booking::Requested(call, _)
@@ -182,6 +183,7 @@ impl Grants {
 
     /// The store has answered a booking.
     pub(super) fn on_booking(&mut self, id: CallId, reply: BookingReply, now: Nanos) {
+        // Any answer shows that the store is there, also one to an old question.
         self.patience_left = None;
         // An answer to a call that was given back, or that came after the store was given up.
         let GrantedBy::Booking(Booking::Requested(call, _)) = self.by else {

@@ -25,7 +25,7 @@ impl State {
     pub(super) fn granted_at(&self, estimate: Charge) -> Option<Nanos> {
         #[cfg(feature = "redis")]
         if self.grants.is_some() {
-            return self.granted_in_fleet(estimate);
+            return self.ready_in_fleet(estimate);
         }
         Some(self.ready_at(estimate))
     }

@@ -6,19 +6,19 @@ use super::{Account, state::State};
 /// it takes to expect an output.
 pub(super) const LEARNS: u64 = 8;
 
-/// What would be lost with an account.
+/// What would be lost if the table dropped an account to make room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Idle {
     /// Calls under way, something charged, or a throttle that is not forgotten.
     Busy,
-    /// What answers cost here of late.
+    /// How long answers are, or that the provider limits growth.
     Learned,
     /// Nothing: a new account would grant no more.
     Level,
 }
 
 impl Account {
-    /// What would be lost with the account.
+    /// What would be lost if the table dropped the account.
     pub(crate) fn idle(&self, now: Instant) -> Idle {
         let state = self.advanced(now);
         if !state.is_level() {

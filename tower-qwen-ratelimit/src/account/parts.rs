@@ -12,8 +12,9 @@ use crate::{
     units::{Fraction, Nanos, nanos},
 };
 
-/// What a process wants beside a quarter more than it used: a first call does not have to wait for
-/// a part.
+/// What a process asks for beyond 1.25 times its use, so that an idle one can send a first call at
+/// once.
+// 1/64 is a choice: 64 idle processes hold the whole at most, and only until the next heartbeat.
 const SPARE: Fraction = Fraction::one_of(64);
 
 impl State {

@@ -6,11 +6,12 @@ use crate::units::{Nanos, nanos};
 /// From this many throttles on, without an accepted call in between, calls probe one by one.
 // One throttle says that too much was sent; the second says that sending less did not help.
 const PROBING_FROM: u32 = 2;
-/// This many throttles in a row slow the gates.
-// A probe is a single call: what it meets says nothing of the rate (docs/design.md, "Feedback").
-const SLOWING: u32 = 3;
-/// The same of throttles that name no quota: the second in a row looks like an outage.
-const SLOWING_UNNAMED: u32 = 1;
+/// The first throttles in a row, up to this one, slow the gates; later ones do not.
+// Later ones met a probe, a single call: what it meets says nothing of the rate (docs/design.md,
+// "Feedback").
+const SLOWING_UP_TO: u32 = 3;
+/// The same for throttles that name no quota: the second in a row looks like an outage.
+const UNNAMED_SLOWING_UP_TO: u32 = 1;
 /// This often in a row the provider has to be unavailable to count as a throttle.
 // One such answer is an accident of a single server; Retry alone deals with it.
 const UNAVAILABLE: u32 = 3;
@@ -69,8 +70,8 @@ impl Breaker {
     /// Whether the latest throttle says something of how many calls were sent.
     pub(crate) fn slows(&self, throttled: Throttled) -> bool {
         let slowing = match throttled {
-            Throttled::Both => SLOWING_UNNAMED,
-            _ => SLOWING,
+            Throttled::Both => UNNAMED_SLOWING_UP_TO,
+            _ => SLOWING_UP_TO,
         };
         self.streak <= slowing
     }

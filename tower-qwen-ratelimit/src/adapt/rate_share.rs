@@ -4,19 +4,23 @@ use crate::units::{Fraction, Nanos};
 // The shape is that of CUBIC; the figures are from the study of a quota that halves unannounced and
 // doubles again (docs/design.md, "Feedback"; it stays in CI as
 // examples/batch/tests/quota/change.rs): they use 0.91 of what a sliding window allows with the
-// fewest throttles. Cutting to 70 and adding a tenth a window used 0.83, cutting to 80 and climbing
-// from 97 used 0.89.
+// fewest throttles. A *first* cut to 70 with a tenth added a window used 0.83, a first cut to 80 with
+// a recovery that pauses at 97 used 0.89.
 
 /// What a throttle leaves, in percent.
 const CUT: u32 = 85;
 /// What one leaves that follows another without an accepted call in between: the limit is far off.
+// Of the same study.
 const CUT_AGAIN: u32 = 70;
 /// Where the recovery pauses, in percent of what was cut: just below the rate that was too high.
 const NEAR: u32 = 95;
 /// How far above the cut the recovery pauses at most, in percent: after a second throttle the old
 /// rate is no guide.
 const NEAR_ABOVE_CUT: u32 = 10;
-/// What each window since the cut gives back; the last entry holds for all later ones.
+/// The part of the quota that each window after the cut gives back, from the first window on; the
+/// last entry holds for all later ones.
+// The first window goes to `near` instead; its entry counts only where `LEAST` has kept the share
+// above `near`.
 const CLIMB: [Fraction; 5] = [
     Fraction::from_percent(1),
     Fraction::from_percent(1),

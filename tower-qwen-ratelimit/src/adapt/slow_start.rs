@@ -6,7 +6,8 @@ const LEAST: Fraction = Fraction::one_of(16);
 /// The least number of requests, at full rate, by which use is measured: of fewer, one more or less
 /// is no growth.
 const MEASURED_BY: u64 = 8;
-/// The most idle periods that make a difference: four halvings lead from the whole to [`LEAST`].
+/// The most periods that make a difference: calls may have been admitted in the first of them, and
+/// four halvings lead from the whole to [`LEAST`].
 const PERIODS_TO_LEAST: u64 = 5;
 
 /// Slow start: the share of the full rate that may be used, by how much was used a moment ago.

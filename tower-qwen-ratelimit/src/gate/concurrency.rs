@@ -7,7 +7,7 @@ const SMOOTHING: u64 = 8;
 // Deeper than a cut of a rate: the accepted calls in flight go on counting against the limit until
 // they end.
 const LEFT_TENTHS: u64 = 7;
-/// A window gives back this many calls, one after the other.
+/// A window gives back this many calls, one after the other: one a second of a minute.
 const STEPS: u64 = 60;
 
 /// A gate of calls at one time.

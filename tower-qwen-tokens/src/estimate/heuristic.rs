@@ -21,7 +21,7 @@ const SPREAD: u32 = 0x9e37_79b1;
 const LONGEST: u64 = 128;
 /// Marks on one character that cost nothing: together they are a character of the vocabulary.
 const COMPOSED: u32 = 2;
-/// Each further one: nearly two tokens.
+/// Each mark beyond [`COMPOSED`]: nearly two tokens.
 // No token holds a base with three marks, so each further mark is spelled in bytes.
 const PILED: i64 = 230;
 

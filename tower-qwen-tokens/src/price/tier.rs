@@ -195,16 +195,18 @@ impl Price {
     /// Fractions of a pico-unit are rounded up.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<Money> {
-        self.sum(usage, self.cached_percent, self.cache_write_percent, 100)
+        self.cost_at(usage, self.cached_percent, self.cache_write_percent, 100)
     }
 
     /// What it costs through the batch interface, which knows no cache discount.
     #[must_use]
     pub fn batch_cost(&self, usage: &Usage) -> Option<Money> {
-        self.sum(usage, 100, 100, self.batch_percent)
+        self.cost_at(usage, 100, 100, self.batch_percent)
     }
 
-    fn sum(&self, usage: &Usage, cached: u32, written: u32, whole: u32) -> Option<Money> {
+    /// The cost at these percents of the list price: of what was read from a cache, what was written
+    /// to one, and of all together.
+    fn cost_at(&self, usage: &Usage, cached: u32, written: u32, total: u32) -> Option<Money> {
         let (input, output) = usage.input_and_output()?;
         let tier = self.tier(input)?;
         let output_price = match (tier.thinking_output, usage.reasoning_tokens) {
@@ -226,7 +228,7 @@ impl Price {
             .saturating_add(part(read, tier.input, cached))
             .saturating_add(part(write, tier.input, written))
             .saturating_add(part(output, output_price, 100))
-            .saturating_mul(i128::from(whole));
+            .saturating_mul(i128::from(total));
         Some(Money::from_pico(
             div_up(scaled, PER_MILLION * PERCENT * PERCENT),
             self.currency,

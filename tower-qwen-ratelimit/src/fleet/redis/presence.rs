@@ -9,6 +9,7 @@ use super::{names::DayNames, script::Script};
 
 /// How often it is reported; at first more often, so that processes that start together soon know
 /// of each other.
+// 8 s is a choice: eight commands a minute for each process, and a dead one counts for 24 s at most.
 const INTERVAL: Duration = Duration::from_secs(8);
 const FIRST_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a report holds: two may be lost.

@@ -13,7 +13,8 @@ use crate::{
     sharing::Sharing,
 };
 
-/// The codes of a script's error that rejects an account.
+/// The first words of the errors by which our scripts (`lua/`) reject one account: it has another
+/// window there, or another way of sharing.
 const REJECTIONS: [&str; 2] = ["WINDOW", "SHARING"];
 
 impl Session<'_> {

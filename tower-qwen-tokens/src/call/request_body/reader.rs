@@ -179,11 +179,11 @@ impl RequestReader<'_, '_> {
     fn tally_number(self) {
         match self.part {
             RequestPart::Content | RequestPart::Messages => self.draft.add(1),
-            _ => self.tally_flag(),
+            _ => self.tally_scalar(),
         }
     }
 
-    fn tally_flag(self) {
+    fn tally_scalar(self) {
         if self.part == RequestPart::Json {
             self.draft.add(JSON_SCALAR);
         }
@@ -271,12 +271,12 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
         self.tally_number();
     }
 
-    fn flag(self, _: bool) {
-        self.tally_flag();
+    fn boolean(self, _: bool) {
+        self.tally_scalar();
     }
 
     fn null(self) {
-        self.tally_flag();
+        self.tally_scalar();
     }
 }
 
@@ -300,7 +300,7 @@ impl JsonReader<'_> for ScalarReader {
         }
     }
 
-    fn flag(self, flag: bool) -> Scalar {
+    fn boolean(self, flag: bool) -> Scalar {
         Scalar::Flag(flag)
     }
 

@@ -19,8 +19,8 @@ pub(super) const LONG: usize = 2048;
 /// A window. Unit: bytes.
 // The longest token has 128 bytes, so that a window holds eight tokens at least: room for a seam.
 const WINDOW: usize = 1024;
-/// So many tokens from the end of a window lies the first seam that is tried. At least two, so that the token after a seam
-/// is not the last one of its window.
+/// The first seam that is tried lies this many tokens before the end of a window. At least two: the
+/// last token may have been cut by the window's end, so it is not compared.
 const OVERLAP: usize = 2;
 
 /// Encodes one piece, and hands its tokens on from the first to the last.

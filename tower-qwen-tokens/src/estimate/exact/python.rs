@@ -122,7 +122,7 @@ impl<'de> JsonReader<'de> for Print<'_> {
         }
     }
 
-    fn flag(self, flag: bool) {
+    fn boolean(self, flag: bool) {
         self.0.push_str(if flag { "true" } else { "false" });
     }
 
