@@ -4,7 +4,7 @@
 #   bash .ci/accept kit_api_refresh    writes the lists of the public API anew
 #
 # Not among the studies that run by default: they measure time, this does not, and its first run builds four tools.
-kit_parts=(kit_deny kit_features kit_minimal kit_msrv kit_docs kit_api kit_semver)
+kit_parts=(kit_deny kit_features kit_minimal kit_msrv kit_docs kit_api kit_semver kit_loom)
 kit_libraries=(tower-qwen-tokens tower-qwen-ratelimit tower-qwen-retry)
 
 # Versions are exact, so that a check fails because of a change here and never because of a new tool.
@@ -212,6 +212,13 @@ kit_miri() {
   fi
   kit_miri_tests tower-qwen-tokens price:: scan::
   kit_miri_tests tower-qwen-ratelimit gate::
+}
+
+# Every order in which threads can meet at the retry budget's atomics. A cfg of our own: under `--cfg loom` tokio leaves out
+# what hyper-util needs.
+kit_loom() {
+  RUSTFLAGS="--cfg tower_qwen_loom" CARGO_TARGET_DIR=$kit_target/loom \
+    cargo test --quiet --package tower-qwen-retry --lib budget::model
 }
 
 # Each fuzz target, five minutes. New inputs stay out of the corpus; one that fails is in fuzz/artifacts.
