@@ -1,15 +1,12 @@
-//! What the processes of a fleet share.
-//!
-//! Every process keeps accounts of its own, with queue, estimates and feedback; what a fleet shares
-//! are the gates. The seam is [`SharedAccount`]: an account pushes what becomes of its calls into a
-//! [`Link`], a bounded queue; the store's driver takes it out at the other end and answers into the
-//! accounts. Nothing here waits, and nothing is polled. The fleet knows no account but by that
-//! trait.
-//!
-//! Lock order: an account's lock, then the link's. Operations hold accounts, and an account holds a
-//! handle of the link, so operations are dropped when the link's lock is released.
-//!
-//! [`redis`] is the one store that there is.
+//! Processes that share one quota, through [`redis`], the one store that there is.
+
+// Every process keeps accounts of its own, with queue, estimates and feedback; what a fleet shares
+// are the gates. The seam is `SharedAccount`: an account pushes what becomes of its calls into a
+// `Link`, a bounded queue; the store's driver takes it out at the other end and answers into the
+// accounts. Nothing here waits, and nothing is polled. The fleet knows no account but by that trait.
+//
+// Lock order: an account's lock, then the link's. Operations hold accounts, and an account holds a
+// handle of the link, so operations are dropped when the link's lock is released.
 
 mod account_link;
 mod flush;
