@@ -5,7 +5,7 @@ use tower_qwen_tokens::{Dialect, call::UnbufferedBody};
 // HTTP API group).
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Declares that a request may be sent more than once, whatever its method and path.
+/// Declares that a request may be sent more than once, for any method and path.
 ///
 /// The caller puts it into the request's extensions. The body must still be in memory: empty, or a
 /// model call's.

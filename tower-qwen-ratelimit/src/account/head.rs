@@ -94,7 +94,7 @@ impl State {
         let ahead = self.queue.total();
         let at = match self.granted_at(estimate) {
             Some(at) if ahead.requests == 0 => at,
-            // Behind others it does not go now, whatever the rates say.
+            // Behind others it does not go now, even if there is room for it.
             Some(_) => self
                 .predicted(ahead, estimate)
                 .max(self.now.saturating_add(1)),

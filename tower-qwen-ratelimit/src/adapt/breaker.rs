@@ -28,7 +28,7 @@ const DOUBLINGS: u32 = 5;
 /// For how long throttles close an account, and which of them are news.
 ///
 /// Throttles that follow each other without an accepted call in between say that the provider is
-/// away, whatever is sent. From the second one on the account probes: after the pause one call
+/// away for every call. From the second one on the account probes: after the pause one call
 /// goes, and twice as many in each sixtieth of the window that brings no throttle, until one is
 /// accepted. So an outage meets a handful of calls, however many wait, and a slow answer does not
 /// hold up the others.

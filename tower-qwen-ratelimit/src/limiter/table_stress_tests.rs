@@ -206,7 +206,7 @@ fn one_key_is_made_once_by_all_threads() {
 }
 
 /// The same with real accounts: what calls have reserved is charged to accounts that are still
-/// there, whoever floods.
+/// there, however many new keys come.
 #[test]
 fn reservations_keep_their_accounts_under_threads() {
     const MAX_KEYS: usize = 64;

@@ -54,7 +54,7 @@ impl DayNames {
         format!("{}:{day}", self.stem)
     }
 
-    /// The processes that live, whatever accounts they use.
+    /// The processes that live, of all accounts.
     pub(super) fn processes(&self) -> String {
         format!("{}:processes", self.stem)
     }
