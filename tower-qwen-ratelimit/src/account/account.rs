@@ -89,7 +89,7 @@ impl Account {
             unexplained_throttles: state.unexplained,
             closed_for: Duration::from_nanos(state.breaker.opens_at().saturating_sub(state.now)),
             #[cfg(feature = "redis")]
-            fleet: state.fleet_snapshot(),
+            fleet: self.link.as_ref().map(|_| state.fleet_snapshot()),
         }
     }
 

@@ -67,7 +67,7 @@ impl Account {
             HeadAction::GoAt(at) if at <= state.now => {
                 *ticket = None;
                 #[cfg(feature = "redis")]
-                let estimate = state.take_booking(estimate);
+                let estimate = state.grants.take_booking(estimate);
                 let serve = |queue: &mut WaitQueue, cost| queue.admit(own, cost);
                 let charge = self.admit(state, request, estimate, now, serve);
                 // The head that a newcomer displaced has lost its waker: it has to be polled again.

@@ -4,7 +4,7 @@ use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{
     Charge, WaitLimit,
-    grants::{BookedCall, Booking, GrantedBy, Outbox},
+    grants::{BookedCall, Booking, GrantedBy},
     head::HeadAction,
     state::State,
 };
@@ -42,16 +42,10 @@ impl State {
         // Each step but the last changes who lets the head go, and none leads back: after the store
         // is given up, the head acts.
         loop {
-            let step = self.next_step(head, estimate, limit);
-            let requests_slots = matches!(step, Step::Act(_)) && self.lacks_slots();
-            let now = self.now;
-            let Some(grants) = &mut self.grants else {
-                return HeadAction::GoAt(self.ready_at(estimate));
-            };
-            match step {
+            match self.next_step(head, estimate, limit) {
                 Step::Act(action) => {
-                    if requests_slots {
-                        grants.request_slots();
+                    if self.lacks_slots() {
+                        self.grants.request_slots();
                     }
                     return action;
                 }
@@ -62,9 +56,9 @@ impl State {
                         input: estimate.input,
                         output: estimate.output,
                     };
-                    grants.book(call, latest, now, patience);
+                    self.grants.book(call, latest, self.now, patience);
                 }
-                Step::Lease => grants.request_lease(now.saturating_add(patience)),
+                Step::Lease => self.grants.request_lease(self.now.saturating_add(patience)),
                 Step::GiveUpStore => self.on_store_away(link.terms().outage, link.processes()),
             }
         }
@@ -78,7 +72,7 @@ impl State {
             true => Step::GiveUpStore,
             false => Step::Act(HeadAction::WaitUntil(until)),
         };
-        match self.granted_by() {
+        match self.grants.by {
             GrantedBy::Booking(booking) => match booking {
                 Booking::None => Step::Book,
                 Booking::Requested(call, _) | Booking::Granted(call, _)
@@ -124,7 +118,7 @@ impl State {
     /// When a call may go if no waiter is ahead of it. `None`: the store has to be asked, or calls
     /// are rejected while it is away.
     pub(super) fn ready_in_fleet(&self, estimate: Charge) -> Option<Nanos> {
-        match self.granted_by() {
+        match self.grants.by {
             GrantedBy::Own => Some(self.ready_at(estimate)),
             GrantedBy::Lease(until) if self.now < until => Some(self.ready_at(estimate)),
             GrantedBy::Unlimited => Some(self.unbooked_at()),
@@ -137,9 +131,7 @@ impl State {
     /// store knows more, and says so once it is asked.
     pub(super) fn predicted_in_fleet(&self, ahead: Ahead) -> Nanos {
         let open_at = self.now.max(self.breaker.opens_at());
-        let Some(grants) = &self.grants else {
-            return open_at;
-        };
+        let grants = &self.grants;
         if grants.booked_until <= open_at {
             return open_at;
         }
@@ -155,7 +147,7 @@ impl State {
 
     /// When the store answers that was asked, or counts as away.
     pub(super) fn store_answers_by(&self) -> Nanos {
-        match self.granted_by() {
+        match self.grants.by {
             GrantedBy::Booking(Booking::Requested(_, until)) | GrantedBy::NoLease(until) => until,
             _ => self.now,
         }
@@ -166,43 +158,17 @@ impl State {
         due.id != 0 && charge.at.saturating_sub(due.at) >= self.tokens.slot_width()
     }
 
-    pub(super) fn take_booking(&mut self, estimate: Charge) -> Charge {
-        match &mut self.grants {
-            Some(grants) => grants.take_booking(estimate),
-            None => estimate,
-        }
-    }
-
     /// A waiter has left. The last one gives back what is booked; of another, the next head may use
     /// it.
     pub(super) fn leave_booking(&mut self, left: Ticket) {
-        let Some(grants) = &mut self.grants else {
-            return;
-        };
-        grants.forget_ticket(left);
+        self.grants.forget_ticket(left);
         if self.queue.len() == 0 {
-            grants.give_back(self.now);
+            self.grants.give_back(self.now);
         }
     }
 
-    pub(super) fn take_outbox(&mut self) -> Outbox {
-        let outbox = self.grants.as_mut().map(|grants| grants.take_outbox());
-        outbox.unwrap_or_default()
-    }
-
-    pub(super) fn is_booked(&self) -> bool {
-        matches!(self.granted_by(), GrantedBy::Booking(_))
-    }
-
     pub(super) fn is_unlimited(&self) -> bool {
-        self.granted_by() == GrantedBy::Unlimited
-    }
-
-    /// Who lets the head go: without a fleet, the account's own gates.
-    pub(super) fn granted_by(&self) -> GrantedBy {
-        self.grants
-            .as_ref()
-            .map_or(GrantedBy::Own, |grants| grants.by)
+        self.grants.by == GrantedBy::Unlimited
     }
 
     /// When the gates allow a call that no booking covers.
@@ -217,10 +183,6 @@ impl State {
     fn lacks_slots(&self) -> bool {
         let may_have_more = self.concurrency.limit() < self.quota.most_running();
         let is_full = self.concurrency.ready_at(self.now) == NEVER;
-        let has_requested = self
-            .grants
-            .as_ref()
-            .is_some_and(|grants| grants.has_requested_slots);
-        may_have_more && is_full && !has_requested
+        may_have_more && is_full && !self.grants.has_requested_slots
     }
 }

@@ -11,11 +11,12 @@ use crate::{
     units::{Fraction, Nanos, nanos},
 };
 
-/// What a fleet grants this process at an account.
+/// What a fleet grants this process at an account: the whole, where the account is its own.
 #[derive(Debug)]
 pub(super) struct Grants {
     pub(super) by: GrantedBy,
-    /// Processes that share the account, and those of them that have something to send.
+    /// Processes that share the account (0: it is this process's own), and those of them that have
+    /// something to send.
     pub(super) members: u64,
     pub(super) busy: u64,
     /// When the latest call goes that the fleet has booked.
@@ -39,7 +40,8 @@ pub(super) struct Grants {
 /// Who lets the head go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GrantedBy {
-    /// The account's own gates, at this process's part of the quota: the store is away.
+    /// The account's own gates, at this process's part of the quota: no fleet shares it, or the
+    /// store is away.
     Own,
     /// The account's own gates, at a part that is leased until this instant.
     Lease(Nanos),
@@ -106,8 +108,14 @@ impl Grants {
         }
     }
 
+    #[inline]
     pub(super) fn is_booked(&self) -> bool {
         matches!(self.by, GrantedBy::Booking(_))
+    }
+
+    #[inline]
+    pub(super) fn on_charge(&mut self, tokens: u64) {
+        self.largest_call = self.largest_call.max(tokens);
     }
 
     /// Asks the store to book a call, in place of what is booked.

@@ -24,7 +24,7 @@ impl State {
     #[inline]
     pub(super) fn granted_at(&self, estimate: Charge) -> Option<Nanos> {
         #[cfg(feature = "redis")]
-        if self.grants.is_some() {
+        if self.grants.members > 0 {
             return self.ready_in_fleet(estimate);
         }
         Some(self.ready_at(estimate))
@@ -33,7 +33,7 @@ impl State {
     /// When a newcomer behind all this will go, by today's rate.
     pub(super) fn predicted_at(&self, ahead: Ahead, estimate: Charge) -> Nanos {
         #[cfg(feature = "redis")]
-        if self.is_booked() {
+        if self.grants.is_booked() {
             return self.predicted_in_fleet(ahead);
         }
         self.predicted(ahead, estimate)

@@ -24,7 +24,7 @@ impl State {
             Sharing::Booking => GrantedBy::Booking(Default::default()),
             Sharing::Lease => GrantedBy::NoLease(patience),
         };
-        self.grants = Some(Grants::new(by, members));
+        self.grants = Grants::new(by, members);
         // Slots are always leased: until the store has granted some there are none.
         if self.quota.most_running() < u64::MAX {
             self.concurrency.set_limit(0);
@@ -41,9 +41,7 @@ impl State {
         if is_changed {
             self.concurrency.set_limit(reply.slots);
         }
-        let Some(grants) = &mut self.grants else {
-            return;
-        };
+        let grants = &mut self.grants;
         grants.members = reply.members.max(1);
         grants.busy = reply.busy.max(1);
         grants.booked_until = now.saturating_add(nanos(reply.booked_ahead));
@@ -69,11 +67,8 @@ impl State {
 
     /// The store is away, and so many processes live in the fleet.
     pub(super) fn on_store_away(&mut self, outage: OutagePolicy, processes: u64) {
-        let now = self.now;
-        let Some(grants) = &mut self.grants else {
-            return;
-        };
-        grants.give_back(now);
+        let grants = &mut self.grants;
+        grants.give_back(self.now);
         // Idle processes may have calls at any time, so they count too.
         let members = grants.members.max(processes).max(1);
         grants.by = match outage {
@@ -92,44 +87,33 @@ impl State {
 
     /// The store is back. A lease that has not ended stays; the rest has to ask again.
     pub(super) fn on_store_back(&mut self, sharing: Sharing, patience: Nanos) {
-        let Some(grants) = &mut self.grants else {
-            return;
-        };
-        match (grants.by, sharing) {
+        match (self.grants.by, sharing) {
             (GrantedBy::Booking(_) | GrantedBy::Lease(_) | GrantedBy::NoLease(_), _) => {}
             (_, Sharing::Booking) => self.book_again(),
-            (_, Sharing::Lease) => grants.by = GrantedBy::NoLease(patience),
+            (_, Sharing::Lease) => self.grants.by = GrantedBy::NoLease(patience),
         }
     }
 
     fn book_again(&mut self) {
         self.run_on(Fraction::WHOLE);
-        if let Some(grants) = &mut self.grants {
-            grants.begin_booking();
+        self.grants.begin_booking();
+    }
+
+    /// What this process has of `most` calls at one time, the account's new limit: a fleet's goes
+    /// on with its slots, as far as there are so many.
+    pub(super) fn own_slots(&mut self, most: u64) -> u64 {
+        self.grants.has_requested_slots = false;
+        match (self.grants.members, self.quota.most_running()) {
+            _ if most == u64::MAX => most,
+            (0, _) => most,
+            // There was no limit, so nothing was divided: an even part, until the store says more.
+            (members, u64::MAX) => (most / members).max(1),
+            _ => self.concurrency.limit().min(most),
         }
     }
 
-    /// The fleet's calls at one time have another limit: this process goes on with its slots, as
-    /// far as there are so many.
-    pub(super) fn divide_slots(&mut self, most: u64) {
-        let Some(grants) = &mut self.grants else {
-            return;
-        };
-        grants.has_requested_slots = false;
-        let slots = match self.quota.most_running() {
-            // There was no limit, so nothing was divided: an even part, until the store says more.
-            u64::MAX => (most / grants.members.max(1)).max(1),
-            _ => self.concurrency.limit().min(most),
-        };
-        let is_limited = most < u64::MAX;
-        self.concurrency
-            .set_limit(if is_limited { slots } else { most });
-    }
-
     fn run_on(&mut self, part: Fraction) {
-        let Some(grants) = &mut self.grants else {
-            return;
-        };
+        let grants = &mut self.grants;
         if part == grants.part && grants.caps == grants.caps_in_force {
             return;
         }
@@ -149,7 +133,7 @@ impl State {
     /// What this process reports of itself; `None` where it has had nothing to do here for a
     /// window.
     pub(super) fn heartbeat(&self, sharing: Sharing) -> Option<Heartbeat> {
-        let grants = self.grants.as_ref()?;
+        let grants = &self.grants;
         let (requests, tokens) = (self.requests.snapshot(), self.tokens.snapshot());
         let waiting = self.queue.len() as u64;
         if waiting == 0 && self.in_flight == 0 && requests.used == 0 && tokens.used == 0 {
@@ -191,8 +175,8 @@ impl State {
         }
     }
 
-    pub(super) fn fleet_snapshot(&self) -> Option<FleetSnapshot> {
-        let grants = self.grants.as_ref()?;
+    pub(super) fn fleet_snapshot(&self) -> FleetSnapshot {
+        let grants = &self.grants;
         let burst = self.quota.burst_of(self.tokens.usable());
         let may_overshoot_tokens = match grants.by {
             GrantedBy::Booking(_) | GrantedBy::Nobody => 0,
@@ -205,12 +189,12 @@ impl State {
             grants.by,
             GrantedBy::Own | GrantedBy::Unlimited | GrantedBy::Nobody
         );
-        Some(FleetSnapshot {
+        FleetSnapshot {
             members: grants.members,
             part_percent: grants.part.percent(),
             is_store_away,
             may_overshoot_tokens,
-        })
+        }
     }
 }
 

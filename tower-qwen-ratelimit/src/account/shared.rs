@@ -107,7 +107,7 @@ impl Account {
     /// Releases the account's lock. Returns what has to be reported, if a fleet shares the account.
     #[inline]
     pub(super) fn release_with_outbox(&self, mut state: MutexGuard<'_, State>) -> Option<Outbox> {
-        self.link.as_ref().map(|_| state.take_outbox())
+        self.link.as_ref().map(|_| state.grants.take_outbox())
     }
 
     /// Reports what was noted under the account's lock.
@@ -176,10 +176,7 @@ impl SharedAccount for Account {
 
     fn on_booking(&self, id: CallId, reply: BookingReply) {
         self.change(clock::now(), |state| {
-            let now = state.now;
-            if let Some(grants) = &mut state.grants {
-                grants.on_booking(id, reply, now);
-            }
+            state.grants.on_booking(id, reply, state.now);
         });
     }
 

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc, time::UNIX_EPOCH};
 use tower_qwen_tokens::internal::clock::WallClock;
 
 #[cfg(feature = "redis")]
-use super::grants::Grants;
+use super::grants::{GrantedBy, Grants};
 use super::{Charge, Outcome};
 use crate::{
     adapt::{Breaker, OutputEstimate, SlowStart},
@@ -37,9 +37,8 @@ pub(super) struct State {
     pub(super) throttled: BTreeMap<&'static str, u64>,
     /// Throttles of tokens where our own count left room.
     pub(super) unexplained: u64,
-    /// What a fleet grants this process; `None` where the account is this process's alone.
     #[cfg(feature = "redis")]
-    pub(super) grants: Option<Grants>,
+    pub(super) grants: Grants,
 }
 
 impl State {
@@ -65,7 +64,7 @@ impl State {
             throttled: BTreeMap::new(),
             unexplained: 0,
             #[cfg(feature = "redis")]
-            grants: None,
+            grants: Grants::new(GrantedBy::Own, 0),
             quota,
         };
         if quota.starts_slowly() {
@@ -79,7 +78,10 @@ impl State {
         self.requests.set_quota(&quota, quota.requests());
         self.tokens.set_quota(&quota, quota.tokens());
         self.tokens_of_day.set_limit(self.own_tokens_of_day(&quota));
-        self.set_concurrency(quota.most_running());
+        let slots = quota.most_running();
+        #[cfg(feature = "redis")]
+        let slots = self.own_slots(slots);
+        self.concurrency.set_limit(slots);
         self.quota = quota;
         if quota.starts_slowly() || self.slow_start.is_some() {
             self.start_slowly(self.slow_start.as_ref().map(SlowStart::share));
@@ -183,9 +185,7 @@ impl State {
         self.admitted += 1;
         self.reserved_tokens = self.reserved_tokens.saturating_add(estimate.total());
         #[cfg(feature = "redis")]
-        if let Some(grants) = &mut self.grants {
-            grants.largest_call = grants.largest_call.max(estimate.total());
-        }
+        self.grants.on_charge(estimate.total());
         Charge {
             slot,
             day,
@@ -277,18 +277,10 @@ impl State {
     /// The tokens of a day that this process may use.
     pub(super) fn own_tokens_of_day(&self, quota: &Quota) -> u64 {
         #[cfg(feature = "redis")]
-        if let (Some(grants), true) = (&self.grants, quota.most_of_a_day() != u64::MAX) {
-            return grants.part.of(quota.most_of_a_day());
+        if quota.most_of_a_day() != u64::MAX {
+            return self.grants.part.of(quota.most_of_a_day());
         }
         quota.most_of_a_day()
-    }
-
-    fn set_concurrency(&mut self, most_running: u64) {
-        #[cfg(feature = "redis")]
-        if self.grants.is_some() {
-            return self.divide_slots(most_running);
-        }
-        self.concurrency.set_limit(most_running);
     }
 }
 
