@@ -7,7 +7,11 @@ use std::{
 
 use tower_qwen_tokens::internal::clock;
 
-use super::{Link, Op, UsageBatch, link::LinkState, op_queue::FlushEpoch};
+use super::{
+    Link, Op, UsageBatch,
+    link::{LinkState, wake_driver},
+    op_queue::FlushEpoch,
+};
 
 /// Usage is gathered for at most this long: a day's sums need no haste, and many calls become one
 /// operation.
@@ -53,11 +57,7 @@ impl Link {
                 state.flushing.push(cx.waker().clone());
             }
             // What lingers does not linger now.
-            let driver = state.driver.take();
-            drop(state);
-            if let Some(driver) = driver {
-                driver.wake();
-            }
+            wake_driver(state);
             return Poll::Pending;
         }
         Poll::Ready(())

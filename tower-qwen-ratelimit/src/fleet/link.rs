@@ -2,6 +2,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Waker,
+    time::Duration,
 };
 
 use tower_qwen_tokens::{
@@ -10,15 +11,30 @@ use tower_qwen_tokens::{
 };
 
 use super::{
-    CallId, Op, SharedAccount, Terms,
+    CallId, Op, SharedAccount,
     op_queue::OpQueue,
     usage::{Gathered, UsageSums},
 };
-use crate::observe::{LimiterObserver, Observers};
+use crate::{
+    observe::{LimiterObserver, Observers},
+    sharing::{OutagePolicy, Sharing},
+};
 
 /// Below this number of accounts dead ones are not pruned: a search at each new account would cost
 /// more than they take.
 const FEW: usize = 64;
+
+/// What the processes of a fleet have agreed on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) sharing: Sharing,
+    pub(crate) outage: OutagePolicy,
+    /// How long an operation may take before the store counts as away.
+    pub(crate) timeout: Duration,
+    /// Operations that may wait for the driver.
+    pub(crate) capacity: usize,
+}
+
 /// Between the accounts of a process and the driver of their store.
 // Lock order: `state`, then `alive`.
 pub(crate) struct Link {
@@ -41,20 +57,29 @@ pub(super) struct LinkState {
     pub(super) away_since: Option<Instant>,
     pub(super) has_driver: bool,
     pub(super) flushing: Vec<Waker>,
-    pub(super) counts: LinkCounts,
+    /// [`Link::snapshot`] adds whether it is away.
+    pub(super) counts: StoreSnapshot,
     pub(super) usage: Gathered,
     /// Since when usage has been gathered.
     pub(super) usage_since: Option<Instant>,
 }
 
-/// What has gone through a link so far.
+/// What has become of a store so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct LinkCounts {
-    pub(crate) round_trips: u64,
-    pub(crate) operations: u64,
-    pub(crate) dropped: u64,
-    pub(crate) outages: u64,
-    pub(crate) members: u64,
+#[non_exhaustive]
+pub struct StoreSnapshot {
+    /// Whether the server is away.
+    pub is_away: bool,
+    /// How often it went away.
+    pub outages: u64,
+    /// Round trips to the server.
+    pub round_trips: u64,
+    /// Operations that went along.
+    pub operations: u64,
+    /// Operations that found the queue full, no driver, or an account that the server refuses.
+    pub dropped: u64,
+    /// Processes that live and have the same namespace, as the latest heartbeat counted them.
+    pub members: u64,
 }
 
 impl Link {
@@ -87,10 +112,7 @@ impl Link {
     }
 
     pub(crate) fn wake_driver(&self) {
-        let driver = self.lock().driver.take();
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        wake_driver(self.lock());
     }
 
     /// A number for a call.
@@ -104,11 +126,11 @@ impl Link {
     /// reported: its estimate stands. A booking always finds room, since an account has one at a
     /// time; given back before the driver has taken it, it is forgotten.
     pub(crate) fn push(&self, op: Op) {
-        if matches!(op, Op::Heartbeat) {
-            self.lock().wants_heartbeats = true;
-            return self.wake_driver();
-        }
         let mut state = self.lock();
+        if matches!(op, Op::Heartbeat) {
+            state.wants_heartbeats = true;
+            return wake_driver(state);
+        }
         if let Some(booking) = state.ops.withdraw(&op) {
             drop(state);
             self.done(booking.epoch, 1);
@@ -123,11 +145,7 @@ impl Link {
             return drop(op);
         }
         state.ops.push(op);
-        let driver = state.driver.take();
-        drop(state);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        wake_driver(state);
     }
 
     /// Gathers what was used; it goes with other operations, or alone after a while.
@@ -150,8 +168,7 @@ impl Link {
         }
         state.accounts.push(account);
         state.wants_heartbeats = true;
-        drop(state);
-        self.wake_driver();
+        wake_driver(state);
     }
 
     /// Calls these observers when the store goes away and comes back, as long as their limiter
@@ -164,20 +181,32 @@ impl Link {
 
     /// Whether the store is away.
     pub(crate) fn is_away(&self) -> bool {
-        let state = self.lock();
-        state.away_since.is_some() || !state.has_driver
+        self.snapshot().is_away
     }
 
     pub(crate) fn members(&self) -> u64 {
         self.lock().counts.members.max(1)
     }
 
-    pub(crate) fn counts(&self) -> LinkCounts {
-        self.lock().counts
+    pub(crate) fn snapshot(&self) -> StoreSnapshot {
+        let state = self.lock();
+        StoreSnapshot {
+            is_away: state.away_since.is_some() || !state.has_driver,
+            ..state.counts
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the driver once the lock is released: a waker may run code of others.
+pub(super) fn wake_driver(mut state: MutexGuard<'_, LinkState>) {
+    let driver = state.driver.take();
+    drop(state);
+    if let Some(driver) = driver {
+        driver.wake();
     }
 }
 

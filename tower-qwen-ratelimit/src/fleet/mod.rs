@@ -16,7 +16,6 @@ mod op;
 mod op_queue;
 pub mod redis;
 mod shared_account;
-mod terms;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -25,12 +24,11 @@ mod work;
 pub(crate) use account_link::AccountLink;
 pub(crate) use flush::FlushProgress;
 pub(crate) use handle::Handle;
-pub(crate) use link::Link;
+pub(crate) use link::{Link, Terms};
 pub(crate) use op::Op;
 pub(crate) use op_queue::{FlushEpoch, OpBatch};
 pub(crate) use shared_account::{
     BookingReply, CallId, Heartbeat, HeartbeatReply, SharedAccount, Shares,
 };
-pub(crate) use terms::Terms;
-pub(crate) use usage::{UsageBatch, UsageQuery, UsageReply};
+pub(crate) use usage::{UsageBatch, UsageQuery};
 pub(crate) use work::{Linger, Work};

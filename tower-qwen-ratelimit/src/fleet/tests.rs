@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
 use tower_qwen_tokens::{
     internal::clock::{self, Instant, WallClock},
     ledger::Day,
@@ -16,7 +18,7 @@ use tower_qwen_tokens::{
 
 use super::{
     BookingReply, CallId, FlushProgress, Handle, Heartbeat, HeartbeatReply, Linger, Link, Op,
-    OpBatch, SharedAccount, Terms, UsageReply, Work, usage::UsageSums,
+    OpBatch, SharedAccount, Terms, Work, usage::UsageSums,
 };
 use crate::{
     key::Key,
@@ -145,7 +147,7 @@ async fn a_booking_that_is_given_up_before_it_is_taken_is_forgotten() {
         assert!(calls.is_flushed(&mut flush));
     }
     assert!(calls.taken().ops.is_empty());
-    assert_eq!(calls.link.counts().dropped, 0);
+    assert_eq!(calls.link.snapshot().dropped, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +178,7 @@ async fn a_full_queue_drops_settlements_but_no_booking() {
         calls.settle(id, true);
     }
     calls.book(11);
-    assert_eq!(calls.link.counts().dropped, 6);
+    assert_eq!(calls.link.snapshot().dropped, 6);
     assert_eq!(calls.taken().ops.len(), CAPACITY + 1);
 }
 
@@ -208,18 +210,17 @@ async fn a_question_ends_with_the_connection() {
     let day = Day::of(WallClock::new().now());
     let mut cx = Context::from_waker(Waker::noop());
     let query_usage = || {
-        let answer = UsageReply::default();
-        let query = answer.query();
+        let (query, answer) = oneshot::channel();
         calls.link.push(Op::ReadUsage { day, query });
         answer
     };
-    let before = query_usage();
-    assert!(before.poll(&mut cx).is_pending());
+    let mut before = query_usage();
+    assert!(before.poll_unpin(&mut cx).is_pending());
     calls.settle(1, true);
     calls.link.went_away("lost");
     // As it is away already when this one comes.
-    for answer in [before, query_usage()] {
-        assert_eq!(answer.poll(&mut cx), Poll::Ready(None));
+    for mut answer in [before, query_usage()] {
+        assert!(matches!(answer.poll_unpin(&mut cx), Poll::Ready(Err(_))));
     }
     let mut flush = calls.link.begin_flush();
     let taken = calls.taken();

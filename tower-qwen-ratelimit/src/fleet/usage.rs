@@ -1,9 +1,6 @@
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
-};
+use std::collections::BTreeMap;
 
+use tokio::sync::oneshot;
 use tower_qwen_tokens::{Money, ledger::Day};
 
 /// Calls, tokens and money.
@@ -35,6 +32,9 @@ pub struct UsageOfDay {
     /// What was used.
     pub sums: UsageSums,
 }
+
+/// Carries the answer to the caller; dropped, it says that there is none.
+pub(crate) type UsageQuery = oneshot::Sender<Vec<UsageOfDay>>;
 
 /// By tenant and model.
 pub(crate) type SumsByTenantAndModel = BTreeMap<(Box<str>, Box<str>), UsageSums>;
@@ -82,65 +82,5 @@ impl Gathered {
 
     pub(super) fn take(&mut self) -> impl Iterator<Item = (Day, SumsByTenantAndModel)> + use<> {
         std::mem::take(&mut self.0).into_iter()
-    }
-}
-
-/// Where a caller waits for the store's answer.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct UsageReply(Arc<Mutex<PendingReply>>);
-
-#[derive(Debug, Default)]
-struct PendingReply {
-    /// Outer `None`: pending. Inner `None`: the store failed.
-    answer: Option<Option<Vec<UsageOfDay>>>,
-    waker: Option<Waker>,
-}
-
-/// Carries the answer to the caller; dropped, it says that there is none.
-#[derive(Debug)]
-pub(crate) struct UsageQuery(UsageReply);
-
-impl UsageReply {
-    pub(crate) fn query(&self) -> UsageQuery {
-        UsageQuery(self.clone())
-    }
-
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Vec<UsageOfDay>>> {
-        let mut waiting = self.lock();
-        match waiting.answer.take() {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                waiting.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-
-    fn give(&self, answer: Option<Vec<UsageOfDay>>) {
-        let mut waiting = self.lock();
-        if waiting.answer.is_none() {
-            waiting.answer = Some(answer);
-        }
-        let waker = waiting.waker.take();
-        drop(waiting);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, PendingReply> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl UsageQuery {
-    pub(crate) fn answer(&self, usage: Vec<UsageOfDay>) {
-        self.0.give(Some(usage));
-    }
-}
-
-impl Drop for UsageQuery {
-    fn drop(&mut self) {
-        self.0.give(None);
     }
 }

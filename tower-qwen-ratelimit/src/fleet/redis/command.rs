@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use redis::Cmd;
+use redis::{Cmd, ToRedisArgs};
 use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     slots::HashSlot,
 };
 use crate::{
-    fleet::{Heartbeat, Op, SharedAccount},
+    fleet::{CallId, Heartbeat, Op, SharedAccount},
     quota::Quota,
 };
 
@@ -78,28 +78,13 @@ impl Commands {
                 output,
                 latest,
             } => {
-                let (names, quota) = (self.names(account), account.quota());
                 let longest =
                     latest.map_or(-1, |latest| micros(latest.saturating_duration_since(now)));
-                let mut command = start(
-                    Script::Reserve,
-                    &[&names.account, &names.call(&self.process, *id)],
-                    &quota,
-                );
-                command
-                    .arg(input)
-                    .arg(output)
-                    .arg(longest)
-                    .arg(remembered(&quota));
-                command
+                self.about_call(Script::Reserve, account, *id, |quota| {
+                    (input, output, longest, remembered(quota))
+                })
             }
-            Op::Send { account, id } => {
-                let (names, quota) = (self.names(account), account.quota());
-                let keys = [&*names.account, &*names.call(&self.process, *id)];
-                let mut command = start(Script::Send, &keys, &quota);
-                command.arg(remembered(&quota));
-                command
-            }
+            Op::Send { account, id } => self.about_call(Script::Send, account, *id, remembered),
             Op::Settle {
                 account,
                 id,
@@ -109,32 +94,27 @@ impl Commands {
                 output,
                 counts,
             } => {
-                let (names, quota) = (self.names(account), account.quota());
-                let keys = [&*names.account, &*names.call(&self.process, *id)];
-                let mut command = start(Script::Settle, &keys, &quota);
-                command
-                    .arg(input)
-                    .arg(output)
-                    .arg(u8::from(*counts))
-                    .arg(micros(now.saturating_duration_since(*charged_at)))
-                    .arg(micros(now.saturating_duration_since(*ended_at)))
-                    .arg(settled(&quota));
-                command
+                let since = |at: Instant| micros(now.saturating_duration_since(at));
+                let (charged, ended) = (since(*charged_at), since(*ended_at));
+                self.about_call(Script::Settle, account, *id, |quota| {
+                    let counts = u8::from(*counts);
+                    (input, output, counts, charged, ended, settled(quota))
+                })
             }
             Op::Throttle {
                 account,
                 until,
                 shares,
             } => {
-                let names = self.names(account);
-                let keys = [&*names.account, &*names.members];
-                let mut command = start(Script::Pause, &keys, &account.quota());
-                command
-                    .arg(micros(until.saturating_duration_since(now)))
-                    .arg(&self.process)
-                    .arg(shares.requests.parts())
-                    .arg(shares.tokens.parts());
-                command
+                let pause = micros(until.saturating_duration_since(now));
+                let (requests, tokens) = (shares.requests.parts(), shares.tokens.parts());
+                let arguments = (pause, &self.process, requests, tokens);
+                about_members(
+                    Script::Pause,
+                    &self.names(account),
+                    &account.quota(),
+                    arguments,
+                )
             }
             Op::AddUsage(batch) => ledger::add(&self.days, &self.process, batch),
             Op::ReadUsage { day, .. } => ledger::read(&self.days, *day),
@@ -144,30 +124,45 @@ impl Commands {
     }
 
     fn heartbeat(&self, account: &Arc<dyn SharedAccount>, heartbeat: &Heartbeat) -> Cmd {
-        let (names, quota) = (self.names(account), account.quota());
-        let keys = [&*names.account, &*names.members];
+        let quota = account.quota();
         let limit = |amount: u64| i64::try_from(amount).unwrap_or(-1);
-        let mut command = start(Script::Beat, &keys, &quota);
-        command
-            .arg(&self.process)
-            .arg(micros(term(&quota)))
-            .arg(heartbeat.held.parts())
-            .arg(heartbeat.wanted.parts())
-            .arg(heartbeat.shares.requests.parts())
-            .arg(heartbeat.shares.tokens.parts())
-            .arg(limit(heartbeat.most_running))
-            .arg(limit(heartbeat.slots_held).max(0))
-            .arg(limit(heartbeat.slots_wanted).max(0))
-            .arg(limit(heartbeat.largest_call).max(0));
-        command
+        let arguments = (
+            &self.process,
+            micros(term(&quota)),
+            heartbeat.held.parts(),
+            heartbeat.wanted.parts(),
+            heartbeat.shares.requests.parts(),
+            heartbeat.shares.tokens.parts(),
+            limit(heartbeat.most_running),
+            limit(heartbeat.slots_held).max(0),
+            limit(heartbeat.slots_wanted).max(0),
+            limit(heartbeat.largest_call).max(0),
+        );
+        about_members(Script::Beat, &self.names(account), &quota, arguments)
     }
 
     pub(super) fn leave(&self, names: &Names, quota: &Quota) -> Cmd {
-        let keys = [&*names.account, &*names.members];
-        let mut command = start(Script::Leave, &keys, quota);
-        command.arg(&self.process);
-        command
+        about_members(Script::Leave, names, quota, &self.process)
     }
+
+    /// The command of a script about one call; its arguments may depend on the quota.
+    fn about_call<A: ToRedisArgs>(
+        &self,
+        script: Script,
+        account: &Arc<dyn SharedAccount>,
+        id: CallId,
+        arguments: impl FnOnce(&Quota) -> A,
+    ) -> Cmd {
+        let (names, quota) = (self.names(account), account.quota());
+        let keys = [&names.account, &names.call(&self.process, id)];
+        script.run(&keys, ("", &quota_arguments(&quota), arguments(&quota)))
+    }
+}
+
+/// The command of a script about the processes at an account.
+fn about_members(script: Script, names: &Names, quota: &Quota, arguments: impl ToRedisArgs) -> Cmd {
+    let keys = [&names.account, &names.members];
+    script.run(&keys, ("", &quota_arguments(quota), arguments))
 }
 
 /// How often a process reports itself at an account.
@@ -185,17 +180,6 @@ pub(super) fn term(quota: &Quota) -> Duration {
 pub(super) fn load(script: Script) -> Cmd {
     let mut command = redis::cmd("SCRIPT");
     command.arg("LOAD").arg(script.source());
-    command
-}
-
-fn start(script: Script, keys: &[&str], quota: &Quota) -> Cmd {
-    let mut command = redis::cmd("EVALSHA");
-    command
-        .arg(script.hash())
-        .arg(keys.len())
-        .arg(keys)
-        .arg("")
-        .arg(&quota_arguments(quota));
     command
 }
 

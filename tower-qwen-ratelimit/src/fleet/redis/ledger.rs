@@ -6,6 +6,7 @@ use std::{
 };
 
 use redis::{Cmd, Value};
+use tokio::sync::oneshot;
 use tower_qwen_tokens::{
     Money,
     internal::clock::WallClock,
@@ -14,7 +15,7 @@ use tower_qwen_tokens::{
 
 use super::{StoreError, names::DayNames, script::Script};
 use crate::fleet::{
-    Handle, Op, UsageBatch, UsageReply,
+    Handle, Op, UsageBatch,
     usage::{UsageOfDay, UsageSums},
 };
 
@@ -61,7 +62,7 @@ pub struct FleetLedger {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ReadUsage {
-    reply: UsageReply,
+    reply: oneshot::Receiver<Vec<UsageOfDay>>,
 }
 
 impl FleetLedger {
@@ -96,8 +97,7 @@ impl LedgerSink for FleetLedger {
 
 impl ReadUsage {
     pub(super) fn new(link: &Handle, day: Day) -> Self {
-        let reply = UsageReply::default();
-        let query = reply.query();
+        let (query, reply) = oneshot::channel();
         if !link.is_away() {
             link.push(Op::ReadUsage { day, query });
         }
@@ -108,23 +108,16 @@ impl ReadUsage {
 impl Future for ReadUsage {
     type Output = Result<Vec<UsageOfDay>, StoreError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.reply
-            .poll(cx)
-            .map(|answer| answer.ok_or_else(StoreError::too_slow))
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = Pin::new(&mut self.reply).poll(cx);
+        answer.map_err(|_| StoreError::too_slow())
     }
 }
 
 /// The command that adds a batch.
 pub(super) fn add(names: &DayNames, process: &str, batch: &UsageBatch) -> Cmd {
-    let mut command = redis::cmd("EVALSHA");
-    command
-        .arg(Script::Usage.hash())
-        .arg(2)
-        .arg(names.of(batch.day))
-        .arg(names.mark(process, batch.id))
-        .arg(STORED)
-        .arg(REPEATED);
+    let keys = [names.of(batch.day), names.mark(process, batch.id)];
+    let mut command = Script::Usage.run(&keys, (STORED, REPEATED));
     for ((tenant, model), sums) in &batch.sums {
         for (kind, amount) in parts(sums) {
             if amount != 0 {

@@ -67,10 +67,13 @@ mod tests;
 #[cfg(feature = "redis-tls")]
 mod tls;
 
-pub use super::usage::{UsageOfDay, UsageSums};
+pub use super::{
+    link::StoreSnapshot,
+    usage::{UsageOfDay, UsageSums},
+};
 pub use crate::sharing::{OutagePolicy, Sharing};
 pub use driver::Driver;
 pub use error::StoreError;
 pub use ledger::{FleetLedger, ReadUsage};
 pub use options::RedisOptions;
-pub use store::{Flush, RedisStore, StoreSnapshot};
+pub use store::{Flush, RedisStore};

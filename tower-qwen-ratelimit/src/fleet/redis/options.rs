@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
@@ -144,16 +144,8 @@ impl RedisOptions {
     }
 }
 
-impl fmt::Debug for RedisOptions {
-    /// Without the address, which may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisOptions")
-            .field("namespace", &self.namespace)
-            .field("linger", &self.linger)
-            .field("terms", &self.terms)
-            .finish_non_exhaustive()
-    }
-}
+// Without the address, which may hold a password.
+opaque_debug!(RedisOptions { namespace, linger, terms }, impl std::fmt::Debug for RedisOptions);
 
 #[cfg(test)]
 mod tests {

@@ -92,13 +92,6 @@ pub(super) fn counted(value: &Value) -> Option<u64> {
 }
 
 fn command(names: &DayNames, process: &str, term: Duration) -> Cmd {
-    let mut command = redis::cmd("EVALSHA");
-    command
-        .arg(Script::Presence.hash())
-        .arg(1)
-        .arg(names.processes())
-        .arg("")
-        .arg(process)
-        .arg(term.as_micros() as u64);
-    command
+    let term = term.as_micros() as u64;
+    Script::Presence.run(&[names.processes()], ("", process, term))
 }

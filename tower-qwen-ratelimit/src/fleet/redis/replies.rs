@@ -86,7 +86,10 @@ impl Session<'_> {
                     account.on_booking(id, reply);
                 }
             }
-            Job::Op(Op::ReadUsage { query, .. }) => query.answer(ledger::usage(value)),
+            Job::Op(Op::ReadUsage { query, .. }) => {
+                // Fails where the caller has given up.
+                let _ = query.send(ledger::usage(value));
+            }
             Job::Op(_) => {}
             Job::Presence => {
                 if let Some(counted) = presence::counted(value) {
@@ -113,21 +116,14 @@ impl Session<'_> {
     /// What may not have arrived goes again, but for bookings and queries: their callers have given
     /// up.
     pub(super) fn return_batch(&self, parcel: Parcel) {
-        let ops: Vec<Op> = parcel
-            .jobs
-            .into_iter()
-            .filter_map(|job| match job {
-                Job::Op(op) => Some(op),
-                Job::Heartbeat { .. } | Job::Presence => None,
-            })
-            .collect();
-        let count = ops.len();
-        let ops: Vec<Op> = ops
-            .into_iter()
-            .filter(|op| !op.is_booking() && !op.is_query())
-            .collect();
-        let epoch = parcel.epoch;
-        self.link.done(epoch, count - ops.len());
+        let Parcel { epoch, jobs } = parcel;
+        let ops = jobs.into_iter().filter_map(|job| match job {
+            Job::Op(op) => Some(op),
+            Job::Heartbeat { .. } | Job::Presence => None,
+        });
+        let (given_up, ops): (Vec<Op>, Vec<Op>) =
+            ops.partition(|op| op.is_booking() || op.is_query());
+        self.link.done(epoch, given_up.len());
         self.link.return_batch(OpBatch { epoch, ops });
     }
 }

@@ -1,5 +1,7 @@
 use std::sync::LazyLock;
 
+use redis::{Cmd, ToRedisArgs};
+
 /// One script per operation, over all gates of an account; and one each for usage and presence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Script {
@@ -48,6 +50,17 @@ impl Script {
             Self::Usage => include_str!("lua/usage.lua"),
             Self::Presence => include_str!("lua/presence.lua"),
         }
+    }
+
+    /// The command that runs it.
+    pub(super) fn run(self, keys: &[impl AsRef<str>], arguments: impl ToRedisArgs) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.hash()).arg(keys.len());
+        for key in keys {
+            command.arg(key.as_ref());
+        }
+        command.arg(arguments);
+        command
     }
 
     /// The name under which a server that has loaded it runs it.

@@ -8,31 +8,13 @@ use std::{
 use tower_qwen_tokens::ledger::Day;
 
 use super::{Driver, FleetLedger, ReadUsage, RedisOptions, StoreError, connection::Connection};
-use crate::fleet::{FlushProgress, Handle, Link};
+use crate::fleet::{FlushProgress, Handle, Link, link::StoreSnapshot};
 
 /// The accounts of a fleet, at a Redis or Valkey server; see the [module](super). Clones share the
 /// connection.
 #[derive(Clone)]
 pub struct RedisStore {
     link: Handle,
-}
-
-/// What has become of a store so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoreSnapshot {
-    /// Whether the server is away.
-    pub is_away: bool,
-    /// How often it went away.
-    pub outages: u64,
-    /// Round trips to the server.
-    pub round_trips: u64,
-    /// Operations that went along.
-    pub operations: u64,
-    /// Operations that found the queue full, no driver, or an account that the server refuses.
-    pub dropped: u64,
-    /// Processes that live and have the same namespace, as the latest heartbeat counted them.
-    pub members: u64,
 }
 
 impl RedisStore {
@@ -87,15 +69,7 @@ impl RedisStore {
     /// What has become of it so far.
     #[must_use]
     pub fn snapshot(&self) -> StoreSnapshot {
-        let counts = self.link.counts();
-        StoreSnapshot {
-            is_away: self.link.is_away(),
-            outages: counts.outages,
-            round_trips: counts.round_trips,
-            operations: counts.operations,
-            dropped: counts.dropped,
-            members: counts.members,
-        }
+        self.link.snapshot()
     }
 
     pub(crate) fn link(&self) -> &Handle {
