@@ -28,23 +28,30 @@ use super::{Digest, Peer};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
-    name: Name,
+    name: Name<Box<str>>,
     pub(super) model: Box<str>,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Name {
+/// The name in a key: of its own, or borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Name<T> {
     Origin {
-        scheme: Box<str>,
-        authority: Box<str>,
+        scheme: T,
+        authority: T,
     },
-    Tenant(Box<str>),
-    Path(Box<str>),
+    /// A name that the application has given.
+    Tenant(T),
+    Path(T),
     Peer(Peer),
+    /// A value that may be a secret.
     Hashed(Digest),
+    /// Callers that no source names.
     Anyone,
+    /// Keys above `max_keys`.
     Overflow,
 }
+
+pub(crate) type NameRef<'a> = Name<&'a str>;
 
 /// A [`Key`] whose parts are borrowed, for looking an account up without copying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,22 +60,21 @@ pub(crate) struct KeyRef<'a> {
     pub(crate) model: &'a str,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum NameRef<'a> {
-    Origin {
-        scheme: &'a str,
-        authority: &'a str,
-    },
-    /// A name that the application has given.
-    Tenant(&'a str),
-    Path(&'a str),
-    Peer(Peer),
-    /// A value that may be a secret.
-    Hashed(Digest),
-    /// Callers that no source names.
-    Anyone,
-    /// Keys above `max_keys`.
-    Overflow,
+impl<T> Name<T> {
+    fn map<'a, U>(&'a self, text: impl Fn(&'a T) -> U) -> Name<U> {
+        match self {
+            Self::Origin { scheme, authority } => Name::Origin {
+                scheme: text(scheme),
+                authority: text(authority),
+            },
+            Self::Tenant(name) => Name::Tenant(text(name)),
+            Self::Path(path) => Name::Path(text(path)),
+            Self::Peer(peer) => Name::Peer(*peer),
+            Self::Hashed(digest) => Name::Hashed(*digest),
+            Self::Anyone => Name::Anyone,
+            Self::Overflow => Name::Overflow,
+        }
+    }
 }
 
 impl Key {
@@ -125,17 +131,8 @@ impl Key {
     }
 
     pub(crate) fn as_ref(&self) -> KeyRef<'_> {
-        let name = match &self.name {
-            Name::Origin { scheme, authority } => NameRef::Origin { scheme, authority },
-            Name::Tenant(name) => NameRef::Tenant(name),
-            Name::Path(path) => NameRef::Path(path),
-            Name::Peer(peer) => NameRef::Peer(*peer),
-            Name::Hashed(digest) => NameRef::Hashed(*digest),
-            Name::Anyone => NameRef::Anyone,
-            Name::Overflow => NameRef::Overflow,
-        };
         KeyRef {
-            name,
+            name: self.name.map(|text| &**text),
             model: &self.model,
         }
     }
@@ -200,20 +197,8 @@ impl<'a> KeyRef<'a> {
     }
 
     pub(crate) fn to_key(self) -> Key {
-        let name = match self.name {
-            NameRef::Origin { scheme, authority } => Name::Origin {
-                scheme: scheme.into(),
-                authority: authority.into(),
-            },
-            NameRef::Tenant(name) => Name::Tenant(name.into()),
-            NameRef::Path(path) => Name::Path(path.into()),
-            NameRef::Peer(peer) => Name::Peer(peer),
-            NameRef::Hashed(digest) => Name::Hashed(digest),
-            NameRef::Anyone => Name::Anyone,
-            NameRef::Overflow => Name::Overflow,
-        };
         Key {
-            name,
+            name: self.name.map(|&text| text.into()),
             model: self.model.into(),
         }
     }
