@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 /// The kind of answer that a call expects; the length of answers is learned for each kind.
 ///
@@ -19,7 +19,7 @@ use std::{fmt, sync::Arc};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AnswerKind(pub(super) Arc<str>);
 
 impl AnswerKind {
@@ -27,11 +27,5 @@ impl AnswerKind {
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
-    }
-}
-
-impl fmt::Debug for AnswerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AnswerKind").field(&self.0).finish()
     }
 }

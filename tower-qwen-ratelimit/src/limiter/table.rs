@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     hash::RandomState,
     sync::{
         Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -235,11 +234,4 @@ fn write<V>(shard: &RwLock<Shard<V>>) -> RwLockWriteGuard<'_, Shard<V>> {
     shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<V> fmt::Debug for Table<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table")
-            .field("len", &self.len.load(Ordering::Relaxed))
-            .field("max_keys", &self.max_keys)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(Table { len, max_keys }, impl<V> std::fmt::Debug for Table<V>);

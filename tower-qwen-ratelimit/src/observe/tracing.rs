@@ -45,14 +45,13 @@ impl LimiterObserver for LimiterTracing {
                 key,
                 waited,
                 reserved,
-            } if waited >= self.long_wait => {
-                info!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, "admitted after a long wait");
+            } => {
+                if waited >= self.long_wait {
+                    info!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, "admitted after a long wait");
+                } else {
+                    debug!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, "admitted");
+                }
             }
-            LimiterEvent::Admitted {
-                key,
-                waited,
-                reserved,
-            } => debug!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, "admitted"),
             LimiterEvent::Rejected { key, rejected } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, %rejected, "rejected");
             }
