@@ -7,12 +7,14 @@ use crate::key::Key;
 /// Why a server rejected a call, or would have in shadow mode. In the extensions of the response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Rejection {
-    kind: RejectionKind,
-    key: Key,
-    wait: Option<Duration>,
-    limit: u64,
-    window: Duration,
-    is_shadow: bool,
+    pub(crate) kind: RejectionKind,
+    pub(crate) key: Key,
+    pub(crate) wait: Option<Duration>,
+    /// The exceeded quota: requests or tokens per window.
+    pub(crate) limit: u64,
+    pub(crate) window: Duration,
+    /// The call goes through all the same.
+    pub(crate) is_shadow: bool,
 }
 
 /// Which limit a rejected call exceeds.
@@ -30,31 +32,6 @@ pub enum RejectionKind {
 }
 
 impl Rejection {
-    pub(crate) fn new(
-        kind: RejectionKind,
-        key: Key,
-        wait: Option<Duration>,
-        limit: u64,
-        window: Duration,
-    ) -> Self {
-        Self {
-            kind,
-            key,
-            wait,
-            limit,
-            window,
-            is_shadow: false,
-        }
-    }
-
-    /// The same, of a call that goes through all the same.
-    pub(crate) fn in_shadow(self) -> Self {
-        Self {
-            is_shadow: true,
-            ..self
-        }
-    }
-
     /// Which limit the call exceeds.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
@@ -81,15 +58,6 @@ impl Rejection {
     #[must_use]
     pub fn is_shadow(&self) -> bool {
         self.is_shadow
-    }
-
-    /// The exceeded quota: requests or tokens per window.
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
-    }
-
-    pub(crate) fn window(&self) -> Duration {
-        self.window
     }
 
     /// The value of `Retry-After`. Unit: seconds.

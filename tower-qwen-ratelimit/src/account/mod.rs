@@ -1,8 +1,8 @@
 //! The gates of one key, all or nothing, and the queue before them.
 //!
-//! [`Account`] is the lock around a `State`: it admits calls (`admit`, `head`, `try_acquire`),
-//! settles them (`settle`), follows what the provider says (`provider`, `slow_down`), and, where a
-//! fleet shares it, what the store grants (`grants`, `fleet_head`, `parts`, `shared`).
+//! [`Account`] is the lock around a `State`: it admits calls (`admit`, `head`), settles
+//! them (`settle`), follows what the provider says (`provider`), and, where a fleet shares it, what
+//! the store grants (`grants`, `fleet_head`, `parts`, `shared`).
 //!
 //! Lock order: a reservation's lock, then the account's, then the link's. Wakers, observers and the
 //! store's queue are called when the account's lock is released, since they run code of others.
@@ -19,19 +19,17 @@ mod idle;
 #[cfg(feature = "redis")]
 mod parts;
 mod provider;
+mod quota_status;
 mod request;
 mod settle;
 #[cfg(feature = "redis")]
 mod shared;
-mod slow_down;
 mod state;
 #[cfg(test)]
 mod tests;
-mod tokens_left;
-mod try_acquire;
 
 pub(crate) use account::{Account, AccountConfig};
 pub(crate) use charge::{Charge, Outcome};
 pub(crate) use idle::Idle;
+pub(crate) use quota_status::QuotaStatus;
 pub(crate) use request::{AdmitRequest, WaitLimit, WaitOutcome};
-pub(crate) use tokens_left::TokensLeft;

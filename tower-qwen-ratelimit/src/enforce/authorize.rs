@@ -59,14 +59,11 @@ impl Settings {
 
     fn reject<B>(
         &self,
-        rejection: Rejection,
+        mut rejection: Rejection,
         account: Arc<CallerAccount>,
         request: &mut Request<B>,
     ) -> Authorization {
-        let rejection = match self.shadow {
-            true => rejection.in_shadow(),
-            false => rejection,
-        };
+        rejection.is_shadow = self.shadow;
         self.counters.rejected(rejection.kind());
         if let Some(on_rejection) = &self.on_rejection {
             on_rejection(&rejection);

@@ -3,12 +3,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_qwen_tokens::internal::{clock::Instant, header};
 
-use super::text::Text;
-use crate::{
-    key::Salt,
-    limiter::{CallerAccount, QuotaStatus},
-    rejection::whole_seconds,
-};
+use crate::{account::QuotaStatus, key::Salt, limiter::CallerAccount, rejection::whole_seconds};
 
 /// The largest integer that a structured field can hold (RFC 9651, section 3.3.1). A larger limit
 /// is as good as none, and is not written.
@@ -39,19 +34,6 @@ impl HeaderSettings {
         x_ratelimit: true,
         partition_key: false,
     };
-
-    pub(super) fn without(self, family: HeaderFamily) -> Self {
-        match family {
-            HeaderFamily::Ietf => Self {
-                ietf: false,
-                ..self
-            },
-            HeaderFamily::XRatelimit => Self {
-                x_ratelimit: false,
-                ..self
-            },
-        }
-    }
 
     pub(super) fn write(
         self,
@@ -191,6 +173,33 @@ fn in_units(duration: Duration) -> String {
         text.text(".").text(digits.trim_end_matches('0'));
     }
     text.text("s").take()
+}
+
+/// A header value under construction. Every response carries several, so they are written without
+/// the machinery of `fmt`.
+struct Text(String);
+
+impl Text {
+    fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.0.push_str(text);
+        self
+    }
+
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.text(itoa::Buffer::new().format(number))
+    }
+
+    fn take(&mut self) -> String {
+        std::mem::take(&mut self.0)
+    }
 }
 
 #[cfg(test)]

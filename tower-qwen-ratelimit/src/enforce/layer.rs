@@ -31,8 +31,11 @@ impl EnforceLayer {
 
     /// Omits a family of response headers. Default: both are written; in shadow mode none.
     pub fn without_headers(mut self, family: HeaderFamily) -> Self {
-        let settings = Arc::make_mut(&mut self.settings);
-        settings.headers = settings.headers.without(family);
+        let headers = &mut Arc::make_mut(&mut self.settings).headers;
+        match family {
+            HeaderFamily::Ietf => headers.ietf = false,
+            HeaderFamily::XRatelimit => headers.x_ratelimit = false,
+        }
         self
     }
 

@@ -153,7 +153,6 @@ mod responder;
 mod service;
 mod settings;
 mod settle;
-mod text;
 
 pub use crate::rejection::{Rejection, RejectionKind};
 pub use body::ResponseBody;

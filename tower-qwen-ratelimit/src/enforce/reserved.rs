@@ -37,17 +37,13 @@ impl Reserved {
     /// Tokens reserved for the prompt.
     #[must_use]
     pub fn input_tokens(&self) -> u64 {
-        self.0
-            .as_deref()
-            .map_or(0, |reservation| reservation.input_tokens())
+        self.0.as_deref().map_or(0, Reservation::input_tokens)
     }
 
     /// Tokens reserved for the answer.
     #[must_use]
     pub fn output_tokens(&self) -> u64 {
-        self.0
-            .as_deref()
-            .map_or(0, |reservation| reservation.output_tokens())
+        self.0.as_deref().map_or(0, Reservation::output_tokens)
     }
 
     /// Settles with the true cost, in tokens. The difference to the reserved tokens is returned or

@@ -24,8 +24,8 @@ impl ErrorResponder {
     /// The response to a call that exceeds its quota.
     pub(super) fn rejected(&self, rejection: Rejection) -> Response<Bytes> {
         let retry_after = rejection.retry_after();
-        let limit = rejection.limit();
-        let window = whole_seconds(rejection.window());
+        let limit = rejection.limit;
+        let window = whole_seconds(rejection.window);
         let wait = retry_after.unwrap_or_default();
         // The messages begin as the provider's own: by them clients distinguish the two throttles
         // when the code does not.

@@ -50,19 +50,13 @@ impl OnUsage for SettleOnUsage {
             // Not handed on: the reservation would close the caller's account for the provider's
             // throttle.
             Some(verdict) if verdict.is_throttle() => {
-                if report.usage.is_empty() {
-                    reservation.fail(verdict);
-                } else {
-                    let usage = &report.usage;
-                    reservation.settle(
-                        usage
-                            .input_tokens
-                            .unwrap_or_else(|| reservation.input_tokens()),
-                        usage
-                            .output_tokens
-                            .unwrap_or_else(|| reservation.output_tokens()),
-                    );
+                let usage = &report.usage;
+                if usage.is_empty() {
+                    return reservation.fail(verdict);
                 }
+                let input = usage.input_tokens.unwrap_or(reservation.input_tokens());
+                let output = usage.output_tokens.unwrap_or(reservation.output_tokens());
+                reservation.settle(input, output);
             }
             _ => OnUsage::on_usage(reservation, report),
         }

@@ -132,12 +132,3 @@ impl OpQueue {
         self.first > epoch
     }
 }
-
-impl IntoIterator for OpBatch {
-    type Item = Op;
-    type IntoIter = std::vec::IntoIter<Op>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.ops.into_iter()
-    }
-}

@@ -3,13 +3,12 @@ use std::{sync::Arc, time::Duration};
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use super::{
-    QuotaStatus,
     quotas::RatedQuota,
     rate::{Cell, RequestRate},
     table::Entry,
 };
 use crate::{
-    account::{Account, AccountConfig, AdmitRequest, Idle, TokensLeft},
+    account::{Account, AccountConfig, AdmitRequest, Idle, QuotaStatus},
     cost::Cost,
     key::{Key, KeyRef},
     observe::Observers,
@@ -110,7 +109,14 @@ impl CallerAccount {
             RejectionKind::Tokens | RejectionKind::TooLarge => self.token_status(now).limit,
             RejectionKind::Closed => 0,
         };
-        Rejection::new(kind, self.key().clone(), wait, limit, self.window)
+        Rejection {
+            kind,
+            key: self.key().clone(),
+            wait,
+            limit,
+            window: self.window,
+            is_shadow: false,
+        }
     }
 
     /// The requests of the caller; `None` when they are unlimited.
@@ -120,18 +126,7 @@ impl CallerAccount {
 
     /// The tokens of the caller.
     pub(crate) fn token_status(&self, now: Instant) -> QuotaStatus {
-        let TokensLeft {
-            limit,
-            now: remaining,
-            more_in,
-            all_in: full_in,
-        } = self.account.tokens_left(now);
-        QuotaStatus {
-            limit,
-            remaining,
-            more_in,
-            full_in,
-        }
+        self.account.token_status(now)
     }
 
     pub(super) fn snapshot(&self, now: Instant) -> AccountSnapshot {

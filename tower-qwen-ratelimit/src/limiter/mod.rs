@@ -3,7 +3,6 @@
 mod builder;
 mod caller_account;
 mod limiter;
-mod quota_status;
 mod quotas;
 mod rate;
 mod table;
@@ -21,4 +20,3 @@ pub use builder::{InvalidLimiter, LimiterBuilder};
 pub use limiter::Limiter;
 
 pub(crate) use caller_account::CallerAccount;
-pub(crate) use quota_status::QuotaStatus;

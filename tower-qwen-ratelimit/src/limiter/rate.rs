@@ -14,8 +14,7 @@ use governor::{
 };
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
-use super::QuotaStatus;
-use crate::quota::Quota;
+use crate::{account::QuotaStatus, quota::Quota};
 
 /// The requests per window of all callers that share a quota: governor's keyed limiter, with a
 /// [`Cell`] per caller.

@@ -3,11 +3,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tower_qwen_tokens::internal::clock;
 
-use super::{
-    QuotaStatus,
-    rate::{Cell, RequestRate},
-};
-use crate::quota::Quota;
+use super::rate::{Cell, RequestRate};
+use crate::{account::QuotaStatus, quota::Quota};
 
 const SECOND: Duration = Duration::from_secs(1);
 

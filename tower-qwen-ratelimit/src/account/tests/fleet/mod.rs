@@ -98,7 +98,7 @@ impl Fleet {
                 }
                 Work::End => break,
             };
-            for op in ops {
+            for op in ops.ops {
                 match op {
                     Op::Book { id, .. } => {
                         self.requested = Some(id);

@@ -5,22 +5,23 @@ use tower_qwen_tokens::internal::clock::Instant;
 use super::Account;
 use crate::units::Nanos;
 
-/// What is left of an account's tokens, as a server states it in its headers.
+/// One dimension of a caller's quota at one instant, as a server states it in its headers. Unit of
+/// the amounts: requests or tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TokensLeft {
-    /// Tokens per window.
+pub(crate) struct QuotaStatus {
+    /// The quota of a window.
     pub(crate) limit: u64,
-    /// Tokens that may go now.
-    pub(crate) now: u64,
-    /// Until there are more.
+    /// What can be used now.
+    pub(crate) remaining: u64,
+    /// The time until more remains; zero while nothing is used.
     pub(crate) more_in: Duration,
-    /// Until there are all.
-    pub(crate) all_in: Duration,
+    /// The time until the whole quota remains; zero while nothing is used.
+    pub(crate) full_in: Duration,
 }
 
 impl Account {
     /// What is left of the tokens.
-    pub(crate) fn tokens_left(&self, now: Instant) -> TokensLeft {
+    pub(crate) fn token_status(&self, now: Instant) -> QuotaStatus {
         let state = self.advanced(now);
         let limit = state.tokens.usable();
         // The fuller of the two windows binds.
@@ -30,7 +31,7 @@ impl Account {
             .used
             .max(state.tokens_at_end.sum())
             .min(limit);
-        let left = limit - used;
+        let remaining = limit - used;
         let until = |amount: u64| {
             // Nothing is used: a pause of the account is no matter of its tokens.
             if used == 0 {
@@ -43,11 +44,11 @@ impl Account {
                 .max(state.breaker.opens_at());
             state.wait_until(at)
         };
-        TokensLeft {
+        QuotaStatus {
             limit,
-            now: left,
-            more_in: until(left.saturating_add(1)),
-            all_in: until(limit),
+            remaining,
+            more_in: until(remaining.saturating_add(1)),
+            full_in: until(limit),
         }
     }
 }
