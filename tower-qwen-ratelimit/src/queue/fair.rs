@@ -9,6 +9,7 @@ use super::{
     counter::Counter,
     fifo::{Fifo, Gap},
     flow::{Flow, FlowKey, Served},
+    slab::Slab,
 };
 
 /// How many flows without waiters are remembered for being ahead of the others.
@@ -28,8 +29,7 @@ const SAMPLED_FLOWS: usize = 64;
 /// start where it is.
 #[derive(Debug, Default)]
 pub(super) struct Fair {
-    flows: Vec<Flow>,
-    free: Vec<usize>,
+    flows: Slab<Flow>,
     keys: HashTable<usize>,
     hasher: RandomState,
     waiting: BTreeSet<Rank>,
@@ -61,10 +61,10 @@ pub(super) struct FlowPosition {
 impl Fair {
     /// Where a call of this flow would join.
     pub(super) fn position(&self, key: &FlowKey) -> FlowPosition {
-        let flow = self
-            .keys
-            .find(self.hasher.hash_one(key), |&at| self.flows[at].key == *key);
-        match flow.map(|&at| (at, &self.flows[at])) {
+        let flow = self.keys.find(self.hasher.hash_one(key), |&at| {
+            self.flows.at(at).key == *key
+        });
+        match flow.map(|&at| (at, self.flows.at(at))) {
             Some((at, flow)) => FlowPosition {
                 flow: Some(at),
                 counter: if flow.ranked {
@@ -100,15 +100,15 @@ impl Fair {
 
     /// The list of the flow that goes next.
     pub(super) fn next(&self) -> Option<&Fifo> {
-        Some(&self.flows[self.waiting.first()?.flow].fifo)
+        Some(&self.flows.at(self.waiting.first()?.flow).fifo)
     }
 
     pub(super) fn fifo(&self, position: FlowPosition) -> Option<&Fifo> {
-        Some(&self.flows[position.flow?].fifo)
+        Some(&self.flows.at(position.flow?).fifo)
     }
 
     pub(super) fn fifo_mut(&mut self, flow: usize) -> &mut Fifo {
-        &mut self.flows[flow].fifo
+        &mut self.flows.at_mut(flow).fifo
     }
 
     /// The flow at this position, created where there is none.
@@ -117,7 +117,7 @@ impl Fair {
             Some(index) => index,
             None => self.insert(key),
         };
-        let flow = &mut self.flows[index];
+        let flow = self.flows.at_mut(index);
         if !flow.ranked {
             self.idle.remove(&(flow.counter, index));
             flow.lift(position.counter);
@@ -127,7 +127,7 @@ impl Fair {
 
     /// Ranks the flow, in whose list a call waits now.
     pub(super) fn joined(&mut self, index: usize) {
-        let flow = &mut self.flows[index];
+        let flow = self.flows.at_mut(index);
         if !flow.ranked {
             (flow.ranked, flow.since) = (true, self.joined);
             self.joined += 1;
@@ -138,7 +138,7 @@ impl Fair {
 
     /// Ranks the flow anew after a call has left its list.
     pub(super) fn left(&mut self, index: usize) {
-        let flow = &mut self.flows[index];
+        let flow = self.flows.at_mut(index);
         if flow.ranked && flow.fifo.is_empty() {
             flow.ranked = false;
             self.weights -= flow.weight();
@@ -149,7 +149,7 @@ impl Fair {
 
     /// Charges a call of the flow, which has left the list if it waited there.
     pub(super) fn serve(&mut self, index: usize, cost: u64) -> Served {
-        let flow = &mut self.flows[index];
+        let flow = self.flows.at_mut(index);
         let weight = flow.weight();
         let was_ranked = flow.ranked;
         if was_ranked {
@@ -195,7 +195,7 @@ impl Fair {
     /// Corrects what a call was charged.
     pub(super) fn settle(&mut self, served: Served, actual: u64) {
         let Some(index) = served.flow else { return };
-        let flow = &mut self.flows[index];
+        let flow = self.flows.at_mut(index);
         // The set is ordered by the counter, so it must not change inside.
         if flow.ranked {
             self.waiting.remove(&rank(index, flow));
@@ -225,9 +225,9 @@ impl Fair {
         let tokens = u64::try_from(own.tokens).unwrap_or(u64::MAX);
         let weight = u64::from(key.weight.get().get());
         let due = position.counter.plus(Counter::of(tokens, weight));
-        let step = self.flows.len().div_ceil(SAMPLED_FLOWS).max(1);
+        let step = self.flows.slots.len().div_ceil(SAMPLED_FLOWS).max(1);
         let (mut sampled, mut requests, mut tokens) = (0u128, 0u128, 0u128);
-        for (index, flow) in self.flows.iter().enumerate().step_by(step) {
+        for (index, flow) in self.flows.slots.iter().enumerate().step_by(step) {
             sampled += 1;
             if Some(index) != position.flow {
                 let before = flow.before(due, position.since);
@@ -235,7 +235,7 @@ impl Fair {
                 tokens += before.1;
             }
         }
-        let flows = self.flows.len() as u128;
+        let flows = self.flows.slots.len() as u128;
         let of_all = |seen: u128| seen.saturating_mul(flows) / sampled.max(1);
         let requests = u64::try_from(of_all(requests)).unwrap_or(u64::MAX);
         (requests, of_all(tokens))
@@ -246,41 +246,26 @@ impl Fair {
             key: key.clone(),
             ..Flow::default()
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.flows[index] = flow;
-                index
-            }
-            None => {
-                self.flows.push(flow);
-                self.flows.len() - 1
-            }
-        };
+        let index = self.flows.insert(flow);
         let (flows, hasher) = (&self.flows, &self.hasher);
         self.keys.insert_unique(hasher.hash_one(key), index, |&at| {
-            hasher.hash_one(&flows[at].key)
+            hasher.hash_one(&flows.at(at).key)
         });
         index
     }
 
     fn remove(&mut self, index: usize) {
-        let flow = std::mem::take(&mut self.flows[index]);
+        let flow = std::mem::take(self.flows.at_mut(index));
         let hash = self.hasher.hash_one(&flow.key);
         if let Ok(entry) = self.keys.find_entry(hash, |&at| at == index) {
             entry.remove();
         }
-        self.free.push(index);
-        if self.keys.is_empty() {
-            self.flows.clear();
-            self.flows.shrink_to(REMEMBERED);
-            self.free.clear();
-            self.free.shrink_to(REMEMBERED);
-        }
+        self.flows.free(index);
     }
 
     /// Remembers or forgets a flow that has neither waiters nor calls under way.
     fn retire(&mut self, index: usize) {
-        let flow = &self.flows[index];
+        let flow = self.flows.at(index);
         if !flow.ranked && flow.in_flight == 0 {
             self.idle.insert((flow.counter, index));
             self.forget();
@@ -304,7 +289,7 @@ impl Fair {
         let least = self.waiting.first().map_or(self.level, |rank| rank.counter);
         let least = least.min(self.level);
         for &index in &self.keys {
-            let flow = &mut self.flows[index];
+            let flow = self.flows.at_mut(index);
             flow.counter = flow.counter.minus(least);
         }
         self.level = self.level.minus(least);
@@ -360,7 +345,7 @@ mod tests {
             fair.settle(served, 900);
         }
         assert!(fair.keys.len() <= 1, "{}", fair.keys.len());
-        assert!(fair.flows.len() <= 2, "{}", fair.flows.len());
+        assert!(fair.flows.slots.len() <= 2, "{}", fair.flows.slots.len());
     }
 
     #[test]
@@ -389,7 +374,7 @@ mod tests {
         let late = pass(&mut fair, 1, 1_000);
         let level = fair.level;
         fair.settle(early, 0);
-        let counter = fair.flows[late.flow.unwrap()].counter;
+        let counter = fair.flows.at(late.flow.unwrap()).counter;
         assert_eq!(counter, level);
         fair.settle(late, 400);
         assert!(fair.keys.is_empty() || fair.position(&key(1)).counter <= level);
@@ -402,7 +387,7 @@ mod tests {
         fair.level = high;
         let under_way = pass(&mut fair, 1, 1);
         assert!(fair.level < Counter::of(10, 1), "{:?}", fair.level);
-        assert!(!fair.flows[under_way.flow.unwrap()].counter.is_high());
+        assert!(!fair.flows.at(under_way.flow.unwrap()).counter.is_high());
         for _ in 0..100 {
             let served = pass(&mut fair, 2, u64::MAX);
             fair.settle(served, u64::MAX);

@@ -1,5 +1,20 @@
-use super::waiters::Waiters;
+use std::task::Waker;
+
+use super::slab::Slab;
 use crate::units::Nanos;
+
+/// All waiters, of all lists.
+pub(super) type Waiters = Slab<Waiter>;
+
+#[derive(Debug, Default)]
+pub(super) struct Waiter {
+    pub(super) arrived: Nanos,
+    pub(super) tokens: u64,
+    pub(super) flow: usize,
+    pub(super) waker: Option<Waker>,
+    pub(super) prev: Option<usize>,
+    pub(super) next: Option<usize>,
+}
 
 /// Waiters in the order of their calls' arrival; a retried call keeps the instant of its first
 /// arrival.

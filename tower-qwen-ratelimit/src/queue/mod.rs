@@ -10,14 +10,13 @@ mod fair;
 mod fifo;
 mod flow;
 mod queue;
+mod slab;
 #[cfg(test)]
 mod tests;
-mod waiters;
 mod wakes;
 
 pub use discipline::{Discipline, Weight};
 
 pub(crate) use flow::{FlowKey, Served};
-pub(crate) use queue::{Ahead, Position, WaitQueue};
-pub(crate) use waiters::Ticket;
+pub(crate) use queue::{Ahead, Position, Ticket, WaitQueue};
 pub(crate) use wakes::Wakes;

@@ -1,10 +1,9 @@
 use std::task::Waker;
 
 use super::{
-    Discipline, FlowKey, Served, Ticket, Wakes,
+    Discipline, FlowKey, Served, Wakes,
     fair::{Fair, FlowPosition},
-    fifo::{Fifo, Gap},
-    waiters::{Waiter, Waiters},
+    fifo::{Fifo, Gap, Waiter, Waiters},
 };
 use crate::units::Nanos;
 
@@ -18,6 +17,10 @@ pub(crate) struct WaitQueue {
     head: Option<Ticket>,
     tokens: u128,
 }
+
+/// A waiter's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticket(usize);
 
 #[derive(Debug)]
 enum Order {
@@ -66,6 +69,7 @@ impl WaitQueue {
 
     /// Where a call that arrived at `arrived` would join: behind all calls of its flow that arrived
     /// no later.
+    #[inline]
     pub(crate) fn position(&self, arrived: Nanos, key: &FlowKey) -> Position {
         let (flow_position, fifo, is_next) = match &self.order {
             Order::Fifo(fifo) => (None, Some(fifo), true),
@@ -124,8 +128,7 @@ impl WaitQueue {
             tokens,
             flow,
             waker: Some(waker),
-            prev: None,
-            next: None,
+            ..Waiter::default()
         });
         self.tokens += u128::from(tokens);
         match &mut self.order {
@@ -251,7 +254,9 @@ impl WaitQueue {
         if self.head == Some(ticket) {
             self.head = None;
         }
-        (self.waiters.remove(ticket.0), flow)
+        let waker = self.take_waker(ticket);
+        self.waiters.free(ticket.0);
+        (waker, flow)
     }
 }
 
