@@ -44,4 +44,15 @@ impl Charge {
     pub(crate) fn total(&self) -> u64 {
         self.input.saturating_add(self.output)
     }
+
+    /// The tokens of the prompt and the answer that the call cost.
+    #[inline]
+    pub(super) fn cost(&self, outcome: Outcome) -> (u64, u64) {
+        match outcome {
+            Outcome::Known { input, output } => (input, output),
+            Outcome::EstimateStands => (self.input, self.output),
+            Outcome::PromptOnly => (self.input, 0),
+            Outcome::Rejected | Outcome::NeverSent => (0, 0),
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub(super) struct Grants {
     /// How long the store has left to answer, after the call has left that asked it.
     // Else impatient calls, each of which waits a little, would never find out that the store is
     // silent.
-    patience_left: Option<u64>,
+    pub(super) patience_left: Option<u64>,
     outbox: Outbox,
 }
 
@@ -215,11 +215,6 @@ impl Grants {
     /// Calls are booked from here on; nothing is booked so far.
     pub(super) fn begin_booking(&mut self) {
         self.by = GrantedBy::Booking(Booking::None);
-        self.patience_left = None;
-    }
-
-    /// The store answers.
-    pub(super) fn restore_patience(&mut self) {
         self.patience_left = None;
     }
 

@@ -37,19 +37,16 @@ impl State {
         self.breaker
             .close_until(now.saturating_add(nanos(reply.closed_for)));
         let has_slots = self.quota.most_running() < u64::MAX;
-        let is_changed = has_slots && reply.slots != self.concurrency.limit();
-        if is_changed {
-            self.concurrency.set_limit(reply.slots);
-        }
         let grants = &mut self.grants;
+        if has_slots && reply.slots != self.concurrency.limit() {
+            self.concurrency.set_limit(reply.slots);
+            grants.has_requested_slots = false;
+        }
         grants.members = reply.members.max(1);
         grants.busy = reply.busy.max(1);
         grants.booked_until = now.saturating_add(nanos(reply.booked_ahead));
         grants.largest_call = grants.largest_call.max(reply.largest_call);
-        grants.restore_patience();
-        if is_changed {
-            grants.has_requested_slots = false;
-        }
+        grants.patience_left = None;
         match sharing {
             Sharing::Lease => {
                 grants.caps = reply.shares;

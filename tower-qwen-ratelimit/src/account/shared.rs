@@ -73,12 +73,7 @@ impl Account {
         let Some((link, account)) = self.numbered(charge) else {
             return;
         };
-        let (input, output) = match outcome {
-            Outcome::Known { input, output } => (input, output),
-            Outcome::EstimateStands => (charge.input, charge.output),
-            Outcome::PromptOnly => (charge.input, 0),
-            Outcome::Rejected | Outcome::NeverSent => (0, 0),
-        };
+        let (input, output) = charge.cost(outcome);
         link.push(Op::Settle {
             account,
             id: charge.id,

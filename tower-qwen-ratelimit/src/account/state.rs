@@ -224,16 +224,10 @@ impl State {
             self.concurrency.settle();
         }
         self.reserved_tokens = self.reserved_tokens.saturating_sub(charge.total());
-        let (input, output) = match outcome {
-            Outcome::Known { input, output } => (input, output),
-            Outcome::EstimateStands => (charge.input, charge.output),
-            Outcome::PromptOnly => (charge.input, 0),
-            Outcome::Rejected => (0, 0),
-            Outcome::NeverSent => {
-                self.requests.correct(charge.slot, 1, 0);
-                (0, 0)
-            }
-        };
+        if outcome == Outcome::NeverSent {
+            self.requests.correct(charge.slot, 1, 0);
+        }
+        let (input, output) = charge.cost(outcome);
         let total = input.saturating_add(output);
         self.tokens.correct(charge.slot, charge.total(), total);
         self.tokens_at_end.correct(charge.slot, charge.input, input);

@@ -186,17 +186,9 @@ impl LimiterBuilder {
         if self.max_keys == 0 {
             return Err(BuilderFault::NoKeys);
         }
-        let invalid = |model: &str| {
-            let model = Box::from(model);
-            move |error| BuilderFault::Quota(model, error)
-        };
-        self.quota.check().map_err(invalid(""))?;
-        #[cfg(feature = "redis")]
-        self.check_sharing("", &self.quota)?;
+        self.check_quota("", &self.quota)?;
         for (at, (model, quota)) in self.quotas_by_model.iter().enumerate() {
-            quota.check().map_err(invalid(model))?;
-            #[cfg(feature = "redis")]
-            self.check_sharing(model, quota)?;
+            self.check_quota(model, quota)?;
             if model.is_empty() {
                 return Err(BuilderFault::NoModel);
             }
@@ -211,17 +203,20 @@ impl LimiterBuilder {
         Ok(())
     }
 
-    #[cfg(feature = "redis")]
-    fn check_sharing(&self, model: &str, quota: &Quota) -> Result<(), BuilderFault> {
-        let is_leased = self
-            .fleet
-            .as_ref()
-            .is_some_and(|link| link.terms().sharing == Sharing::Lease);
-        if is_leased && !quota.is_smooth() {
-            return Err(BuilderFault::LeasedAtOnce(model.into()));
-        }
-        if is_leased && quota.most_of_a_day() != u64::MAX {
-            return Err(BuilderFault::LeasedDay(model.into()));
+    fn check_quota(&self, model: &str, quota: &Quota) -> Result<(), BuilderFault> {
+        quota
+            .check()
+            .map_err(|error| BuilderFault::Quota(model.into(), error))?;
+        #[cfg(feature = "redis")]
+        if let Some(link) = &self.fleet
+            && link.terms().sharing == Sharing::Lease
+        {
+            if !quota.is_smooth() {
+                return Err(BuilderFault::LeasedAtOnce(model.into()));
+            }
+            if quota.most_of_a_day() != u64::MAX {
+                return Err(BuilderFault::LeasedDay(model.into()));
+            }
         }
         Ok(())
     }

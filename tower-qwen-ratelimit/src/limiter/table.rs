@@ -95,10 +95,8 @@ impl<V: Entry> Table<V> {
         let hash = key.hash_with(&self.hasher);
         // hashbrown uses the lowest and the highest bits, so the shard is taken from the middle.
         let shard = &self.shards[(hash >> 32) as usize % SHARDS];
-        if let Some(known) = read(shard)
-            .entries
-            .find(hash, |known| known.entry.key_ref() == key)
-        {
+        let is_it = |known: &Tracked<V>| known.entry.key_ref() == key;
+        if let Some(known) = read(shard).entries.find(hash, is_it) {
             // Relaxed: the flag is a hint for the hand, nothing is published with it.
             known.used.store(true, Ordering::Relaxed);
             return known.entry.clone();
@@ -109,10 +107,7 @@ impl<V: Entry> Table<V> {
         }
         let mut shard = write(shard);
         // Another thread may have inserted it between the two locks.
-        if let Some(known) = shard
-            .entries
-            .find(hash, |known| known.entry.key_ref() == key)
-        {
+        if let Some(known) = shard.entries.find(hash, is_it) {
             return known.entry.clone();
         }
         self.make_room(&mut shard, now);
