@@ -155,10 +155,9 @@ impl Reservation {
         let server_side = verdict
             .status()
             .is_none_or(|status| status.is_server_error());
-        self.finish(if server_side {
-            Outcome::PromptOnly
-        } else {
-            Outcome::Rejected
+        self.finish(match server_side {
+            true => Outcome::PromptOnly,
+            false => Outcome::Rejected,
         });
     }
 

@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Waker,
     time::Duration,
@@ -99,7 +100,7 @@ impl Link {
     }
 
     /// A token that lives as long as any handle.
-    pub(super) fn alive(&self) -> Arc<()> {
+    fn alive(&self) -> Arc<()> {
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         let strong = alive.upgrade().unwrap_or_default();
         *alive = Arc::downgrade(&strong);
@@ -219,5 +220,46 @@ impl fmt::Debug for Link {
             .field("away_since", &state.away_since)
             .field("counts", &state.counts)
             .finish_non_exhaustive()
+    }
+}
+
+/// An end of a link on the side of the calls. When all are gone, the driver ends.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    // An option, so that it is dropped before the link is asked whether others are left.
+    alive: Option<Arc<()>>,
+    link: Arc<Link>,
+}
+
+impl Handle {
+    /// The first of them.
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self {
+            alive: Some(link.alive()),
+            link,
+        }
+    }
+}
+
+impl Deref for Handle {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        &self.link
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.alive = None;
+        if self.link.is_abandoned() {
+            self.link.wake_driver();
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.link.fmt(f)
     }
 }

@@ -10,7 +10,6 @@
 
 mod account_link;
 mod flush;
-mod handle;
 mod link;
 mod op;
 mod op_queue;
@@ -23,8 +22,7 @@ mod work;
 
 pub(crate) use account_link::AccountLink;
 pub(crate) use flush::FlushProgress;
-pub(crate) use handle::Handle;
-pub(crate) use link::{Link, Terms};
+pub(crate) use link::{Handle, Link, Terms};
 pub(crate) use op::Op;
 pub(crate) use op_queue::{FlushEpoch, OpBatch};
 pub(crate) use shared_account::{

@@ -23,13 +23,9 @@ impl Session<'_> {
         let parcel = self.under_way.remove(&flight).unwrap_or_default();
         let values = match landing {
             Ok(values) if values.len() == parcel.jobs.len() => values,
-            Ok(_) => {
+            landing => {
                 self.return_batch(parcel);
-                return Err("an answer that makes no sense".to_owned());
-            }
-            Err(reason) => {
-                self.return_batch(parcel);
-                return Err(reason);
+                return landing.and(Err("an answer that makes no sense".to_owned()));
             }
         };
         let Parcel { epoch, jobs } = parcel;
