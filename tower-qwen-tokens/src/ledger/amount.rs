@@ -41,20 +41,6 @@ pub struct BudgetExceeded {
     pub until: SystemTime,
 }
 
-impl Amount {
-    /// Whether it is at least another of the same unit. Amounts of different units are never compared.
-    pub(super) fn reaches(self, threshold: Self) -> bool {
-        match (self, threshold) {
-            (Self::Tokens(tokens), Self::Tokens(threshold)) => tokens >= threshold,
-            (Self::Money(money), Self::Money(threshold)) => {
-                money.currency() == threshold.currency() && money.pico() >= threshold.pico()
-            }
-            // Tokens and money, or two currencies: there is no rate to compare them by.
-            _ => false,
-        }
-    }
-}
-
 impl From<Money> for Amount {
     fn from(money: Money) -> Self {
         Self::Money(money)

@@ -1,6 +1,11 @@
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
-use crate::{Basis, Money, macros::opaque_debug, shared::clock::WallClock};
+use crate::{
+    Basis,
+    macros::opaque_debug,
+    price::{Currency, Money},
+    shared::{clock::WallClock, lock},
+};
 
 use super::{
     Amount, BudgetAlert, BudgetExceeded, Day, LedgerSink, Record,
@@ -89,16 +94,17 @@ impl Budget {
     /// reported. Default: nothing.
     #[must_use]
     pub fn already_spent(self, amount: impl Into<Amount>) -> Self {
-        let amount = amount.into();
-        self.today().spent.add(amount);
-        self.mark_reached();
+        let mut today = self.today();
+        today.spent.add(amount.into());
+        self.mark_reached(&mut today);
+        drop(today);
         self
     }
 
     fn threshold(mut self, amount: impl Into<Amount>, effect: Effect) -> Self {
         let amount = amount.into();
         self.thresholds.push(Threshold { amount, effect });
-        self.mark_reached();
+        self.mark_reached(&mut self.today());
         self
     }
 
@@ -115,13 +121,10 @@ impl Budget {
     /// [`BudgetExceeded`], with the limit and the end of the day.
     pub fn check(&self) -> Result<(), BudgetExceeded> {
         let today = self.today();
-        let reached = self.thresholds.iter().find(|threshold| {
-            threshold.effect == Effect::Stop
-                && today
-                    .spent
-                    .amount_like(threshold.amount)
-                    .reaches(threshold.amount)
-        });
+        let is_reached = |threshold: &&Threshold| {
+            threshold.effect == Effect::Stop && today.spent.reaches(threshold.amount)
+        };
+        let reached = self.thresholds.iter().find(is_reached);
         match reached {
             Some(threshold) => Err(BudgetExceeded {
                 limit: threshold.amount,
@@ -141,7 +144,7 @@ impl Budget {
     /// What is known of today: nothing yet where the day has changed.
     fn today(&self) -> MutexGuard<'_, Today> {
         let day = Day::of(self.clock.now());
-        let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut today = lock(&self.today);
         // Only forward: a clock that is set back must not forget what was spent.
         if today.spent.day < day {
             *today = Today::new(day);
@@ -149,32 +152,29 @@ impl Budget {
         today
     }
 
-    fn mark_reached(&self) {
-        let mut today = self.today();
+    /// Marks what is reached as reported. Gives the alerts of what was not before.
+    fn mark_reached(&self, today: &mut Today) -> Vec<BudgetAlert> {
+        let mut alerts = Vec::new();
         for (index, threshold) in self.thresholds.iter().enumerate() {
-            if today
-                .spent
-                .amount_like(threshold.amount)
-                .reaches(threshold.amount)
-            {
-                today.report(index);
+            if today.spent.reaches(threshold.amount) && today.report(index) {
+                alerts.push(BudgetAlert {
+                    day: today.spent.day,
+                    threshold: threshold.amount,
+                    spent: today.spent.amount_like(threshold.amount),
+                    is_limit: threshold.effect == Effect::Stop,
+                });
             }
         }
+        alerts
     }
 
-    /// Whether a threshold is in the currency of this amount.
-    fn counts(&self, cost: Money) -> bool {
-        self.thresholds
-            .iter()
-            .any(|threshold| match threshold.amount {
-                Amount::Money(money) => money.currency() == cost.currency(),
-                Amount::Tokens(_) => false,
-            })
-    }
-
-    fn counts_money(&self) -> bool {
-        let is_money = |threshold: &Threshold| matches!(threshold.amount, Amount::Money(_));
-        self.thresholds.iter().any(is_money)
+    /// The currencies of the thresholds.
+    fn currencies(&self) -> impl Iterator<Item = Currency> {
+        let currency = |threshold: &Threshold| match threshold.amount {
+            Amount::Money(money) => Some(money.currency()),
+            Amount::Tokens(_) => None,
+        };
+        self.thresholds.iter().filter_map(currency)
     }
 }
 
@@ -184,16 +184,16 @@ impl LedgerSink for Budget {
         let tokens = entry.usage.input_and_output();
         let is_unknown = entry.basis == Basis::Unknown && !entry.is_error_answer();
         // An error answer of unknown usage is most likely free, so it is not counted here.
+        let counts_money = self.currencies().next().is_some();
+        let is_counted = |cost: Money| self.currencies().any(|known| known == cost.currency());
         let is_uncounted = match record.cost {
-            Some(cost) => self.counts_money() && !self.counts(cost),
-            None => is_unknown || (tokens.is_some() && self.counts_money()),
+            Some(cost) => counts_money && !is_counted(cost),
+            None => is_unknown || (tokens.is_some() && counts_money),
         };
-        let mut alerts = Vec::new();
         let mut today = self.today();
         if let Some((input, output)) = tokens {
-            today
-                .spent
-                .add(Amount::Tokens(input.saturating_add(output)));
+            let tokens = input.saturating_add(output);
+            today.spent.add(Amount::Tokens(tokens));
         }
         if let Some(cost) = record.cost {
             today.spent.add(Amount::Money(cost));
@@ -201,17 +201,7 @@ impl LedgerSink for Budget {
         if is_uncounted {
             today.spent.uncounted = today.spent.uncounted.saturating_add(1);
         }
-        for (index, threshold) in self.thresholds.iter().enumerate() {
-            let spent = today.spent.amount_like(threshold.amount);
-            if spent.reaches(threshold.amount) && today.report(index) {
-                alerts.push(BudgetAlert {
-                    day: today.spent.day,
-                    threshold: threshold.amount,
-                    spent,
-                    is_limit: threshold.effect == Effect::Stop,
-                });
-            }
-        }
+        let alerts = self.mark_reached(&mut today);
         // The callback may use the budget, so the lock is released before.
         drop(today);
         if let Some(callback) = &self.on_alert {

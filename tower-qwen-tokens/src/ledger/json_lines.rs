@@ -2,10 +2,10 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Write},
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
 };
 
-use crate::macros::opaque_debug;
+use crate::{macros::opaque_debug, shared::lock};
 
 use super::{LedgerSink, Record, repair::repair};
 
@@ -27,14 +27,7 @@ use super::{LedgerSink, Record, repair::repair};
 pub struct JsonLines {
     writer: Mutex<Writer>,
     repaired: u64,
-    sync: Sync,
-}
-
-/// When lines are forced to the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sync {
-    Never,
-    EveryLine,
+    is_synced: bool,
 }
 
 struct Writer {
@@ -76,7 +69,7 @@ impl JsonLines {
                 lost: 0,
             }),
             repaired,
-            sync: Sync::Never,
+            is_synced: false,
         })
     }
 
@@ -84,7 +77,7 @@ impl JsonLines {
     /// when it sees fit.
     #[must_use]
     pub fn synced(mut self) -> Self {
-        self.sync = Sync::EveryLine;
+        self.is_synced = true;
         self
     }
 
@@ -94,7 +87,7 @@ impl JsonLines {
     ///
     /// When the disk fails.
     pub fn sync(&self) -> io::Result<()> {
-        self.lock().file.sync_data()
+        lock(&self.writer).file.sync_data()
     }
 
     /// How much of a torn line was cut off when the file was opened. Unit: bytes.
@@ -106,18 +99,14 @@ impl JsonLines {
     /// How many attempts are missing in the file, since they could not be written. They are in the ledger's sums.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.lock().lost
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.writer).lost
     }
 }
 
 impl LedgerSink for JsonLines {
     fn record(&self, record: &Record<'_>) {
-        let mut writer = self.lock();
-        if writer.write(record, self.sync).is_err() {
+        let mut writer = lock(&self.writer);
+        if writer.write(record, self.is_synced).is_err() {
             // An attempt has ended; its caller can do nothing about a full disk. `lost` says so
             // to the owner.
             writer.lost = writer.lost.saturating_add(1);
@@ -126,15 +115,15 @@ impl LedgerSink for JsonLines {
 }
 
 impl Writer {
-    fn write(&mut self, record: &Record<'_>, sync: Sync) -> io::Result<()> {
+    fn write(&mut self, record: &Record<'_>, is_synced: bool) -> io::Result<()> {
         self.line.clear();
         serde_json::to_writer(&mut self.line, record)?;
         self.line.push(b'\n');
         write_line(&mut self.file, &self.line)?;
-        match sync {
-            Sync::Never => Ok(()),
-            Sync::EveryLine => self.file.sync_data(),
+        if is_synced {
+            self.file.sync_data()?;
         }
+        Ok(())
     }
 }
 
@@ -167,7 +156,7 @@ fn write_line(file: &mut impl Cut, line: &[u8]) -> io::Result<()> {
     }
 }
 
-opaque_debug!(JsonLines { sync }, impl std::fmt::Debug for JsonLines);
+opaque_debug!(JsonLines { is_synced }, impl std::fmt::Debug for JsonLines);
 
 #[cfg(test)]
 mod tests {

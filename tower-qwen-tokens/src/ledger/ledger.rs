@@ -4,7 +4,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{macros::opaque_debug, price::PriceBook};
+use crate::{macros::opaque_debug, price::PriceBook, shared::lock};
 
 use super::{Entry, LedgerSink, Record, Snapshot};
 
@@ -114,32 +114,20 @@ impl Ledger {
 
     fn setup(&self) -> Arc<Setup> {
         // Cloned out of the lock: sinks and prices are used without it.
-        Arc::clone(
-            &self
-                .inner
-                .setup
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        let setup = self.inner.setup.read();
+        Arc::clone(&setup.unwrap_or_else(PoisonError::into_inner))
     }
 
     fn change(&self, change: impl FnOnce(&mut Setup)) {
-        let mut setup = self
-            .inner
-            .setup
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let setup = self.inner.setup.write();
         // Attempts that are being recorded keep the setup that they began with.
-        change(Arc::make_mut(&mut setup));
+        change(Arc::make_mut(
+            &mut setup.unwrap_or_else(PoisonError::into_inner),
+        ));
     }
 
     fn sums(&self) -> MutexGuard<'_, Snapshot> {
-        // A panic elsewhere leaves the sums one attempt short at most; to stop counting would be
-        // worse.
-        self.inner
-            .sums
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner.sums)
     }
 }
 

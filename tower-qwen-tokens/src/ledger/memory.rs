@@ -1,9 +1,6 @@
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Mutex};
 
-use crate::macros::opaque_debug;
+use crate::{macros::opaque_debug, shared::lock};
 
 use super::{LedgerSink, Record};
 
@@ -26,11 +23,7 @@ impl MemorySink {
     /// The attempts, the oldest first.
     #[must_use]
     pub fn records(&self) -> Vec<Record<'static>> {
-        self.lock().iter().cloned().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Record<'static>>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.records).iter().cloned().collect()
     }
 }
 
@@ -42,7 +35,7 @@ impl LedgerSink for MemorySink {
         }
         // Copied before the lock is taken.
         let record = record.clone().into_owned();
-        let mut records = self.lock();
+        let mut records = lock(&self.records);
         if records.len() >= self.capacity {
             records.pop_front();
         }

@@ -1,11 +1,15 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use metrics::{SharedString, Unit, describe_histogram};
 
-use crate::{Dialect, macros::opaque_debug, shared::LabelValues};
+use crate::{
+    Dialect,
+    macros::opaque_debug,
+    shared::{LabelValues, lock},
+};
 
 use super::{
     Entry, LedgerSink, Record,
@@ -66,7 +70,7 @@ impl MetricsSink {
         // The names first: their lock is released before that of the series is taken. They also
         // bound the map, which would otherwise grow with every name that callers invent.
         let of = (self.models.get(&entry.model), entry.dialect.map(operation));
-        let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.series);
         let series = all.entry(of).or_insert_with_key(|(model, operation)| {
             Arc::new(Series::new(self.provider.clone(), model, *operation))
         });

@@ -1,13 +1,17 @@
-use std::{borrow::Cow, time::SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
+    Dialect,
     price::Money,
     usage::{Basis, End},
 };
 
-use super::{Entry, Labels, Tenant, day::Timestamp};
+use super::{Entry, day::Timestamp};
 
 /// One attempt with what it cost, as the sinks get it.
 ///
@@ -21,44 +25,6 @@ pub struct Record<'a> {
     pub cost: Option<Money>,
     /// When it was recorded; `None` without the feature `http`, which brings the clock.
     pub at: Option<SystemTime>,
-}
-
-#[derive(Serialize)]
-struct RecordLine<'a> {
-    // `at` or `model` comes first: `repair` recognises its own lines by that.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<String>,
-    model: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tenant: Option<&'a Tenant>,
-    #[serde(skip_serializing_if = "Labels::is_empty")]
-    labels: &'a Labels,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dialect: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    end: &'static str,
-    basis: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    input_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cached_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache_write_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<Money>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_token_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<u64>,
 }
 
 impl<'a> Record<'a> {
@@ -85,32 +51,52 @@ impl<'a> Record<'a> {
 
 impl Serialize for Record<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let millis =
-            |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let entry = &*self.entry;
         let usage = &entry.usage;
-        RecordLine {
-            at: self.at.map(|at| Timestamp(at).to_string()),
-            model: &entry.model,
-            tenant: entry.tenant.as_ref(),
-            labels: &entry.labels,
-            dialect: entry.dialect.map(crate::Dialect::as_str),
-            status: entry.status.map(|status| status.as_u16()),
-            end: end_name(entry.end),
-            basis: basis_name(entry.basis),
-            error: entry.error_type(),
-            input_tokens: usage.input_tokens,
-            output_tokens: usage.output_tokens,
-            total_tokens: usage.total_tokens,
-            cached_tokens: usage.cached_tokens,
-            cache_write_tokens: usage.cache_write_tokens,
-            reasoning_tokens: usage.reasoning_tokens,
-            cost: self.cost,
-            first_token_ms: entry.first_token.map(millis),
-            duration_ms: entry.duration.map(millis),
-        }
-        .serialize(serializer)
+        let labels = Some(&entry.labels).filter(|labels| !labels.is_empty());
+        let mut line = serializer.serialize_map(None)?;
+        // `at` or `model` comes first: `repair` recognises its own lines by that.
+        put(&mut line, "at", self.at.map(|at| Timestamp(at).to_string()))?;
+        put(&mut line, "model", Some(&*entry.model))?;
+        put(&mut line, "tenant", entry.tenant.as_ref())?;
+        put(&mut line, "labels", labels)?;
+        put(&mut line, "dialect", entry.dialect.map(Dialect::as_str))?;
+        put(
+            &mut line,
+            "status",
+            entry.status.map(|status| status.as_u16()),
+        )?;
+        put(&mut line, "end", Some(end_name(entry.end)))?;
+        put(&mut line, "basis", Some(basis_name(entry.basis)))?;
+        put(&mut line, "error", entry.error_type())?;
+        put(&mut line, "input_tokens", usage.input_tokens)?;
+        put(&mut line, "output_tokens", usage.output_tokens)?;
+        put(&mut line, "total_tokens", usage.total_tokens)?;
+        put(&mut line, "cached_tokens", usage.cached_tokens)?;
+        put(&mut line, "cache_write_tokens", usage.cache_write_tokens)?;
+        put(&mut line, "reasoning_tokens", usage.reasoning_tokens)?;
+        put(&mut line, "cost", self.cost)?;
+        put(&mut line, "first_token_ms", entry.first_token.map(millis))?;
+        put(&mut line, "duration_ms", entry.duration.map(millis))?;
+        line.end()
     }
+}
+
+/// Writes a member of the object, if it is known.
+fn put<M: SerializeMap>(
+    line: &mut M,
+    name: &'static str,
+    value: Option<impl Serialize>,
+) -> Result<(), M::Error> {
+    match value {
+        Some(value) => line.serialize_entry(name, &value),
+        None => Ok(()),
+    }
+}
+
+/// Whole milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn end_name(end: End) -> &'static str {

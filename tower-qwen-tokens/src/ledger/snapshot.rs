@@ -61,13 +61,9 @@ fn merge_lines(lines: &mut BTreeMap<String, Totals>, other: &BTreeMap<String, To
 
 /// The line of a name, or the one of all others where there are too many.
 fn line<'a, V: Default>(lines: &'a mut BTreeMap<String, V>, name: &str, most: usize) -> &'a mut V {
-    let is_known = lines.contains_key(name);
-    let name = if is_known || lines.len() < most {
-        name
-    } else {
-        OTHER
-    };
-    if !is_known && !lines.contains_key(name) {
+    let has_room = lines.len() < most || lines.contains_key(name);
+    let name = if has_room { name } else { OTHER };
+    if !lines.contains_key(name) {
         lines.insert(name.to_owned(), V::default());
     }
     lines.get_mut(name).expect("inserted where it was missing")

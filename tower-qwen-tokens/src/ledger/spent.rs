@@ -1,4 +1,4 @@
-use crate::Money;
+use crate::price::{Currency, Money};
 
 use super::{Amount, Day};
 
@@ -29,14 +29,23 @@ impl Spent {
     pub fn amount_like(&self, amount: Amount) -> Amount {
         match amount {
             Amount::Tokens(_) => Amount::Tokens(self.tokens),
-            Amount::Money(money) => Amount::Money(
-                self.money
-                    .iter()
-                    .find(|spent| spent.currency() == money.currency())
-                    .copied()
-                    .unwrap_or(Money::zero(money.currency())),
-            ),
+            Amount::Money(money) => Amount::Money(self.in_currency(money.currency())),
         }
+    }
+
+    /// Whether a threshold is reached.
+    pub(super) fn reaches(&self, threshold: Amount) -> bool {
+        match threshold {
+            Amount::Tokens(tokens) => self.tokens >= tokens,
+            Amount::Money(money) => self.in_currency(money.currency()).pico() >= money.pico(),
+        }
+    }
+
+    fn in_currency(&self, currency: Currency) -> Money {
+        let mut money = self.money.iter().copied();
+        money
+            .find(|spent| spent.currency() == currency)
+            .unwrap_or(Money::zero(currency))
     }
 
     pub(super) fn add(&mut self, amount: Amount) {

@@ -7,7 +7,7 @@ use crate::{
     usage::{Basis, End},
 };
 
-use super::Entry;
+use super::{Entry, record};
 
 /// The sums over a number of attempts. All counts saturate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -67,7 +67,8 @@ impl Totals {
         } else if entry.end == End::Cancelled {
             bump(&mut self.cancelled, 1);
         }
-        let tokens = entry.usage.input_and_output();
+        let usage = &entry.usage;
+        let tokens = usage.input_and_output();
         match entry.basis {
             Basis::Reported => {}
             Basis::Estimated => bump(&mut self.estimated, 1),
@@ -78,17 +79,14 @@ impl Totals {
         let (input, output) = tokens.unwrap_or_default();
         bump(&mut self.input_tokens, input);
         bump(&mut self.output_tokens, output);
-        bump(
-            &mut self.cached_tokens,
-            entry.usage.cached_tokens.unwrap_or(0),
-        );
+        bump(&mut self.cached_tokens, usage.cached_tokens.unwrap_or(0));
         bump(
             &mut self.cache_write_tokens,
-            entry.usage.cache_write_tokens.unwrap_or(0),
+            usage.cache_write_tokens.unwrap_or(0),
         );
         bump(
             &mut self.reasoning_tokens,
-            entry.usage.reasoning_tokens.unwrap_or(0),
+            usage.reasoning_tokens.unwrap_or(0),
         );
         match cost {
             Some(cost) => cost.add_to(&mut self.cost),
@@ -125,9 +123,8 @@ impl Timing {
     #[must_use]
     pub fn mean(&self) -> Option<Duration> {
         let nanos = self.sum.as_nanos().checked_div(u128::from(self.count))?;
-        Some(Duration::from_nanos(
-            u64::try_from(nanos).unwrap_or(u64::MAX),
-        ))
+        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+        Some(Duration::from_nanos(nanos))
     }
 
     fn add(&mut self, duration: Option<Duration>) {
@@ -149,5 +146,5 @@ fn bump(count: &mut u64, by: u64) {
 }
 
 fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    serializer.serialize_u64(record::millis(*duration))
 }

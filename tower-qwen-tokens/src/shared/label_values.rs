@@ -1,9 +1,9 @@
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
-use crate::macros::opaque_debug;
+use crate::{macros::opaque_debug, shared::lock};
 
 /// The most distinct values. No provider has as many models, and each value makes several series in
 /// the metrics' store.
@@ -37,8 +37,7 @@ impl LabelValues {
     /// The label for this value.
     #[must_use]
     pub fn get(&self, value: &str) -> Arc<str> {
-        // A panic elsewhere leaves the set valid, so a poisoned lock is still used.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if let Some(value) = known.get(value) {
             return Arc::clone(value);
         }

@@ -7,11 +7,13 @@ pub mod clock;
 pub(crate) mod content;
 #[cfg(feature = "metrics")]
 pub(crate) mod label_values;
+pub(crate) mod lock;
 pub(crate) mod observers;
 #[cfg(feature = "http")]
 pub(crate) mod peeked_body;
 
 #[cfg(feature = "metrics")]
 pub(crate) use label_values::LabelValues;
+pub(crate) use lock::lock;
 #[cfg(feature = "http")]
 pub(crate) use peeked_body::PeekedBody;

@@ -1,7 +1,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
@@ -10,7 +10,7 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Next};
 use tower_service::Service;
 
-use crate::macros::opaque_debug;
+use crate::{macros::opaque_debug, shared::lock};
 
 /// The middlewares below and the client, as a service for the attempts of one call.
 #[derive(Clone)]
@@ -35,11 +35,7 @@ impl SharedExtensions {
     }
 
     pub(super) fn get(&self) -> Extensions {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Extensions> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).clone()
     }
 }
 
@@ -59,7 +55,7 @@ impl<'a> Service<Request> for NextService<'a> {
             let mut own = extensions.get();
             let answer = next.run(request, &mut own).await;
             // Only a finished attempt writes back, and no lock is held across an await.
-            *extensions.lock() = own;
+            *lock(&extensions.0) = own;
             answer
         })
     }
