@@ -81,37 +81,22 @@ impl Money {
 
     /// Reads decimals such as `0.25`.
     pub(super) fn parse_amount(text: &str, currency: Currency) -> Result<Self, InvalidMoney> {
-        let (negative, digits) = match text.strip_prefix('-') {
-            Some(digits) => (true, digits),
-            None => (false, text),
-        };
-        let (whole, fraction) = match digits.split_once('.') {
-            Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
-            Some(_) => return Err(InvalidMoney),
-            None => (digits, ""),
-        };
-        let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        // The digits of both are those of the pico-units.
+        let pico = format!("{whole}{fraction:0<12}");
         if whole.is_empty()
-            || fraction.len() > DECIMALS as usize
-            || !plain(whole)
-            || !plain(fraction)
+            || !(1..=DECIMALS as usize).contains(&fraction.len())
+            || !pico.bytes().all(|byte| byte.is_ascii_digit())
         {
             return Err(InvalidMoney);
         }
         // `i128` holds 10²⁶ units of a currency; beyond that the text is an error, not a wrong
         // amount.
-        let whole: i128 = whole.parse().map_err(|_| InvalidMoney)?;
-        let fraction: i128 = format!("{fraction:0<12}")
-            .parse()
-            .map_err(|_| InvalidMoney)?;
-        let pico = whole
-            .checked_mul(UNIT)
-            .and_then(|pico| pico.checked_add(fraction))
-            .ok_or(InvalidMoney)?;
-        Ok(Self::from_pico(
-            if negative { -pico } else { pico },
-            currency,
-        ))
+        let pico: i128 = pico.parse().map_err(|_| InvalidMoney)?;
+        let is_negative = digits.len() < text.len();
+        let pico = if is_negative { -pico } else { pico };
+        Ok(Self::from_pico(pico, currency))
     }
 }
 

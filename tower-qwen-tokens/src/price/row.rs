@@ -29,11 +29,11 @@ struct TierRow {
 impl TierRow {
     fn tier(&self, currency: Currency) -> Result<Tier, BoxError> {
         let amount = |text: &str| Money::parse_amount(text, currency);
-        let tier = Tier::new(amount(&self.input)?, amount(&self.output)?);
         Ok(Tier {
             up_to_input: self.up_to_input,
+            input: amount(&self.input)?,
+            output: amount(&self.output)?,
             thinking_output: self.thinking_output.as_deref().map(amount).transpose()?,
-            ..tier
         })
     }
 }
@@ -49,21 +49,14 @@ impl Section for Price {
     fn read(row: Value, origin: &Origin) -> Result<Self, BoxError> {
         let row: PriceRow = serde_json::from_value(row)?;
         let currency = row.currency.parse()?;
-        let tiers = row
-            .tiers
-            .iter()
-            .map(|tier| tier.tier(currency))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut price = Self::tiered(tiers)?;
-        if let Some(percent) = row.cached_percent {
-            price = price.cached_percent(percent);
-        }
-        if let Some(percent) = row.cache_write_percent {
-            price = price.cache_write_percent(percent);
-        }
-        if let Some(percent) = row.batch_percent {
-            price = price.batch_percent(percent);
-        }
-        Ok(price.seen(origin))
+        let tiers = row.tiers.iter().map(|tier| tier.tier(currency));
+        let mut price = Self::tiered(tiers.collect::<Result<Vec<_>, _>>()?)?;
+        price.cached_percent = row.cached_percent.unwrap_or(price.cached_percent);
+        let written = row.cache_write_percent;
+        price.cache_write_percent = written.unwrap_or(price.cache_write_percent);
+        price.batch_percent = row.batch_percent.unwrap_or(price.batch_percent);
+        price.source.clone_from(&origin.source);
+        price.date.clone_from(&origin.date);
+        Ok(price)
     }
 }

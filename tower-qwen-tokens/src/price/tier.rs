@@ -1,4 +1,4 @@
-use crate::{Usage, data::Origin};
+use crate::Usage;
 
 use super::{Currency, Money};
 
@@ -14,11 +14,11 @@ const PERCENT: i128 = 100;
 pub struct Price {
     currency: Currency,
     tiers: Vec<Tier>,
-    cached_percent: u32,
-    cache_write_percent: u32,
-    batch_percent: u32,
-    source: Option<String>,
-    date: Option<String>,
+    pub(super) cached_percent: u32,
+    pub(super) cache_write_percent: u32,
+    pub(super) batch_percent: u32,
+    pub(super) source: Option<String>,
+    pub(super) date: Option<String>,
 }
 
 /// The prices of requests up to one length, per million tokens.
@@ -102,18 +102,11 @@ impl Price {
     pub fn tiered(tiers: impl IntoIterator<Item = Tier>) -> Result<Self, InvalidPrice> {
         let tiers: Vec<Tier> = tiers.into_iter().collect();
         let currency = tiers.first().ok_or(InvalidPrice::Empty)?.input.currency();
-        if tiers
-            .iter()
-            .flat_map(Tier::prices)
-            .any(|price| price.currency() != currency)
-        {
+        let prices: Vec<Money> = tiers.iter().flat_map(Tier::prices).collect();
+        if prices.iter().any(|price| price.currency() != currency) {
             return Err(InvalidPrice::MixedCurrencies);
         }
-        if tiers
-            .iter()
-            .flat_map(Tier::prices)
-            .any(|price| price.pico() < 0)
-        {
+        if prices.iter().any(|price| price.pico() < 0) {
             return Err(InvalidPrice::Negative);
         }
         let rises = |pair: &[Tier]| match (pair[0].up_to_input, pair[1].up_to_input) {
@@ -156,12 +149,6 @@ impl Price {
     #[must_use]
     pub fn batch_percent(mut self, percent: u32) -> Self {
         self.batch_percent = percent;
-        self
-    }
-
-    pub(super) fn seen(mut self, origin: &Origin) -> Self {
-        self.source.clone_from(&origin.source);
-        self.date.clone_from(&origin.date);
         self
     }
 
@@ -218,10 +205,8 @@ impl Price {
         let write = usage.cache_write_tokens.unwrap_or(0).min(input - read);
         let fresh = input - read - write;
         let part = |tokens: u64, price: Money, percent: u32| {
-            price
-                .pico()
-                .saturating_mul(i128::from(tokens))
-                .saturating_mul(i128::from(percent))
+            let hundredths = i128::from(tokens) * i128::from(percent);
+            price.pico().saturating_mul(hundredths)
         };
         // All products before the one division: only the last digit is rounded.
         let scaled = part(fresh, tier.input, 100)
@@ -229,10 +214,8 @@ impl Price {
             .saturating_add(part(write, tier.input, written))
             .saturating_add(part(output, output_price, 100))
             .saturating_mul(i128::from(total));
-        Some(Money::from_pico(
-            div_up(scaled, PER_MILLION * PERCENT * PERCENT),
-            self.currency,
-        ))
+        let pico = div_up(scaled, PER_MILLION * PERCENT * PERCENT);
+        Some(Money::from_pico(pico, self.currency))
     }
 }
 
