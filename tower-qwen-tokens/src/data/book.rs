@@ -70,11 +70,8 @@ impl<V: Section> Book<V> {
         // Row by row: an error names the row, and nothing half-read is left behind.
         let mut rows = Rows::new();
         document::read(V::NAME, document, |row| {
-            let sourced = Sourced {
-                value: V::read(row.own, &row.origin)?,
-                origin: Some(row.origin),
-            };
-            rows.insert(row.model, row.region, sourced);
+            let value = V::read(row.own, &row.origin)?;
+            rows.insert(row.model, row.region, value, Some(row.origin));
             Ok(())
         })?;
         let region = Region::default();
@@ -104,16 +101,12 @@ impl<V: Section> Book<V> {
 
     /// Adds or replaces a model's row, in every region.
     pub fn insert(&mut self, model: impl Into<String>, value: V) {
-        let origin = None;
-        self.rows
-            .insert(model.into(), None, Sourced { value, origin });
+        self.rows.insert(model.into(), None, value, None);
     }
 
     /// Adds or replaces a model's row in one region.
     pub fn insert_in(&mut self, region: Region, model: impl Into<String>, value: V) {
-        let origin = None;
-        self.rows
-            .insert(model.into(), Some(region), Sourced { value, origin });
+        self.rows.insert(model.into(), Some(region), value, None);
     }
 
     /// What is known of a model; `None` where nothing is.

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{InvalidData, Origin, Region, section::BoxError};
+use super::{InvalidData, Origin, Region, origin::is_date, section::BoxError};
 
 /// The sections that a document may have; each book reads its own.
 const SECTIONS: [&str; 3] = ["price", "window", "quota"];
@@ -59,10 +59,8 @@ pub(super) fn read(
     mut each: impl FnMut(Row) -> Result<(), BoxError>,
 ) -> Result<(), InvalidData> {
     for (number, value) in (1..).zip(rows(section, document)?) {
-        let model = value
-            .get("model")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        let model = value.get("model").and_then(Value::as_str);
+        let model = model.map(str::to_owned);
         row(value)
             .and_then(&mut each)
             .map_err(|error| InvalidData::row_of(section, number, model, error))?;
@@ -99,7 +97,9 @@ fn row(value: Value) -> Result<Row, BoxError> {
     let common = Value::Object(common);
     let RowKey { model, region } = RowKey::deserialize(&common)?;
     let origin = Origin::deserialize(&common)?;
-    origin.check()?;
+    if origin.date.as_deref().is_some_and(|date| !is_date(date)) {
+        return Err("a date is written as `2026-09-24` or `2026-06`".into());
+    }
     Ok(Row {
         model,
         region,

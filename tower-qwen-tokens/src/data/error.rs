@@ -52,10 +52,10 @@ impl InvalidData {
     ) -> Self {
         Self {
             kind: InvalidDataKind::Row,
-            section,
             row: Some(row),
             model,
             source: Some(source),
+            ..Self::layout(section)
         }
     }
 

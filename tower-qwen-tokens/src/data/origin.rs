@@ -14,21 +14,8 @@ pub struct Origin {
     pub note: Option<String>,
 }
 
-/// A text that is no date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a date is written as `2026-09-24` or `2026-06`")]
-pub(super) struct InvalidDate;
-
-impl Origin {
-    pub(super) fn check(&self) -> Result<(), InvalidDate> {
-        match &self.date {
-            Some(date) if !is_date(date) => Err(InvalidDate),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn is_date(text: &str) -> bool {
+/// Whether a text is a day or a month, as [`Origin::date`] has it.
+pub(super) fn is_date(text: &str) -> bool {
     let mut parts = text.split('-');
     let year = parts.next().unwrap_or_default();
     let month = parts.next().unwrap_or_default();

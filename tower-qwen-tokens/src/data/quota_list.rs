@@ -31,16 +31,10 @@ struct QuotaEntry {
 #[derive(Deserialize, Clone, Copy)]
 struct Limits {
     request_limit: Option<u64>,
-    #[serde(default = "a_minute")]
+    /// In seconds, as the other. Default: 60.
     request_limit_period: Option<u64>,
     usage_limit: Option<u64>,
-    #[serde(default = "a_minute")]
     usage_limit_period: Option<u64>,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the periods may be null too")]
-fn a_minute() -> Option<u64> {
-    Some(60)
 }
 
 impl QuotaBook {
@@ -76,13 +70,8 @@ impl QuotaBook {
         };
         let mut book = Book::empty();
         for row in rows {
-            let limits = [row.model_limit, row.workspace_limit];
-            if let Some(quota) = limits
-                .into_iter()
-                .flatten()
-                .map(Limits::quota)
-                .reduce(least)
-            {
+            let limits = [row.model_limit, row.workspace_limit].into_iter().flatten();
+            if let Some(quota) = limits.map(Limits::quota).reduce(least) {
                 book.insert(row.model, quota);
             }
         }

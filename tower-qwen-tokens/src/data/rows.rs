@@ -17,11 +17,8 @@ pub(super) struct Sourced<V> {
     pub(super) origin: Option<Origin>,
 }
 
-#[derive(Debug, Clone)]
-struct Regional<V> {
-    everywhere: Option<Sourced<V>>,
-    regions: Vec<(Region, Sourced<V>)>,
-}
+/// What is known of one model: at most one value for all regions, which comes first, and one for each.
+type Regional<V> = Vec<(Option<Region>, Sourced<V>)>;
 
 impl<V> Rows<V> {
     pub(super) fn new() -> Self {
@@ -31,8 +28,14 @@ impl<V> Rows<V> {
         }
     }
 
-    pub(super) fn insert(&mut self, model: String, region: Option<Region>, value: Sourced<V>) {
-        self.regional(model).insert(region, value);
+    pub(super) fn insert(
+        &mut self,
+        model: String,
+        region: Option<Region>,
+        value: V,
+        origin: Option<Origin>,
+    ) {
+        put(self.regional(model), region, Sourced { value, origin });
     }
 
     /// Takes all rows of another, as if they were inserted one by one.
@@ -43,11 +46,8 @@ impl<V> Rows<V> {
             .map(|(start, rows)| (start + "*", rows));
         for (model, rows) in other.models.into_iter().chain(families) {
             let own = self.regional(model);
-            if let Some(value) = rows.everywhere {
-                own.insert(None, value);
-            }
-            for (region, value) in rows.regions {
-                own.insert(Some(region), value);
+            for (region, value) in rows {
+                put(own, region, value);
             }
         }
     }
@@ -59,7 +59,7 @@ impl<V> Rows<V> {
         region: Region,
         stable_id: fn(&str) -> Option<&str>,
     ) -> Option<&Sourced<V>> {
-        let exact = |id: &str| self.models.get(id)?.of(region);
+        let exact = |id: &str| of(self.models.get(id)?, region);
         // From the most to the least specific: a family must not hide a row for the very model.
         exact(model)
             .or_else(|| stable_id(model).and_then(exact))
@@ -67,7 +67,7 @@ impl<V> Rows<V> {
                 self.families
                     .iter()
                     .filter(|(start, _)| model.starts_with(start))
-                    .find_map(|(_, rows)| rows.of(region))
+                    .find_map(|(_, rows)| of(rows, region))
             })
     }
 
@@ -82,8 +82,7 @@ impl<V> Rows<V> {
                     .families
                     // Sorted by length, longest first: the first family that fits is the closest.
                     .partition_point(|(known, _)| known.len() >= start.len());
-                self.families
-                    .insert(at, (start.to_owned(), Regional::default()));
+                self.families.insert(at, (start.to_owned(), Vec::new()));
                 at
             }
         };
@@ -91,36 +90,17 @@ impl<V> Rows<V> {
     }
 }
 
-impl<V> Regional<V> {
-    fn insert(&mut self, region: Option<Region>, value: Sourced<V>) {
-        match region {
-            Some(region) => {
-                self.regions.retain(|(known, _)| *known != region);
-                self.regions.push((region, value));
-            }
-            None => {
-                // The row is later than those of single regions, and holds for them too.
-                self.regions.clear();
-                self.everywhere = Some(value);
-            }
-        }
-    }
-
-    fn of(&self, region: Region) -> Option<&Sourced<V>> {
-        self.regions
-            .iter()
-            .find_map(|(known, value)| (*known == region).then_some(value))
-            .or(self.everywhere.as_ref())
-    }
+fn put<V>(rows: &mut Regional<V>, region: Option<Region>, value: Sourced<V>) {
+    // A row for all regions is later than those of single ones, and holds for them too.
+    rows.retain(|(known, _)| region.is_some() && *known != region);
+    rows.push((region, value));
 }
 
-impl<V> Default for Regional<V> {
-    fn default() -> Self {
-        Self {
-            everywhere: None,
-            regions: Vec::new(),
-        }
-    }
+fn of<V>(rows: &Regional<V>, region: Region) -> Option<&Sourced<V>> {
+    let find = |wanted| rows.iter().find(|(known, _)| *known == wanted);
+    find(Some(region))
+        .or_else(|| find(None))
+        .map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -134,8 +114,7 @@ mod tests {
     fn rows(rows: &[(&str, Option<Region>, u32)]) -> Rows<u32> {
         let mut all = Rows::new();
         for &(model, region, value) in rows {
-            let origin = None;
-            all.insert(model.to_owned(), region, Sourced { value, origin });
+            all.insert(model.to_owned(), region, value, None);
         }
         all
     }

@@ -25,8 +25,8 @@ pub struct Window {
 pub type WindowBook = Book<Window>;
 
 /// A row of a window, as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize)]
+#[serde(remote = "Window", deny_unknown_fields)]
 struct WindowRow {
     context: u64,
     max_input: Option<u64>,
@@ -100,19 +100,18 @@ impl Section for Window {
     }
 
     fn read(row: Value, _: &Origin) -> Result<Self, BoxError> {
-        let row: WindowRow = serde_json::from_value(row)?;
-        let parts = [row.max_input, row.max_output, row.max_reasoning];
-        if row.context == 0 || parts.contains(&Some(0)) {
+        let window = WindowRow::deserialize(row)?;
+        let parts = [window.max_input, window.max_output, window.max_reasoning];
+        if window.context == 0 || parts.contains(&Some(0)) {
             return Err("a window holds at least one token".into());
         }
-        if parts.into_iter().flatten().any(|part| part > row.context) {
+        if parts
+            .into_iter()
+            .flatten()
+            .any(|part| part > window.context)
+        {
             return Err("no part of a window is larger than its context".into());
         }
-        Ok(Self {
-            context: row.context,
-            max_input: row.max_input,
-            max_output: row.max_output,
-            max_reasoning: row.max_reasoning,
-        })
+        Ok(window)
     }
 }
