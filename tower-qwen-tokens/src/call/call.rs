@@ -77,7 +77,11 @@ impl Call {
         })
     }
 
-    fn with_body(&self, body: Bytes, change: impl FnOnce(ModelCall) -> ModelCall) -> Self {
+    pub(super) fn with_body(
+        &self,
+        body: Bytes,
+        change: impl FnOnce(ModelCall) -> ModelCall,
+    ) -> Self {
         Self {
             arrived: self.arrived,
             deadline: self.deadline,

@@ -1,5 +1,3 @@
-use std::sync::OnceLock;
-
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 
@@ -20,18 +18,10 @@ impl Call {
         if headers.contains_key(CONTENT_ENCODING) || is_signed(headers) {
             return None;
         }
-        let model_call = self.model_call.clone()?;
-        Some(Self {
-            arrived: self.arrived,
-            deadline: self.deadline,
-            body: Some(with_model(self.body.as_ref()?, model)?),
-            asking_body: OnceLock::new(),
-            model_call: Some(ModelCall {
-                model: model.into(),
-                ..model_call
-            }),
-            calibration: self.calibration.clone(),
-        })
+        self.model_call.as_ref()?;
+        let body = with_model(self.body.as_ref()?, model)?;
+        let model = model.into();
+        Some(self.with_body(body, |call| ModelCall { model, ..call }))
     }
 }
 

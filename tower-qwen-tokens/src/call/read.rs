@@ -6,16 +6,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, Method, Request,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
-    request::Parts,
-};
+use http::{HeaderMap, Method, Request, header::CONTENT_TYPE, request::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::{Call, ReadError, ReadOptions, collected::Collected, counting::Counting, request_body};
-use crate::{Dialect, macros::opaque_debug, shared::clock};
+use crate::{
+    Dialect,
+    macros::opaque_debug,
+    shared::{clock, content::is_encoded},
+};
 
 /// Declares that the request's body is not to be collected: too precious to hold, or of unknown
 /// end.
@@ -119,7 +119,7 @@ fn dialect<B>(request: &Request<B>) -> Option<Dialect> {
     let readable = request.method() == Method::POST
         && request.extensions().get::<UnbufferedBody>().is_none()
         && is_json(request.headers())
-        && is_plain(request.headers());
+        && !is_encoded(request.headers());
     readable.then(|| Dialect::of_path(request.uri().path()))?
 }
 
@@ -128,23 +128,9 @@ fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return true;
     };
-    let media = value.to_str().unwrap_or_default();
-    let media = media
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let kind = value.to_str().unwrap_or_default().split(';').next();
+    let media = kind.unwrap_or_default().trim().to_ascii_lowercase();
     matches!(&*media, "" | "application/json" | "text/json") || media.ends_with("+json")
-}
-
-fn is_plain(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().all(|value| {
-        value
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"identity")
-    })
 }
 
 impl<B: Body + From<Bytes>> Future for ReadCall<B> {
@@ -187,7 +173,7 @@ impl<B: Body + From<Bytes>> Future for ReadCall<B> {
                     match request_body::read(*dialect, &parts.headers, &bytes, counting) {
                         Ok(model_call) => {
                             call.model_call = Some(model_call);
-                            call.calibration = Some(counting.calibration().clone());
+                            call.calibration = Some(counting.calibration.clone());
                         }
                         Err(error) => return Poll::Ready(Err(ReadError::Parse(error))),
                     }

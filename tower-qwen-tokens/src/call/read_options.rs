@@ -38,14 +38,14 @@ impl ReadOptions {
     /// A calibration works on top of it all the same, and learns what the host adds. With an exact
     /// counter, give it one without caution: `Calibration::with_caution(Ratio::ONE)`.
     pub fn estimate(mut self, counter: impl Estimate + 'static) -> Self {
-        self.counting.by(Arc::new(counter));
+        self.counting.counter = Some(Arc::new(counter));
         self
     }
 
     /// What corrects the counts, and learns from every call that a `Meter` sees settled. Default:
     /// one of its own.
     pub fn calibration(mut self, calibration: Calibration) -> Self {
-        self.counting.calibrate(calibration);
+        self.counting.calibration = calibration;
         self
     }
 }

@@ -1,9 +1,9 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
-use crate::macros::opaque_debug;
+use crate::{macros::opaque_debug, shared::lock};
 
 use super::{Estimated, Ratio, Script, samples::Samples};
 
@@ -62,16 +62,6 @@ pub struct KindState {
     pub calibrated: bool,
 }
 
-/// The factors for estimates of one kind.
-#[cfg(feature = "http")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Factors {
-    /// For the likely size.
-    pub(crate) likely: Ratio,
-    /// For the size to reserve.
-    pub(crate) cautious: Ratio,
-}
-
 #[derive(Default)]
 struct Learned {
     models: BTreeMap<Box<str>, Kinds>,
@@ -103,20 +93,17 @@ impl Calibration {
     /// What to multiply an estimate by.
     #[must_use]
     pub fn factor(&self, model: &str, script: Script) -> Ratio {
-        let learned = self.lock();
-        let kinds = learned.models.get(model).unwrap_or(&learned.rest);
-        kinds[script.index()].factor(self.caution)
+        let learned = lock(&self.learned);
+        learned.samples(model, script).factor(self.caution)
     }
 
+    /// The likely size of a prompt of this estimate, and the cautious one to reserve. Unit: tokens.
     #[cfg(feature = "http")]
-    pub(crate) fn factors(&self, model: &str, script: Script) -> Factors {
-        let learned = self.lock();
-        let kinds = learned.models.get(model).unwrap_or(&learned.rest);
-        let samples = &kinds[script.index()];
-        Factors {
-            likely: samples.factor(Ratio::ONE),
-            cautious: samples.factor(self.caution),
-        }
+    pub(crate) fn likely_and_cautious(&self, model: &str, estimated: Estimated) -> [u64; 2] {
+        // Both from one lock, so that they belong to the same state of the calibration.
+        let learned = lock(&self.learned);
+        let samples = learned.samples(model, estimated.script);
+        [Ratio::ONE, self.caution].map(|caution| samples.factor(caution).apply(estimated.tokens))
     }
 
     /// The tokens of an estimate, times its factor, rounded up.
@@ -127,13 +114,13 @@ impl Calibration {
 
     /// Takes in a settled call: what was estimated, **before** any factor, and what the provider counted.
     pub fn learn(&self, model: &str, script: Script, estimated: u64, actual: u64) {
-        self.lock().kinds(model)[script.index()].learn(estimated, actual);
+        lock(&self.learned).kinds(model)[script as usize].learn(estimated, actual);
     }
 
     /// What is known, by model and script. Kinds without any call are left out.
     #[must_use]
     pub fn snapshot(&self) -> Vec<KindState> {
-        let learned = self.lock();
+        let learned = lock(&self.learned);
         let named = learned
             .models
             .iter()
@@ -141,14 +128,10 @@ impl Calibration {
         named
             .chain([(None, &learned.rest)])
             .flat_map(|(model, kinds)| {
-                Script::ALL.map(|script| KindState::of(model, script, &kinds[script.index()]))
+                Script::ALL.map(|script| KindState::of(model, script, &kinds[script as usize]))
             })
             .filter(|kind| kind.samples > 0 || kind.ignored > 0)
             .collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Learned> {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -161,6 +144,10 @@ impl Default for Calibration {
 opaque_debug!(Calibration { caution }, impl std::fmt::Debug for Calibration);
 
 impl Learned {
+    fn samples(&self, model: &str, script: Script) -> &Samples {
+        &self.models.get(model).unwrap_or(&self.rest)[script as usize]
+    }
+
     fn kinds(&mut self, model: &str) -> &mut Kinds {
         // A model that has its own figures keeps them, however many others come.
         let known = self.models.contains_key(model);
@@ -176,9 +163,9 @@ impl KindState {
         Self {
             model: model.map(str::to_owned),
             script,
-            ratio: samples.ratio(),
-            samples: samples.taken(),
-            ignored: samples.ignored(),
+            ratio: samples.ratio,
+            samples: samples.taken,
+            ignored: samples.ignored,
             calibrated: samples.is_calibrated(),
         }
     }

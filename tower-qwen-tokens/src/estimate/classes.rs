@@ -43,44 +43,7 @@ const COMBINING: u8 = 4;
 /// The class before the first character: a text starts as a line does.
 pub(super) const START: Class = NARROW[b'\n' as usize];
 
-const WIDE: [Class; WIDE_CLASSES] = [
-    Class::wide(0, OTHER, REST),
-    Class::wide(1, LATIN, LETTER),
-    Class::wide(2, LATIN, LETTER),
-    Class::wide(3, VIETNAMESE, LETTER),
-    Class::wide(4, OTHER, MARK),
-    Class::wide(5, PUNCTUATION, MARK),
-    Class::wide(6, GREEK, 6),
-    Class::wide(7, CYRILLIC, 7),
-    Class::wide(8, CYRILLIC, 7),
-    Class::wide(9, CYRILLIC, 7),
-    Class::wide(10, CYRILLIC, 7),
-    Class::wide(11, OTHER, 8),
-    Class::wide(12, RIGHT_TO_LEFT, 9),
-    Class::wide(13, RIGHT_TO_LEFT, 9),
-    Class::wide(14, RIGHT_TO_LEFT, 9),
-    Class::wide(15, RIGHT_TO_LEFT, 9),
-    Class::wide(16, INDIC, 10),
-    Class::wide(17, INDIC, 10),
-    Class::wide(18, INDIC, 10),
-    Class::wide(19, INDIC, 10),
-    Class::wide(20, INDIC, 10),
-    Class::wide(21, INDIC, 10),
-    Class::wide(22, INDIC, 11),
-    Class::wide(23, INDIC, 11),
-    Class::wide(24, INDIC, 11),
-    Class::wide(25, OTHER, 8),
-    Class::wide(26, PUNCTUATION, MARK),
-    Class::wide(27, PUNCTUATION, MARK),
-    Class::wide(28, PUNCTUATION, MARK),
-    Class::wide(29, CJK, 12),
-    Class::wide(30, CJK, 12),
-    Class::wide(31, CJK, 13),
-    Class::wide(32, CJK, 14),
-    Class::wide(33, CJK, 13),
-    Class::wide(34, PUNCTUATION, MARK),
-    Class::wide(35, OTHER, REST),
-];
+const WIDE: [Class; WIDE_CLASSES] = wide();
 
 /// How many cells the weights of wide characters have.
 pub(super) const CELLS: usize = GROUPS * 64;
@@ -223,30 +186,7 @@ pub(super) const fn column(cell: usize) -> (usize, usize) {
 pub(super) fn is_symbol(byte: u8) -> bool {
     matches!(
         byte,
-        b'"' | b'('
-            | b')'
-            | b'['
-            | b']'
-            | b'{'
-            | b'}'
-            | b'<'
-            | b'>'
-            | b';'
-            | b':'
-            | b'/'
-            | b'\\'
-            | b'_'
-            | b'='
-            | b'+'
-            | b'*'
-            | b'&'
-            | b'|'
-            | b'@'
-            | b'#'
-            | b'$'
-            | b'^'
-            | b'~'
-            | b'`'
+        b'"'..=b'$' | b'&' | b'('..=b'+' | b'/' | b':'..=b'>' | b'@' | b'['..=b'`' | b'{'..=b'~'
     )
 }
 
@@ -301,6 +241,32 @@ const fn narrow() -> [Class; 128] {
         code += 1;
     }
     narrow
+}
+
+const fn wide() -> [Class; WIDE_CLASSES] {
+    let mut wide = [COMBINED; WIDE_CLASSES];
+    let mut index = 0;
+    while index < WIDE_CLASSES {
+        let (first, group) = match index {
+            1 | 2 => (LATIN, LETTER),
+            3 => (VIETNAMESE, LETTER),
+            4 => (OTHER, MARK),
+            5 | 26..=28 | 34 => (PUNCTUATION, MARK),
+            6 => (GREEK, 6),
+            7..=10 => (CYRILLIC, 7),
+            11 | 25 => (OTHER, 8),
+            12..=15 => (RIGHT_TO_LEFT, 9),
+            16..=21 => (INDIC, 10),
+            22..=24 => (INDIC, 11),
+            29 | 30 => (CJK, 12),
+            31 | 33 => (CJK, 13),
+            32 => (CJK, 14),
+            _ => (OTHER, REST),
+        };
+        wide[index] = Class::wide(index as u8, first, group);
+        index += 1;
+    }
+    wide
 }
 
 const fn table() -> Table {

@@ -17,9 +17,9 @@ pub(super) const CALIBRATED: u64 = 20;
 pub(super) struct Samples {
     window: Vec<Sample>,
     next: usize,
-    taken: u64,
-    ignored: u64,
-    ratio: Ratio,
+    pub(super) taken: u64,
+    pub(super) ignored: u64,
+    pub(super) ratio: Ratio,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,18 +100,6 @@ impl Samples {
     pub(super) fn is_calibrated(&self) -> bool {
         self.taken >= CALIBRATED
     }
-
-    pub(super) fn ratio(&self) -> Ratio {
-        self.ratio
-    }
-
-    pub(super) fn taken(&self) -> u64 {
-        self.taken
-    }
-
-    pub(super) fn ignored(&self) -> u64 {
-        self.ignored
-    }
 }
 
 #[cfg(test)]
@@ -124,11 +112,11 @@ mod tests {
         for _ in 0..WINDOW {
             samples.learn(100, 120);
         }
-        assert_eq!(samples.ratio(), Ratio::of(120, 100));
+        assert_eq!(samples.ratio, Ratio::of(120, 100));
         for _ in 0..WINDOW {
             samples.learn(100, 90);
         }
-        assert_eq!(samples.ratio(), Ratio::of(90, 100));
+        assert_eq!(samples.ratio, Ratio::of(90, 100));
         assert_eq!(samples.window.len(), WINDOW);
     }
 
@@ -138,7 +126,7 @@ mod tests {
         for _ in 0..CALIBRATED {
             samples.learn(u64::MAX, u64::MAX);
         }
-        assert_eq!(samples.ratio(), Ratio::ONE);
+        assert_eq!(samples.ratio, Ratio::ONE);
     }
 
     #[test]
@@ -154,8 +142,8 @@ mod tests {
         ] {
             samples.learn(estimated, actual);
         }
-        assert_eq!((samples.taken(), samples.ignored()), (0, 6));
+        assert_eq!((samples.taken, samples.ignored), (0, 6));
         samples.learn(100, 800);
-        assert_eq!((samples.taken(), samples.ignored()), (1, 6));
+        assert_eq!((samples.taken, samples.ignored), (1, 6));
     }
 }

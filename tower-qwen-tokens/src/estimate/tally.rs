@@ -62,6 +62,7 @@ pub struct Tally {
 
 impl Script {
     /// All of them.
+    // In the order of their declaration, which is that of the figures by script.
     pub const ALL: [Self; 5] = [Self::Latin, Self::Code, Self::Cjk, Self::Other, Self::Media];
 
     /// Its name, for metrics.
@@ -73,16 +74,6 @@ impl Script {
             Self::Cjk => "cjk",
             Self::Other => "other",
             Self::Media => "media",
-        }
-    }
-
-    pub(super) fn index(self) -> usize {
-        match self {
-            Self::Latin => 0,
-            Self::Code => 1,
-            Self::Cjk => 2,
-            Self::Other => 3,
-            Self::Media => 4,
         }
     }
 }

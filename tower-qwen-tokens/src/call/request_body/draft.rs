@@ -36,7 +36,9 @@ impl Draft<'_> {
         let estimated = self.prompt.finish();
         let output_ceiling = self.output_ceiling(dialect);
         let model = self.model.unwrap_or_else(|| Arc::from(""));
-        let (input_tokens, cautious_input_tokens) = counting.calibrated(&model, estimated);
+        let calibration = &counting.calibration;
+        let [input_tokens, cautious_input_tokens] =
+            calibration.likely_and_cautious(&model, estimated);
         ModelCall {
             dialect,
             output_ceiling,

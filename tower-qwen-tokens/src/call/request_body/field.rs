@@ -57,72 +57,61 @@ pub(super) enum RequestField {
 }
 
 pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
+    use RequestField::{Ignored, Within};
     match part {
         RequestPart::Compatible => match key {
             "model" => RequestField::Model,
             "stream" => RequestField::Stream,
-            "stream_options" => RequestField::Within(RequestPart::StreamOptions),
-            "messages" | "prompt" | "input" => RequestField::Within(RequestPart::Messages),
-            "suffix" => RequestField::Within(RequestPart::Content),
+            "stream_options" => Within(RequestPart::StreamOptions),
+            "messages" | "prompt" | "input" => Within(RequestPart::Messages),
+            "suffix" => Within(RequestPart::Content),
             "system" | "instructions" => RequestField::Message,
-            "thinking" | "reasoning" | "chat_template_kwargs" => {
-                RequestField::Within(RequestPart::Thinking)
-            }
+            "thinking" | "reasoning" | "chat_template_kwargs" => Within(RequestPart::Thinking),
             _ => parameter(key),
         },
         RequestPart::Native => match key {
             "model" => RequestField::Model,
-            "input" => RequestField::Within(RequestPart::NativeInput),
-            "parameters" => RequestField::Within(RequestPart::Parameters),
-            _ => RequestField::Ignored,
+            "input" => Within(RequestPart::NativeInput),
+            "parameters" => Within(RequestPart::Parameters),
+            _ => Ignored,
         },
         RequestPart::NativeInput => match key {
-            "messages" | "prompt" => RequestField::Within(RequestPart::Messages),
-            "history" => RequestField::Within(RequestPart::History),
-            "texts" | "text" | "contents" => RequestField::Within(RequestPart::Content),
-            _ => RequestField::Ignored,
+            "messages" | "prompt" => Within(RequestPart::Messages),
+            "history" => Within(RequestPart::History),
+            "texts" | "text" | "contents" => Within(RequestPart::Content),
+            _ => Ignored,
         },
         RequestPart::Parameters => parameter(key),
-        RequestPart::History => match key {
-            "user" | "bot" => RequestField::Message,
-            _ => RequestField::Ignored,
-        },
+        RequestPart::History if matches!(key, "user" | "bot") => RequestField::Message,
         RequestPart::ToolCalls => match key {
-            "function" => RequestField::Within(RequestPart::ToolCalls),
-            "name" | "arguments" => RequestField::Within(RequestPart::Json),
-            _ => RequestField::Ignored,
+            "function" => Within(RequestPart::ToolCalls),
+            "name" | "arguments" => Within(RequestPart::Json),
+            _ => Ignored,
         },
         RequestPart::Messages | RequestPart::Message | RequestPart::Content => match key {
             "content" | "text" | "name" | "output" | "refusal" | "transcript" => {
-                RequestField::Within(RequestPart::Content)
+                Within(RequestPart::Content)
             }
-            "tool_calls" | "function_call" => RequestField::Within(RequestPart::ToolCalls),
-            "arguments" | "input" => RequestField::Within(RequestPart::Json),
-            "thinking" | "reasoning_content" | "summary" => {
-                RequestField::Within(RequestPart::Thoughts)
-            }
+            "tool_calls" | "function_call" => Within(RequestPart::ToolCalls),
+            "arguments" | "input" => Within(RequestPart::Json),
+            "thinking" | "reasoning_content" | "summary" => Within(RequestPart::Thoughts),
             "image" | "image_url" | "source" | "input_image" => RequestField::Flat(IMAGE),
             "audio" | "input_audio" | "audio_url" => RequestField::Flat(AUDIO),
             "video" | "video_url" => RequestField::Flat(VIDEO),
-            _ => RequestField::Ignored,
+            _ => Ignored,
         },
-        RequestPart::Thoughts => match key {
-            "text" | "content" => RequestField::Within(RequestPart::Thoughts),
-            _ => RequestField::Ignored,
-        },
-        RequestPart::Json => RequestField::Within(RequestPart::Json),
-        RequestPart::StreamOptions => match key {
-            "include_usage" => RequestField::IncludeUsage,
-            _ => RequestField::Ignored,
-        },
+        RequestPart::Thoughts if matches!(key, "text" | "content") => Within(part),
+        RequestPart::Json => Within(part),
+        RequestPart::StreamOptions if key == "include_usage" => RequestField::IncludeUsage,
         RequestPart::Thinking => match key {
             "enable_thinking" => RequestField::EnableThinking,
             "preserve_thinking" => RequestField::PreserveThinking,
             "budget_tokens" | "thinking_budget" => RequestField::ThinkingBudget,
             "effort" => RequestField::Effort,
             "type" => RequestField::ThinkingType,
-            _ => RequestField::Ignored,
+            _ => Ignored,
         },
+        RequestPart::History | RequestPart::Thoughts | RequestPart::StreamOptions => Ignored,
     }
 }
 

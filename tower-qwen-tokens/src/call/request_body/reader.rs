@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::{HeaderMap, header::ACCEPT};
+use http::{HeaderMap, HeaderValue, header::ACCEPT};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
 
 use super::{
@@ -59,7 +59,7 @@ pub(in crate::call) fn read(
     counting: &Counting,
 ) -> Result<ModelCall, ParseError> {
     let mut draft = Draft {
-        counter: counting.counter(),
+        counter: counting.counter.as_deref(),
         ..Draft::default()
     };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
@@ -85,17 +85,14 @@ pub(in crate::call) fn read(
 
 /// Whether the headers of a native call ask for a stream.
 fn asks_for_events(headers: &HeaderMap) -> bool {
-    let is_enabled = |value: &http::HeaderValue| {
-        value
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"enable")
+    let is_enabled = |value: &HeaderValue| {
+        let value = value.as_bytes().trim_ascii();
+        value.eq_ignore_ascii_case(b"enable")
     };
     // `Accept` may list several types with weights.
-    let has_events = |value: &http::HeaderValue| {
-        value
-            .to_str()
-            .is_ok_and(|text| text.to_ascii_lowercase().contains("text/event-stream"))
+    let has_events = |value: &HeaderValue| {
+        let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+        text.contains("text/event-stream")
     };
     headers.get(X_DASHSCOPE_SSE).is_some_and(is_enabled)
         || headers.get_all(ACCEPT).iter().any(has_events)
@@ -104,10 +101,6 @@ fn asks_for_events(headers: &HeaderMap) -> bool {
 impl Draft<'_> {
     fn push(&mut self, text: &str) {
         push(&mut self.prompt, self.counter, text);
-    }
-
-    fn push_thought(&mut self, text: &str) {
-        push(&mut self.thoughts, self.counter, text);
     }
 
     fn add(&mut self, tokens: u64) {
@@ -158,32 +151,7 @@ fn push(tally: &mut Tally, counter: Option<&dyn Estimate>, text: &str) {
 }
 
 impl RequestReader<'_, '_> {
-    fn tally(self, text: &str) {
-        let Self { draft, part } = self;
-        match part {
-            RequestPart::Content => draft.push(text),
-            RequestPart::Messages => {
-                draft.add_message();
-                draft.push(text);
-            }
-            RequestPart::Thoughts => draft.push_thought(text),
-            RequestPart::Json => {
-                draft.push(text);
-                draft.add(JSON_STRING);
-            }
-            _ => {}
-        }
-    }
-
-    /// A number in a prompt is the id of a token.
-    fn tally_number(self) {
-        match self.part {
-            RequestPart::Content | RequestPart::Messages => self.draft.add(1),
-            _ => self.tally_scalar(),
-        }
-    }
-
-    fn tally_scalar(self) {
+    fn scalar(self) {
         if self.part == RequestPart::Json {
             self.draft.add(JSON_SCALAR);
         }
@@ -264,19 +232,36 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
     }
 
     fn text(self, text: &str) {
-        self.tally(text);
+        let Self { draft, part } = self;
+        match part {
+            RequestPart::Content => draft.push(text),
+            RequestPart::Messages => {
+                draft.add_message();
+                draft.push(text);
+            }
+            RequestPart::Thoughts => push(&mut draft.thoughts, draft.counter, text),
+            RequestPart::Json => {
+                draft.push(text);
+                draft.add(JSON_STRING);
+            }
+            _ => {}
+        }
     }
 
     fn number(self, _: JsonNumber) {
-        self.tally_number();
+        match self.part {
+            // The id of a token.
+            RequestPart::Content | RequestPart::Messages => self.draft.add(1),
+            _ => self.scalar(),
+        }
     }
 
     fn boolean(self, _: bool) {
-        self.tally_scalar();
+        self.scalar();
     }
 
     fn null(self) {
-        self.tally_scalar();
+        self.scalar();
     }
 }
 

@@ -7,7 +7,7 @@
 //! next window begins where one of the last tokens of this one begins. If it begins with that same token, the two neighbours
 //! at the seam stood side by side in this window already, so the seam is right. If not, the seam is tried earlier.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, iter};
 
 use tiktoken::CoreBpe;
 
@@ -46,7 +46,7 @@ fn encode_in(
     let mut text = head(pieces, rest, window);
     let mut tokens = bpe.encode(&text);
     while rest.len() > window {
-        let seam = Seams::new(bpe, &text, &tokens).find_map(|(before, at)| {
+        let seam = seams(bpe, &text, &tokens).find_map(|(before, at)| {
             let next = head(pieces, &rest[at..], window);
             // A run of one character is the same window over and over.
             let after = if next == text {
@@ -79,45 +79,26 @@ fn head<'a>(pieces: &Pieces, piece: &'a str, window: usize) -> Cow<'a, str> {
     }
 }
 
-/// The places between the tokens of a window at which the next one may begin, from the last to the first.
-struct Seams<'a> {
-    bpe: &'a CoreBpe,
-    text: &'a str,
-    tokens: &'a [u32],
-    overlap: usize,
-}
-
-impl<'a> Seams<'a> {
-    fn new(bpe: &'a CoreBpe, text: &'a str, tokens: &'a [u32]) -> Self {
-        Self {
-            bpe,
-            text,
-            tokens,
-            overlap: OVERLAP,
-        }
-    }
-}
-
-impl Iterator for Seams<'_> {
-    /// How many tokens are before the seam, and how many bytes.
-    type Item = (usize, usize);
-
-    fn next(&mut self) -> Option<(usize, usize)> {
+/// The places between the tokens of a window at which the next one may begin, from the last to the first: how many tokens
+/// are before it, and how many bytes.
+fn seams(bpe: &CoreBpe, text: &str, tokens: &[u32]) -> impl Iterator<Item = (usize, usize)> {
+    let mut overlap = OVERLAP;
+    iter::from_fn(move || {
         loop {
-            let before = self.tokens.len().checked_sub(self.overlap)?;
-            if before == 0 {
-                return None;
-            }
-            let after = self.bpe.decode(&self.tokens[before..]).len();
-            let at = self.text.len().checked_sub(after)?;
-            if self.text.is_char_boundary(at) {
+            let before = tokens
+                .len()
+                .checked_sub(overlap)
+                .filter(|&before| before > 0)?;
+            let after = bpe.decode(&tokens[before..]).len();
+            let at = text.len().checked_sub(after)?;
+            if text.is_char_boundary(at) {
                 // Doubled, so that a window without a seam is given up after few tries.
-                self.overlap *= 2;
+                overlap *= 2;
                 return Some((before, at));
             }
-            self.overlap += 1;
+            overlap += 1;
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess};
+use serde_json::Value;
 
 use crate::json_reader::{JsonNumber, JsonReader, Read, next_name};
 
@@ -34,21 +35,8 @@ impl<'de> Deserialize<'de> for Printed {
 
 impl Print<'_> {
     fn quoted(&mut self, text: &str) {
-        self.0.push('"');
-        for character in text.chars() {
-            match character {
-                '"' => self.0.push_str("\\\""),
-                '\\' => self.0.push_str("\\\\"),
-                '\n' => self.0.push_str("\\n"),
-                '\r' => self.0.push_str("\\r"),
-                '\t' => self.0.push_str("\\t"),
-                '\u{8}' => self.0.push_str("\\b"),
-                '\u{c}' => self.0.push_str("\\f"),
-                '\0'..' ' => self.display(format_args!("\\u{:04x}", u32::from(character))),
-                _ => self.0.push(character),
-            }
-        }
-        self.0.push('"');
+        // Python escapes what serde_json does, and nothing else.
+        self.display(Value::from(text));
     }
 
     fn display(&mut self, value: impl fmt::Display) {

@@ -13,8 +13,6 @@ pub(super) enum Part<'a> {
 pub(super) struct Parts<'a> {
     rest: &'a str,
     specials: &'static [(&'static str, u32)],
-    /// The special token at the start of `rest`: its length and id.
-    found: Option<(usize, u32)>,
 }
 
 impl<'a> Parts<'a> {
@@ -22,7 +20,6 @@ impl<'a> Parts<'a> {
         Self {
             rest: text,
             specials: family.specials(),
-            found: None,
         }
     }
 
@@ -35,11 +32,8 @@ impl<'a> Parts<'a> {
             // What follows `<` in every special token; spares most texts the list.
             if let Some(b'|' | b'/' | b't') = bytes.get(at + 1) {
                 let tail = &self.rest[at..];
-                if let Some((token, id)) = self
-                    .specials
-                    .iter()
-                    .find(|(token, _)| tail.starts_with(token))
-                {
+                let mut specials = self.specials.iter();
+                if let Some((token, id)) = specials.find(|(token, _)| tail.starts_with(token)) {
                     return Some((at, token.len(), *id));
                 }
             }
@@ -53,23 +47,18 @@ impl<'a> Iterator for Parts<'a> {
     type Item = Part<'a>;
 
     fn next(&mut self) -> Option<Part<'a>> {
-        if let Some((length, id)) = self.found.take() {
-            self.rest = &self.rest[length..];
-            return Some(Part::Special(id));
-        }
         if self.rest.is_empty() {
             return None;
         }
-        let (start, length, id) = match self.next_special() {
-            Some(found) => found,
-            None => return Some(Part::Text(std::mem::take(&mut self.rest))),
+        let (text, rest) = match self.next_special() {
+            Some((0, length, id)) => {
+                self.rest = &self.rest[length..];
+                return Some(Part::Special(id));
+            }
+            Some((start, ..)) => self.rest.split_at(start),
+            None => (self.rest, ""),
         };
-        let (text, rest) = self.rest.split_at(start);
         self.rest = rest;
-        self.found = Some((length, id));
-        if text.is_empty() {
-            return self.next();
-        }
         Some(Part::Text(text))
     }
 }

@@ -68,15 +68,12 @@ fn flush(out: &mut String, emit: &mut impl FnMut(&str)) {
 }
 
 fn open(role: &str, out: &mut String) {
-    out.push_str("<|im_start|>");
-    out.push_str(role);
-    out.push('\n');
+    out.extend(["<|im_start|>", role, "\n"]);
 }
 
 fn plain(role: &str, content: &str, out: &mut String) {
     open(role, out);
-    out.push_str(content);
-    out.push_str(END);
+    out.extend([content, END]);
 }
 
 fn render_system(chat: &Chat, default: Option<&str>, out: &mut String) {
@@ -90,16 +87,13 @@ fn render_system(chat: &Chat, default: Option<&str>, out: &mut String) {
     }
     open("system", out);
     if let Some(text) = text {
-        out.push_str(text);
-        out.push_str("\n\n");
+        out.extend([text, "\n\n"]);
     }
     out.push_str(TOOLS_BEFORE);
     for tool in &chat.tools {
-        out.push('\n');
-        out.push_str(tool);
+        out.extend(["\n", tool]);
     }
-    out.push_str(TOOLS_AFTER);
-    out.push_str(END);
+    out.extend([TOOLS_AFTER, END]);
 }
 
 /// The index of the user's last question; a tool's result in the user's name is none.
@@ -122,8 +116,7 @@ fn assistant_2_5(message: &Message, out: &mut String) {
     }
     out.push_str("<|im_start|>assistant");
     if !message.content.is_empty() {
-        out.push('\n');
-        out.push_str(&message.content);
+        out.extend(["\n", &message.content]);
     }
     for call in &message.tool_calls {
         out.push('\n');
@@ -136,10 +129,11 @@ fn assistant_3(message: &Message, is_after_query: bool, is_last: bool, out: &mut
     let (reasoning, content) = thinking(message);
     open("assistant", out);
     if is_after_query && (is_last || !reasoning.is_empty()) {
-        out.push_str("<think>\n");
-        out.push_str(reasoning.trim_matches('\n'));
-        out.push_str("\n</think>\n\n");
-        out.push_str(content.trim_start_matches('\n'));
+        let (reasoning, content) = (
+            reasoning.trim_matches('\n'),
+            content.trim_start_matches('\n'),
+        );
+        out.extend(["<think>\n", reasoning, "\n</think>\n\n", content]);
     } else {
         out.push_str(content);
     }
@@ -171,20 +165,17 @@ fn thinking(message: &Message) -> (&str, &str) {
 }
 
 fn tool_call(call: &ToolCall, out: &mut String) {
-    out.push_str("<tool_call>\n{\"name\": \"");
-    out.push_str(&call.name);
-    out.push_str("\", \"arguments\": ");
-    out.push_str(&call.arguments);
-    out.push_str("}\n</tool_call>");
+    let ToolCall { name, arguments } = call;
+    let call =
+        format!("<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {arguments}}}\n</tool_call>");
+    out.push_str(&call);
 }
 
 fn tool_result(content: &str, opens: bool, closes: bool, out: &mut String) {
     if opens {
         out.push_str("<|im_start|>user");
     }
-    out.push_str("\n<tool_response>\n");
-    out.push_str(content);
-    out.push_str("\n</tool_response>");
+    out.extend(["\n<tool_response>\n", content, "\n</tool_response>"]);
     if closes {
         out.push_str(END);
     }

@@ -2,7 +2,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize,
-    de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 
 use super::{
@@ -47,8 +47,8 @@ struct Thinking {
 struct WireMessage<'a> {
     #[serde(borrow)]
     role: Cow<'a, str>,
-    #[serde(default)]
-    content: Content,
+    #[serde(borrow, default)]
+    content: Content<'a>,
     reasoning_content: Option<String>,
     #[serde(borrow)]
     tool_calls: Option<Vec<WireToolCall<'a>>>,
@@ -70,19 +70,10 @@ struct Function<'a> {
 
 /// A text, or a list of parts.
 #[derive(Default)]
-struct Content {
-    elements: Vec<Element>,
-}
-
-enum Element {
-    Text(String),
-    Image,
-    /// Neither text nor image.
-    Unread,
-}
+struct Content<'a>(Vec<ContentPart<'a>>);
 
 /// A part of a message, in the spelling of either dialect.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct ContentPart<'a> {
     #[serde(borrow)]
     text: Option<Cow<'a, str>>,
@@ -167,12 +158,13 @@ impl WireMessage<'_> {
             "tool" => Message::tool(""),
             _ => Message::unknown(),
         };
-        for element in self.content.elements {
-            match element {
-                Element::Text(text) if message.content.is_empty() => message.content = text,
-                Element::Text(text) => message.content.push_str(&text),
-                Element::Image => message.push_image(None),
-                Element::Unread => *unread_parts += 1,
+        for part in self.content.0 {
+            if let Some(text) = part.text {
+                message.content.push_str(&text);
+            } else if part.image_url.is_some() || part.image.is_some() {
+                message.push_image(None);
+            } else {
+                *unread_parts += 1;
             }
         }
         message.reasoning = self.reasoning_content;
@@ -189,41 +181,33 @@ impl WireMessage<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Content {
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ContentVisitor)
     }
 }
 
 impl<'de> Visitor<'de> for ContentVisitor {
-    type Value = Content;
+    type Value = Content<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text or parts of one")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Content, E> {
-        Ok(Content {
-            elements: vec![Element::Text(text.to_owned())],
-        })
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        let text = Some(Cow::Owned(text.to_owned()));
+        Ok(Content(vec![ContentPart {
+            text,
+            ..ContentPart::default()
+        }]))
     }
 
-    fn visit_unit<E>(self) -> Result<Content, E> {
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(Content::default())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Content, A::Error> {
-        let mut content = Content::default();
-        while let Some(part) = seq.next_element::<ContentPart<'de>>()? {
-            content.elements.push(if let Some(text) = part.text {
-                Element::Text(text.into_owned())
-            } else if part.image_url.is_some() || part.image.is_some() {
-                Element::Image
-            } else {
-                Element::Unread
-            });
-        }
-        Ok(content)
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Content)
     }
 }
 
