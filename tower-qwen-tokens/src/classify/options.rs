@@ -115,9 +115,10 @@ impl RequestContext {
         Self {
             options: extensions.get().cloned().unwrap_or_default(),
             dialect: call.map(|call| call.dialect),
-            // A host that has no such task rejects it as a throttle, which no wait would cure.
+            // A host that has no such task rejects it as a throttle, which no wait would cure. Of all model calls only
+            // embeddings exist as tasks too.
             impossible_task: headers.contains_key(X_DASHSCOPE_ASYNC)
-                && call.is_some_and(|call| !exists_as_task(call.dialect)),
+                && call.is_some_and(|call| !call.dialect.is_embedding()),
         }
     }
 
@@ -139,16 +140,10 @@ impl RequestContext {
         } else {
             verdict
         };
-        match &self.options.rule {
-            Some(rule) => rule(&verdict, headers).unwrap_or(verdict),
-            None => verdict,
-        }
+        let rule = self.options.rule.as_ref();
+        rule.and_then(|rule| rule(&verdict, headers))
+            .unwrap_or(verdict)
     }
-}
-
-/// Embeddings are the only model calls that exist as tasks too.
-fn exists_as_task(dialect: Dialect) -> bool {
-    matches!(dialect, Dialect::Embeddings | Dialect::NativeEmbeddings)
 }
 
 impl fmt::Debug for ClassifyOptions {

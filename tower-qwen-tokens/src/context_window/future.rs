@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -12,7 +11,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::call::{BoxError, ReadCall};
+use crate::{
+    call::{BoxError, ReadCall},
+    macros::opaque_debug,
+};
 
 use super::{
     ContextWindowExceeded,
@@ -118,15 +120,4 @@ where
     }
 }
 
-impl<S, F, B> fmt::Debug for ResponseFuture<S, F, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let phase = match &self.phase {
-            GuardPhase::Reading { .. } => "reading",
-            GuardPhase::Rejected { .. } => "rejected",
-            GuardPhase::Calling { .. } => "calling",
-        };
-        f.debug_struct("ResponseFuture")
-            .field("phase", &phase)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(ResponseFuture, impl<S, F, B> std::fmt::Debug for ResponseFuture<S, F, B>);

@@ -5,9 +5,7 @@ use http::{HeaderMap, header::CONTENT_ENCODING};
 pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     encodings.any(|encoding| {
-        !encoding
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"identity")
+        let encoding = encoding.as_bytes().trim_ascii();
+        !encoding.eq_ignore_ascii_case(b"identity")
     })
 }
