@@ -37,8 +37,8 @@ const VERSION: &str = "/v1";
 #[derive(Clone)]
 #[must_use]
 pub struct Fallback {
-    name: String,
-    model: Option<String>,
+    pub(crate) name: String,
+    pub(crate) model: Option<String>,
     key: Option<Key>,
     base: Option<Uri>,
     causes: Vec<Cause>,
@@ -142,14 +142,6 @@ impl Fallback {
     pub fn after_retries(mut self) -> Self {
         self.after_retries = true;
         self
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn other_model(&self) -> Option<&str> {
-        self.model.as_deref()
     }
 
     pub(crate) fn accepts(&self, cause: Cause) -> bool {

@@ -130,14 +130,10 @@ impl RetryPolicy {
         let retries = history.attempts.saturating_sub(1);
         // Zero seconds says that the server does not know how long its throttle lasts, so backoff
         // decides.
-        let Some(hint) = failure.hint.filter(|hint| !hint.is_zero()) else {
-            let backoff = self.backoffs.of(failure.cause);
-            return backoff.wait(retries, history.wait, rng);
-        };
-        let backoff = self
-            .backoffs
-            .of(Cause::ServerError)
-            .wait(retries, history.wait, rng);
+        let hint = failure.hint.filter(|hint| !hint.is_zero());
+        let cause = hint.map_or(failure.cause, |_| Cause::ServerError);
+        let backoff = self.backoffs.of(cause).wait(retries, history.wait, rng);
+        let Some(hint) = hint else { return backoff };
         let spread = (hint / 4).clamp(MIN_SPREAD, MAX_SPREAD);
         hint.max(backoff.min(MAX_BACKOFF_BESIDE_HINT))
             .saturating_add(between(rng, Duration::ZERO, spread))

@@ -61,6 +61,17 @@ impl CallState {
         self.attempts.fallback = u32::try_from(fallback).unwrap_or(u32::MAX);
     }
 
+    /// The attempt was a success.
+    pub(crate) fn succeeded(&mut self, policy: &RetryPolicy, model: &str, status: StatusCode) {
+        self.emit_attempt(policy, model, Some(status), None);
+        let refund = self.history.take_refund();
+        // Nearly all calls succeed at the first attempt: they need not write to what all threads
+        // share.
+        if refund > 0 {
+            policy.budget.refund(refund);
+        }
+    }
+
     /// The attempt was answered; without a `verdict` it was a success.
     pub(crate) fn answered<RB>(
         &mut self,
@@ -69,18 +80,12 @@ impl CallState {
         answer: &Response<RB>,
         verdict: Option<&Verdict>,
     ) -> Outcome {
-        let cause = verdict.map(Verdict::cause);
-        self.emit_attempt(policy, model, Some(answer.status()), cause);
         let Some(verdict) = verdict else {
-            let refund = self.history.take_refund();
-            // Nearly all calls succeed at the first attempt: they need not write to what all
-            // threads share.
-            if refund > 0 {
-                policy.budget.refund(refund);
-            }
+            self.succeeded(policy, model, answer.status());
             return Outcome::Final;
         };
         let cause = verdict.cause();
+        self.emit_attempt(policy, model, Some(answer.status()), Some(cause));
         if !verdict.is_transient() {
             return Outcome::Permanent(cause);
         }

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower_qwen_tokens::{
     Call, Cause, Verdict,
@@ -108,6 +108,12 @@ impl<S> Driver<S> {
         context.classify(answer, &self.settings.clock)
     }
 
+    /// Notes an answer that needs no classification: no step follows.
+    pub(super) fn after_success(&mut self, status: StatusCode) {
+        let (policy, model) = (&self.settings.policy, self.target.model());
+        self.state.succeeded(policy, model, status);
+    }
+
     /// The step after an answer that was classified.
     pub(super) fn after_answer<RB>(&mut self, answer: &Response<RB>) -> NextStep {
         let (policy, model) = (&self.settings.policy, self.target.model());
@@ -152,11 +158,9 @@ impl<S> Driver<S> {
             return NextStep::Return;
         };
         // Before the redirection: the event names the model that has failed.
-        let (model, to) = (self.target.model(), fallback.name());
-        emit(
-            &policy.observers,
-            &RetryEvent::Fallback { model, cause, to },
-        );
+        let (model, to) = (self.target.model(), &*fallback.name);
+        let event = RetryEvent::Fallback { model, cause, to };
+        emit(&policy.observers, &event);
         self.target.redirect(redirected);
         self.state.fell_back(number);
         NextStep::Send

@@ -121,9 +121,8 @@ where
                 PhaseProj::Calling { call } => match ready!(call.poll(cx)) {
                     // Most answers: nothing of them is read, no error can be in them.
                     Ok(answer) if driver.passes(&answer) => {
-                        let answer = answer.map(PeekedBody::new);
-                        driver.after_answer(&answer);
-                        break Ok(driver.finish(answer));
+                        driver.after_success(answer.status());
+                        break Ok(driver.finish(answer.map(PeekedBody::new)));
                     }
                     Ok(answer) => Phase::Classifying {
                         classify: driver.classify(answer),

@@ -51,7 +51,7 @@ impl Replay {
     /// The same call for another target; `None` if it cannot be rewritten.
     pub(super) fn to(&self, fallback: &Fallback) -> Option<Self> {
         let (mut parts, mut body) = (self.parts.clone(), self.body.clone());
-        if let Some(model) = fallback.other_model() {
+        if let Some(model) = &fallback.model {
             let call = self.call()?.for_model(&parts.headers, model)?;
             body = call.body()?.clone();
             parts.extensions.insert(Arc::new(call));
