@@ -1,8 +1,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
-#[macro_use]
-mod macros;
+#[macro_use(inner_accessors, opaque_debug)]
+extern crate tower_qwen_tokens;
 
 mod account;
 mod acquire;

@@ -1,10 +1,10 @@
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName};
 use tower_qwen_tokens::{
     Cause, Verdict,
     classify::{ClassifyOptions, FirstEvent},
-    internal::header::X_STAINLESS_RETRY_COUNT,
+    internal::{header::X_STAINLESS_RETRY_COUNT, opaque_debug},
 };
 
 use crate::{
@@ -242,21 +242,12 @@ impl Default for RetryPolicy {
     }
 }
 
-impl fmt::Debug for RetryPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RetryPolicy")
-            .field("max_attempts", &self.max_attempts)
-            .field("backoffs", &self.backoffs)
-            .field("max_retry_after", &self.max_retry_after)
-            .field("patience", &self.patience)
-            .field("budget", &self.budget)
-            .field("classify_options", &self.classify_options)
-            .field("marker", &self.marker)
-            .field("fallbacks", &self.fallbacks)
-            .field("observers", &self.observers)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(
+    RetryPolicy {
+        max_attempts, backoffs, max_retry_after, patience, budget, classify_options, marker, fallbacks, observers
+    },
+    impl std::fmt::Debug for RetryPolicy
+);
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ pub use crate::{
     shared::{clock, peeked_body::PeekedBody},
 };
 pub use crate::{
+    macros::{inner_accessors, opaque_debug},
     protocol::{code::KNOWN_ERRORS, hint::retry_after},
     shared::observers::Observers,
 };

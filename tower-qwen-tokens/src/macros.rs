@@ -1,7 +1,8 @@
 /// The three methods by which a service with a field `inner: S` gives access to the service inside.
 ///
-/// One text for all our services, so that none of them lacks one or words it differently.
-#[cfg(feature = "http")]
+/// One text for the services of our three crates, so that none of them lacks one or words it differently.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! inner_accessors {
     () => {
         /// A reference to the inner service.
@@ -23,6 +24,8 @@ macro_rules! inner_accessors {
 
 /// `Debug` of a type by its name and these fields alone: the others say nothing to a reader, or are
 /// not for logs.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! opaque_debug {
     ($name:ident $({ $($field:ident),+ })?, impl $($header:tt)+) => {
         impl $($header)+ {
@@ -35,6 +38,4 @@ macro_rules! opaque_debug {
     };
 }
 
-#[cfg(feature = "http")]
-pub(crate) use inner_accessors;
-pub(crate) use opaque_debug;
+pub use {inner_accessors, opaque_debug};

@@ -1,12 +1,11 @@
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tower_qwen_tokens::internal::PeekedBody;
+use tower_qwen_tokens::internal::{PeekedBody, opaque_debug};
 
 pin_project! {
     /// The body of the inner service, unchanged. See the [module docs](crate::retry).
@@ -45,8 +44,4 @@ impl<B: Body> Body for ResponseBody<B> {
     }
 }
 
-impl<B: Body> fmt::Debug for ResponseBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody").finish_non_exhaustive()
-    }
-}
+opaque_debug!(ResponseBody, impl<B: Body> std::fmt::Debug for ResponseBody<B>);
