@@ -39,7 +39,7 @@ pub use data::{QuotaBook, WindowBook};
 pub use ledger::Ledger;
 pub use price::{Money, PriceBook};
 pub use protocol::{Cause, Dialect, Verdict};
-pub use usage::Usage;
+pub use usage::{CacheType, Usage};
 
 #[cfg(feature = "http")]
 pub use {

@@ -15,6 +15,8 @@ pub struct Usage {
     pub total_tokens: Option<u64>,
     /// Part of the input that was read from a cache.
     pub cached_tokens: Option<u64>,
+    /// Which cache `cached_tokens` were read from, where the answer says it. A request uses one cache at most.
+    pub cache_type: Option<CacheType>,
     /// Part of the input that was written to a cache.
     pub cache_write_tokens: Option<u64>,
     /// Part of the output that was reasoning.
@@ -25,6 +27,16 @@ pub struct Usage {
     pub audio_tokens: Option<u64>,
     /// Tokens of video.
     pub video_tokens: Option<u64>,
+}
+
+/// The provider's two caches of prompts, which cost differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CacheType {
+    /// Kept by the provider of its own accord. Answers do not name it.
+    Implicit,
+    /// Asked for with `cache_control`, or as a session's cache. Answers name it `ephemeral`.
+    Explicit,
 }
 
 /// Where the figures of a report come from.
@@ -48,6 +60,17 @@ pub enum End {
     Failed,
     /// The body was dropped before its end.
     Cancelled,
+}
+
+impl CacheType {
+    /// The name in lines of the ledger: `implicit` or `explicit`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Implicit => "implicit",
+            Self::Explicit => "explicit",
+        }
+    }
 }
 
 impl Usage {

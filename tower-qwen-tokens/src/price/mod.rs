@@ -2,7 +2,10 @@
 //!
 //! Money is a whole number of pico-units of its currency, so sums are exact. Prices are data with source and date
 //! (`data/prices.json`), and all can be replaced by the user's own; see [`data`](crate::data). Amounts of different
-//! currencies are never added: a sum is kept for each.
+//! currencies are never added: a sum is kept for each. The credits of the provider's plans are a currency too.
+//!
+//! A price has tiers by the length of the input, and in each a price for what was read from either cache and written to
+//! one. [`Billing`] says what else a cost depends on: the batch interface, the clock, the service tier.
 //!
 //! ```
 //! use tower_qwen_tokens::{PriceBook, Usage, price::{Price, Region}};
@@ -18,15 +21,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod billing;
+mod clock_window;
 mod currency;
 mod money;
+#[expect(clippy::module_inception, reason = "it holds the type of that name")]
+mod price;
 mod price_book;
 mod row;
+mod share;
 mod tier;
 
+pub use billing::{Billing, is_batch_host};
+pub use clock_window::{ClockWindow, InvalidClockWindow};
 pub use currency::{Currency, InvalidCurrency};
 pub use money::{InvalidMoney, Money};
+pub use price::{InvalidPrice, Price};
 pub use price_book::PriceBook;
-pub use tier::{InvalidPrice, Price, Tier};
+pub use share::{InvalidShare, Share};
+pub use tier::{Rate, Tier};
 
 pub use crate::data::Region;

@@ -1,6 +1,6 @@
 use crate::{Usage, data::Book};
 
-use super::{Money, Price};
+use super::{Billing, Money, Price};
 
 /// The prices of models. An unknown model has no price, never zero.
 ///
@@ -27,6 +27,12 @@ impl Book<Price> {
     #[must_use]
     pub fn cost(&self, model: &str, usage: &Usage) -> Option<Money> {
         self.price(model)?.cost(usage)
+    }
+
+    /// What a call costs as it was billed; `None` where the model, the usage or the service tier is unknown.
+    #[must_use]
+    pub fn cost_of(&self, model: &str, usage: &Usage, billing: &Billing<'_>) -> Option<Money> {
+        self.price(model)?.cost_of(usage, billing)
     }
 
     /// What a call through the batch interface costs; `None` where the model or the usage is unknown.

@@ -103,6 +103,7 @@ impl UsageBody {
                 .cached_tokens
                 .or(self.stated.cached_tokens)
                 .or(self.cache_read),
+            cache_type: None,
             cache_write_tokens: self
                 .input_details
                 .cache_write_tokens
@@ -170,6 +171,7 @@ pub(super) fn zip(
         output_tokens: with(a.output_tokens, b.output_tokens),
         total_tokens: with(a.total_tokens, b.total_tokens),
         cached_tokens: with(a.cached_tokens, b.cached_tokens),
+        cache_type: a.cache_type.or(b.cache_type),
         cache_write_tokens: with(a.cache_write_tokens, b.cache_write_tokens),
         reasoning_tokens: with(a.reasoning_tokens, b.reasoning_tokens),
         image_tokens: with(a.image_tokens, b.image_tokens),
