@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use tower_qwen_tokens::{
     PriceBook, QuotaBook, Usage, WindowBook,
-    data::{InvalidDataKind, ModelQuota, Region, Window},
+    data::{InvalidDataKind, ModelQuota, Region, RetirementBook, Window},
 };
 
 fn quota(book: &QuotaBook, model: &str) -> Option<(u64, u64)> {
@@ -26,6 +26,16 @@ fn windows_of_the_models() {
     assert_eq!(window("qwen-plus-us"), None);
     assert_eq!(window("gpt-4o"), None);
     assert_eq!(window("qwen3-max").and_then(|w| w.max_input), Some(258_048));
+    let flash = Window::new(1_000_000)
+        .max_input(991_808)
+        .max_output(131_072)
+        .max_reasoning(262_144);
+    assert_eq!(window("qwen3.8-flash"), Some(flash));
+    assert_eq!(
+        window("qwen3.8-max-0902").and_then(|w| w.max_reasoning),
+        Some(262_144)
+    );
+    assert_eq!(window("qwen-turbo").map(|w| w.context), Some(131_072));
     assert_eq!(window("qwen2").map(|w| w.context), Some(131_072));
     assert_eq!(window("qwen-max").map(|w| w.context), Some(32_768));
     let beijing = WindowBook::builtin().region(Region::Beijing);
@@ -94,7 +104,21 @@ fn quotas_by_model_and_region() {
             Some((30_000, 5_000_000)),
         ),
         ("qwen-long-2025-01-25", None, Some((3, 7_500))),
-        ("qwen-mt-turbo", Some((60, 100_000)), Some((60, 25_000))),
+        ("qwen-mt-plus", Some((60, 100_000)), Some((60, 25_000))),
+        ("qwen-mt-turbo", Some((0, 0)), Some((0, 0))),
+        ("qwen-turbo", Some((0, 0)), Some((0, 0))),
+        ("Qwen/Qwen3-32B", Some((0, 0)), Some((0, 0))),
+        (
+            "qwen/qwen-plus:thinking",
+            Some((600, 1_000_000)),
+            Some((30_000, 5_000_000)),
+        ),
+        (
+            "qwen3.8-max",
+            Some((u64::MAX, 1_000_000)),
+            Some((u64::MAX, 5_000_000)),
+        ),
+        ("qwen3.8-flash", None, None),
         ("qwen2-72b-instruct", Some((0, 0)), Some((0, 0))),
         ("qwen2.5-7b-instruct", Some((0, 0)), Some((0, 0))),
         ("qwen-max-latest", Some((0, 0)), Some((0, 0))),
@@ -108,6 +132,43 @@ fn quotas_by_model_and_region() {
             .is_some_and(ModelQuota::is_closed)
     );
     assert!(!here.quota("qwen-max").is_some_and(ModelQuota::is_closed));
+    let is_dynamic = |model: &str| here.quota(model).map(|quota| quota.is_dynamic);
+    assert_eq!(is_dynamic("qwen3.8-max"), Some(true));
+    assert_eq!(is_dynamic("qwen-plus"), Some(false));
+    let virginia = QuotaBook::builtin().region(Region::Virginia);
+    assert_eq!(quota(&virginia, "qwen-plus-us"), Some((600, 1_000_000)));
+    assert_eq!(quota(&virginia, "qwen-plus"), None);
+    assert_eq!(quota(&here, "qwen-plus-us"), None);
+}
+
+#[test]
+fn what_is_retired_leads_to_a_successor() {
+    let book = RetirementBook::builtin();
+    for (model, expected) in [
+        ("qwen-turbo", Some(("2026-10-10", Some("qwen3.7-flash")))),
+        (
+            "qwen-turbo-2025-04-28",
+            Some(("2026-10-10", Some("qwen3.7-flash"))),
+        ),
+        ("qwen-turbo-latest", Some(("2026-05-13", None))),
+        ("Qwen/QwQ-Plus", Some(("2026-10-10", Some("qwen3.7-plus")))),
+        (
+            "qvq-max-2025-03-25",
+            Some(("2026-10-10", Some("qwen3.7-plus"))),
+        ),
+        ("qwen2.5-72b-instruct", Some(("2026-05-13", None))),
+        ("qwen3-vl-plus-2025-09-23", Some(("2026-10-10", None))),
+        ("qwen3-vl-plus", None),
+        ("qwen2", None),
+        ("qwen-plus", None),
+        ("qwen3.8-max", None),
+    ] {
+        let retirement = book.retirement(model);
+        let found = retirement.map(|found| (&*found.date, found.successor.as_deref()));
+        assert_eq!(found, expected, "{model}");
+    }
+    let error = RetirementBook::from_json(r#"[{"model": "m", "retired": "soon"}]"#);
+    assert_eq!(error.err().and_then(|error| error.row()), Some(1));
 }
 
 #[test]
@@ -115,7 +176,7 @@ fn a_snapshot_has_no_quota_of_the_stable_model() {
     let book = QuotaBook::builtin();
     assert!(book.quota("qwen-plus").is_some());
     assert_eq!(book.quota("qwen-plus-2099-01-01"), None);
-    assert_eq!(book.quota("qwen-max-0428"), None);
+    assert_eq!(book.quota("qwen-max-0125"), None);
     assert_eq!(book.quota("qwen-max-2025-01-25"), None);
     let book = book.with("qwen-plus-2099-01-01", ModelQuota::per_minute(1, 2));
     assert_eq!(quota(&book, "qwen-plus-2099-01-01"), Some((1, 2)));

@@ -157,6 +157,119 @@ fn regions_have_their_own_prices() {
     assert_eq!(Region::default(), Region::International);
 }
 
+/// One row of each kind, computed by hand: a million tokens fresh, or the same from either cache or into one.
+#[test]
+fn rows_of_2026() {
+    use tower_qwen_tokens::CacheType::{Explicit, Implicit};
+
+    let fresh = Usage::new(1_000_000, 1_000_000);
+    let from = |cache| {
+        usage(1_000_000, 0, |usage| {
+            usage.cached_tokens = Some(1_000_000);
+            usage.cache_type = Some(cache);
+        })
+    };
+    let written = usage(1_000_000, 0, |usage| {
+        usage.cache_write_tokens = Some(1_000_000);
+    });
+    for (region, model, expected) in [
+        (
+            Region::International,
+            "qwen3.8-max",
+            ["8 USD", "0.25 USD", "0.17 USD", "2.5 USD"],
+        ),
+        (
+            Region::International,
+            "qwen3.8-flash",
+            ["0.62 USD", "0.016 USD", "0.016 USD", "0.2 USD"],
+        ),
+        (
+            Region::International,
+            "qwen3.7-flash",
+            ["1 USD", "0.04 USD", "0.02 USD", "0.25 USD"],
+        ),
+        (
+            Region::International,
+            "qwen3.6-flash",
+            ["5 USD", "0.2 USD", "0.1 USD", "1.25 USD"],
+        ),
+        (
+            Region::International,
+            "qwen-flash",
+            ["2.25 USD", "0.05 USD", "0.025 USD", "0.3125 USD"],
+        ),
+        (
+            Region::Beijing,
+            "qwen3.8-max",
+            ["48 CNY", "1.5 CNY", "1 CNY", "15 CNY"],
+        ),
+        (
+            Region::Beijing,
+            "qwen3.8-flash",
+            ["3.5 CNY", "0.1 CNY", "0.1 CNY", "1.25 CNY"],
+        ),
+        (
+            Region::Beijing,
+            "qwen3.7-max",
+            ["48 CNY", "2.4 CNY", "1.2 CNY", "15 CNY"],
+        ),
+        (
+            Region::Beijing,
+            "qwen3.7-plus",
+            ["30 CNY", "1.2 CNY", "0.6 CNY", "7.5 CNY"],
+        ),
+        (
+            Region::Beijing,
+            "qwen3.5-plus",
+            ["28 CNY", "0.8 CNY", "0.4 CNY", "5 CNY"],
+        ),
+        (
+            Region::Virginia,
+            "qwen-plus-us",
+            ["4.8 USD", "0.24 USD", "0.12 USD", "1.5 USD"],
+        ),
+    ] {
+        let book = PriceBook::builtin().region(region);
+        let costs = [fresh, from(Implicit), from(Explicit), written]
+            .map(|usage| book.cost(model, &usage).map(|cost| cost.to_string()));
+        assert_eq!(costs.map(Option::unwrap_or_default), expected, "{model}");
+    }
+    let frankfurt = PriceBook::builtin().region(Region::Frankfurt);
+    let thought = usage(100_000, 1_000, |usage| usage.reasoning_tokens = Some(1));
+    assert_eq!(
+        frankfurt.cost("qwen-plus", &thought),
+        Some(money("0.012647 USD"))
+    );
+    assert_eq!(
+        frankfurt.cost("qwen3.8-max", &thought),
+        None,
+        "not known there"
+    );
+}
+
+#[test]
+fn routers_names_find_the_row() {
+    let usage = Usage::new(1_000, 200);
+    let stable = cost("qwen-plus", &usage);
+    for model in [
+        "Qwen-Plus",
+        "qwen/qwen-plus",
+        "dashscope/qwen-plus",
+        "openrouter/qwen/qwen-plus:thinking",
+        "qwen/qwen-plus-20250728",
+    ] {
+        assert_eq!(cost(model, &usage), stable, "{model}");
+    }
+    assert_eq!(cost("qwen/qwen-plus:free", &usage), None);
+    let router = PriceBook::builtin().with("qwen/qwen-plus", flat("7 USD", "7 USD"));
+    let million = Usage::new(1_000_000, 0);
+    assert_eq!(
+        router.cost("qwen/qwen-plus", &million),
+        Some(money("7 USD"))
+    );
+    assert_ne!(router.cost("qwen-plus", &million), Some(money("7 USD")));
+}
+
 #[test]
 fn own_prices_come_first_and_stay_in_every_region() {
     let book = PriceBook::builtin()

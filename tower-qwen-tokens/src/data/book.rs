@@ -1,18 +1,29 @@
+use serde_json::Value;
+
 use crate::macros::opaque_debug;
 
 use super::{
     InvalidData, Origin, Region, document,
-    rows::{Rows, Sourced},
-    section::Section,
+    rows::{RowMatch, Rows, Sourced},
+    section::{BoxError, Section},
 };
 
-/// What is known of models: a [`Price`](crate::price::Price), a [`Window`](super::Window) or a
-/// [`ModelQuota`](super::ModelQuota) of each.
+/// What is known of models: a [`Price`](crate::price::Price), a [`Window`](super::Window), a
+/// [`ModelQuota`](super::ModelQuota) or a [`Retirement`](super::Retirement) of each.
 ///
-/// A model is looked up by its exact id, then as `-latest` or as a dated snapshot of a listed one (`qwen-plus-latest`,
-/// `qwen-plus-2025-07-28`, `qwen-max-0428`), then by a row whose id ends in `*` and begins as the model's does, the
-/// longest first. A later row replaces an earlier one of the same id and region; one without a region replaces those of
-/// all regions. An unknown model has nothing, never a default.
+/// A model is looked up in this order; [`Book::row_match`] says what it was found by.
+///
+/// 1. By its id as it is written.
+/// 2. As `-latest` or as a dated snapshot of a listed mainline model: `qwen-plus-latest`, `qwen-plus-2025-07-28`,
+///    `qwen-max-0428`, `qwen3.7-max-20260520`. Quotas have no snapshots ([`QuotaBook`](super::QuotaBook)).
+/// 3. By both as the provider writes them: in small letters, without what stands before the last `/`, without a variant in
+///    letters behind a `:`. So `Qwen-Plus`, `qwen/qwen-plus`, `dashscope/qwen-plus` and `qwen-plus:thinking` are
+///    `qwen-plus`. `qwen2:7b` is not `qwen2`, since digits there are another host's tag, and `:free` is not the same price.
+/// 4. By a row whose id ends in `*` and begins as the model's does, the longest first.
+///
+/// A router has prices of its own: a row for the id as the router writes it comes first. A later row replaces an earlier one
+/// of the same id and region; one without a region replaces those of all regions. An unknown model has nothing, never a
+/// default.
 #[derive(Clone)]
 pub struct Book<V> {
     region: Region,
@@ -30,7 +41,14 @@ impl<V: Section> Book<V> {
     /// Never: the rows are part of the crate and its tests read every one.
     #[must_use]
     pub fn builtin() -> Self {
-        Self::from_json(V::BUILTIN).expect("the crate's own rows are sound")
+        let own = "the crate's own rows are sound";
+        let mut book = Self::from_json(V::BUILTIN).expect(own);
+        if let Some(retired) = V::RETIRED {
+            let rows = document::json(retired.section, retired.rows).expect(own);
+            book.add_section(retired.section, rows, |_, _| Ok((retired.value)()))
+                .expect(own);
+        }
+        book
     }
 
     /// A book without any row.
@@ -43,7 +61,7 @@ impl<V: Section> Book<V> {
     }
 
     /// The rows of a JSON text, and no others: either a list of rows, or an object with such lists under `price`,
-    /// `window` and `quota`, of which this book reads its own.
+    /// `window`, `quota` and `retirement`, of which this book reads its own.
     ///
     /// The [module docs](super) list the members of a row. Amounts of money are texts, since a
     /// number would not be exact.
@@ -55,8 +73,8 @@ impl<V: Section> Book<V> {
         Self::of_document(document::json(V::NAME, text)?)
     }
 
-    /// The rows of a TOML text, and no others: tables under `[[price]]`, `[[window]]` and `[[quota]]`, of which this book
-    /// reads its own. Members are those of [`Book::from_json`].
+    /// The rows of a TOML text, and no others: tables under `[[price]]`, `[[window]]`, `[[quota]]` and `[[retirement]]`, of
+    /// which this book reads its own. Members are those of [`Book::from_json`].
     ///
     /// # Errors
     ///
@@ -66,16 +84,25 @@ impl<V: Section> Book<V> {
         Self::of_document(document::toml(V::NAME, text)?)
     }
 
-    fn of_document(document: serde_json::Value) -> Result<Self, InvalidData> {
-        // Row by row: an error names the row, and nothing half-read is left behind.
-        let mut rows = Rows::new();
-        document::read(V::NAME, document, |row| {
-            let value = V::read(row.own, &row.origin)?;
-            rows.insert(row.model, row.region, value, Some(row.origin));
+    fn of_document(document: Value) -> Result<Self, InvalidData> {
+        let mut book = Self::empty();
+        book.add_section(V::NAME, document, V::read)?;
+        Ok(book)
+    }
+
+    fn add_section(
+        &mut self,
+        section: &'static str,
+        document: Value,
+        read: impl Fn(Value, &Origin) -> Result<V, BoxError>,
+    ) -> Result<(), InvalidData> {
+        // Row by row, so that an error names the row.
+        document::read(section, document, |row| {
+            let value = read(row.own, &row.origin)?;
+            self.rows
+                .insert(row.model, row.region, value, Some(row.origin));
             Ok(())
-        })?;
-        let region = Region::default();
-        Ok(Self { region, rows })
+        })
     }
 
     /// Which region's rows apply, beside those for all. Default: [`Region::International`].
@@ -112,16 +139,31 @@ impl<V: Section> Book<V> {
     /// What is known of a model; `None` where nothing is.
     #[must_use]
     pub fn get(&self, model: &str) -> Option<&V> {
-        self.find(model).map(|row| &row.value)
+        Some(&self.find(model)?.0.value)
     }
 
     /// Where a model's row is from; `None` where there is none, or the program inserted it.
     #[must_use]
     pub fn origin(&self, model: &str) -> Option<&Origin> {
-        self.find(model)?.origin.as_ref()
+        self.find(model)?.0.origin.as_ref()
     }
 
-    fn find(&self, model: &str) -> Option<&Sourced<V>> {
+    /// By what a model's row was found: its own id, its mainline's, or its family's. `None` where there is no row.
+    ///
+    /// ```
+    /// use tower_qwen_tokens::{PriceBook, data::RowMatch};
+    ///
+    /// let prices = PriceBook::builtin();
+    /// assert_eq!(prices.row_match("qwen/Qwen-Plus"), Some(RowMatch::Id));
+    /// assert_eq!(prices.row_match("qwen-plus-2025-07-28"), Some(RowMatch::Mainline));
+    /// assert_eq!(prices.row_match("nobody's-model"), None);
+    /// ```
+    #[must_use]
+    pub fn row_match(&self, model: &str) -> Option<RowMatch> {
+        self.find(model).map(|(_, by)| by)
+    }
+
+    fn find(&self, model: &str) -> Option<(&Sourced<V>, RowMatch)> {
         self.rows.find(model, self.region, V::stable_id)
     }
 }
@@ -138,16 +180,15 @@ opaque_debug!(Book { region }, impl<V> std::fmt::Debug for Book<V>);
 mod tests {
     use std::collections::HashSet;
 
-    use serde_json::Value;
-
     use super::*;
     use crate::{
-        data::{ModelQuota, Window},
+        data::{ModelQuota, Retirement, Window},
         price::Price,
     };
 
     fn every_row_says_where_it_is_from<V: Section>() {
-        assert!(Book::<V>::from_json(V::BUILTIN).is_ok());
+        let book = Book::<V>::from_json(V::BUILTIN);
+        assert!(book.is_ok(), "{:?}", book.err());
         let rows: Vec<Value> = serde_json::from_str(V::BUILTIN).expect("a list");
         assert!(rows.len() > 15);
         let mut seen = HashSet::new();
@@ -168,6 +209,7 @@ mod tests {
         every_row_says_where_it_is_from::<Price>();
         every_row_says_where_it_is_from::<Window>();
         every_row_says_where_it_is_from::<ModelQuota>();
+        every_row_says_where_it_is_from::<Retirement>();
     }
 
     #[test]
@@ -175,10 +217,22 @@ mod tests {
         let rows: Vec<Value> = serde_json::from_str(Price::BUILTIN).expect("a list");
         for row in &rows {
             let currency = match row["region"].as_str() {
-                Some("international") => "USD",
-                _ => "CNY",
+                Some("beijing") => "CNY",
+                _ => "USD",
             };
             assert_eq!(row["currency"], currency, "{row}");
+        }
+    }
+    #[test]
+    fn nothing_leads_to_a_retired_model() {
+        let retired = Book::<Retirement>::builtin();
+        let rows: Vec<Value> = serde_json::from_str(Retirement::BUILTIN).expect("a list");
+        for successor in rows.iter().filter_map(|row| row["successor"].as_str()) {
+            assert_eq!(retired.retirement(successor), None, "{successor}");
+        }
+        let quotas: Vec<Value> = serde_json::from_str(ModelQuota::BUILTIN).expect("a list");
+        for model in quotas.iter().filter_map(|row| row["model"].as_str()) {
+            assert_eq!(retired.retirement(model), None, "{model}");
         }
     }
 }

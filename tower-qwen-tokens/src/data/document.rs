@@ -1,10 +1,10 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{InvalidData, Origin, Region, origin::is_date, section::BoxError};
+use super::{InvalidData, Origin, Region, origin::check_date, section::BoxError};
 
 /// The sections that a document may have; each book reads its own.
-const SECTIONS: [&str; 3] = ["price", "window", "quota"];
+const SECTIONS: [&str; 4] = ["price", "window", "quota", "retirement"];
 /// The members that every row has, whatever it is of.
 const COMMON: [&str; 5] = ["model", "region", "source", "date", "note"];
 
@@ -97,9 +97,7 @@ fn row(value: Value) -> Result<Row, BoxError> {
     let common = Value::Object(common);
     let RowKey { model, region } = RowKey::deserialize(&common)?;
     let origin = Origin::deserialize(&common)?;
-    if origin.date.as_deref().is_some_and(|date| !is_date(date)) {
-        return Err("a date is written as `2026-09-24` or `2026-06`".into());
-    }
+    origin.date.as_deref().map_or(Ok(()), check_date)?;
     Ok(Row {
         model,
         region,

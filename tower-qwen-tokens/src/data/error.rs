@@ -18,7 +18,7 @@ pub struct InvalidData {
 pub enum InvalidDataKind {
     /// It is not JSON, or not TOML.
     Syntax,
-    /// It is neither a list of rows nor made of the sections `price`, `window` and `quota`.
+    /// It is neither a list of rows nor made of the sections `price`, `window`, `quota` and `retirement`.
     Layout,
     /// One row is unsound.
     Row,

@@ -1,21 +1,23 @@
-//! Prices, windows and quotas of models, as data.
+//! Prices, windows, quotas and retirements of models, as data.
 //!
 //! The built-in rows are in the crate's folder `data`, each with source and date. You can replace
-//! each of them at run time, from JSON or TOML (feature `toml`). One document may hold all three:
+//! each of them at run time, from JSON or TOML (feature `toml`). One document may hold all four:
 //!
 //! ```toml
 //! [[price]]
 //! model = "qwen-plus"           # an id, or the beginning of ids: "qwen2-*"
-//! region = "international"      # or "beijing"; without it, everywhere
-//! currency = "USD"
+//! region = "international"      # or "beijing", "hong_kong", "frankfurt", "virginia"; without it, everywhere
+//! currency = "USD"              # or "Credits", in which plans count
 //! # Per million tokens. The first tier whose bound the whole input does not pass counts for all tokens.
+//! # Reads from a cache and writes to one: an amount, or a share of the input price; these are the defaults.
 //! tiers = [
-//!     { up_to_input = 256000, input = "0.4", output = "1.2", thinking_output = "4" },
-//!     { input = "1.2", output = "3.6", thinking_output = "12" },
+//!     { up_to_input = 256000, input = "0.4", output = "1.2", thinking_output = "4", implicit_read = "20%" },
+//!     { input = "1.2", output = "3.6", thinking_output = "12", explicit_read = "10%", cache_write = "125%" },
 //! ]
-//! cached_percent = 20           # of the input price; these three are the defaults
-//! cache_write_percent = 125
-//! batch_percent = 50            # of the whole
+//! batch_percent = 50            # of the whole, without the caches' prices; the default
+//! # Shares of the whole by the clock of that offset, and by the service tier that the answer names.
+//! clock = [{ from = "22:00", to = "08:00", utc_offset = "+08:00", share = "20%" }]
+//! service_tiers = { flex = "50%" }
 //! source = "our contract"       # these three may be left out, in every section
 //! date = 2026-11-01
 //! note = "until the end of the year"
@@ -29,9 +31,15 @@
 //!
 //! [[quota]]
 //! model = "qwen-plus"
-//! requests = 600
+//! requests = 600                # may be left out where they are not bounded by themselves
 //! tokens = 1000000
-//! period_seconds = 60           # the default
+//! period_seconds = 60           # these two are the defaults
+//! dynamic = false               # true: the least that any account has
+//!
+//! [[retirement]]
+//! model = "qwen-turbo"
+//! retired = "2026-10-10"
+//! successor = "qwen3.7-flash"   # may be left out
 //! ```
 //!
 //! ```
@@ -59,6 +67,7 @@ mod origin;
 mod quota;
 mod quota_list;
 mod region;
+mod retirement;
 mod rows;
 mod section;
 mod window;
@@ -68,6 +77,8 @@ pub use error::{InvalidData, InvalidDataKind};
 pub use origin::Origin;
 pub use quota::{ModelQuota, QuotaBook};
 pub use region::Region;
+pub use retirement::{Retirement, RetirementBook};
+pub use rows::RowMatch;
 pub use window::{Window, WindowBook};
 
 pub(crate) use model_id::{without_latest, without_latest_or_date};

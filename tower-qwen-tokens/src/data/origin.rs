@@ -15,7 +15,13 @@ pub struct Origin {
 }
 
 /// Whether a text is a day or a month, as [`Origin::date`] has it.
-pub(super) fn is_date(text: &str) -> bool {
+pub(super) fn check_date(text: &str) -> Result<(), &'static str> {
+    is_date(text)
+        .then_some(())
+        .ok_or("a date is written as `2026-09-24` or `2026-06`")
+}
+
+fn is_date(text: &str) -> bool {
     let mut parts = text.split('-');
     let year = parts.next().unwrap_or_default();
     let month = parts.next().unwrap_or_default();

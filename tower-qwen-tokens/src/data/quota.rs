@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{
     Book, Origin,
-    section::{BoxError, Section},
+    retirement::Retirement,
+    section::{BoxError, Retired, Section},
     without_latest,
 };
 
@@ -13,12 +14,15 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ModelQuota {
-    /// Requests in a period.
+    /// Requests in a period; `u64::MAX` where they are not bounded by themselves.
     pub requests: u64,
     /// Tokens in a period, those of prompts and answers together.
     pub tokens: u64,
     /// The period.
     pub period: Duration,
+    /// Whether the provider moves the quota month by month with what the account spends, and lets more through while it has
+    /// room: the figures are then the least that any account has. [`QuotaBook::from_account`] reads those of an account.
+    pub is_dynamic: bool,
 }
 
 /// The quotas of models. A dated snapshot that is not listed has none: snapshots have far smaller ones than the stable
@@ -37,14 +41,22 @@ pub type QuotaBook = Book<ModelQuota>;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct QuotaRow {
+    /// Missing where requests are not bounded by themselves.
+    #[serde(default = "unbounded")]
     requests: u64,
     tokens: u64,
+    #[serde(default)]
+    dynamic: bool,
     #[serde(default = "a_minute")]
     period_seconds: u64,
 }
 
 fn a_minute() -> u64 {
     60
+}
+
+fn unbounded() -> u64 {
+    u64::MAX
 }
 
 impl ModelQuota {
@@ -55,6 +67,7 @@ impl ModelQuota {
             requests,
             tokens,
             period: Duration::from_secs(60),
+            is_dynamic: false,
         }
     }
 
@@ -76,6 +89,11 @@ impl Book<ModelQuota> {
 impl Section for ModelQuota {
     const NAME: &'static str = "quota";
     const BUILTIN: &'static str = include_str!("../../data/quotas.json");
+    const RETIRED: Option<Retired<Self>> = Some(Retired {
+        section: Retirement::NAME,
+        rows: Retirement::BUILTIN,
+        value: || Self::per_minute(0, 0),
+    });
 
     fn stable_id(model: &str) -> Option<&str> {
         // Not the dated ones: the provider grants a snapshot far less than the stable model.
@@ -91,6 +109,7 @@ impl Section for ModelQuota {
             requests: row.requests,
             tokens: row.tokens,
             period: Duration::from_secs(row.period_seconds),
+            is_dynamic: row.dynamic,
         })
     }
 }

@@ -89,6 +89,7 @@ impl Limits {
             requests: scaled(self.request_limit, requests, period),
             tokens: scaled(self.usage_limit, tokens, period),
             period: Duration::from_secs(period),
+            is_dynamic: false,
         }
     }
 }
@@ -103,6 +104,7 @@ fn least(one: ModelQuota, other: ModelQuota) -> ModelQuota {
         requests: to(one, one.requests).min(to(other, other.requests)),
         tokens: to(one, one.tokens).min(to(other, other.tokens)),
         period,
+        is_dynamic: false,
     }
 }
 
@@ -133,6 +135,7 @@ mod tests {
             requests,
             tokens,
             period: Duration::from_secs(seconds),
+            is_dynamic: false,
         })
     }
 

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::{Origin, Region};
+use super::{Origin, Region, model_id::canonical};
 
 /// Values by model, each for one region or for all. The later replaces the earlier.
 #[derive(Debug, Clone)]
@@ -15,6 +15,18 @@ pub(super) struct Rows<V> {
 pub(super) struct Sourced<V> {
     pub(super) value: V,
     pub(super) origin: Option<Origin>,
+}
+
+/// By what a row was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RowMatch {
+    /// The model's own id.
+    Id,
+    /// The id of the mainline model, for `-latest` or a dated snapshot that has no row of its own.
+    Mainline,
+    /// The beginning of the id: a row that is written with a `*`.
+    Family,
 }
 
 /// What is known of one model: at most one value for all regions, which comes first, and one for each.
@@ -52,23 +64,37 @@ impl<V> Rows<V> {
         }
     }
 
-    /// The row of a model: by its exact id, then by the stable id that it inherits from, then by its family.
+    /// The row of a model: by its exact id, then by the mainline's, then by both as the provider writes them, then by its
+    /// family.
     pub(super) fn find(
         &self,
         model: &str,
         region: Region,
         stable_id: fn(&str) -> Option<&str>,
-    ) -> Option<&Sourced<V>> {
+    ) -> Option<(&Sourced<V>, RowMatch)> {
         let exact = |id: &str| of(self.models.get(id)?, region);
+        let of_id = |id: &str| {
+            let own = exact(id).map(|row| (row, RowMatch::Id));
+            own.or_else(|| Some((stable_id(id).and_then(exact)?, RowMatch::Mainline)))
+        };
         // From the most to the least specific: a family must not hide a row for the very model.
-        exact(model)
-            .or_else(|| stable_id(model).and_then(exact))
-            .or_else(|| {
-                self.families
+        of_id(model).or_else(|| {
+            let id = canonical(model);
+            let family = |id: &str| {
+                let mut fitting = self
+                    .families
                     .iter()
-                    .filter(|(start, _)| model.starts_with(start))
-                    .find_map(|(_, rows)| of(rows, region))
-            })
+                    .filter(|(start, _)| id.starts_with(start));
+                Some((
+                    fitting.find_map(|(_, rows)| of(rows, region))?,
+                    RowMatch::Family,
+                ))
+            };
+            let written_otherwise = (id != model).then(|| of_id(&id)).flatten();
+            written_otherwise
+                .or_else(|| family(model))
+                .or_else(|| family(&id))
+        })
     }
 
     fn regional(&mut self, model: String) -> &mut Regional<V> {
@@ -121,7 +147,29 @@ mod tests {
 
     fn find(rows: &Rows<u32>, model: &str, region: Region) -> Option<u32> {
         rows.find(model, region, without_latest_or_date)
-            .map(|row| row.value)
+            .map(|(row, _)| row.value)
+    }
+
+    #[test]
+    fn how_a_row_was_found_is_marked() {
+        let rows = rows(&[
+            ("qwen-plus", None, 1),
+            ("qwen3-*", None, 2),
+            ("or/qwen-plus", None, 3),
+        ]);
+        for (model, expected) in [
+            ("qwen-plus", Some((1, RowMatch::Id))),
+            ("or/qwen-plus", Some((3, RowMatch::Id))),
+            ("or/qwen-plus-latest", Some((3, RowMatch::Mainline))),
+            ("Qwen/Qwen-Plus:thinking", Some((1, RowMatch::Id))),
+            ("qwen-plus-2025-07-28", Some((1, RowMatch::Mainline))),
+            ("qwen/qwen-plus-2025-07-28", Some((1, RowMatch::Mainline))),
+            ("Qwen3-32B", Some((2, RowMatch::Family))),
+            ("qwen-plus:free", None),
+        ] {
+            let found = rows.find(model, HERE, without_latest_or_date);
+            assert_eq!(found.map(|(row, by)| (row.value, by)), expected, "{model}");
+        }
     }
 
     #[test]
