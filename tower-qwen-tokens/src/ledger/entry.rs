@@ -23,6 +23,10 @@ pub struct Entry {
     pub dialect: Option<Dialect>,
     /// The tokens.
     pub usage: Usage,
+    /// Whether the provider bills it as batch, which costs less.
+    pub batch: bool,
+    /// The service tier that served it, as the answer names it; `None` for the usual one.
+    pub service_tier: Option<Arc<str>>,
     /// Where the counts are from.
     pub basis: Basis,
     /// How the attempt ended.
@@ -38,7 +42,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry of status 200 without times, tenant and labels.
+    /// An entry of status 200 without times, tenant and labels, at the usual price.
     #[must_use]
     pub fn new(model: impl Into<Arc<str>>, usage: Usage, basis: Basis, end: End) -> Self {
         Self {
@@ -47,6 +51,8 @@ impl Entry {
             labels: Labels::default(),
             dialect: None,
             usage,
+            batch: false,
+            service_tier: None,
             basis,
             end,
             status: Some(StatusCode::OK),

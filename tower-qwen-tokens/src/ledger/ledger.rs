@@ -1,12 +1,18 @@
 use std::{
+    collections::HashSet,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::SystemTime,
 };
 
-use crate::{macros::opaque_debug, price::PriceBook, shared::lock};
+use crate::{
+    data::RetirementBook,
+    macros::opaque_debug,
+    price::{Billing, PriceBook},
+    shared::lock,
+};
 
-use super::{Entry, LedgerSink, Record, Snapshot};
+use super::{Entry, LedgerSink, ModelNotice, Record, Snapshot, snapshot::MAX_NAMES};
 
 /// Sums of usage and cost by model, tenant and label. Clones share everything.
 #[derive(Clone)]
@@ -17,6 +23,8 @@ pub struct Ledger {
 struct SharedLedger {
     setup: RwLock<Arc<Setup>>,
     sums: Mutex<Snapshot>,
+    /// The models of which the sinks know already. The sums forget theirs when they are taken.
+    noticed: Mutex<HashSet<Arc<str>>>,
     #[cfg(feature = "http")]
     clock: crate::shared::clock::WallClock,
 }
@@ -25,6 +33,7 @@ struct SharedLedger {
 #[derive(Clone)]
 struct Setup {
     prices: Arc<PriceBook>,
+    retired: Arc<RetirementBook>,
     sinks: Vec<Arc<dyn LedgerSink>>,
 }
 
@@ -34,12 +43,14 @@ impl Ledger {
     pub fn new(prices: PriceBook) -> Self {
         let setup = Setup {
             prices: Arc::new(prices),
+            retired: Arc::new(RetirementBook::builtin()),
             sinks: Vec::new(),
         };
         Self {
             inner: Arc::new(SharedLedger {
                 setup: RwLock::new(Arc::new(setup)),
                 sums: Mutex::default(),
+                noticed: Mutex::default(),
                 #[cfg(feature = "http")]
                 clock: crate::shared::clock::WallClock::new(),
             }),
@@ -59,25 +70,61 @@ impl Ledger {
         self.change(|setup| setup.prices = Arc::new(prices));
     }
 
+    /// Warns of the retired models of another book from now on, in all clones. Default: the built-in one.
+    pub fn set_retired(&self, retired: RetirementBook) {
+        self.change(|setup| setup.retired = Arc::new(retired));
+    }
+
     /// The prices in use.
     #[must_use]
     pub fn prices(&self) -> Arc<PriceBook> {
         Arc::clone(&self.setup().prices)
     }
 
-    /// Records one attempt.
+    /// Records one attempt. It is priced as of when it was sent, which is its duration ago.
     pub fn record(&self, entry: &Entry) {
         let setup = self.setup();
-        let cost = setup.prices.cost(&entry.model, &entry.usage);
+        let now = self.now();
+        let sent = now.and_then(|now| now.checked_sub(entry.duration.unwrap_or_default()));
+        let billing = Billing {
+            batch: entry.batch,
+            at: sent,
+            service_tier: entry.service_tier.as_deref(),
+        };
+        let cost = setup.prices.cost_of(&entry.model, &entry.usage, &billing);
         // Lock order: none is held while another is taken. The sums are free again before a sink
         // runs, which may be slow or ask for a snapshot.
-        self.sums().add(entry, cost);
+        let is_first = self.sums().add(entry, cost);
         if setup.sinks.is_empty() {
             return;
         }
-        let record = Record::new(entry, cost, self.now());
+        if is_first {
+            self.notice(&setup, &entry.model);
+        }
+        let record = Record::new(entry, cost, now);
         for sink in &setup.sinks {
             sink.record(&record);
+        }
+    }
+
+    fn notice(&self, setup: &Setup, model: &Arc<str>) {
+        let notice = ModelNotice {
+            model,
+            is_priced: setup.prices.price(model).is_some(),
+            retirement: setup.retired.retirement(model),
+        };
+        // A request whose body was not read has no model.
+        if model.is_empty() || (notice.is_priced && notice.retirement.is_none()) {
+            return;
+        }
+        let mut noticed = lock(&self.inner.noticed);
+        // Names come from outside on a server: they must not grow the memory.
+        let is_new = noticed.len() < MAX_NAMES && noticed.insert(Arc::clone(model));
+        drop(noticed);
+        if is_new {
+            for sink in &setup.sinks {
+                sink.notice(&notice);
+            }
         }
     }
 

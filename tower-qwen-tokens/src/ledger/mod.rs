@@ -35,6 +35,7 @@ mod ledger;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics_sink;
+mod model_notice;
 mod record;
 mod repair;
 #[cfg(feature = "metrics")]
@@ -53,6 +54,7 @@ pub use json_lines::JsonLines;
 pub use labels::{Labels, Tenant};
 pub use ledger::Ledger;
 pub use memory::MemorySink;
+pub use model_notice::ModelNotice;
 pub use record::Record;
 pub use sink::LedgerSink;
 pub use snapshot::Snapshot;

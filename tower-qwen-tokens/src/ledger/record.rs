@@ -6,7 +6,7 @@ use std::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
-    Dialect,
+    CacheType, Dialect,
     price::Money,
     usage::{Basis, End},
 };
@@ -73,8 +73,12 @@ impl Serialize for Record<'_> {
         put(&mut line, "output_tokens", usage.output_tokens)?;
         put(&mut line, "total_tokens", usage.total_tokens)?;
         put(&mut line, "cached_tokens", usage.cached_tokens)?;
+        let cache = usage.cache_type.map(CacheType::as_str);
+        put(&mut line, "cache_type", cache)?;
         put(&mut line, "cache_write_tokens", usage.cache_write_tokens)?;
         put(&mut line, "reasoning_tokens", usage.reasoning_tokens)?;
+        put(&mut line, "batch", entry.batch.then_some(true))?;
+        put(&mut line, "service_tier", entry.service_tier.as_deref())?;
         put(&mut line, "cost", self.cost)?;
         put(&mut line, "first_token_ms", entry.first_token.map(millis))?;
         put(&mut line, "duration_ms", entry.duration.map(millis))?;

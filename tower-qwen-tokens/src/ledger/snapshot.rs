@@ -8,7 +8,7 @@ use super::{Entry, Totals};
 
 /// Names that get a line of their own. On a server they come from outside, so they must not grow the memory.
 // More names than anybody reads, few enough to be cloned in every snapshot.
-const MAX_NAMES: usize = 1_024;
+pub(super) const MAX_NAMES: usize = 1_024;
 /// Keys of labels, which the program chooses.
 const MAX_KEYS: usize = 64;
 const OTHER: &str = "(other)";
@@ -40,9 +40,12 @@ impl Snapshot {
         }
     }
 
-    pub(super) fn add(&mut self, entry: &Entry, cost: Option<Money>) {
+    /// Adds an attempt; true where it is the first of its model.
+    pub(super) fn add(&mut self, entry: &Entry, cost: Option<Money>) -> bool {
         self.total.add(entry, cost);
+        let models = self.models.len();
         line(&mut self.models, &entry.model, MAX_NAMES).add(entry, cost);
+        let is_first = self.models.len() > models;
         if let Some(tenant) = &entry.tenant {
             line(&mut self.tenants, tenant.as_str(), MAX_NAMES).add(entry, cost);
         }
@@ -50,6 +53,7 @@ impl Snapshot {
             let values = line(&mut self.labels, key, MAX_KEYS);
             line(values, value, MAX_NAMES).add(entry, cost);
         }
+        is_first
     }
 }
 

@@ -1,11 +1,12 @@
 use tracing::{debug, warn};
 
 use super::{
-    LedgerSink, Record,
+    LedgerSink, ModelNotice, Record,
     record::{basis_name, end_name},
 };
 
-/// Emits an event for every attempt: at the level debug, failed ones at the level warn.
+/// Emits an event for every attempt, at the level debug, failed ones at the level warn; and one, a warning, for each model
+/// that has no price or is retired.
 ///
 /// Events are of the target `tower_qwen_tokens::ledger` and hold figures and names, never content.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,5 +54,14 @@ impl LedgerSink for TracingSink {
         } else {
             attempt!(debug, record);
         }
+    }
+    fn notice(&self, notice: &ModelNotice<'_>) {
+        warn!(
+            target: "tower_qwen_tokens::ledger",
+            model = notice.model,
+            retired = notice.retirement.map(|retirement| &*retirement.date),
+            successor = notice.retirement.and_then(|retirement| retirement.successor.as_deref()),
+            "{notice}"
+        );
     }
 }

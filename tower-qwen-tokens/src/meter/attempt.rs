@@ -8,6 +8,7 @@ use crate::{
     Basis, Call, Dialect, End, Ledger, Report, UnknownReason, Usage, UsageSink, Verdict,
     call::is_signed,
     ledger::{Entry, Labels, Tenant},
+    price::is_batch_host,
     scan::{Scanned, Scanner},
     shared::clock::{self, Instant},
 };
@@ -33,6 +34,8 @@ pub(super) struct Attempt {
     tenant: Option<Tenant>,
     labels: Labels,
     dialect: Dialect,
+    /// Whether the host bills its calls as batch.
+    batch: bool,
     /// Estimated tokens of the prompt; `None` where the request was not read.
     input_estimate: Option<u64>,
     /// Whether the request for usage is the Meter's and not the caller's.
@@ -79,6 +82,7 @@ impl Attempt {
             tenant: request.extensions().get().cloned(),
             labels: request.extensions().get().cloned().unwrap_or_default(),
             dialect,
+            batch: request.uri().host().is_some_and(is_batch_host),
             input_estimate,
             adds_usage_event: settings.request_usage && request_usage(&call, request),
             sent: clock::now(),
@@ -246,6 +250,7 @@ impl Attempt {
             tenant: self.tenant.take(),
             labels: std::mem::take(&mut self.labels),
             dialect: Some(self.dialect),
+            batch: self.batch,
             ..entry
         });
     }

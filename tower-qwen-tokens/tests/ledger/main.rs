@@ -8,6 +8,7 @@ mod events;
 mod json_lines;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod notices;
 mod sinks;
 mod sums;
 mod take;

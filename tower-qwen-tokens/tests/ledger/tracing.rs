@@ -41,3 +41,33 @@ fn every_attempt_is_an_event() {
     assert!(!fields.contains_key("cost") && !fields.contains_key("status"));
     assert_eq!(events.len(), 2);
 }
+
+#[test]
+fn a_retired_model_is_a_warning_once() {
+    let events = Events::default();
+    with_default(events.clone(), || {
+        let ledger = Ledger::default().with_sink(Arc::new(TracingSink::new()));
+        ledger.record(&entry("qwen-turbo", 1, 1));
+        ledger.record(&entry("qwen-turbo", 1, 1));
+    });
+    let events = events.take();
+    assert_eq!(events.len(), 3);
+    let (head, fields) = &events[0];
+    assert_eq!(head, "WARN tower_qwen_tokens::ledger");
+    for (field, expected) in [
+        ("model", "\"qwen-turbo\""),
+        ("retired", "\"2026-10-10\""),
+        ("successor", "\"qwen3.7-flash\""),
+        (
+            "message",
+            "qwen-turbo is retired on 2026-10-10, its successor is qwen3.7-flash",
+        ),
+    ] {
+        assert_eq!(fields[field], expected, "{field}");
+    }
+    assert!(
+        events[1..]
+            .iter()
+            .all(|(head, _)| head.starts_with("DEBUG"))
+    );
+}

@@ -244,3 +244,31 @@ proptest! {
         })?;
     }
 }
+
+#[tokio::test]
+async fn a_call_to_the_host_for_batches_costs_half() {
+    let cost_at = |host: &'static str| async move {
+        let ledger = Ledger::default();
+        let (request, _) = read().await;
+        let (mut head, body) = request.into_parts();
+        let uri = format!("https://{host}/compatible-mode/v1/chat/completions");
+        head.uri = uri.parse().expect("a uri");
+        let service = service_fn(|_: Request<Full<Bytes>>| async {
+            Ok::<_, Infallible>(json(Full::new(Bytes::from_static(WHOLE.as_bytes()))))
+        });
+        let answer = MeterLayer::new(ledger.clone())
+            .layer(service)
+            .oneshot(Request::from_parts(head, body))
+            .await
+            .expect("infallible");
+        answer.into_body().collect().await.expect("no error");
+        ledger.snapshot().total.cost[0].to_string()
+    };
+    // 971 fresh and 2,048 cached tokens of 3,019 at 0.4 and 0.08 USD, 104 of output at 1.2.
+    assert_eq!(cost_at("dashscope.aliyuncs.com").await, "0.00067704 USD");
+    // Half of 3,019 at 0.4 and 104 at 1.2: batches have no cache.
+    assert_eq!(
+        cost_at("batch.dashscope.aliyuncs.com").await,
+        "0.0006662 USD"
+    );
+}
