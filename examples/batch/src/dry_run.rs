@@ -8,6 +8,7 @@ use tower_qwen_ratelimit::Quota;
 use tower_qwen_tokens::{
     Call, Money, PriceBook, Usage,
     call::{ModelCall, ReadCall, ReadOptions},
+    price::{Billing, is_batch_host},
 };
 
 use crate::{
@@ -84,12 +85,17 @@ pub async fn forecast<R: AsyncBufRead + Unpin>(
                     Ok(request) => ReadCall::new(request, &ReadOptions::default()).await.ok(),
                     Err(_) => None,
                 };
+                let is_batch = read
+                    .as_ref()
+                    .and_then(|request| request.uri().host())
+                    .is_some_and(is_batch_host);
+                let billing = Billing::new().batch(is_batch);
                 match read
                     .as_ref()
                     .and_then(Call::of)
                     .and_then(|call| call.model_call())
                 {
-                    Some(model_call) => forecast.add(model_call, prices),
+                    Some(model_call) => forecast.add(model_call, prices, &billing),
                     None => forecast.unread += 1,
                 }
             }
@@ -100,7 +106,7 @@ pub async fn forecast<R: AsyncBufRead + Unpin>(
 }
 
 impl Forecast {
-    fn add(&mut self, call: &ModelCall, prices: &PriceBook) {
+    fn add(&mut self, call: &ModelCall, prices: &PriceBook, billing: &Billing<'_>) {
         let output = if call.dialect.is_embedding() {
             Some(0)
         } else {
@@ -113,10 +119,8 @@ impl Forecast {
             without_ceiling: u64::from(output.is_none()),
             ..Need::default()
         };
-        let cost = prices.cost(
-            &call.model,
-            &Usage::new(one.prompt_tokens, one.output_tokens),
-        );
+        let usage = Usage::new(one.prompt_tokens, one.output_tokens);
+        let cost = prices.cost_of(&call.model, &usage, billing);
         self.total.add(&one, cost);
         self.models
             .entry(call.model.to_string())

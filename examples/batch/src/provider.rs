@@ -95,14 +95,14 @@ impl Provider {
         matches!(self, Self::Mock)
     }
 
-    /// Its prices, by region: those of Beijing (CNY) for the hosts there, the international ones (USD) elsewhere.
+    /// Its prices: those of the region that its host serves, the international ones (USD) elsewhere.
     #[must_use]
     pub fn prices(&self) -> PriceBook {
         let region = match self {
-            Self::Remote(base) if is_beijing(base.origin()) => Region::Beijing,
-            _ => Region::International,
+            Self::Remote(base) => region(base.origin()),
+            Self::Mock => None,
         };
-        PriceBook::builtin().region(region)
+        PriceBook::builtin().region(region.unwrap_or_default())
     }
 }
 
@@ -151,11 +151,9 @@ pub fn why_mock(args: &Args, environment: &Environment) -> &'static str {
     }
 }
 
-fn is_beijing(origin: &str) -> bool {
+fn region(origin: &str) -> Option<Region> {
     let host = origin.rsplit_once("://").map_or(origin, |(_, host)| host);
-    let host = host.split_once(':').map_or(host, |(host, _)| host);
-    ["dashscope.aliyuncs.com", "batch.dashscope.aliyuncs.com"].contains(&host)
-        || host.ends_with(".cn-beijing.maas.aliyuncs.com")
+    Region::of_host(host.split_once(':').map_or(host, |(host, _)| host))
 }
 
 impl fmt::Debug for Environment {
@@ -263,14 +261,15 @@ mod tests {
     #[test]
     fn prices_go_by_the_host() {
         for (origin, expected) in [
-            ("https://dashscope.aliyuncs.com", true),
-            ("https://dashscope.aliyuncs.com:443", true),
-            ("https://w.cn-beijing.maas.aliyuncs.com", true),
-            ("https://dashscope-intl.aliyuncs.com", false),
-            ("https://w.ap-southeast-1.maas.aliyuncs.com", false),
-            ("http://127.0.0.1:80", false),
+            ("https://dashscope.aliyuncs.com", Some(Region::Beijing)),
+            ("https://dashscope.aliyuncs.com:443", Some(Region::Beijing)),
+            (
+                "https://w.eu-central-1.maas.aliyuncs.com",
+                Some(Region::Frankfurt),
+            ),
+            ("http://127.0.0.1:80", None),
         ] {
-            assert_eq!(is_beijing(origin), expected, "{origin}");
+            assert_eq!(region(origin), expected, "{origin}");
         }
     }
 }
