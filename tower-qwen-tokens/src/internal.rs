@@ -15,7 +15,7 @@ pub use crate::{
 };
 pub use crate::{
     macros::{inner_accessors, opaque_debug},
-    protocol::{code::KNOWN_ERRORS, hint::retry_after},
+    protocol::{hint::retry_after, known_errors::KNOWN_ERRORS},
     shared::observers::Observers,
 };
 

@@ -36,7 +36,6 @@ const fn row(
     }
 }
 
-const YEAR: u64 = 366 * 86_400_000;
 const NO: &[(&str, &str)] = &[];
 
 #[rustfmt::skip]
@@ -78,7 +77,7 @@ const ROWS: &[Row] = &[
     row("negative", 429, &[("retry-after", "-5"), ("retry-after-ms", "-1")], "", (Throttled, true, None)),
     row("words", 429, &[("retry-after", "tomorrow")], "", (Throttled, true, None)),
     row("not a number", 429, &[("retry-after", "NaN"), ("retry-after-ms", "inf")], "", (Throttled, true, None)),
-    row("overflowing", 429, &[("retry-after", "18446744073709551616")], "", (Throttled, true, Some(YEAR))),
+    row("overflowing", 429, &[("retry-after", "18446744073709551616")], "", (Throttled, true, None)),
     row("no such day", 429, &[("retry-after", "Tue, 30 Feb 2026 00:00:00 GMT")], "", (Throttled, true, None)),
 
     // Whether another try may help, as the server says itself.

@@ -1,14 +1,18 @@
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
+use std::time::{Duration, SystemTime};
 
-use super::{code, hint_header::X_RATELIMIT_RESET};
-use crate::json_reader::{JsonNumber, JsonReader, Read, next_name};
+use serde::de::{DeserializeSeed, IgnoredAny};
 
-/// The longest code that is kept. Unit: bytes.
-// Known codes have at most 28 bytes; a longer text there is no code.
-const MAX_CODE: usize = 128;
+use super::{
+    code,
+    error_reader::{ErrorPart, ErrorReader},
+    hint::{self, MILLIS},
+    time,
+};
+use crate::json_reader::Read;
+
 /// The longest message that is kept. Unit: bytes.
 // The phrases that decide come early; a proxy's HTML page must not be kept whole.
-const MAX_MESSAGE: usize = 4 * 1024;
+pub(super) const MAX_MESSAGE: usize = 4 * 1024;
 
 /// The parts of an error body that a verdict needs, whatever its shape. What is missing stays `None`.
 #[derive(Default)]
@@ -18,52 +22,38 @@ pub(super) struct ErrorBody {
     /// `type`, beside the code or instead of it.
     pub(super) kind: Option<String>,
     pub(super) message: Option<String>,
-    /// A reset that a router wrote into the body, copied from the header of the host behind it.
-    pub(super) reset: Option<String>,
+    /// A status that the body states beside its code.
+    pub(super) status: Option<u16>,
+    /// A wait or an instant that a member states.
+    pub(super) wait: Option<Wait>,
     /// Whether there is an error object (or text).
     pub(super) wrapped: bool,
+    /// The error of the host behind this one, where the message holds it as JSON.
+    pub(super) inner: Option<Box<ErrorBody>>,
     /// Whether a choice ended with the error marker.
-    broken_off: bool,
+    pub(super) broken_off: bool,
     /// Text of the choices; the error's message where a choice is broken off.
-    delivered: Option<String>,
+    pub(super) delivered: Option<String>,
 }
 
-/// The part of a body that an object belongs to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ErrorPart {
-    Top,
-    Error,
-    Metadata,
-    MetadataHeaders,
-    Response,
-    Choice,
-    Delta,
+/// A wait or an instant as a member of the body states it.
+pub(super) struct Wait {
+    pub(super) text: String,
+    /// Whether a bare number of it is milliseconds, rather than seconds or a date.
+    pub(super) is_millis: bool,
+    /// Whether it was copied from a header that comes with every answer.
+    pub(super) is_reset: bool,
 }
 
-/// What a field of an object is.
-#[derive(Clone, Copy)]
-enum ErrorField {
-    Code,
-    Kind,
-    Message,
-    /// The message of the host behind a router.
-    Raw,
-    Reset,
-    Content,
-    FinishReason,
-    Within(ErrorPart),
-    Ignored,
-}
-
-/// Reads a value of this part into the body.
-struct ErrorReader<'a> {
-    body: &'a mut ErrorBody,
-    part: ErrorPart,
-}
-
-/// Reads a string or a number as text, anything else as `None`.
-struct TextReader {
-    limit: usize,
+impl Wait {
+    /// The wait; `now` is the time of the server.
+    pub(super) fn read(&self, now: impl Fn() -> SystemTime) -> Option<Duration> {
+        if self.is_millis {
+            time::decimal(&self.text, MILLIS)
+        } else {
+            hint::reset(&self.text, now())
+        }
+    }
 }
 
 impl ErrorBody {
@@ -75,31 +65,76 @@ impl ErrorBody {
         } else {
             first_data(head)
         };
-        let (mut body, complete) = json.map(read_json).unwrap_or_default();
-        if !complete && body.message.is_none() {
+        let (mut body, end) = json.map_or((Self::default(), End::Cut), read_json);
+        if !matches!(end, End::Whole(_)) && body.message.is_none() {
             let text = String::from_utf8_lossy(&head[..head.len().min(MAX_MESSAGE)]);
             body.message = (!text.is_empty()).then(|| text.into_owned());
+        } else {
+            body.read_inner();
         }
         body
     }
 
-    /// Reads an event of a stream; `None` where it is no error.
+    /// Reads an event of a stream, or a body of status 200; `None` where it is no error.
     pub(super) fn of_event(data: &[u8]) -> Option<Self> {
         // Nearly every event is none, and this runs for all of them.
         if !may_be_error(data) {
             return None;
         }
-        let (mut body, _) = read_json(data);
-        if body.broken_off && body.message.is_none() {
-            // A host that breaks off an answer puts the reason where the text would be.
-            body.message = body.delivered.take();
+        let mut data = data;
+        // Some hosts glue an error to the event before it, whole or cut off.
+        for _ in 0..MAX_GLUED {
+            let (body, end) = read_json(data);
+            if let Some(body) = body.if_failed() {
+                return Some(body);
+            }
+            data = next_json(data, &end)?;
         }
-        let failed =
-            body.wrapped || body.broken_off || body.code.as_deref().is_some_and(code::is_failure);
-        failed.then_some(body)
+        None
     }
 
-    fn append(&mut self, text: Option<String>) {
+    fn if_failed(mut self) -> Option<Self> {
+        if self.broken_off && self.message.is_none() {
+            // A host that breaks off an answer puts the reason where the text would be.
+            self.message = self.delivered.take();
+        }
+        let failed =
+            self.wrapped || self.broken_off || self.code.as_deref().is_some_and(code::is_failure);
+        failed.then(|| {
+            self.read_inner();
+            self
+        })
+    }
+
+    /// The codes and types, the innermost first: it speaks for the host that refused.
+    pub(super) fn codes(&self) -> [&str; 4] {
+        let inner = self.inner.as_deref();
+        [
+            inner.and_then(|inner| inner.code.as_deref()),
+            inner.and_then(|inner| inner.kind.as_deref()),
+            self.code.as_deref(),
+            self.kind.as_deref(),
+        ]
+        .map(Option::unwrap_or_default)
+    }
+
+    /// Reads the JSON that the message holds, if it does.
+    fn read_inner(&mut self) {
+        let Some(message) = &self.message else { return };
+        let Some(start) = message.find('{').filter(|start| {
+            let rest = message[start + 1..].trim_start();
+            rest.starts_with(['"', '{'])
+        }) else {
+            return;
+        };
+        let (inner, _) = read_json(&message.as_bytes()[start..]);
+        if inner.code.is_some() || inner.kind.is_some() || inner.wait.is_some() {
+            self.inner = Some(Box::new(inner));
+        }
+    }
+
+    /// Adds a text to the message.
+    pub(super) fn append(&mut self, text: Option<String>) {
         let Some(text) = text.filter(|text| !text.is_empty()) else {
             return;
         };
@@ -114,28 +149,47 @@ impl ErrorBody {
     }
 }
 
-impl ErrorPart {
-    /// Sets a field once; a value inside the error object replaces one from beside it.
-    fn set(self, target: &mut Option<String>, read: Option<String>) {
-        // Inside the error object the provider speaks; beside it a router may.
-        if read.is_some() && (self == Self::Error || target.is_none()) {
-            *target = read;
-        }
-    }
+/// The most documents of one event that are read: there are two where a host glues one to another.
+const MAX_GLUED: usize = 4;
+
+/// How a document ended.
+enum End {
+    /// Before this byte.
+    Whole(usize),
+    /// In the middle: the rest is missing.
+    Cut,
+    /// With something that is no JSON.
+    Broken,
 }
 
-/// Reads JSON that may be cut or broken: all before that point is used. The flag: whether it was
-/// whole.
-fn read_json(json: &[u8]) -> (ErrorBody, bool) {
+/// Reads JSON that may be cut or broken: all before that point is used.
+fn read_json(json: &[u8]) -> (ErrorBody, End) {
     let mut body = ErrorBody::default();
+    let mut reader = serde_json::Deserializer::from_slice(json);
     let value = Read(ErrorReader {
         body: &mut body,
         part: ErrorPart::Top,
     });
-    let complete = value
-        .deserialize(&mut serde_json::Deserializer::from_slice(json))
-        .is_ok();
-    (body, complete)
+    let end = match value.deserialize(&mut reader) {
+        Ok(()) => End::Whole(reader.into_iter::<IgnoredAny>().byte_offset()),
+        Err(error) if error.is_eof() => End::Cut,
+        Err(_) => End::Broken,
+    };
+    (body, end)
+}
+
+/// The next document behind one that ends so.
+fn next_json<'a>(data: &'a [u8], end: &End) -> Option<&'a [u8]> {
+    let is_document = |rest: &&[u8]| matches!(rest.first(), Some(b'{' | b'['));
+    match end {
+        End::Whole(end) => Some(data.get(*end..)?.trim_ascii_start()).filter(is_document),
+        End::Cut => None,
+        // In a text of a whole document the quotes would be escaped.
+        End::Broken => (1..data.len()).map(|at| &data[at..]).find(|rest| {
+            rest.starts_with(br#"{"error"#)
+                || is_document(rest) && data[data.len() - rest.len() - 1] == b'\n'
+        }),
+    }
 }
 
 /// The `data` of the first event, where the text is a stream of events.
@@ -158,107 +212,4 @@ fn may_be_error(data: &[u8]) -> bool {
         }
     }
     false
-}
-
-fn field(part: ErrorPart, key: &str) -> ErrorField {
-    match (part, key) {
-        (ErrorPart::Top | ErrorPart::Error, "code") => ErrorField::Code,
-        (ErrorPart::Top | ErrorPart::Error, "type" | "error_type") => ErrorField::Kind,
-        (ErrorPart::Top | ErrorPart::Error, "message" | "msg" | "detail") => ErrorField::Message,
-        (ErrorPart::Top | ErrorPart::Response, "error") => ErrorField::Within(ErrorPart::Error),
-        (ErrorPart::Top, "response") => ErrorField::Within(ErrorPart::Response),
-        (ErrorPart::Top, "choices") => ErrorField::Within(ErrorPart::Choice),
-        (ErrorPart::Error, "metadata") => ErrorField::Within(ErrorPart::Metadata),
-        (ErrorPart::Metadata, "raw") => ErrorField::Raw,
-        (ErrorPart::Metadata, "headers") => ErrorField::Within(ErrorPart::MetadataHeaders),
-        (ErrorPart::MetadataHeaders, name)
-            if name.eq_ignore_ascii_case(X_RATELIMIT_RESET.as_str()) =>
-        {
-            ErrorField::Reset
-        }
-        (ErrorPart::Choice, "finish_reason") => ErrorField::FinishReason,
-        (ErrorPart::Choice, "delta" | "message") => ErrorField::Within(ErrorPart::Delta),
-        (ErrorPart::Delta, "content") => ErrorField::Content,
-        _ => ErrorField::Ignored,
-    }
-}
-
-impl<'de> JsonReader<'de> for ErrorReader<'_> {
-    type Output = ();
-
-    fn other(self) {}
-
-    fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Self { body, part } = self;
-        while let Some(field) = next_name(&mut members, |name| field(part, name))? {
-            body.wrapped |= part == ErrorPart::Error;
-            let limit = match field {
-                ErrorField::Message | ErrorField::Raw | ErrorField::Content => MAX_MESSAGE,
-                _ => MAX_CODE,
-            };
-            let mut text = || members.next_value_seed(Read(TextReader { limit }));
-            match field {
-                ErrorField::Code => part.set(&mut body.code, text()?),
-                ErrorField::Kind => part.set(&mut body.kind, text()?),
-                ErrorField::Message => part.set(&mut body.message, text()?),
-                ErrorField::Raw => body.append(text()?),
-                ErrorField::Reset => body.reset = text()?,
-                ErrorField::Content => body.delivered = text()?,
-                ErrorField::FinishReason => {
-                    let reason = text()?;
-                    body.broken_off |=
-                        reason.is_some_and(|reason| code::is_broken_off(reason.as_bytes()));
-                }
-                ErrorField::Within(part) => members.next_value_seed(Read(ErrorReader {
-                    body: &mut *body,
-                    part,
-                }))?,
-                ErrorField::Ignored => {
-                    members.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        let Self { body, part } = self;
-        while elements
-            .next_element_seed(Read(ErrorReader {
-                body: &mut *body,
-                part,
-            }))?
-            .is_some()
-        {}
-        Ok(())
-    }
-
-    fn text(self, text: &str) {
-        if self.part == ErrorPart::Error && !text.is_empty() {
-            self.body.wrapped = true;
-            self.body.append(Some(
-                text[..text.floor_char_boundary(MAX_MESSAGE)].to_owned(),
-            ));
-        }
-    }
-}
-
-impl JsonReader<'_> for TextReader {
-    type Output = Option<String>;
-
-    fn other(self) -> Option<String> {
-        None
-    }
-
-    fn text(self, text: &str) -> Option<String> {
-        Some(text[..text.floor_char_boundary(self.limit)].to_owned())
-    }
-
-    fn number(self, number: JsonNumber) -> Option<String> {
-        match number {
-            JsonNumber::Natural(number) => Some(number.to_string()),
-            JsonNumber::Negative(number) => Some(number.to_string()),
-            JsonNumber::Decimal(_) => None,
-        }
-    }
 }

@@ -1,12 +1,12 @@
-//! When to try again, as the server hints: in headers or in its message.
+//! When to try again, as the server hints in the headers of its answer.
 
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::{Cause, hint_header as names, time};
+use super::{Cause, date::date, hint_header as names, hint_words::wait_in, time, words::Words};
 
-const MILLIS: u128 = 1_000_000;
+pub(super) const MILLIS: u128 = 1_000_000;
 const SECONDS: u128 = 1_000_000_000;
 /// A bare number from here on is a date in seconds, not a duration (it would be 31 years).
 const EPOCH_SECONDS: u128 = 1_000_000_000 * SECONDS;
@@ -80,20 +80,52 @@ static RESETS: [(HeaderName, Limit, HeaderName); 11] = [
     ),
 ];
 
-/// Words before a duration in a message, in lower case.
-const PHRASES: &[&str] = &[
-    "try again in ",
-    "try again after ",
-    "retry after ",
-    "retry in ",
-    "will reset after ",
-];
+/// A wait that an answer states.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Hint {
+    /// `None` where it states none that makes sense.
+    pub(super) wait: Option<Duration>,
+    /// Whether it states one that is beyond belief.
+    pub(super) is_absurd: bool,
+    /// Whether the body states it, rather than a header.
+    pub(super) is_in_body: bool,
+}
+
+impl Hint {
+    /// The first of these that is believed.
+    pub(super) fn or(self, other: impl FnOnce() -> Option<Duration>) -> Self {
+        if self.wait.is_some() {
+            return self;
+        }
+        let other = other();
+        // More than a year: a broken clock, a date like 9999-12-31, or a number of another unit.
+        let is_absurd = other.is_some_and(|wait| wait >= time::LONGEST);
+        Self {
+            wait: other.filter(|_| !is_absurd),
+            is_absurd: self.is_absurd || is_absurd,
+            is_in_body: false,
+        }
+    }
+
+    /// The other hint where this one has no wait.
+    pub(super) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if self.wait.is_some() {
+            return self;
+        }
+        let other = other();
+        Self {
+            is_absurd: self.is_absurd || other.is_absurd,
+            ..other
+        }
+    }
+}
 
 /// How long the server asks to wait; `None` where it gives no hint that makes sense.
 ///
-/// In this order: `retry-after-ms` (or `x-ms-retry-after-ms`), `retry-after` (seconds, whole or not, or an HTTP date), the
-/// reset headers and `ratelimit` (for throttles only), the message. Dates are read against the answer's own `Date`, so that a clock that is wrong
-/// here does not matter; `now` is used where it has none. At most a year.
+/// In this order: `retry-after-ms` (or `x-ms-retry-after-ms`), `retry-after` (seconds, whole or not, a duration with units, or
+/// a date), the same names behind `llm_provider-`, the reset headers and `ratelimit` (for throttles only), the message. Dates are
+/// read against the answer's own `Date`, so that a clock that is wrong here does not matter; `now` is used where it has none. A
+/// wait of more than a year is not believed.
 #[must_use]
 pub fn retry_after(
     headers: &HeaderMap,
@@ -101,42 +133,39 @@ pub fn retry_after(
     cause: Cause,
     now: SystemTime,
 ) -> Option<Duration> {
+    let words = Words::of(message);
+    in_headers(headers, cause, now)
+        .or(|| wait_in(&words, || server_time(headers, now)))
+        .wait
+}
+
+/// The wait that the headers of an answer state.
+pub(super) fn in_headers(headers: &HeaderMap, cause: Cause, now: SystemTime) -> Hint {
+    // Most refusals have none of them, and one pass over the names costs less than a search for each.
+    let is_hint = |name: &HeaderName| {
+        let name = name.as_str();
+        ["retry", "reset", "ratelimit"]
+            .iter()
+            .any(|part| name.contains(part))
+    };
+    if !headers.keys().any(is_hint) {
+        return Hint::default();
+    }
     let now = server_time(headers, now);
-    let millis = |text: &str| time::decimal(text, MILLIS);
-    // Milliseconds first: the same hosts round `retry-after` to seconds.
-    first(headers, &names::RETRY_AFTER_MS, millis)
-        .or_else(|| first(headers, &names::X_MS_RETRY_AFTER_MS, millis))
-        .or_else(|| {
-            first(headers, &header::RETRY_AFTER, |text| {
-                retry_after_value(text, now)
-            })
-        })
+    let millis = |name: HeaderName| first(headers, &name, |text| time::decimal(text, MILLIS));
+    let other = |name: HeaderName| first(headers, &name, |text| reset(text, now));
+    Hint::default()
+        // Milliseconds first: the same hosts round `retry-after` to seconds.
+        .or(|| millis(names::RETRY_AFTER_MS))
+        .or(|| millis(names::X_MS_RETRY_AFTER_MS))
+        .or(|| other(header::RETRY_AFTER))
+        // A gateway that waits by itself passes the host's own on under these names only.
+        .or(|| millis(names::LLM_PROVIDER_RETRY_AFTER_MS))
+        .or(|| other(names::LLM_PROVIDER_RETRY_AFTER))
         // Reset headers come with every answer. They are a wait only where a limit is the cause.
-        .or_else(|| cause.is_throttle().then(|| resets(headers, cause, now))?)
-        .or_else(|| cause.is_throttle().then(|| policies(headers))?)
-        .or_else(|| in_text(message))
-}
-
-/// The wait that a message states: `Please try again in 1m2s`.
-pub(super) fn in_text(message: &str) -> Option<Duration> {
-    let message = message.to_ascii_lowercase();
-    PHRASES.iter().find_map(|phrase| {
-        let at = message.find(phrase)? + phrase.len();
-        let text = &message[at..];
-        time::compound(text)
-            .map(|(wait, _)| wait)
-            .or_else(|| bare_seconds(text))
-    })
-}
-
-/// A number of seconds without a unit, at the end of a sentence.
-fn bare_seconds(text: &str) -> Option<Duration> {
-    let number = text.split(|c: char| !c.is_ascii_digit()).next()?;
-    let rest = &text[number.len()..];
-    // A letter after the number would be a unit that is not known.
-    (rest.is_empty() || rest.starts_with(['.', ',', ')', ';']))
-        .then(|| time::decimal(number, SECONDS))
-        .flatten()
+        .or(|| cause.is_throttle().then(|| resets(headers, cause, now))?)
+        .or(|| cause.is_throttle().then(|| policies(headers))?)
+        .or(|| other(names::RESET_AT).filter(|_| cause.is_throttle()))
 }
 
 /// The wait that a reset states: a duration, or a date in one of many spellings.
@@ -154,7 +183,8 @@ pub(super) fn reset(text: &str, now: SystemTime) -> Option<Duration> {
     match time::compound(text) {
         // `2026-...` begins with a number too: only a text that is a duration to its end is one.
         Some((wait, taken)) if taken == text.len() => Some(wait),
-        _ => time::rfc3339(text).map(|date| until(date, now)),
+        // A header without a zone is in Greenwich's time.
+        _ => date(text, now, 0).map(|(date, _)| until(date, now)),
     }
 }
 
@@ -164,15 +194,6 @@ pub(super) fn server_time(headers: &HeaderMap, now: SystemTime) -> SystemTime {
         httpdate::parse_http_date(text).ok()
     })
     .unwrap_or(now)
-}
-
-fn retry_after_value(text: &str, now: SystemTime) -> Option<Duration> {
-    time::decimal(text, SECONDS).or_else(|| {
-        httpdate::parse_http_date(text)
-            .ok()
-            .or_else(|| time::rfc3339(text))
-            .map(|date| until(date, now))
-    })
 }
 
 fn resets(headers: &HeaderMap, cause: Cause, now: SystemTime) -> Option<Duration> {
@@ -243,7 +264,7 @@ pub(super) fn first<T>(
         .find_map(|text| read(text.trim()))
 }
 
-fn until(date: SystemTime, now: SystemTime) -> Duration {
+pub(super) fn until(date: SystemTime, now: SystemTime) -> Duration {
     // A date that has passed is no wait.
     date.duration_since(now)
         .unwrap_or_default()

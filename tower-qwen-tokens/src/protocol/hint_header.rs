@@ -33,6 +33,18 @@ pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// The same, as Azure's gateways spell it.
 pub(crate) const X_MS_RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-ms");
+/// Answer of LiteLLM: `retry-after-ms` of the host behind it.
+pub(crate) const LLM_PROVIDER_RETRY_AFTER_MS: HeaderName =
+    HeaderName::from_static("llm_provider-retry-after-ms");
+/// Answer of LiteLLM: `retry-after` of the host behind it.
+pub(crate) const LLM_PROVIDER_RETRY_AFTER: HeaderName =
+    HeaderName::from_static("llm_provider-retry-after");
+/// Answer of LiteLLM, `requests`, `tokens` or `max_parallel_requests`: which limit of its own a call met.
+pub(crate) const RATE_LIMIT_TYPE: HeaderName = HeaderName::from_static("rate_limit_type");
+/// Answer of LiteLLM, a date: when the limit that a call met is level again.
+pub(crate) const RESET_AT: HeaderName = HeaderName::from_static("reset_at");
+/// Answer of smg: the code of its own refusal, whatever the body says.
+pub(crate) const X_SMG_ERROR_CODE: HeaderName = HeaderName::from_static("x-smg-error-code");
 /// Answer, `true` or `false`: whether the server itself thinks that another try may help (OpenAI,
 /// Anthropic).
 pub(crate) const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

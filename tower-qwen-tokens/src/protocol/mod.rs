@@ -5,18 +5,25 @@
 
 mod cause;
 pub(crate) mod code;
+mod date;
 mod dialect;
 mod error_body;
+mod error_reader;
 pub mod header;
 pub(crate) mod hint;
 pub(crate) mod hint_header;
+mod hint_words;
+mod index;
+pub(crate) mod known_errors;
 mod level;
 pub mod rejection;
+mod status;
 mod thinking;
 mod time;
 #[cfg(feature = "http")]
 pub(crate) mod usage_body;
 mod verdict;
+mod words;
 
 pub use cause::Cause;
 pub use dialect::Dialect;
