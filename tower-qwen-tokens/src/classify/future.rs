@@ -23,6 +23,7 @@ use crate::{
 };
 
 use super::{
+    json_head::{MAX_JSON_HEAD, is_json},
     options::{Classified, ClassifyOptions, FirstEvent, RequestContext},
     reading::{Head, Reading, put},
 };
@@ -48,7 +49,8 @@ impl RequestContext {
     ///
     /// A stream that is held back for its first event is read until an event with content or an
     /// error has ended, the time is over or the limit of bytes is reached. Events without content
-    /// do not decide: the first one of many hosts only names the role.
+    /// do not decide: the first one of many hosts only names the role. A body that is JSON, though it
+    /// is called a stream, is read as JSON ([`ClassifyOptions::json_errors`]).
     pub fn classify<B: Body>(&self, response: Response<B>, clock: &WallClock) -> Classify<B> {
         let classified = response.extensions().get::<Verdict>().cloned();
         let is_done = response.extensions().get::<Classified>().is_some();
@@ -61,7 +63,9 @@ impl RequestContext {
         let (failed, held) = (is_failure(&response), self.options.holds(&response));
         let (mut parts, body) = response.into_parts();
         // There is nothing to read, or nothing that reading would add.
-        if classified.is_some() || is_encoded(&parts.headers) || body.is_end_stream() {
+        let is_long =
+            matches!(held, Some(Hold::Json)) && body.size_hint().lower() > MAX_JSON_HEAD as u64;
+        if classified.is_some() || is_encoded(&parts.headers) || body.is_end_stream() || is_long {
             let verdict = classified.or_else(|| {
                 let (status, headers) = (parts.status, &parts.headers);
                 failed.then(|| Verdict::of_response(status, headers, &[], clock.now()))
@@ -70,21 +74,22 @@ impl RequestContext {
             return Classify::ready(Response::from_parts(parts, PeekedBody::new(body)));
         }
         let (head, limit, wait) = match held {
-            Some(first) => {
+            Some(Hold::Events(first)) => {
                 // An unknown dialect is most likely a compatible one; errors look the same in all.
                 let scanner = Scanner::sse(self.dialect.unwrap_or(Dialect::Chat));
                 (Head::Events(Box::new(scanner), 0), first.bytes, first.wait)
             }
+            Some(Hold::Json) => (Head::Json(Box::default()), MAX_JSON_HEAD, MAX_WAIT),
             None => (Head::Error(Vec::new()), MAX_HEAD, MAX_WAIT),
         };
-        let now = clock::now();
         Classify {
             phase: ClassifyPhase::Reading {
                 reading: Some(Reading::new(parts, body, head, limit)),
                 context: self.clone(),
                 clock: *clock,
-                // A wait beyond the clock is a mistake: better none than one without end.
-                until: now.checked_add(wait).unwrap_or(now),
+                // Until the first byte of JSON there is nothing to pass on but headers.
+                until: (!matches!(held, Some(Hold::Json))).then(|| after(wait)),
+                wait,
                 timer: None,
             },
         }
@@ -100,11 +105,32 @@ impl ClassifyOptions {
             && response.extensions().get::<Verdict>().is_none()
     }
 
-    /// How long to hold this answer back for its first event.
-    fn holds<B>(&self, response: &Response<B>) -> Option<FirstEvent> {
-        let held = self.held()?;
-        (response.status().is_success() && is_stream(response.headers())).then_some(held)
+    /// For what to hold this answer back.
+    fn holds<B>(&self, response: &Response<B>) -> Option<Hold> {
+        if !response.status().is_success() {
+            return None;
+        }
+        let headers = response.headers();
+        let first = self.held().filter(|_| is_stream(headers));
+        first
+            .map(Hold::Events)
+            .or_else(|| (self.holds_json() && is_json(headers)).then_some(Hold::Json))
     }
+}
+
+/// What a success is held back for.
+#[derive(Clone, Copy)]
+enum Hold {
+    /// The first event of a stream.
+    Events(FirstEvent),
+    /// The first members of a JSON body.
+    Json,
+}
+
+fn after(wait: Duration) -> Instant {
+    let now = clock::now();
+    // A wait beyond the clock is a mistake: better none than one without end.
+    now.checked_add(wait).unwrap_or(now)
 }
 
 fn is_failure<B>(response: &Response<B>) -> bool {
@@ -134,7 +160,8 @@ pin_project! {
             reading: Option<Reading<B>>,
             context: RequestContext,
             clock: WallClock,
-            until: Instant,
+            until: Option<Instant>,
+            wait: Duration,
             #[pin]
             timer: Option<Sleep>,
         },
@@ -174,23 +201,24 @@ impl<B: Body> Future for Classify<B> {
                 context,
                 clock,
                 until,
+                wait,
                 mut timer,
             } => {
-                let head = reading
-                    .as_mut()
-                    .expect("not polled after it was ready")
-                    .poll_head(cx);
-                let after = match head {
+                let open = reading.as_mut().expect("not polled after it was ready");
+                let after_head = match open.poll_head(cx) {
                     Poll::Ready(after) => after,
                     Poll::Pending => {
+                        if open.has_begun() {
+                            until.get_or_insert_with(|| after(*wait));
+                        }
                         // Most heads are ready at the first poll, so the timer is created only when
                         // one is not.
-                        if timer.is_none() {
-                            timer.set(Some(tokio::time::sleep_until(*until)));
+                        if let Some(until) = until.filter(|_| timer.is_none()) {
+                            timer.set(Some(tokio::time::sleep_until(until)));
                         }
                         if timer
                             .as_pin_mut()
-                            .is_some_and(|timer| timer.poll(cx).is_pending())
+                            .is_none_or(|timer| timer.poll(cx).is_pending())
                         {
                             return Poll::Pending;
                         }
@@ -198,7 +226,7 @@ impl<B: Body> Future for Classify<B> {
                     }
                 };
                 let reading = reading.take().expect("polled just now");
-                Poll::Ready(reading.finish(after, context, clock))
+                Poll::Ready(reading.finish(after_head, context, clock))
             }
         }
     }

@@ -8,7 +8,8 @@
 //! A stream may also begin with an error, after a status of 200. A layer that can handle it, such
 //! as Retry, requests the first event by [`ClassifyOptions`] in the request's extensions. Then the
 //! innermost layer outside of the Meter holds the answer back until that event has come, and its
-//! verdict is that of an error answer.
+//! verdict is that of an error answer. The same goes for a body of JSON with a status of 200
+//! ([`ClassifyOptions::json_errors`]).
 //!
 //! ```
 //! use std::time::Duration;
@@ -31,6 +32,7 @@
 //! ```
 
 pub(crate) mod future;
+mod json_head;
 pub(crate) mod options;
 mod reading;
 

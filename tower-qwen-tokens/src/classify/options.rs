@@ -12,6 +12,7 @@ use crate::{Call, Dialect, Verdict, protocol::header::X_DASHSCOPE_ASYNC};
 #[must_use]
 pub struct ClassifyOptions {
     first_event: Option<FirstEvent>,
+    json_errors: bool,
     rule: Option<Arc<Rule>>,
 }
 
@@ -46,6 +47,18 @@ impl ClassifyOptions {
         self
     }
 
+    /// Holds a JSON answer back whose status says success, until it shows whether it is an error.
+    /// Default: off.
+    ///
+    /// Some hosts and gateways refuse so: `{"error":{"code":429}}` with status 200. At most 8 KiB are
+    /// held, and only while no `choices`, `output`, `data`, `content` or `candidates` was seen; a longer
+    /// answer passes as it comes. From its first byte on the wait is a second at most; before that
+    /// there is nothing to pass on but headers.
+    pub fn json_errors(mut self, hold: bool) -> Self {
+        self.json_errors = hold;
+        self
+    }
+
     /// A function that may replace every verdict: it returns another one, or `None` to keep it.
     /// Default: none.
     pub fn rule<F>(mut self, rule: F) -> Self
@@ -66,6 +79,12 @@ impl ClassifyOptions {
     #[must_use]
     pub fn holds_streams(&self) -> bool {
         self.held().is_some()
+    }
+
+    /// Whether JSON answers are held back until they show whether they are errors.
+    #[must_use]
+    pub fn holds_json(&self) -> bool {
+        self.json_errors
     }
 
     /// How long to hold streams back, if at all.
@@ -130,7 +149,10 @@ impl RequestContext {
 
     /// Whether an answer may get another verdict than without this request.
     pub(super) fn affects_verdict(&self) -> bool {
-        self.impossible_task || self.options.holds_streams() || self.options.has_rule()
+        self.impossible_task
+            || self.options.holds_streams()
+            || self.options.holds_json()
+            || self.options.has_rule()
     }
 
     /// Corrects a verdict by what only the request shows, then by the caller's rule.
@@ -150,6 +172,7 @@ impl fmt::Debug for ClassifyOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClassifyOptions")
             .field("first_event", &self.first_event)
+            .field("json_errors", &self.json_errors)
             .field("has_rule", &self.has_rule())
             .finish()
     }

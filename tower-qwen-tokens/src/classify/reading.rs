@@ -15,7 +15,10 @@ use crate::{
     shared::{PeekedBody, clock::WallClock, peeked_body::AfterHead},
 };
 
-use super::options::{Classified, RequestContext};
+use super::{
+    json_head::{JsonHead, JsonState},
+    options::{Classified, RequestContext},
+};
 
 /// The most frames that are read to classify a body. The limit of bytes does not bound empty
 /// frames, and all are stored.
@@ -38,6 +41,8 @@ pub(super) enum Head {
     Error(Vec<u8>),
     /// The scanner of a stream's first events, and their length in bytes.
     Events(Box<Scanner>, usize),
+    /// The first bytes of a success that is JSON.
+    Json(Box<JsonHead>),
 }
 
 impl<B: Body> Reading<B> {
@@ -49,6 +54,11 @@ impl<B: Body> Reading<B> {
             head,
             limit,
         }
+    }
+
+    /// Whether something of the body came that its reader can use.
+    pub(super) fn has_begun(&self) -> bool {
+        self.head.has_begun()
     }
 
     /// Reads until the head decides or is long enough; returns what comes after it.
@@ -79,6 +89,9 @@ impl<B: Body> Reading<B> {
         context: &RequestContext,
         clock: &WallClock,
     ) -> Response<PeekedBody<B>> {
+        // The caller has got nothing of it yet, so a break is like one before the headers.
+        let is_broken = matches!(after, AfterHead::Error(_));
+        let broken = || is_broken.then(|| Verdict::of_cause(Cause::Transport));
         let verdict = match self.head {
             Head::Error(head) => {
                 let Parts {
@@ -86,13 +99,11 @@ impl<B: Body> Reading<B> {
                 } = &self.parts;
                 Some(Verdict::of_response(*status, headers, &head, clock.now()))
             }
-            Head::Events(scanner, _) => {
-                // The caller has got nothing of it yet, so a break is like one before the headers.
-                let broken = matches!(after, AfterHead::Error(_));
-                scanner
-                    .failure()
-                    .cloned()
-                    .or_else(|| broken.then(|| Verdict::of_cause(Cause::Transport)))
+            Head::Events(scanner, _) => scanner.failure().cloned().or_else(broken),
+            // What has such members may have an error beside them, but is an answer.
+            Head::Json(json) if json.state() == JsonState::Answer => None,
+            Head::Json(json) => {
+                Verdict::of_success(&self.parts.headers, json.bytes(), clock.now()).or_else(broken)
             }
         };
         put(&mut self.parts, verdict, context);
@@ -120,6 +131,15 @@ impl Head {
         match self {
             Self::Error(head) => head.len(),
             Self::Events(_, length) => *length,
+            Self::Json(json) => json.bytes().len(),
+        }
+    }
+
+    /// Whether something of the body came that its reader can use.
+    pub(super) fn has_begun(&self) -> bool {
+        match self {
+            Self::Error(_) | Self::Events(..) => true,
+            Self::Json(json) => json.state() != JsonState::Blank,
         }
     }
 
@@ -129,7 +149,19 @@ impl Head {
         // returned.
         let mut slices = [IoSlice::new(&[]); 16];
         let count = data.chunks_vectored(&mut slices);
-        slices[..count].iter().any(|slice| match self {
+        slices[..count]
+            .iter()
+            .any(|slice| self.push_slice(slice, limit))
+    }
+
+    fn push_slice(&mut self, slice: &[u8], limit: usize) -> bool {
+        if let Self::Events(_, 0) = self
+            && matches!(slice.trim_ascii_start().first(), Some(b'{' | b'['))
+        {
+            // A field has a name: this is JSON that is only called a stream.
+            *self = Self::Json(Box::default());
+        }
+        match self {
             Self::Error(head) => {
                 let room = limit - head.len();
                 head.extend_from_slice(&slice[..slice.len().min(room)]);
@@ -139,7 +171,8 @@ impl Head {
                 *length = length.saturating_add(slice.len());
                 decides(scanner, slice)
             }
-        })
+            Self::Json(json) => json.push(slice),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod date;
 mod dialect;
 mod error_body;
 mod error_reader;
+mod facts;
 pub mod header;
 pub(crate) mod hint;
 pub(crate) mod hint_header;

@@ -8,20 +8,12 @@ use http::{HeaderMap, StatusCode};
 
 use super::{
     Cause, code,
-    code::Meaning,
     error_body::ErrorBody,
-    hint::{self, Hint, first},
+    facts::{Facts, cause_of_limit, wait_in_body},
+    hint::{self, first},
     hint_header::{RATE_LIMIT_TYPE, X_SHOULD_RETRY, X_SMG_ERROR_CODE},
-    hint_words::wait_in,
     words::Words,
 };
-
-/// A throttle of tokens that lasts this long is no throttle: the plan is used up.
-// Limits by the minute end within minutes; a wait of a day belongs to a plan.
-const PLAN_USED_UP: Duration = Duration::from_secs(86_400);
-/// The same where the body itself states the wait.
-// A host that writes an instant into its words means the window of a plan; the shortest are hours.
-const STATED_PLAN: Duration = Duration::from_secs(3_600);
 
 /// Why an answer is a failure, whether the same request may succeed later, and when.
 ///
@@ -39,21 +31,6 @@ const STATED_PLAN: Duration = Duration::from_secs(3_600);
 #[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Verdict(Arc<Facts>);
-
-#[derive(Clone, PartialEq, Eq)]
-struct Facts {
-    cause: Cause,
-    transient: bool,
-    /// The wait as stated; a ceiling where calls at one time are the cause.
-    wait: Option<Duration>,
-    until: Option<SystemTime>,
-    plan_window: Option<Duration>,
-    is_unknown_code: bool,
-    has_absurd_wait: bool,
-    status: Option<StatusCode>,
-    code: Option<String>,
-    message: Option<String>,
-}
 
 impl Verdict {
     /// Classifies an error answer by its status, its headers and the head of its body, which may be cut short or empty.
@@ -107,18 +84,28 @@ impl Verdict {
     pub fn of_event(data: &[u8], status: Option<u16>) -> Option<Self> {
         // The clock of this crate is behind a feature, and only an error that states a date needs one.
         #[allow(clippy::disallowed_methods)]
-        Self::of_event_by(data, status, SystemTime::now, None)
+        Self::of_document(data, status, None, SystemTime::now, None)
     }
 
     /// The same, with dates read against `now`, the present wall time.
     #[must_use]
     pub fn of_event_at(data: &[u8], status: Option<u16>, now: SystemTime) -> Option<Self> {
-        Self::of_event_by(data, status, || now, Some(now))
+        Self::of_document(data, status, None, || now, Some(now))
     }
 
-    fn of_event_by(
+    /// Classifies the body of an answer whose status says success, or its head; `None` where it is no error.
+    ///
+    /// Some hosts and gateways answer so what they mean as a refusal: `{"error":{"code":429}}`. The verdict is that of an answer
+    /// with the status that the body states, if it does.
+    #[must_use]
+    pub fn of_success(headers: &HeaderMap, body: &[u8], now: SystemTime) -> Option<Self> {
+        Self::of_document(body, None, Some(headers), || now, Some(now))
+    }
+
+    fn of_document(
         data: &[u8],
         status: Option<u16>,
+        headers: Option<&HeaderMap>,
         clock: impl Fn() -> SystemTime,
         now: Option<SystemTime>,
     ) -> Option<Self> {
@@ -132,7 +119,10 @@ impl Verdict {
             .and_then(|status| StatusCode::from_u16(status).ok());
         let words = Words::of(body.message.as_deref().unwrap_or_default());
         let meaning = code::classify(status.map(|it| it.as_u16()), &body.codes(), &words);
-        let hint = wait_in_body(&body, &words, meaning.cause, clock);
+        let mut hint = wait_in_body(&body, &words, meaning.cause, clock);
+        if let (Some(headers), Some(now)) = (headers, now) {
+            hint = hint.or_else(|| hint::in_headers(headers, meaning.cause, now));
+        }
         let mut facts = Facts::new(status, meaning, hint, now);
         facts.heed_long_wait(hint.is_in_body);
         facts.take_texts(body);
@@ -272,89 +262,6 @@ fn should_retry(text: &str) -> Option<bool> {
         text if text.eq_ignore_ascii_case("true") => Some(true),
         text if text.eq_ignore_ascii_case("false") => Some(false),
         _ => None,
-    }
-}
-
-/// The cause by LiteLLM's name of the limit that a call met.
-fn cause_of_limit(text: &str) -> Option<Cause> {
-    match text {
-        "requests" => Some(Cause::RequestRate),
-        "tokens" => Some(Cause::TokenRate),
-        "max_parallel_requests" => Some(Cause::Concurrency),
-        _ => None,
-    }
-}
-
-/// The wait that a body states, in a member of its own or in its words.
-fn wait_in_body(
-    body: &ErrorBody,
-    words: &Words<'_>,
-    cause: Cause,
-    now: impl Fn() -> SystemTime,
-) -> Hint {
-    let inner = body.inner.as_deref().and_then(|inner| inner.wait.as_ref());
-    let members = [body.wait.as_ref(), inner].into_iter().flatten();
-    // Reset headers come with every answer. They are a wait only where a limit is the cause.
-    let members = members.filter(|wait| !wait.is_reset || cause.is_throttle());
-    let in_members = members.fold(Hint::default(), |hint, wait| hint.or(|| wait.read(&now)));
-    let hint = in_members.or(|| wait_in(words, &now));
-    Hint {
-        is_in_body: hint.wait.is_some(),
-        ..hint
-    }
-}
-
-impl Facts {
-    fn new(
-        status: Option<StatusCode>,
-        meaning: Meaning,
-        hint: Hint,
-        now: Option<SystemTime>,
-    ) -> Self {
-        Self {
-            cause: meaning.cause,
-            transient: meaning.cause.is_transient(),
-            wait: hint.wait,
-            until: now.and_then(|now| now.checked_add(hint.wait?)),
-            plan_window: meaning.window,
-            is_unknown_code: meaning.is_unknown_code,
-            has_absurd_wait: hint.is_absurd,
-            status,
-            code: None,
-            message: None,
-        }
-    }
-
-    fn heed_long_wait(&mut self, is_stated: bool) {
-        let is_rate = matches!(self.cause, Cause::Throttled | Cause::RequestRate);
-        let longest = match self.cause {
-            Cause::TokenRate if !is_stated => PLAN_USED_UP,
-            _ if is_stated && (is_rate || self.cause == Cause::TokenRate) => STATED_PLAN,
-            _ => return,
-        };
-        if let Some(wait) = self.wait.filter(|wait| *wait >= longest) {
-            self.cause = Cause::Account;
-            self.transient = false;
-            self.plan_window = Some(wait);
-        }
-    }
-
-    /// Takes the texts that the verdict shows.
-    fn take_texts(&mut self, body: ErrorBody) {
-        let says_more = |text: &String| {
-            let status = self.status.map(|status| status.as_u16());
-            text.parse()
-                .ok()
-                .is_none_or(|number: u16| Some(number) != status)
-        };
-        let inner = body.inner.map(|inner| *inner).unwrap_or_default();
-        let mut own = [body.code, body.kind, inner.code, inner.kind];
-        let best = own
-            .iter()
-            .position(|text| text.as_ref().is_some_and(says_more));
-        let best = best.or_else(|| own.iter().position(Option::is_some));
-        self.code = best.and_then(|best| own[best].take());
-        self.message = body.message;
     }
 }
 
