@@ -15,6 +15,7 @@ mod policy;
 pub mod retry;
 mod schedule;
 mod state;
+mod throttle_counts;
 #[cfg(feature = "tower-0-5")]
 mod tower_policy;
 

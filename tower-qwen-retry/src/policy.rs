@@ -10,6 +10,7 @@ use tower_qwen_tokens::{
 use crate::{
     Backoff, Fallback, RetryBudget, RetryObserver, backoffs::Backoffs,
     classify_error::transient_cause, jitter::Seeds, observe::Observers,
+    throttle_counts::ThrottleCounts,
 };
 
 /// What is retried, how often and after which wait.
@@ -29,6 +30,7 @@ pub struct RetryPolicy {
     pub(crate) marker: Option<HeaderName>,
     pub(crate) fallbacks: Vec<Fallback>,
     pub(crate) observers: Observers,
+    pub(crate) throttles: Arc<ThrottleCounts>,
     rule: Option<Arc<ErrorRule>>,
 }
 
@@ -89,8 +91,9 @@ impl RetryPolicy {
     /// ([`PacedUntil::outage`](tower_qwen_tokens::PacedUntil)). Default: 120 s.
     ///
     /// Failures in an outage say nothing about the call and do not count as attempts, so this, or
-    /// the call's deadline, ends the wait. It counts from the call's first such failure. Calls that
-    /// Admission has not sent are not affected: they wait in its queue.
+    /// the call's deadline, ends the wait. So it does where others' load throttles a call that
+    /// Admission paces ([module docs](crate::retry#throttles)). It counts from the call's first such
+    /// failure. Calls that Admission has not sent are not affected: they wait in its queue.
     pub fn patience(mut self, longest: Duration) -> Self {
         self.patience = longest;
         self
@@ -149,6 +152,14 @@ impl RetryPolicy {
     /// streams unread.
     pub fn first_event(mut self, first: FirstEvent) -> Self {
         self.classify_options = self.classify_options.first_event(first);
+        self
+    }
+
+    /// Whether a JSON answer whose status says success is held back until it shows that it is no error:
+    /// 8 KiB at most, and only while no `choices`, `output`, `data`, `content` or `candidates` was seen
+    /// ([`ClassifyOptions::json_errors`]). Default: yes.
+    pub fn json_errors(mut self, hold: bool) -> Self {
+        self.classify_options = self.classify_options.json_errors(hold);
         self
     }
 
@@ -233,10 +244,13 @@ impl Default for RetryPolicy {
             // as a whole.
             budget: RetryBudget::new(20, 100),
             seeds: Seeds::random(),
-            classify_options: ClassifyOptions::default().first_event(FirstEvent::default()),
+            classify_options: ClassifyOptions::default()
+                .first_event(FirstEvent::default())
+                .json_errors(true),
             marker: Some(X_STAINLESS_RETRY_COUNT),
             fallbacks: Vec::new(),
             observers: Observers::default(),
+            throttles: Arc::default(),
             rule: None,
         }
     }

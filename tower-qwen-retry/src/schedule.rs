@@ -31,6 +31,44 @@ pub(crate) struct Failure {
     /// Set when an Admission inside has closed its account after this failure: it holds the retry
     /// until then.
     pub(crate) held_by_admission: Option<PacedUntil>,
+    /// The longest wait that can be needed, where calls at one time are the cause.
+    pub(crate) ceiling: Option<Duration>,
+    /// Whether other calls of the model were throttled since this call was, the last time.
+    pub(crate) is_shared: bool,
+}
+
+impl Failure {
+    pub(crate) const fn of(cause: Cause) -> Self {
+        Self {
+            cause,
+            hint: None,
+            held_by_admission: None,
+            ceiling: None,
+            is_shared: false,
+        }
+    }
+
+    /// Whether this failure says nothing about its call, so that patience bounds the wait instead of
+    /// attempts.
+    ///
+    /// An Admission inside has to hold the retry. Then it is one of
+    ///
+    /// - a provider that is not available;
+    /// - a throttle in an outage, when the provider rejects every call, or a rate throttle: if others
+    ///   were throttled meanwhile, it is their load. A call that alone is throttled again and again is
+    ///   the cause itself, or has nobody who would find out for it that the provider is back.
+    fn is_of_others(&self) -> bool {
+        let Some(held) = self.held_by_admission else {
+            return false;
+        };
+        match self.cause {
+            Cause::RequestRate | Cause::TokenRate | Cause::Growth | Cause::Throttled => {
+                self.is_shared
+            }
+            cause if cause.is_throttle() => held.outage && self.is_shared,
+            _ => held.outage,
+        }
+    }
 }
 
 /// What the earlier attempts of a call mean for the next one.
@@ -42,8 +80,8 @@ pub(crate) struct History {
     wait: Duration,
     /// Whether an Admission inside held the latest retry.
     was_held_by_admission: bool,
-    /// Since when the provider rejects every call.
-    outage_since: Option<Instant>,
+    /// Since when failures say nothing about this call.
+    uncounted_since: Option<Instant>,
     /// What the latest retry took out of the retry budget.
     charged: u32,
 }
@@ -75,11 +113,11 @@ impl RetryPolicy {
         history.charged = 0;
         let held = failure.held_by_admission;
         let was_held = std::mem::replace(&mut history.was_held_by_admission, held.is_some());
-        let outage = held.filter(|held| held.outage);
-        match outage {
-            // The provider rejects every call, so this failure says nothing about this one.
-            Some(_) => history.attempts = history.attempts.saturating_sub(1),
-            None => history.outage_since = None,
+        let is_of_others = failure.is_of_others();
+        if is_of_others {
+            history.attempts = history.attempts.saturating_sub(1);
+        } else {
+            history.uncounted_since = None;
         }
         if history.attempts >= self.max_attempts {
             return Err(GiveUp::Attempts);
@@ -108,8 +146,8 @@ impl RetryPolicy {
         if deadline.is_some_and(is_after) {
             return Err(GiveUp::Deadline);
         }
-        if outage.is_some() {
-            let since = *history.outage_since.get_or_insert(now);
+        if is_of_others {
+            let since = *history.uncounted_since.get_or_insert(now);
             if since.checked_add(self.patience).is_some_and(is_after) {
                 return Err(GiveUp::Patience);
             }
@@ -133,7 +171,9 @@ impl RetryPolicy {
         let hint = failure.hint.filter(|hint| !hint.is_zero());
         let cause = hint.map_or(failure.cause, |_| Cause::ServerError);
         let backoff = self.backoffs.of(cause).wait(retries, history.wait, rng);
-        let Some(hint) = hint else { return backoff };
+        let Some(hint) = hint else {
+            return failure.ceiling.map_or(backoff, |ceiling| backoff.min(ceiling));
+        };
         let spread = (hint / 4).clamp(MIN_SPREAD, MAX_SPREAD);
         hint.max(backoff.min(MAX_BACKOFF_BESIDE_HINT))
             .saturating_add(between(rng, Duration::ZERO, spread))
@@ -152,11 +192,7 @@ mod tests {
     const ERROR: Failure = of(Cause::ServerError);
 
     const fn of(cause: Cause) -> Failure {
-        Failure {
-            cause,
-            hint: None,
-            held_by_admission: None,
-        }
+        Failure::of(cause)
     }
 
     fn hinted(hint: Duration) -> Failure {
@@ -302,6 +338,7 @@ mod tests {
             let opens = PacedUntil::new(at + ms(2_000)).outage(true);
             let outage = Failure {
                 held_by_admission: Some(opens),
+                is_shared: true,
                 ..THROTTLE
             };
             match policy.next_wait(outage, &mut history, at, None, &mut rng) {
@@ -325,6 +362,44 @@ mod tests {
             Err(GiveUp::Attempts),
             "other failures count as attempts"
         );
+    }
+
+    #[test]
+    fn a_failure_is_of_others_if_others_share_it() {
+        let held = |outage| Some(PacedUntil::new(now()).outage(outage));
+        let is_of_others = |cause, held_by_admission, is_shared| {
+            let failure = Failure {
+                held_by_admission,
+                is_shared,
+                ..of(cause)
+            };
+            failure.is_of_others()
+        };
+        for &cause in Cause::ALL {
+            let is_throttle = cause.is_throttle();
+            let is_rate = is_throttle && !matches!(cause, Cause::Concurrency | Cause::Capacity);
+            assert!(!is_of_others(cause, None, true), "{cause}: nobody paces it");
+            assert_eq!(is_of_others(cause, held(false), true), is_rate, "{cause}");
+            assert!(!is_of_others(cause, held(false), false), "{cause}: alone");
+            assert!(is_of_others(cause, held(true), true), "{cause}: an outage");
+            assert_eq!(
+                is_of_others(cause, held(true), false),
+                !is_throttle,
+                "{cause}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_ceiling_bounds_the_backoff() {
+        let full = Failure {
+            ceiling: Some(ms(700)),
+            ..of(Cause::Concurrency)
+        };
+        for seed in 0..100 {
+            let wait = next(&RetryPolicy::default(), full, 4, seed).expect("a retry");
+            assert!((ms(500)..=ms(700)).contains(&wait), "{wait:?}");
+        }
     }
 
     #[test]

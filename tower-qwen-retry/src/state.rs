@@ -22,6 +22,8 @@ pub(crate) struct CallState {
     history: History,
     /// `None` until the first wait is drawn.
     rng: Option<Rng>,
+    /// How many calls of the model had been throttled when this one was, the last time.
+    throttles_seen: Option<u64>,
     /// When the latest attempt was sent; `None` without observers, or if it is not known.
     sent_at: Option<Instant>,
 }
@@ -45,6 +47,7 @@ impl CallState {
             attempts: Attempts::NONE,
             history: History::default(),
             rng,
+            throttles_seen: None,
             sent_at: None,
         }
     }
@@ -58,6 +61,7 @@ impl CallState {
     /// The call goes to this fallback, counted from 1, which has all attempts before it.
     pub(crate) fn fell_back(&mut self, fallback: usize) {
         self.history = History::default();
+        self.throttles_seen = None;
         self.attempts.fallback = u32::try_from(fallback).unwrap_or(u32::MAX);
     }
 
@@ -93,10 +97,13 @@ impl CallState {
         // this one.
         let closes_account = verdict.is_throttle() || cause == Cause::Unavailable;
         let held = answer.extensions().get::<PacedUntil>();
+        let held = held.filter(|_| closes_account).copied();
         Outcome::Transient(Failure {
-            cause,
             hint: verdict.retry_after(),
-            held_by_admission: held.filter(|_| closes_account).copied(),
+            ceiling: verdict.retry_within(),
+            held_by_admission: held,
+            is_shared: held.is_some() && self.is_shared(policy, model),
+            ..Failure::of(cause)
         })
     }
 
@@ -110,12 +117,15 @@ impl CallState {
         let cause = policy.cause(error.as_ref());
         self.emit_attempt(policy, model, None, cause);
         cause.map_or(Outcome::Final, |cause| {
-            Outcome::Transient(Failure {
-                cause,
-                hint: None,
-                held_by_admission: None,
-            })
+            Outcome::Transient(Failure::of(cause))
         })
+    }
+
+    /// Counts a throttle of this call; returns whether others of the model were throttled since its last.
+    fn is_shared(&mut self, policy: &RetryPolicy, model: &str) -> bool {
+        let count = policy.throttles.add(model);
+        let before = self.throttles_seen.replace(count);
+        before.is_some_and(|before| count.wrapping_sub(before) > 1)
     }
 
     /// The wait before the next attempt, or why there is none. Charges the retry budget.

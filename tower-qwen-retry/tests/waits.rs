@@ -190,6 +190,103 @@ async fn an_outage_costs_no_attempts() {
     assert_eq!(returned.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
+/// A throttle that an Admission paces, in an outage or not.
+fn paced(outage: bool) -> support::Answer {
+    let mut paced = throttled();
+    let mark = PacedUntil::new(now() + ms(1_000)).outage(outage);
+    paced.extensions_mut().insert(mark);
+    paced
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_call_that_is_throttled_ends_by_its_own_attempts() {
+    for outage in [true, false] {
+        let script = (0..5).map(|_| Ok(paced(outage))).collect();
+        let run = run(RetryPolicy::default(), request(), script).await;
+        assert_eq!(run.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(run.attempts().number, 5, "outage: {outage}");
+        assert!(run.took < ms(6_000), "{:?}", run.took);
+    }
+}
+
+/// Each call is throttled so often before it is served; how many are served, and the most attempts of one.
+async fn throttled_together(calls: usize, times: u32, policy: RetryPolicy) -> (usize, u32) {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+    use tower::{Layer, ServiceExt};
+
+    let layer = tower_qwen_retry::RetryLayer::new(policy);
+    let attempts = (0..calls).map(|_| {
+        let sent = Arc::new(AtomicU32::new(0));
+        let inner = tower::service_fn(move |_: http::Request<support::RequestBody>| {
+            let is_throttled = sent.fetch_add(1, Ordering::Relaxed) < times;
+            let answer = if is_throttled { paced(false) } else { ok() };
+            async { Ok::<_, tower_qwen_retry::BoxError>(answer) }
+        });
+        let service = layer.layer(inner);
+        async move {
+            let answer = service.oneshot(request()).await.expect("an answer");
+            let attempts = answer.extensions().get::<tower_qwen_retry::Attempts>();
+            (answer.status() == 200, attempts.expect("attempts").number)
+        }
+    });
+    let ended = futures::future::join_all(attempts).await;
+    let served = ended.iter().filter(|(served, _)| *served).count();
+    (
+        served,
+        ended
+            .iter()
+            .map(|(_, attempts)| *attempts)
+            .max()
+            .unwrap_or(0),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_load_of_others_does_costs_no_attempts() {
+    let policy = RetryPolicy::default;
+    assert_eq!(throttled_together(20, 12, policy()).await, (20, 13));
+    assert_eq!(throttled_together(1, 12, policy()).await, (0, 5), "alone");
+    // Patience bounds it.
+    let (served, most) = throttled_together(20, 1_000, policy().patience(ms(10_000))).await;
+    assert!(served == 0 && (9..20).contains(&most), "{most}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_throttled_while_others_are_served_ends_by_its_attempts() {
+    let policy = RetryPolicy::default();
+    let others = async {
+        for _ in 0..100 {
+            tokio::time::sleep(ms(50)).await;
+            assert_eq!(throttled_together(1, 0, policy.clone()).await, (1, 1));
+        }
+    };
+    let (large, ()) = tokio::join!(throttled_together(1, 1_000, policy.clone()), others);
+    assert_eq!(large, (0, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_beside_a_refusal_for_calls_at_one_time_is_a_ceiling() {
+    let full = || {
+        let full = answer(
+            429,
+            r#"{"error":{"code":"admission_queue_full","message":"x"}}"#,
+        );
+        Ok(with_header(full, "retry-after", "60"))
+    };
+    let run = run(
+        RetryPolicy::default(),
+        request(),
+        vec![full(), full(), Ok(ok())],
+    )
+    .await;
+    for gap in run.gaps() {
+        assert!((ms(500)..=ms(8_000)).contains(&gap), "{gap:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn decorrelated_waits_grow_from_the_previous_wait() {
     let jitter = Backoff::new(ms(1_000), ms(60_000)).at_least(ms(1_000));

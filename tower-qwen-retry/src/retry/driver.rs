@@ -5,7 +5,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower_qwen_tokens::{
     Call, Cause, Verdict,
-    classify::ClassifyOptions,
+    classify::{ClassifyOptions, FirstEvent},
     internal::{Classify, PeekedBody, RequestContext, clock::now},
 };
 use tower_service::Service;
@@ -62,6 +62,15 @@ impl<S> Driver<S> {
         let may_repeat = policy.max_attempts > 1 || !policy.fallbacks.is_empty();
         // A stream is held back only if an error at its beginning could be retried.
         let streams = may_repeat && model_call.is_some_and(|call| call.stream);
+        if may_repeat && model_call.is_some() {
+            // Of JSON with a status of 200 the layers inside need not know: Retry reads its head itself.
+            let own = request.extensions().get::<ClassifyOptions>();
+            self.classify_options = own.cloned().unwrap_or_else(|| {
+                let options = policy.classify_options.clone();
+                // Who asked for no stream does not wait for its first event.
+                options.first_event(FirstEvent::within(Duration::ZERO))
+            });
+        }
         if let Some(options) = policy.classify_options(streams) {
             let extensions = request.extensions_mut();
             self.classify_options = extensions.get_or_insert_with(|| options.clone()).clone();
@@ -103,8 +112,9 @@ impl<S> Driver<S> {
     pub(super) fn classify<RB: Body>(&self, answer: Response<RB>) -> Classify<RB> {
         let context = match &self.target.original {
             Some(original) => original.request_context(),
-            None => RequestContext::default().by(self.classify_options.clone()),
+            None => RequestContext::default(),
         };
+        let context = context.by(self.classify_options.clone());
         context.classify(answer, &self.settings.clock)
     }
 

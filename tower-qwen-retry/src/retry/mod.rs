@@ -54,6 +54,13 @@
 //! error answer, and so is a stream that breaks off; an Admission inside sees both. After that
 //! every byte is forwarded as it arrives, and errors go to the caller.
 //!
+//! # Answers of status 200 that are errors
+//!
+//! Some hosts and gateways refuse in JSON with a status of 200, in place of an answer or of a stream.
+//! Such an answer is held back until it shows what it is
+//! ([`json_errors`](crate::RetryPolicy::json_errors)), and an error is retried like an error answer. A
+//! larger answer passes as it comes.
+//!
 //! # Throttles
 //!
 //! If the server names a wait, the retry comes no earlier and at most a quarter of it later (50 ms
@@ -69,9 +76,17 @@
 //! set: the mark decides, answer by answer.
 //!
 //! A call that is throttled twice in a row returns only after the account has opened, so that other
-//! calls go first: the cause may be this call itself. If the mark says that the provider rejects
-//! every call (outage), the failure does not count as an attempt;
-//! [`patience`](crate::RetryPolicy::patience) or the deadline ends the wait.
+//! calls go first: the cause may be this call itself.
+//!
+//! What others' load does to a call costs it no attempt: a rate throttle with such a mark, or any
+//! throttle in an outage (the mark says that the provider rejects every call), if other calls of the
+//! model were throttled since this one was, the last time. Then
+//! [`patience`](crate::RetryPolicy::patience) or the deadline ends the wait. A call that alone is
+//! throttled again and again ends by its own attempts, and so does the one that is throttled while
+//! others are served. A provider that is not available costs no attempts in an outage.
+//!
+//! Where calls at one time are the cause, a wait that the server names is the longest that can be
+//! needed: a place comes free when another call ends.
 //!
 //! # Example
 //!
