@@ -123,20 +123,24 @@ fn of_reqwest(error: &reqwest::Error) -> Option<ErrorClass> {
 }
 
 /// Transient are streams that a server rejects before it works on them, and connections that it
-/// closes.
+/// closes, whatever its reason: of those it has not worked on either, unless it breaks off in the
+/// middle.
 #[cfg(feature = "h2-0-4")]
 fn of_h2(error: &h2::Error) -> Option<ErrorClass> {
     use h2::Reason;
     if error.is_io() {
         return Some(ErrorClass::LikelyTransient(Cause::Transport));
     }
+    let goes_away = error.is_go_away() && error.is_remote();
     Some(match error.reason()? {
+        Reason::HTTP_1_1_REQUIRED | Reason::INADEQUATE_SECURITY => ErrorClass::Permanent,
+        // HTTP/2's own way to throttle (RFC 9113, section 7).
+        Reason::ENHANCE_YOUR_CALM => ErrorClass::Transient(Cause::Throttled),
+        _ if goes_away => ErrorClass::Transient(Cause::Transport),
         Reason::REFUSED_STREAM | Reason::NO_ERROR | Reason::CANCEL | Reason::INTERNAL_ERROR => {
             ErrorClass::Transient(Cause::Transport)
         }
         Reason::SETTINGS_TIMEOUT => ErrorClass::Transient(Cause::Timeout),
-        // HTTP/2's own way to throttle (RFC 9113, section 7).
-        Reason::ENHANCE_YOUR_CALM => ErrorClass::Transient(Cause::Throttled),
         _ => ErrorClass::Permanent,
     })
 }

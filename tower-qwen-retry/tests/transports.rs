@@ -152,7 +152,13 @@ mod http2 {
 
     #[tokio::test(start_paused = true)]
     async fn after_goaway_the_call_is_sent_again() {
-        assert!(is_retried(error_of(Reason::NO_ERROR, true).await).await);
+        for reason in [
+            Reason::NO_ERROR,
+            Reason::PROTOCOL_ERROR,
+            Reason::INTERNAL_ERROR,
+        ] {
+            assert!(is_retried(error_of(reason, true).await).await, "{reason:?}");
+        }
     }
 }
 
