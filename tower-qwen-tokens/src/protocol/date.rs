@@ -240,10 +240,7 @@ mod tests {
             assert_eq!(found, expected.map(at), "{text}");
         }
         let china = date("2026-11-29 20:00:42 重置", at(NOW), CHINA);
-        assert_eq!(
-            china.map(|(date, taken)| (date, taken)),
-            Some((at(NOW + 42), 19))
-        );
+        assert_eq!(china, Some((at(NOW + 42), 19)));
     }
 
     #[test]

@@ -110,8 +110,7 @@ async fn a_pause_alone_keeps_it() {
     let account = at_once();
     let reservation = reserve(&account, 10);
     reservation.mark_sent();
-    let capacity =
-        br#"{"code":"Throttling.Concurrency","message":"Too many concurrent requests."}"#;
+    let capacity = br#"{"code":"Throttling","message":"Throttled due to system capacity limits."}"#;
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", "300".parse().unwrap());
     let wall = clock::WallClock::new().now();
