@@ -140,7 +140,7 @@ fn no_cut_makes_a_permanent_failure_transient() {
         let bytes = row.bytes();
         for cut in 0..=bytes.len() {
             let verdict = row.verdict(&bytes[..cut]);
-            if row.status.is_some_and(|status| PERMANENT.contains(&status)) {
+            if !row.transient && row.status.is_some_and(|status| PERMANENT.contains(&status)) {
                 let verdict = verdict.expect("an error answer has a verdict");
                 assert!(!verdict.is_transient(), "{}: cut at {cut}", row.name);
             }
@@ -172,6 +172,7 @@ fn is_lawful(status: u16, cause: Cause) -> bool {
         400 => !is_of_server && cause != Cause::Timeout,
         408 => cause == Cause::Timeout,
         498 => cause.is_throttle() || !cause.is_transient(),
+        403 => cause == Cause::Throttled || !cause.is_transient(),
         401..=499 => !cause.is_transient(),
         501 | 505 => !cause.is_transient(),
         500.. => {

@@ -38,7 +38,7 @@ pub enum Cause {
     InvalidRequest,
     /// Refused by content inspection.
     ContentFilter,
-    /// The request's body is too large.
+    /// The request is too large: its body, its prompt for the model's context window, or its tokens for a whole limit.
     TooLarge,
     /// An asynchronous call to a model that only answers synchronously.
     AsyncUnsupported,

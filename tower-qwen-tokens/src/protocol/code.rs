@@ -73,7 +73,7 @@ fn by_words<'a, C: Iterator<Item = &'a str>>(
     };
     let rows = words.rows().map(|row| &KNOWN_ERRORS[row]);
     rows.into_iter()
-        .find(|row| allows(status, row.cause) && fits(row))
+        .find(|row| (allows(status, row.cause) || row.names(status)) && fits(row))
 }
 
 /// The row of a code, or of what it is a kind of: `Throttling.User` of `Throttling`.
@@ -129,6 +129,13 @@ fn by_stem(code: &str) -> Option<Cause> {
 impl KnownError {
     fn has_code(&self, code: &str) -> bool {
         self.codes.iter().any(|own| own.eq_ignore_ascii_case(code))
+    }
+
+    /// Whether status, code and words together are this row's, which then stands above the law: one dialect of Model Studio
+    /// throttles with 403 and `AccessDenied`.
+    fn names(&self, status: Option<u16>) -> bool {
+        let has_status = status.is_some_and(|status| self.statuses.contains(&status));
+        has_status && !self.codes.is_empty() && !self.fragment.is_empty()
     }
 }
 

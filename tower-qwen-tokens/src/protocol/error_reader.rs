@@ -62,10 +62,10 @@ struct TextReader {
 fn field(part: ErrorPart, key: &str) -> ErrorField {
     use ErrorPart::{Choice, Delta, Details, Error, Headers, Response, Top};
     match (part, key) {
-        (Top | Error | Details, "code") => ErrorField::Code,
+        (Top | Error | Details, "code") | (Top, "error_code") => ErrorField::Code,
         (Top | Error | Details, "type" | "error_type") => ErrorField::Kind,
         (Top | Error, "status" | "status_code" | "statusCode") => ErrorField::Status,
-        (Top | Error | Details, "message" | "msg") => ErrorField::Message,
+        (Top | Error | Details, "message" | "msg") | (Top, "error_msg") => ErrorField::Message,
         (Top | Details | Response | Choice, "error") | (Top, "errors") => ErrorField::Within(Error),
         (Top, "response") => ErrorField::Within(Response),
         (Top, "choices") => ErrorField::Within(Choice),
@@ -84,6 +84,11 @@ fn field(part: ErrorPart, key: &str) -> ErrorField {
         (Choice, "finish_reason") => ErrorField::FinishReason,
         (Choice, "delta" | "message") => ErrorField::Within(Delta),
         (Delta, "content") => ErrorField::Content,
+        // How long a host expects to load the model, in seconds.
+        (Top, "estimated_time") => ErrorField::Wait {
+            is_millis: false,
+            is_reset: false,
+        },
         (Top | Error | Details | Headers, name) => wait_field(name),
         _ => ErrorField::Ignored,
     }
@@ -159,7 +164,11 @@ impl<'de> JsonReader<'de> for ErrorReader<'_> {
             let mut text = || members.next_value_seed(Read(TextReader { limit }));
             match field {
                 ErrorField::Code => part.set(&mut body.code, text()?),
-                ErrorField::Kind => part.set(&mut body.kind, text()?),
+                // RFC 9457: the type of a problem is an address, and no code.
+                ErrorField::Kind => {
+                    let kind = text()?.filter(|kind| !kind.starts_with("http"));
+                    part.set(&mut body.kind, kind);
+                }
                 ErrorField::Message => part.set(&mut body.message, text()?),
                 ErrorField::Raw => body.append(text()?),
                 ErrorField::Status => {

@@ -112,6 +112,18 @@ const VOLC: Source = (
     "2026-11",
 );
 
+const AZURE: Source = ("litellm#37000 and reports of Azure OpenAI", "2026-11");
+const FIREWORKS: Source = ("pollinations#12135, gaia#3766", "2026-11");
+const HUAWEI: Source = (
+    "bodies of Huawei's API gateway in public issue reports",
+    "2026-11",
+);
+const LM_STUDIO: Source = ("goose#11318, lmstudio-bug-tracker#2322", "2026-11");
+const MODELSCOPE: Source = ("a client's log of api-inference.modelscope.cn", "2026-03");
+const NEW_API: Source = ("BettaFish#579, VideoCaptioner#1120", "2026-11");
+const NIM: Source = ("an operator's notes on integrate.api.nvidia.com", "2026-11");
+const TOGETHER: Source = ("MoA#27", "2026-11");
+
 const LIMIT: &[u16] = &[429];
 const LIMIT_OR_403: &[u16] = &[403, 429];
 /// Statuses behind which a throttle hides where one host passes on the text of another.
@@ -119,6 +131,10 @@ const HIDDEN: &[u16] = &[429, 500, 502, 503, 529];
 /// Statuses with which a host says that something is used up, or another host's words are passed on.
 const USED_UP: &[u16] = &[402, 403, 429, 500, 502, 503, 529];
 const SERVER: &[u16] = &[500, 502, 503];
+/// Statuses with which a host says that the account is closed until somebody pays.
+const SUSPENDED: &[u16] = &[402, 403, 412, 429];
+/// Statuses with which hosts answer a prompt that is longer than the model's context window.
+const TOO_LONG: &[u16] = &[400, 413, 422, 500];
 // One host sends the same text with any of these.
 const QUOTA: &[&str] = &[
     "Throttling",
@@ -140,6 +156,7 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     row(HIDDEN, &[], "concurrency limit", Concurrency, SMG),
     row(HIDDEN, &[], "max parallel requests", Concurrency, LITELLM),
     row(HIDDEN, &[], "max concurrency", Concurrency, KIMI),
+    row(HIDDEN, &[], "organization concurrency", Concurrency, KIMI),
     row(HIDDEN, &[], "并发", Concurrency, ZAI),
     // Used up: the free tier.
     row(USED_UP, &[], "free allocated quota exceeded", FreeTier, ZH),
@@ -150,6 +167,10 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     row(&[400, 403, 429], &[], "does not support asynchronous calls", AsyncUnsupported, ZH),
     // Used up, but for an hour at most, as its users report.
     row(HIDDEN, &[], "usage allocated quota exceeded", TokenRate, PLANS),
+    // A gateway's words over the codes of the host behind it. A key of the gateway may be empty, others may serve; where
+    // the account is not open at all, none does.
+    row(LIMIT, &["billing_not_active"], "负载已饱和", Account, NEW_API),
+    row(HIDDEN, &[], "负载已饱和", Capacity, NEW_API),
     // Used up: a window of the plan.
     plan(USED_UP, &[], "hour allocated quota exceeded", FIVE_HOURS, PLANS),
     plan(USED_UP, &[], "day allocated quota exceeded", DAY, PLANS),
@@ -163,6 +184,7 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     plan(USED_UP, &[], "day quota", DAY, PLANS),
     plan(USED_UP, &[], "today's quota", DAY, SEEN),
     plan(USED_UP, &[], "free models per day", DAY, SEEN),
+    plan(USED_UP, &[], "organization tpd", DAY, KIMI),
     plan(USED_UP, &[], "try again tomorrow", DAY, SEEN),
     plan(USED_UP, &[], "week quota", WEEK, PLANS),
     plan(USED_UP, &[], "weekly usage", WEEK, VOLC),
@@ -189,10 +211,21 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     row(USED_UP, &[], "in arrears", Account, ZAI),
     row(USED_UP, &[], "余额不足", Account, ZAI),
     row(USED_UP, &[], "欠费", Account, ZH),
+    row(SUSPENDED, &[], "monthly spending limit", Account, FIREWORKS),
+    row(SUSPENDED, &[], "suspended due to", Account, KIMI),
     // OpenAI's own text; Model Studio writes the same code and first sentence for tokens by the minute.
     row(LIMIT, INSUFFICIENT, "platform.openai.com/docs/guides/error codes", Account, OPENAI),
     // Larger than the whole limit.
     row(&[413, 429, 500, 502, 503], &[], "request too large", TooLarge, SEEN),
+    // Larger than the model's context window. The same prompt is refused so each time, also where a host calls that its own
+    // failure.
+    row(TOO_LONG, &[], "range of input length should be", TooLarge, EN),
+    row(TOO_LONG, &[], "maximum context length", TooLarge, OPENAI),
+    row(TOO_LONG, &[], "exceeds the available context size", TooLarge, LLAMA),
+    row(TOO_LONG, &[], "context size has been exceeded", TooLarge, LLAMA),
+    row(TOO_LONG, &[], "fit in context length", TooLarge, LM_STUDIO),
+    row(TOO_LONG, &[], "greater than the context length", TooLarge, LM_STUDIO),
+    row(TOO_LONG, &[], "prompt is too long", TooLarge, ANTHROPIC),
     // Throttles.
     row(HIDDEN, &[], "due to system capacity limits", Capacity, EN),
     row(HIDDEN, &[], "request rate increased too quickly", Growth, ZH),
@@ -202,9 +235,13 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     row(HIDDEN, &[], "throttling: tpm(", TokenRate, SEEN),
     row(HIDDEN, &[], "throttling.allocationquota", TokenRate, ZH),
     row(HIDDEN, &[], "tpm limit reached", TokenRate, SILICON),
+    row(HIDDEN, &[], "exceeded token rate limit", TokenRate, AZURE),
     row(HIDDEN, &[], "max tpm", TokenRate, KIMI),
     row(HIDDEN, &[], "limit type: tokens", TokenRate, LITELLM),
     row(HIDDEN, &[], "rpm limit reached", RequestRate, SILICON),
+    row(HIDDEN, &[], "exceeded call rate limit", RequestRate, AZURE),
+    row(HIDDEN, &[], "rate limit reached for requests", RequestRate, ZAI),
+    row(HIDDEN, &[], "queries per minute", RequestRate, TOGETHER),
     row(HIDDEN, &[], "max rpm", RequestRate, KIMI),
     row(HIDDEN, &[], "limit type: requests", RequestRate, LITELLM),
     row(HIDDEN, &[], "exceeded your current request limit", RequestRate, SEEN),
@@ -216,11 +253,18 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     row(HIDDEN, &[], "tokens per min", TokenRate, OPENAI),
     row(HIDDEN, &[], "requests per min", RequestRate, OPENAI),
     row(&[400], &["invalid_request_error"], "too many requests", Throttled, SEEN),
+    row(&[403], &["AccessDenied"], "rate limit exceeded", Throttled, SEEN),
     row(SERVER, &[], "too many requests", Capacity, SEEN),
     row(HIDDEN, &[], "queue is full", Capacity, SGLANG),
     row(HIDDEN, &[], "currently busy and cannot accept new requests", Capacity, VLLM),
     row(HIDDEN, &[], "prefill token backlog limit", Capacity, VLLM),
     row(HIDDEN, &[], "maximum pending requests", Capacity, SEEN),
+    row(HIDDEN, &[], "overloaded", Capacity, SEEN),
+    row(HIDDEN, &[], "model busy", Capacity, SEEN),
+    row(SERVER, &[], "wall clock timeout", Timeout, NIM),
+    // Neither found nor allowed, in words that a 400 or 405 needs.
+    row(&[400, 404], &[], "no provider supported", NotFound, MODELSCOPE),
+    row(&[403, 405], &[], "only available for coding agents", Forbidden, PLANS),
     row(HIDDEN, &[], "请求过于频繁", RequestRate, ZAI),
     row(HIDDEN, &[], "每分钟", Throttled, SEEN),
     // A longer time in words that name no minute: after those that do.
@@ -266,6 +310,9 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     row(LIMIT, &["1305"], "", Throttled, ZAI),
     row(LIMIT, &["admission_queue_full"], "", Concurrency, SMG),
     row(LIMIT, &["InflightBatchsizeExceeded"], "", Concurrency, VOLC),
+    row(LIMIT, &["ModelAccountTpmRateLimitExceeded"], "", TokenRate, VOLC),
+    row(LIMIT, &["ModelAccountRpmRateLimitExceeded"], "", RequestRate, VOLC),
+    row(LIMIT, &["APIG.0308"], "", RequestRate, HUAWEI),
     row(LIMIT, &["ServerOverloaded"], "", Capacity, VOLC),
     row(LIMIT, &["engine_overloaded_error"], "", Capacity, KIMI),
     row(&[498], &["capacity_exceeded"], "", Capacity, SEEN),
@@ -279,6 +326,7 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     row(&[400, 402, 429], &["budget_exceeded"], "", Account, LITELLM),
     row(&[402, 429], &["insufficient_balance", "insufficient_credits", "billing_hard_limit_reached"], "", Account, SEEN),
     row(LIMIT, &["exceeded_current_quota_error"], "", Account, KIMI),
+    row(LIMIT, &["billing_not_active"], "", Account, OPENAI),
     row(LIMIT_OR_403, &["AccountOverdueError", "SetLimitExceeded"], "", Account, VOLC),
     row(LIMIT, &["1113", "1309"], "", Account, ZAI),
     plan(LIMIT, &["1308"], "", FIVE_HOURS, ZAI),
@@ -305,9 +353,10 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     row(&[400], &["content_filter"], "", ContentFilter, OPENAI),
     row(&[400], &["1301"], "", ContentFilter, ZAI),
     row(&[400], &["InvalidParameter", "invalid_parameter_error"], "", InvalidRequest, RECORDED),
-    row(&[400], &["invalid_request_error", "context_length_exceeded"], "", InvalidRequest, OPENAI),
+    row(&[400], &["invalid_request_error"], "", InvalidRequest, OPENAI),
+    row(TOO_LONG, &["context_length_exceeded"], "", TooLarge, OPENAI),
     row(&[400], &["BadRequestError"], "", InvalidRequest, VLLM),
-    row(&[400], &["exceed_context_size_error"], "", InvalidRequest, LLAMA),
+    row(TOO_LONG, &["exceed_context_size_error"], "", TooLarge, LLAMA),
     row(&[400], &["INVALID_ARGUMENT"], "", InvalidRequest, GOOGLE),
     row(&[413], &["request_too_large", "RequestTooLarge"], "", TooLarge, ANTHROPIC),
     // The code decides: the server.

@@ -112,7 +112,8 @@ impl Verdict {
         let body = ErrorBody::of_event(data)?;
         // Some hosts write the status as the code.
         let in_code = body.code.as_deref().and_then(|code| code.parse().ok());
-        let status = [in_code, body.status, status]
+        let in_message = body.message.as_deref().and_then(status_in_front);
+        let status = [in_code, body.status, status, in_message]
             .into_iter()
             .flatten()
             .find(|status| (400..600).contains(status))
@@ -255,6 +256,12 @@ impl Verdict {
     pub fn message(&self) -> Option<&str> {
         self.0.message.as_deref()
     }
+}
+
+/// The status that Model Studio writes before the message of an event: `<429> InternalError.Algo: ...`.
+fn status_in_front(message: &str) -> Option<u16> {
+    let (status, _) = message.strip_prefix('<')?.split_once('>')?;
+    status.parse().ok()
 }
 
 fn should_retry(text: &str) -> Option<bool> {

@@ -140,9 +140,9 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The number that comes next: ` 6000`, `: 30,000`.
+/// The number that comes next: ` 6000`, `: 30,000`, ` ~12903`.
 fn amount(plain: &[u8]) -> Option<u64> {
-    let start = plain.iter().position(|byte| !b" :=".contains(byte))?;
+    let start = plain.iter().position(|byte| !b" :=~".contains(byte))?;
     let digits = plain[start..]
         .iter()
         .take_while(|byte| byte.is_ascii_digit() || **byte == b',');
