@@ -16,6 +16,9 @@ pub struct Report {
     pub usage: Usage,
     /// Where the figures come from.
     pub basis: Basis,
+    /// What the provider stated, if that cannot be: more than the model's window or the request
+    /// hold. The usage is then an estimate.
+    pub impossible: Option<Usage>,
     /// Why nothing is known, if the basis is [`Basis::Unknown`]; `None` otherwise.
     pub unknown: Option<UnknownReason>,
     /// How the body ended.
@@ -37,8 +40,7 @@ pub struct Report {
 pub enum UnknownReason {
     /// The body is compressed, or encoded in another way.
     Encoded,
-    /// The body is neither JSON nor a stream of events, by its content type, or does not say what
-    /// it is.
+    /// The body is neither JSON nor a stream of events, by its content type or its first bytes.
     ContentType,
     /// The status is no success.
     NoSuccess,
@@ -96,6 +98,7 @@ impl Report {
         Self {
             usage,
             basis: Basis::Reported,
+            impossible: None,
             unknown: None,
             end: End::Complete,
             status: StatusCode::OK,

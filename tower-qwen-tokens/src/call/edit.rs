@@ -166,6 +166,11 @@ impl<'a> JsonEdit<'a> {
 }
 
 impl<'a> RawName<'a> {
+    /// Whether a parser reads it as this name.
+    pub(crate) fn is(self, name: &str) -> bool {
+        self.decoded().is_some_and(|decoded| decoded == name)
+    }
+
     fn has_escapes(self) -> bool {
         self.0.contains(&b'\\')
     }

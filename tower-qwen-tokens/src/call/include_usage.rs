@@ -1,44 +1,66 @@
 //! Asks a compatible stream for its usage: `stream_options.include_usage` in the request's body.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
-use super::edit::{JsonEdit, Lookup, replaced};
+use super::edit::{JsonEdit, replaced};
 
 /// A copy of a request's body that asks for usage in its stream.
 ///
-/// `None` where it asks already, where `stream_options` is of another kind, or where it is not
-/// certain what a parser takes (see [`JsonEdit::find`]).
+/// Where `stream_options` is there twice, or written with escapes, all of them ask: which one a
+/// parser takes, or whether it knows the name, does not matter then. `None` where it asks already,
+/// or where a `stream_options` is of another kind.
 pub(super) fn with_usage(body: &[u8]) -> Option<Bytes> {
+    let mut edits: Vec<(Range<usize>, &[u8])> = Vec::new();
+    let mut is_missing = true;
+    let mut is_empty = true;
     let request = JsonEdit::new(body);
-    let (at, text) = match request.find("stream_options")? {
-        Lookup::Missing { end, is_empty } => (
-            end..end,
-            if is_empty {
-                r#""stream_options":{"include_usage":true}"#
-            } else {
-                r#","stream_options":{"include_usage":true}"#
-            },
-        ),
-        Lookup::Found(value) if &body[value.clone()] == b"null" => {
-            (value, r#"{"include_usage":true}"#)
+    let end = request.members(|name, value| {
+        is_empty = false;
+        if !name.is("stream_options") {
+            return Some(());
         }
-        Lookup::Found(value) => match request.within(&value).find("include_usage")? {
-            // At the front: behind the brace that opens the object there is no comma to look for.
-            Lookup::Missing { is_empty, .. } => (
-                value.start + 1..value.start + 1,
-                if is_empty {
-                    r#""include_usage":true"#
-                } else {
-                    r#""include_usage":true,"#
-                },
-            ),
-            Lookup::Found(value) if matches!(&body[value.clone()], b"false" | b"null") => {
-                (value, "true")
+        is_missing = false;
+        if &body[value.clone()] == b"null" {
+            edits.push((value, br#"{"include_usage":true}"#));
+            return Some(());
+        }
+        let (mut has_flag, mut is_empty) = (false, true);
+        let options = request.within(&value);
+        options.members(|name, value| {
+            is_empty = false;
+            if name.is("include_usage") {
+                has_flag = true;
+                match &body[value.clone()] {
+                    b"true" => {}
+                    b"false" | b"null" => edits.push((value, b"true")),
+                    _ => return None,
+                }
             }
-            Lookup::Found(_) => return None,
-        },
-    };
-    Some(replaced(body, &[(at, text.as_bytes())]))
+            Some(())
+        })?;
+        if !has_flag {
+            // At the front: behind the brace that opens the object there is no comma to look for.
+            let at = value.start + 1;
+            let flag: &[u8] = if is_empty {
+                br#""include_usage":true"#
+            } else {
+                br#""include_usage":true,"#
+            };
+            edits.push((at..at, flag));
+        }
+        Some(())
+    })?;
+    if is_missing {
+        let options: &[u8] = if is_empty {
+            br#""stream_options":{"include_usage":true}"#
+        } else {
+            br#","stream_options":{"include_usage":true}"#
+        };
+        edits.push((end..end, options));
+    }
+    (!edits.is_empty()).then(|| replaced(body, &edits))
 }
 
 #[cfg(test)]
@@ -94,14 +116,40 @@ mod tests {
     }
 
     #[test]
+    fn every_spelling_and_every_copy_asks() {
+        for (body, expected) in [
+            (
+                r#"{"stream_options":{"include_usage":false,"include_usage":null}}"#,
+                r#"{"stream_options":{"include_usage":true,"include_usage":true}}"#,
+            ),
+            (
+                r#"{"stream_options":{"include\u005fusage":false}}"#,
+                r#"{"stream_options":{"include\u005fusage":true}}"#,
+            ),
+            (
+                r#"{"stream_options":{"include_usage":true},"stream_options":{},"a":1}"#,
+                r#"{"stream_options":{"include_usage":true},"stream_options":{"include_usage":true},"a":1}"#,
+            ),
+            (
+                r#"{"stream\u005foptions":{"x":1},"stream_options":null}"#,
+                r#"{"stream\u005foptions":{"include_usage":true,"x":1},"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#"{"\ud83d":1}"#,
+                r#"{"\ud83d":1,"stream_options":{"include_usage":true}}"#,
+            ),
+        ] {
+            assert_eq!(asking(body).as_deref(), Some(expected), "{body}");
+        }
+    }
+
+    #[test]
     fn what_leaves_doubts_is_left_alone() {
         for body in [
             r#"{"stream_options":{"include_usage":true}}"#,
             r#"{"stream_options":{"include_usage":"yes"}}"#,
-            r#"{"stream_options":{"include_usage":false,"include_usage":false}}"#,
-            r#"{"stream_options":{"include\u005fusage":false}}"#,
-            r#"{"stream_options":{},"stream_options":{}}"#,
-            r#"{"stream\u005foptions":{}}"#,
+            r#"{"stream_options":{"include_usage":true},"stream_options":[]}"#,
+            r#"{"stream_options":{"include\u005fusage":true}}"#,
             r#"{"stream_options":[]}"#,
             r#"{"stream_options":"x"}"#,
             r#"{"stream_options":7}"#,

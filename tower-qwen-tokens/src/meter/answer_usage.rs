@@ -9,7 +9,7 @@ use crate::{
 pub(super) fn usage_of(scanned: &Scanned, end: End, input_estimate: Option<u64>) -> (Usage, Basis) {
     let delivered = scanned.delivered.tokens();
     match scanned.usage {
-        Some(usage) if scanned.is_final || end == End::Complete => (usage, Basis::Reported),
+        Some(usage) if scanned.is_final => (usage, Basis::Reported),
         // Cumulative usage of a stream that broke off: the text may be ahead of the figures.
         Some(usage) => {
             let (input, output) = usage.input_and_output().unwrap_or_default();
@@ -29,9 +29,15 @@ pub(super) fn usage_of(scanned: &Scanned, end: End, input_estimate: Option<u64>)
             };
             (estimate, Basis::Estimated)
         }
-        None if end != End::Complete && scanned.verdict.is_none() => prompt_only(input_estimate),
+        None if is_cut(scanned, end) && scanned.verdict.is_none() => prompt_only(input_estimate),
         None => (Usage::default(), Basis::Unknown),
     }
+}
+
+/// Whether the body ended before the answer did.
+pub(super) fn is_cut(scanned: &Scanned, end: End) -> bool {
+    // A server can end a stream anywhere without an error (a reset by `NO_ERROR` over HTTP/2).
+    end != End::Complete || !scanned.is_whole
 }
 
 /// The least usage of a call that ended before any text of the model came.

@@ -7,6 +7,7 @@ use http_body::Body;
 use crate::{
     Basis, Call, Dialect, End, Ledger, Report, UnknownReason, Usage, UsageSink, Verdict,
     call::is_signed,
+    data::WindowBook,
     ledger::{Entry, Labels, Tenant},
     price::is_batch_host,
     scan::{Scanned, Scanner},
@@ -15,10 +16,11 @@ use crate::{
 
 use super::{
     ResponseUsage,
-    answer_usage::{prompt_only, usage_of},
+    answer_usage::{is_cut, prompt_only, usage_of},
     counter::Counter,
     request_usage::request_usage,
     settings::Settings,
+    usage_bound::{Answers, is_possible},
     usage_event_filter::UsageEventFilter,
 };
 
@@ -28,6 +30,7 @@ pub(super) struct Attempt {
     ledger: Ledger,
     sink: Option<UsageSink>,
     counter: Counter,
+    windows: Arc<WindowBook>,
     /// As the request names it; empty where it names none or was not read.
     model: Arc<str>,
     call: Arc<Call>,
@@ -78,6 +81,7 @@ impl Attempt {
             ledger: settings.ledger.clone(),
             sink,
             counter: settings.counter.clone(),
+            windows: Arc::clone(&settings.windows),
             model,
             tenant: request.extensions().get().cloned(),
             labels: request.extensions().get().cloned().unwrap_or_default(),
@@ -107,8 +111,10 @@ impl Attempt {
         headers: &HeaderMap,
         verdict: Option<&Verdict>,
     ) -> Option<UsageEventFilter> {
+        let answers = Answers::of(&self.call);
         let scanner = if self.is_success() {
             Scanner::for_response(headers, self.dialect)
+                .map(|scanner| scanner.answers(answers.all, answers.per_prompt))
                 .map(|scanner| self.counter.prepare(scanner))
                 .map_err(UnknownReason::from)
         } else {
@@ -116,14 +122,14 @@ impl Attempt {
         };
         // With a length or a digest the body must stay as it is, event included.
         let needs_filter = self.adds_usage_event
-            && scanner.as_ref().is_ok_and(Scanner::reads_events)
+            && scanner.as_ref().is_ok_and(Scanner::may_read_events)
             && !headers.contains_key(CONTENT_LENGTH)
             && !is_signed(headers);
         self.answer = Some(AnswerScan {
             verdict: verdict.cloned(),
             scanner,
         });
-        needs_filter.then(UsageEventFilter::default)
+        needs_filter.then(|| UsageEventFilter::new(answers.all))
     }
 
     pub(super) fn read(&mut self, data: &[u8]) {
@@ -197,23 +203,36 @@ impl Attempt {
             self.handle.end(None);
             return;
         };
-        let (scanned, unread) = match answer.scanner {
+        let (mut scanned, unread) = match answer.scanner {
+            Ok(scanner) if scanner.is_unknown() => {
+                (Scanned::default(), Some(UnknownReason::ContentType))
+            }
             Ok(scanner) => (self.counter.finish(scanner), None),
             Err(reason) => (Scanned::default(), Some(reason)),
         };
+        let model = match scanned.model.take() {
+            Some(model) if self.model.is_empty() => model,
+            _ => Arc::clone(&self.model),
+        };
+        // As if it had not been stated.
+        let impossible = scanned
+            .usage
+            .take_if(|usage| !is_possible(usage, &self.call, &model, &self.windows));
         // What the handler states counts more than what its answer shows.
         let (usage, basis) = match self.handle.stated() {
             Some(stated) => (stated, Basis::Reported),
             None if unread.is_some() => (Usage::default(), Basis::Unknown),
             None => usage_of(&scanned, end, self.input_estimate),
         };
-        let not_found = match end {
-            End::Complete => UnknownReason::NotStated,
-            End::Failed | End::Cancelled => UnknownReason::CutShort,
+        let not_found = if is_cut(&scanned, end) {
+            UnknownReason::CutShort
+        } else {
+            UnknownReason::NotStated
         };
         let report = Report {
             usage,
             basis,
+            impossible,
             unknown: (basis == Basis::Unknown).then_some(unread.unwrap_or(not_found)),
             end,
             status,
@@ -227,10 +246,10 @@ impl Attempt {
         {
             self.call.learn_input(input);
         }
-        let model = match scanned.model {
-            Some(model) if self.model.is_empty() => model,
-            _ => Arc::clone(&self.model),
-        };
+        #[cfg(feature = "tracing")]
+        if let Some(stated) = report.impossible {
+            warn_of_impossible(&model, &stated);
+        }
         self.record(Entry {
             status: Some(status),
             cause: report.verdict.as_ref().map(Verdict::cause),
@@ -261,6 +280,17 @@ impl Drop for Attempt {
         // The future or the body was dropped. After an earlier end this does nothing.
         self.report(End::Cancelled);
     }
+}
+
+#[cfg(feature = "tracing")]
+fn warn_of_impossible(model: &str, stated: &Usage) {
+    tracing::warn!(
+        target: "tower_qwen_tokens::meter",
+        model,
+        input_tokens = stated.input_tokens,
+        output_tokens = stated.output_tokens,
+        "the stated usage cannot be"
+    );
 }
 
 /// The dialect of a model call whose body was not read.

@@ -18,7 +18,7 @@ impl Counter {
     pub(super) fn prepare(&self, scanner: Scanner) -> Scanner {
         match &self.0 {
             // Only streams can be cut in a way that leaves text without usage.
-            Some(_) if scanner.reads_events() => scanner.keep_text(),
+            Some(_) if scanner.may_read_events() => scanner.keep_text(),
             _ => scanner,
         }
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use crate::{Ledger, call::ReadOptions, estimate::Estimate};
+use crate::{Ledger, call::ReadOptions, data::WindowBook, estimate::Estimate};
 
 use super::{Meter, counter::Counter, settings::Settings};
 
@@ -42,6 +42,13 @@ impl MeterLayer {
     /// and only if the stream is cut: with the tokenizer 0.1 ms for 4 KB, in the drop of the body.
     pub fn count_cut_streams(mut self, counter: impl Estimate + 'static) -> Self {
         Arc::make_mut(&mut self.settings).counter = Counter::new(counter);
+        self
+    }
+
+    /// The context windows beyond which a stated usage is not taken over. See the
+    /// [module docs](super#what-it-does). Default: [`WindowBook::builtin`].
+    pub fn windows(mut self, windows: WindowBook) -> Self {
+        Arc::make_mut(&mut self.settings).windows = Arc::new(windows);
         self
     }
 }

@@ -20,11 +20,22 @@
 //!
 //! | the answer | basis |
 //! |---|---|
-//! | states its usage, and is whole or says that it is finished | `Reported` |
+//! | states its usage, and is JSON or a stream that says that it is whole | `Reported` |
 //! | a stream cut after usage that was not the last | `Estimated`: the larger of what was stated and what was delivered |
+//! | states a usage that cannot be | `Estimated` from its text and the request |
 //! | text of the model without any usage, whole or cut, stream or not | `Estimated` from that text and the request |
 //! | a success that was cut before any of that | `Estimated`: the prompt alone, by the request; no output is known |
 //! | an error, compressed, neither JSON nor events, or whole without usage and text | `Unknown`, with the [reason](crate::UnknownReason) |
+//!
+//! A stream says that it is whole by `[DONE]`, a reason to stop of every answer, or its last usage;
+//! see [`scan`](crate::scan#streams). The end of its body does not say it: a cut over HTTP/2 can
+//! look the same.
+//!
+//! A usage cannot be if it is beyond the model's context window for each answer that was asked for
+//! ([`MeterLayer::windows`]; 10 million tokens for a model that is not listed), or if its input is
+//! more than the bytes of the request and 8,192 tokens that the host may add. The latter holds only
+//! for requests that name nothing outside of themselves: no URL, file, earlier answer, picture, sound
+//! or tool of the host. What was stated is then [`Report::impossible`](crate::Report::impossible).
 //!
 //! An attempt without an answer is recorded as failed after a transport error (`Unknown`: it may
 //! not have been sent), and as cancelled if it was dropped (`Estimated`: the prompt alone). Its
@@ -143,6 +154,7 @@ mod request_usage;
 mod response_usage;
 mod service;
 mod settings;
+mod usage_bound;
 mod usage_event_filter;
 
 pub use body::ResponseBody;

@@ -1,6 +1,11 @@
-use crate::{Ledger, call::ReadOptions, shared::clock::WallClock};
+use std::sync::{Arc, LazyLock};
+
+use crate::{Ledger, call::ReadOptions, data::WindowBook, shared::clock::WallClock};
 
 use super::counter::Counter;
+
+/// Read once for all layers.
+static BUILTIN: LazyLock<Arc<WindowBook>> = LazyLock::new(Arc::default);
 
 /// What the services of a layer share.
 #[derive(Debug, Clone)]
@@ -9,6 +14,7 @@ pub(super) struct Settings {
     pub(super) read_options: ReadOptions,
     pub(super) request_usage: bool,
     pub(super) counter: Counter,
+    pub(super) windows: Arc<WindowBook>,
     pub(super) clock: WallClock,
 }
 
@@ -20,6 +26,7 @@ impl Settings {
             read_options: ReadOptions::default(),
             request_usage: true,
             counter: Counter::default(),
+            windows: Arc::clone(&BUILTIN),
             clock: WallClock::new(),
         }
     }

@@ -9,11 +9,14 @@ use crate::scan::{EventKind, EventProgress, Scanner};
 /// content that may still become one must neither wait for long nor fill memory.
 const MAX_HELD: usize = 8 * 1024;
 
-/// Removes the event from a stream that the Meter's request for usage adds: the first one that
-/// states usage and has no answers. Every other byte goes through unchanged.
+/// Removes the events from a stream that the Meter's request for usage adds: the first ones that
+/// state usage and have no answers, usually one, at some hosts one for each answer. Every other byte
+/// goes through unchanged.
 #[derive(Default)]
 pub(super) struct UsageEventFilter {
     mode: FilterMode,
+    /// How many more may come behind the one that is searched for.
+    others: u32,
     /// How much of the present event has come. Unit: bytes.
     length: usize,
     /// The beginning of an event that may be the one, from earlier chunks.
@@ -36,6 +39,14 @@ enum FilterMode {
 }
 
 impl UsageEventFilter {
+    /// A filter for a stream of so many answers.
+    pub(super) fn new(answers: u32) -> Self {
+        Self {
+            others: answers.saturating_sub(1),
+            ..Self::default()
+        }
+    }
+
     /// Lets the scanner read a chunk, and filters it; returns what the caller gets next.
     pub(super) fn push(&mut self, chunk: Bytes, scanner: &mut Scanner) -> Option<Bytes> {
         // The bytes from `from` to `at` were read and are neither held nor in the output yet.
@@ -45,12 +56,22 @@ impl UsageEventFilter {
             let (taken, progress) = scanner.push_event(&chunk[at..]);
             let end = at + taken;
             if self.mode == FilterMode::Removed {
+                let is_more = self.others > 0;
+                self.others = self.others.saturating_sub(1);
+                self.mode = if is_more {
+                    FilterMode::Searching
+                } else {
+                    FilterMode::Done
+                };
                 if progress == EventProgress::Between {
                     from = end;
+                    at = end;
+                    continue;
                 }
-                self.mode = FilterMode::Done;
-                at = end;
-                continue;
+                if !is_more {
+                    at = end;
+                    continue;
+                }
             }
             match progress {
                 EventProgress::Between => {}
@@ -118,11 +139,11 @@ impl UsageEventFilter {
     pub(super) fn size_hint(&self, rest: &SizeHint) -> SizeHint {
         let output = self.output.iter().map(Bytes::len).sum::<usize>() as u64;
         let held = self.held.len() as u64;
-        // The event may still be removed, from what is held and what comes.
+        // The events may still be removed, from what is held and what comes.
         let removable = if self.mode == FilterMode::Done {
             0
         } else {
-            MAX_HELD as u64
+            (MAX_HELD as u64).saturating_mul(1 + u64::from(self.others))
         };
         let lower = rest.lower().saturating_add(held).saturating_sub(removable);
         let mut hint = SizeHint::new();

@@ -1,9 +1,23 @@
 //! Finds usage and errors in an answer while its body is read.
 //!
 //! A [`Scanner`] is given the bytes of a body in any pieces and reads each byte once. Its memory is
-//! bounded for every body (the first 8 KiB of an event, a usage object of at most 16 KiB and two
-//! events of at most 2 KiB), and its findings do not depend on where the pieces are cut. It never
-//! fails: it skips what it does not understand.
+//! bounded for every body (the first 8 KiB of an event, a usage object of at most 16 KiB, two
+//! events of at most 2 KiB and the figures of at most 64 answers), and its findings do not depend on
+//! where the pieces are cut. It never fails: it skips what it does not understand.
+//!
+//! # Usage
+//!
+//! Usage is found at the top level, within `response`, `message`, `x_groq` and within an answer of
+//! `choices`. Of several usage objects the later one replaces the earlier, since figures are
+//! cumulative; those of different answers add up (`n` above 1, several prompts). A zero replaces no
+//! figure, and zeros beside text are no usage.
+//!
+//! # Streams
+//!
+//! A stream is whole only if it says so: by `[DONE]`, by a reason to stop of every answer, or by the
+//! usage with which it ends. That its body ended says nothing, as a server or a proxy may cut it
+//! without an error. JSON in a stream that is in no event, or glued to an event that was not closed,
+//! is read as well.
 //!
 //! ```
 //! use tower_qwen_tokens::{Dialect, scan::Scanner};
@@ -22,10 +36,12 @@ mod json;
 mod lexer;
 mod scanner;
 mod short_bytes;
+mod sniff;
 mod sse;
 mod template;
 mod text;
 mod text_buffer;
+mod usage_sum;
 
 pub use delivered::Delivered;
 pub use scanner::{Scanned, Scanner, UnsupportedBody};

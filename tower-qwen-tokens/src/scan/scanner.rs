@@ -7,22 +7,29 @@ use crate::{Dialect, Usage, Verdict, estimate::Estimate, shared::content::is_enc
 use super::{
     delivered::Delivered,
     json::{EventContext, Found, Json},
+    sniff::{Sniffed, Sniffer},
     sse::{EventProgress, Sse},
     text::TextRule,
 };
 
 /// Reads one answer's body piece by piece. See the [module docs](super).
-pub struct Scanner(Format);
+pub struct Scanner {
+    format: Format,
+    /// How many answers a stream has.
+    answers: u32,
+}
 
 /// What a [`Scanner`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scanned {
-    /// The usage stated last; `None` if none was stated.
+    /// The usage of all answers together; `None` if none was stated, or zeros beside text.
     pub usage: Option<Usage>,
     /// Whether that usage is of the whole answer, rather than of what had been generated when a
     /// stream broke off.
     pub is_final: bool,
+    /// Whether a stream says that it is whole; `true` for a body that is one JSON document.
+    pub is_whole: bool,
     /// The first error inside the body.
     pub verdict: Option<Verdict>,
     /// The model that answered, as the answer names it.
@@ -38,7 +45,7 @@ pub enum UnsupportedBody {
     /// It is compressed, or encoded in another way.
     #[error("answer is encoded")]
     Encoded,
-    /// It is neither JSON nor a stream of events, by its content type, or does not say what it is.
+    /// It is neither JSON nor a stream of events, by its content type.
     #[error("answer is neither JSON nor a stream of events")]
     ContentType,
 }
@@ -47,13 +54,30 @@ pub enum UnsupportedBody {
 enum Format {
     Json(Box<Json>),
     Sse(Box<Sse>),
+    /// Its first bytes will say what it is.
+    Unknown(Unknown),
+}
+
+struct Unknown {
+    sniffer: Sniffer,
+    dialect: Dialect,
+    /// Whether its content type is that of JSON.
+    is_called_json: bool,
+    /// Whether its first bytes are those of neither format.
+    is_neither: bool,
+    keeps_text: bool,
+    answers_per_prompt: Option<u32>,
 }
 
 impl Scanner {
+    fn new(format: Format) -> Self {
+        Self { format, answers: 1 }
+    }
+
     /// For a body that is one JSON document.
     #[must_use]
     pub fn json() -> Self {
-        Self(Format::Json(Box::new(Json::new(TextRule::AllParts))))
+        Self::new(Format::Json(Box::new(Json::default())))
     }
 
     /// For a stream of server-sent events in this dialect.
@@ -65,10 +89,13 @@ impl Scanner {
             dialect if dialect.is_native() => TextRule::Cumulative,
             _ => TextRule::AllParts,
         };
-        Self(Format::Sse(Box::new(Sse::new(rule))))
+        // Only there a call has several prompts, each with an input of its own.
+        let answers_per_prompt = (dialect == Dialect::Completions).then_some(1);
+        let json = Json::new(rule, answers_per_prompt);
+        Self::new(Format::Sse(Box::new(Sse::new(json))))
     }
 
-    /// For an answer with these headers.
+    /// For an answer with these headers. What its content type leaves open, its first bytes say.
     ///
     /// # Errors
     ///
@@ -82,83 +109,152 @@ impl Scanner {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split(';').next())
             .map(|value| value.trim().to_ascii_lowercase())
-            .ok_or(UnsupportedBody::ContentType)?;
-        match &*media_type {
-            "text/event-stream" => Ok(Self::sse(dialect)),
-            "application/json" => Ok(Self::json()),
-            other if other.starts_with("application/") && other.ends_with("+json") => {
-                Ok(Self::json())
-            }
-            _ => Err(UnsupportedBody::ContentType),
+            .unwrap_or_default();
+        let is_called_json = match &*media_type {
+            // JSON in such a stream is read as well.
+            "text/event-stream" => return Ok(Self::sse(dialect)),
+            "application/json" | "text/json" => true,
+            other if other.starts_with("application/") && other.ends_with("+json") => true,
+            // What servers say that do not know what they send.
+            "" | "text/plain" | "application/octet-stream" => false,
+            _ => return Err(UnsupportedBody::ContentType),
+        };
+        Ok(Self::new(Format::Unknown(Unknown {
+            sniffer: Sniffer::default(),
+            dialect,
+            is_called_json,
+            is_neither: false,
+            keeps_text: false,
+            answers_per_prompt: None,
+        })))
+    }
+
+    /// How many answers a stream has, and how many of them to each prompt (`n`). With fewer
+    /// reasons to stop it is not whole. Answers to one prompt share its input. Default: 1 and 1.
+    ///
+    /// Call it before the first byte.
+    #[must_use]
+    pub fn answers(mut self, all: u32, per_prompt: u32) -> Self {
+        self.answers = all;
+        match &mut self.format {
+            Format::Json(_) => {}
+            Format::Sse(sse) => sse.json.set_answers_per_prompt(per_prompt),
+            Format::Unknown(unknown) => unknown.answers_per_prompt = Some(per_prompt),
         }
+        self
     }
 
     /// Reads the next bytes of the body.
     pub fn push(&mut self, bytes: &[u8]) {
-        match &mut self.0 {
+        match &mut self.format {
             Format::Json(json) => json.push(bytes),
             Format::Sse(sse) => sse.push(bytes),
+            Format::Unknown(_) => {
+                let (taken, _) = self.sniff(bytes);
+                if taken < bytes.len() {
+                    self.push(&bytes[taken..]);
+                }
+            }
         }
     }
 
     /// Reads on to the end of an event, or of the bytes; returns how many it took.
     pub(crate) fn push_event(&mut self, bytes: &[u8]) -> (usize, EventProgress) {
-        match &mut self.0 {
+        match &mut self.format {
             Format::Json(json) => {
                 json.push(bytes);
-                (bytes.len(), EventProgress::Between)
+                (bytes.len(), EventProgress::Partial)
             }
             Format::Sse(sse) => sse.push_event(bytes),
+            Format::Unknown(_) => self.sniff(bytes),
         }
+    }
+
+    /// Takes bytes of a body until they say what it is.
+    fn sniff(&mut self, bytes: &[u8]) -> (usize, EventProgress) {
+        let Format::Unknown(unknown) = &mut self.format else {
+            return (0, EventProgress::Partial);
+        };
+        if unknown.is_neither {
+            return (bytes.len(), EventProgress::Partial);
+        }
+        let (taken, sniffed) = unknown.sniffer.push(bytes);
+        let Some(sniffed) = sniffed else {
+            return (taken, EventProgress::Partial);
+        };
+        let known = match sniffed {
+            Sniffed::Json => Self::json(),
+            Sniffed::Events => unknown.events(),
+            Sniffed::Neither if unknown.is_called_json => Self::json(),
+            Sniffed::Neither => {
+                unknown.is_neither = true;
+                return (bytes.len(), EventProgress::Partial);
+            }
+        };
+        let head = std::mem::take(&mut unknown.sniffer.head);
+        self.format = known.format;
+        self.push(head.get().unwrap_or_default());
+        (taken, EventProgress::Partial)
     }
 
     /// Whether the event that has begun states usage and has no answers, if it ends here.
     pub(crate) fn is_usage_only(&mut self) -> bool {
-        match &mut self.0 {
-            Format::Json(_) => false,
+        match &mut self.format {
+            Format::Json(_) | Format::Unknown(_) => false,
             Format::Sse(sse) => sse.is_usage_only(),
         }
     }
 
     /// Whether the event that has begun may become one that states usage and has no answers.
     pub(crate) fn may_be_usage_only(&self) -> bool {
-        matches!(&self.0, Format::Sse(sse) if sse.may_be_usage_only())
+        match &self.format {
+            Format::Json(_) => false,
+            Format::Sse(sse) => sse.may_be_usage_only(),
+            Format::Unknown(unknown) => !unknown.is_neither,
+        }
     }
 
     /// Drops the template, so that the next event is read in full.
     #[cfg(test)]
     pub(super) fn reset_template(&mut self) {
-        if let Format::Sse(sse) = &mut self.0 {
+        if let Format::Sse(sse) = &mut self.format {
             sse.template.reset();
         }
     }
 
-    /// Whether it reads a stream of events.
-    pub(crate) fn reads_events(&self) -> bool {
-        matches!(self.0, Format::Sse(_))
+    /// Whether it reads a stream of events, or may come to do so.
+    pub(crate) fn may_read_events(&self) -> bool {
+        !matches!(self.format, Format::Json(_))
+    }
+
+    /// Whether the first bytes say that it is neither JSON nor a stream of events, or are missing.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(&self.format, Format::Unknown(unknown) if !unknown.is_called_json)
     }
 
     /// Whether it reads a stream that has brought text of the model already.
     #[must_use]
     pub fn has_streamed(&self) -> bool {
-        matches!(&self.0, Format::Sse(sse) if !sse.json.text.so_far().is_empty())
+        matches!(&self.format, Format::Sse(sse) if !sse.json.text.so_far().is_empty())
     }
 
     /// The first error among the events of a stream that have ended.
     pub(crate) fn failure(&self) -> Option<&Verdict> {
-        match &self.0 {
-            Format::Json(_) => None,
+        match &self.format {
+            Format::Json(_) | Format::Unknown(_) => None,
             Format::Sse(sse) => sse.verdict.as_ref(),
         }
     }
 
     /// Stores the text of the model, at most 1 MiB, for [`Scanner::finish_counting`]. Call it
-    /// before the first byte.
+    /// before the first byte. Of a body that turns out to be JSON by its first bytes nothing is
+    /// stored.
     #[must_use]
     pub fn keep_text(mut self) -> Self {
-        match &mut self.0 {
+        match &mut self.format {
             Format::Json(json) => json.text.keep(),
             Format::Sse(sse) => sse.json.text.keep(),
+            Format::Unknown(unknown) => unknown.keeps_text = true,
         }
         self
     }
@@ -176,37 +272,65 @@ impl Scanner {
     }
 
     fn finish_by(self, counter: Option<&dyn Estimate>) -> Scanned {
-        let (json, verdict, is_whole) = match self.0 {
-            Format::Json(mut json) => {
-                let verdict = json.classify(EventContext::default());
-                json.end_document();
-                (*json, verdict, true)
+        match self.format {
+            Format::Json(json) => Scanned::of_json(*json, counter),
+            Format::Sse(sse) => {
+                let (json, verdict, is_done) = sse.finish();
+                let found = json.into_found();
+                let is_whole = found.is_whole(self.answers);
+                let is_final = is_done || (is_whole && found.usage_is_current);
+                Scanned::new(found, verdict, is_done || is_whole, is_final, counter)
             }
-            Format::Sse(sse) => sse.finish(),
-        };
-        Scanned::new(json.into_found(), verdict, is_whole, counter)
+            // Too short to be either.
+            Format::Unknown(_) => Scanned::of_json(Json::default(), counter),
+        }
+    }
+}
+
+impl Unknown {
+    /// The scanner of a body that turned out to be a stream.
+    fn events(&self) -> Scanner {
+        let mut scanner = Scanner::sse(self.dialect);
+        if let Some(per_prompt) = self.answers_per_prompt {
+            scanner = scanner.answers(1, per_prompt);
+        }
+        if self.keeps_text {
+            scanner = scanner.keep_text();
+        }
+        scanner
     }
 }
 
 impl fmt::Debug for Scanner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format = if self.reads_events() { "sse" } else { "json" };
+        let format = match &self.format {
+            Format::Json(_) => "json",
+            Format::Sse(_) => "sse",
+            Format::Unknown(_) => "unknown",
+        };
         f.debug_tuple("Scanner").field(&format).finish()
     }
 }
 
 impl Scanned {
+    fn of_json(mut json: Json, counter: Option<&dyn Estimate>) -> Self {
+        let verdict = json.classify(EventContext::default(), false);
+        json.end_document();
+        // What states its usage at its end is whole once that has come.
+        Self::new(json.into_found(), verdict, true, true, counter)
+    }
+
     fn new(
         found: Found,
         verdict: Option<Verdict>,
         is_whole: bool,
+        is_final: bool,
         counter: Option<&dyn Estimate>,
     ) -> Self {
-        let usage = found
-            .usage
-            .map(|usage| usage.into_usage())
-            .filter(|usage| !usage.is_empty());
-        let is_final = usage.is_some() && (is_whole || found.usage_is_whole || found.finished);
+        // Hosts write zeros for what they do not know.
+        let is_usage = |usage: &Usage| usage.total() != Some(0) || found.delivered.is_empty();
+        let usage = found.usage.total().filter(is_usage);
+        let is_final = usage.is_some() && is_final;
         let delivered = match (found.text, counter) {
             // Counting costs as much as the text is long, so only if the figure is needed.
             (Some((text, part)), Some(counter)) if !is_final => {
@@ -217,6 +341,7 @@ impl Scanned {
         Self {
             usage,
             is_final,
+            is_whole,
             verdict,
             model: found.model,
             delivered,
@@ -236,9 +361,10 @@ mod tests {
     const BOUND: usize = 2 * (MAX_HEAD + MAX_USAGE + MAX_MODEL + 2 * MAX_PATTERN);
 
     fn retained(scanner: &Scanner) -> usize {
-        match &scanner.0 {
+        match &scanner.format {
             Format::Json(json) => json.retained(),
             Format::Sse(sse) => sse.json.retained() + sse.template.retained(),
+            Format::Unknown(_) => 0,
         }
     }
 

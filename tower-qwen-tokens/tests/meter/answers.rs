@@ -123,12 +123,18 @@ async fn what_cannot_be_read_is_unknown() {
         (encoded("identity"), reported),
         (encoded("gzip"), unknown(UnknownReason::Encoded)),
         (encoded("br"), unknown(UnknownReason::Encoded)),
+        (answer("text/plain", Script::text(WHOLE)), reported),
+        (Response::new(Script::text(WHOLE)), reported),
         (
-            answer("text/plain", Script::text(WHOLE)),
+            answer("text/plain", Script::text("no model here")),
             unknown(UnknownReason::ContentType),
         ),
         (
-            Response::new(Script::text(WHOLE)),
+            Response::new(Script::default()),
+            unknown(UnknownReason::ContentType),
+        ),
+        (
+            answer("text/html", Script::text(WHOLE)),
             unknown(UnknownReason::ContentType),
         ),
         (

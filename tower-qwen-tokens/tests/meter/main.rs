@@ -4,6 +4,7 @@
 mod answers;
 mod calibration;
 mod ends;
+mod hosts;
 mod requests;
 mod support;
 mod usage_request;

@@ -184,7 +184,13 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
             field(part, name)
         })? {
             let within = match field {
-                RequestField::Within(part) => part,
+                RequestField::Within(part) => {
+                    if part == RequestPart::StreamOptions {
+                        // Of two members of one name a parser takes the last.
+                        draft.include_usage = false;
+                    }
+                    part
+                }
                 RequestField::Message => {
                     draft.add_message();
                     RequestPart::Content

@@ -1,4 +1,4 @@
-use crate::Usage;
+use crate::{CacheType, Usage};
 
 /// A usage object as stated, before its names are reconciled.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,6 +13,8 @@ pub(crate) struct UsageBody {
     cache_creation: Option<u64>,
     input_details: Usage,
     output_details: Usage,
+    /// The cache that is named, at any place.
+    pub(super) cache_type: Option<CacheType>,
     /// The sum of the parts that some hosts list one by one (`models`, `x_details`).
     pub(super) listed: Usage,
 }
@@ -34,6 +36,8 @@ pub(super) enum CountName {
     Cached,
     CacheRead,
     CacheCreation,
+    CacheWrite,
+    CacheType,
     Reasoning,
     Image,
     Audio,
@@ -51,9 +55,11 @@ impl CountName {
             "prompt_tokens" => Self::Prompt,
             "output_tokens" | "completion_tokens" => Self::Output,
             "total_tokens" => Self::Total,
-            "cached_tokens" => Self::Cached,
+            "cached_tokens" | "prompt_cache_hit_tokens" => Self::Cached,
             "cache_read_input_tokens" => Self::CacheRead,
             "cache_creation_input_tokens" => Self::CacheCreation,
+            "cache_write_tokens" => Self::CacheWrite,
+            "cache_type" => Self::CacheType,
             "reasoning_tokens" => Self::Reasoning,
             "image_tokens" => Self::Image,
             "audio_tokens" => Self::Audio,
@@ -68,53 +74,65 @@ impl CountName {
 
 impl UsageBody {
     /// Takes over what a later event of the same stream states. Figures are cumulative, so the
-    /// later one replaces the earlier.
+    /// later one replaces the earlier, except that a zero replaces nothing.
     pub(crate) fn update(&mut self, later: &Self) {
-        let restated = later
-            .stated
-            .input_tokens
-            .or(later.prompt)
-            .or(later.stated.output_tokens);
+        let restated = [
+            later.stated.input_tokens,
+            later.prompt,
+            later.stated.output_tokens,
+        ];
         // A total that was stated earlier does not belong to these counts.
-        if restated.is_some() {
+        if restated.into_iter().flatten().any(|count| count > 0) {
             self.stated.total_tokens = None;
         }
-        self.stated = filled(later.stated, self.stated);
-        self.prompt = later.prompt.or(self.prompt);
-        self.cache_read = later.cache_read.or(self.cache_read);
-        self.cache_creation = later.cache_creation.or(self.cache_creation);
-        self.input_details = filled(later.input_details, self.input_details);
-        self.output_details = filled(later.output_details, self.output_details);
-        self.listed = filled(later.listed, self.listed);
+        self.stated = zip(later.stated, self.stated, figure);
+        self.prompt = figure(later.prompt, self.prompt);
+        self.cache_read = figure(later.cache_read, self.cache_read);
+        self.cache_creation = figure(later.cache_creation, self.cache_creation);
+        self.cache_type = later.cache_type.or(self.cache_type);
+        self.input_details = zip(later.input_details, self.input_details, figure);
+        self.output_details = zip(later.output_details, self.output_details, figure);
+        self.listed = zip(later.listed, self.listed, figure);
     }
 
     /// The tokens, input and output inclusive of their parts.
     pub(crate) fn into_usage(self) -> Usage {
         let either = |part: fn(&Usage) -> Option<u64>| {
-            part(&self.stated)
-                .or_else(|| sum(part(&self.input_details), part(&self.output_details)))
+            let details = sum(part(&self.input_details), part(&self.output_details));
+            figure(part(&self.stated), details)
         };
+        let input = self.input();
+        let cached_tokens = figure(
+            self.input_details.cached_tokens,
+            figure(self.stated.cached_tokens, self.cache_read),
+        );
         let usage = Usage {
-            input_tokens: self.input(),
-            output_tokens: self.stated.output_tokens,
+            input_tokens: input,
+            output_tokens: self.output(input),
             total_tokens: self.stated.total_tokens,
-            cached_tokens: self
-                .input_details
-                .cached_tokens
-                .or(self.stated.cached_tokens)
-                .or(self.cache_read),
-            cache_type: None,
-            cache_write_tokens: self
-                .input_details
-                .cache_write_tokens
-                .or(self.cache_creation),
+            cached_tokens,
+            cache_type: self.cache_type.filter(|_| cached_tokens.is_some()),
+            cache_write_tokens: figure(
+                self.input_details.cache_write_tokens,
+                figure(self.stated.cache_write_tokens, self.cache_creation),
+            ),
             reasoning_tokens: self.output_details.reasoning_tokens,
             image_tokens: either(|usage| usage.image_tokens),
             audio_tokens: either(|usage| usage.audio_tokens),
             video_tokens: either(|usage| usage.video_tokens),
         };
         // The list repeats what the fields beside it state, so it only fills what is missing.
-        filled(usage, self.listed)
+        zip(usage, self.listed, figure)
+    }
+
+    /// A zero beside a total that is more than the input is none: some hosts count thoughts in the
+    /// total alone.
+    fn output(&self, input: Option<u64>) -> Option<u64> {
+        let rest = || self.stated.total_tokens?.checked_sub(input?);
+        match self.stated.output_tokens {
+            Some(0) => rest().or(Some(0)),
+            stated => stated,
+        }
     }
 
     /// Anthropic's shape (`input_tokens` with cache figures beside it and no total) leaves the
@@ -128,7 +146,7 @@ impl UsageBody {
                 .stated
                 .input_tokens
                 .map(|fresh| fresh.saturating_add(cached)),
-            _ => self.stated.input_tokens.or(self.prompt),
+            _ => figure(self.stated.input_tokens, self.prompt),
         }
     }
 
@@ -144,7 +162,9 @@ impl UsageBody {
             (_, CountName::Audio) => &mut parts.audio_tokens,
             (_, CountName::Video) => &mut parts.video_tokens,
             (_, CountName::Reasoning) => &mut parts.reasoning_tokens,
-            (Group::InputDetails, CountName::CacheCreation) => &mut parts.cache_write_tokens,
+            (Group::InputDetails, CountName::CacheCreation) | (_, CountName::CacheWrite) => {
+                &mut parts.cache_write_tokens
+            }
             (Group::Usage, CountName::Input) => &mut parts.input_tokens,
             (Group::Usage, CountName::Output) => &mut parts.output_tokens,
             (Group::Usage, CountName::Total) => &mut parts.total_tokens,
@@ -156,12 +176,15 @@ impl UsageBody {
     }
 }
 
-/// `first`, and where it states nothing, `second`.
-fn filled(first: Usage, second: Usage) -> Usage {
-    zip(first, second, Option::or)
+/// The first of them that is above zero: a zero may only mean that nothing is known yet.
+pub(crate) fn figure(first: Option<u64>, second: Option<u64>) -> Option<u64> {
+    match (first, second) {
+        (Some(0) | None, Some(second)) => Some(second),
+        (first, _) => first,
+    }
 }
 
-pub(super) fn zip(
+pub(crate) fn zip(
     a: Usage,
     b: Usage,
     with: impl Fn(Option<u64>, Option<u64>) -> Option<u64>,
@@ -180,7 +203,7 @@ pub(super) fn zip(
     }
 }
 
-pub(super) fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+pub(crate) fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.saturating_add(b)),
         (a, b) => a.or(b),

@@ -2,7 +2,7 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
 use super::counts::{CountName, Group, UsageBody, sum, zip};
 use crate::{
-    Usage,
+    CacheType, Usage,
     json_reader::{JsonNumber, JsonReader, Read, next_name},
 };
 
@@ -28,6 +28,9 @@ struct ListReader<'a>(&'a mut Usage);
 
 /// Reads a whole number from zero up; `None` for anything else.
 struct CountReader;
+
+/// Reads the name of a cache.
+struct CacheTypeReader;
 
 impl<'a> UsageReader<'a> {
     pub(super) fn usage(body: &'a mut UsageBody) -> Read<Self> {
@@ -58,6 +61,10 @@ impl<'de> JsonReader<'de> for UsageReader<'_> {
                 }))?,
                 (Group::Usage, CountName::List, _) => {
                     members.next_value_seed(Read(ListReader(&mut body.listed)))?;
+                }
+                (_, CountName::CacheType, _) => {
+                    let read = members.next_value_seed(Read(CacheTypeReader))?;
+                    body.cache_type = read.or(body.cache_type);
                 }
                 _ => {
                     let read = members.next_value_seed(Read(CountReader))?;
@@ -101,7 +108,34 @@ impl JsonReader<'_> for CountReader {
     fn number(self, number: JsonNumber) -> Option<u64> {
         match number {
             JsonNumber::Natural(count) => Some(count),
-            JsonNumber::Negative(_) | JsonNumber::Decimal(_) => None,
+            JsonNumber::Decimal(number) => whole(number),
+            JsonNumber::Negative(_) => None,
         }
     }
+
+    fn text(self, text: &str) -> Option<u64> {
+        let text = text.trim();
+        let as_whole = text.parse().ok();
+        as_whole.or_else(|| whole(text.parse().ok()?))
+    }
+}
+
+impl JsonReader<'_> for CacheTypeReader {
+    type Output = Option<CacheType>;
+
+    fn other(self) -> Option<CacheType> {
+        None
+    }
+
+    fn text(self, name: &str) -> Option<CacheType> {
+        (name == "ephemeral").then_some(CacheType::Explicit)
+    }
+}
+
+/// A count that is written as a decimal, as languages without whole numbers do.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn whole(number: f64) -> Option<u64> {
+    // Up to here (2^53) a decimal holds every whole number; no usage comes near.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64)
 }

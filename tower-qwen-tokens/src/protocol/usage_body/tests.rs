@@ -1,5 +1,5 @@
 use super::UsageBody;
-use crate::Usage;
+use crate::{CacheType, Usage};
 
 /// What the value of a `usage` field states; `None` where it states no tokens.
 fn usage_of(value: &[u8]) -> Option<Usage> {
@@ -43,6 +43,7 @@ fn compatible() {
         ),
         Usage {
             cached_tokens: Some(0),
+            cache_type: Some(CacheType::Explicit),
             cache_write_tokens: Some(8),
             reasoning_tokens: Some(5),
             image_tokens: Some(3),
@@ -147,6 +148,7 @@ fn responses_parts_are_not_added_twice() {
         ),
         Usage {
             cached_tokens: Some(16),
+            cache_type: Some(CacheType::Explicit),
             cache_write_tokens: Some(2),
             reasoning_tokens: Some(12),
             ..counts(40, 20, Some(60))
@@ -178,6 +180,90 @@ fn anthropic_input_is_made_inclusive() {
 }
 
 #[test]
+fn numbers_as_decimals_and_as_texts() {
+    for (input, output) in [
+        ("120", "7"),
+        ("120.0", "7.0"),
+        ("1.2e2", "7e0"),
+        ("\"120\"", "\"7\""),
+        ("\" 120.0 \"", "\"0.7e1\""),
+    ] {
+        assert_eq!(
+            usage(&format!(
+                r#"{{"prompt_tokens":{input},"completion_tokens":{output}}}"#
+            )),
+            counts(120, 7, None)
+        );
+    }
+}
+
+#[test]
+fn caches_under_every_name() {
+    let cached = |json: &str| {
+        let body = format!(r#"{{"prompt_tokens":9,"completion_tokens":1,{json}}}"#);
+        let Usage {
+            cached_tokens,
+            cache_type,
+            cache_write_tokens,
+            input_tokens,
+            ..
+        } = usage(&body);
+        assert_eq!(input_tokens, Some(9), "{json}");
+        (cached_tokens, cache_type, cache_write_tokens)
+    };
+    let explicit = Some(CacheType::Explicit);
+    for (json, expected) in [
+        (
+            r#""prompt_cache_hit_tokens":8,"prompt_cache_miss_tokens":1"#,
+            (Some(8), None, None),
+        ),
+        (
+            r#""prompt_tokens_details":{"cached_tokens":0},"prompt_cache_hit_tokens":8"#,
+            (Some(8), None, None),
+        ),
+        (r#""cached_tokens":8"#, (Some(8), None, None)),
+        (
+            r#""prompt_tokens_details":{"cached_tokens":9,"cache_type":"ephemeral"}"#,
+            (Some(9), explicit, None),
+        ),
+        (
+            r#""prompt_tokens_details":{"cached_tokens":9,"cache_type":null}"#,
+            (Some(9), None, None),
+        ),
+        (
+            r#""prompt_tokens_details":{"cache_write_tokens":8}"#,
+            (None, None, Some(8)),
+        ),
+        (r#""cache_write_tokens":8"#, (None, None, Some(8))),
+        (
+            r#""input_tokens_details":{"cached_tokens":2,"cache_creation_input_tokens":6}"#,
+            (Some(2), None, Some(6)),
+        ),
+    ] {
+        assert_eq!(cached(json), expected, "{json}");
+    }
+}
+
+#[test]
+fn an_output_of_zero_is_the_rest_of_the_total() {
+    let output = |json: &str| usage(json).output_tokens;
+    assert_eq!(
+        output(
+            r#"{"prompt_tokens":21,"completion_tokens":0,"total_tokens":81,"completion_tokens_details":{"reasoning_tokens":60}}"#
+        ),
+        Some(60)
+    );
+    assert_eq!(
+        output(r#"{"prompt_tokens":21,"completion_tokens":0,"total_tokens":21}"#),
+        Some(0)
+    );
+    assert_eq!(
+        output(r#"{"prompt_tokens":21,"completion_tokens":0,"total_tokens":3}"#),
+        Some(0)
+    );
+}
+
+#[test]
 fn nothing_stated() {
     for json in [
         "null",
@@ -195,7 +281,9 @@ fn nothing_stated() {
         "{}x",
         r#"{"image_count":1,"width":1024,"height":1024}"#,
         r#"{"prompt_tokens":null,"total_tokens":null,"prompt_tokens_details":null}"#,
-        r#"{"input_tokens":"16","output_tokens":-1,"total_tokens":1.5}"#,
+        r#"{"input_tokens":"16 or so","output_tokens":-1,"total_tokens":1.5}"#,
+        r#"{"input_tokens":"-1","output_tokens":"","total_tokens":"inf"}"#,
+        r#"{"input_tokens":"NaN","output_tokens":1e300,"total_tokens":"1e300"}"#,
         r#"{"input_tokens":{"a":1},"output_tokens":[1],"total_tokens":true}"#,
         r#"{"models":null}"#,
         r#"{"models":{"a":1}}"#,
@@ -271,6 +359,19 @@ fn later_usage_replaces_earlier() {
             ..counts(25, 15, None)
         }
     );
+    for zero in ["0", "null", "0.0", "\"0\""] {
+        anthropic.update(&read(&format!(
+            r#"{{"input_tokens":{zero},"cache_read_input_tokens":{zero},"output_tokens":{zero}}}"#
+        )));
+        assert_eq!(
+            anthropic.into_usage(),
+            Usage {
+                cached_tokens: Some(20),
+                ..counts(25, 15, None)
+            },
+            "{zero}"
+        );
+    }
     anthropic.update(&read(r#"{"input_tokens":5,"output_tokens":16}"#));
     assert_eq!(anthropic.into_usage().input_tokens, Some(25));
 }

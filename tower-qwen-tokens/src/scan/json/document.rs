@@ -1,17 +1,21 @@
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
+
 use crate::{
     Verdict,
     protocol::usage_body::UsageBody,
     scan::{
         delivered::Delivered,
         lexer::whole_number,
-        template::{ContentSink, OutlineRecorder},
+        template::{ContentSink, OutlineRecorder, PlaceholderKind},
         text::{ModelText, TextRule},
+        usage_sum::{UsagePlace, UsageSum},
     },
 };
 
 use super::{
+    choices::Choices,
     key::Key,
     position::{JsonPosition, StringRole, Token},
     usage_copy::UsageCopy,
@@ -32,6 +36,18 @@ pub(in crate::scan) struct Json {
     /// The beginning of the document.
     pub(in crate::scan) head: Vec<u8>,
     usage: UsageCopy,
+    /// What an earlier usage object of the document states; hardly any has two.
+    document_usage: Option<UsageBody>,
+    /// Whether the document states a figure of usage.
+    states_usage: bool,
+    /// Whether the usage of this document is that of the whole answer by where it stands.
+    ends_usage: bool,
+    pub(super) choices: Choices,
+    pub(super) thoughts: Thoughts,
+    /// How many values the document holds side by side; it should be one.
+    values: u32,
+    /// Whether the document is no event's data but stands in the stream as it is.
+    pub(in crate::scan) is_bare: bool,
     /// The model's name as far as it came.
     pub(super) model: Vec<u8>,
     /// Whether the document has a member that errors have.
@@ -42,6 +58,18 @@ pub(in crate::scan) struct Json {
     /// The length of the document's earlier pieces. Unit: bytes.
     pub(super) offset: usize,
     pub(super) found: Found,
+}
+
+/// The thoughts of one document, which may state the same ones under several names: the first that
+/// has some counts.
+#[derive(Default)]
+pub(super) struct Thoughts {
+    /// The first name.
+    pub(super) begun: Option<Key>,
+    /// The first name with a text.
+    pub(super) counted: Option<Key>,
+    /// The amount of text before the last one began.
+    pub(super) before: Delivered,
 }
 
 /// What an event's other lines say of its data.
@@ -56,10 +84,14 @@ pub(in crate::scan) struct EventContext {
 /// What all documents together brought.
 #[derive(Default)]
 pub(in crate::scan) struct Found {
-    pub(in crate::scan) usage: Option<UsageBody>,
+    pub(in crate::scan) usage: UsageSum,
+    /// Whether no answer has ended since usage was stated.
+    pub(in crate::scan) usage_is_current: bool,
     /// Whether usage came with an event that ends the answer.
     pub(in crate::scan) usage_is_whole: bool,
-    /// Whether the model said why it stopped.
+    /// The amount of text when usage came alone, which is the end of a stream of one answer.
+    usage_alone_at: Option<Delivered>,
+    /// Whether the model said why it stopped, outside of a list of answers.
     pub(in crate::scan) finished: bool,
     pub(in crate::scan) model: Option<Arc<str>>,
     pub(in crate::scan) delivered: Delivered,
@@ -68,10 +100,20 @@ pub(in crate::scan) struct Found {
 }
 
 impl Json {
-    pub(in crate::scan) fn new(rule: TextRule) -> Self {
-        Self {
+    /// `answers_per_prompt` is `None` where a call has one prompt.
+    pub(in crate::scan) fn new(rule: TextRule, answers_per_prompt: Option<u32>) -> Self {
+        let mut json = Self {
             text: ModelText::new(rule),
             ..Self::default()
+        };
+        json.found.usage.answers_per_prompt = answers_per_prompt;
+        json
+    }
+
+    /// How many answers each of several prompts gets. Changes nothing for a call of one prompt.
+    pub(in crate::scan) fn set_answers_per_prompt(&mut self, count: u32) {
+        if let Some(answers) = &mut self.found.usage.answers_per_prompt {
+            *answers = count;
         }
     }
 
@@ -103,18 +145,74 @@ impl Json {
     /// Ends the document, so that another may follow.
     pub(in crate::scan) fn end_document(&mut self) {
         self.text.end_document();
+        if self.usage.place.is_none() {
+            self.usage.discard_open();
+            if let Some(body) = self.take_document_usage() {
+                self.state(self.usage_place(), &body);
+            }
+        }
+        // Of an event that is cut behind the reason to stop, the usage may be missing.
+        if self.has_finish_reason && self.is_closed() {
+            if self.choices.ended.is_empty() {
+                self.found.finished = true;
+            } else {
+                self.found.usage.end(self.choices.ended);
+            }
+            // Otherwise the usage up to the end is still to come.
+            self.found.usage_is_current = self.states_usage;
+        }
+        self.clear_document();
+    }
+
+    /// Ends a document that came in several lines and makes none together: each line is one.
+    pub(in crate::scan) fn end_by_lines(&mut self) {
+        if self.is_closed() || self.offset > MAX_HEAD {
+            return self.end_document();
+        }
+        let lines = std::mem::take(&mut self.head);
+        self.text.discard_document();
+        self.usage.discard();
+        self.clear_document();
+        for line in lines.split(|&byte| byte == b'\n') {
+            self.push(line);
+            self.end_document();
+        }
+    }
+
+    fn clear_document(&mut self) {
         self.position = JsonPosition::default();
         self.head.clear();
-        self.usage.discard_open();
+        self.document_usage = None;
+        self.states_usage = false;
+        self.ends_usage = false;
+        self.choices = Choices::default();
+        self.thoughts.begun = None;
+        self.thoughts.counted = None;
+        self.values = 0;
+        self.is_bare = false;
         self.may_be_error = false;
         self.has_finish_reason = false;
         self.outline.clear();
         self.offset = 0;
     }
 
+    /// Of what usage of this document is stated.
+    pub(in crate::scan) fn usage_place(&self) -> UsagePlace {
+        match self.outline.has_choices() {
+            Some(true) => UsagePlace::Beside(self.choices.first()),
+            Some(false) => UsagePlace::Alone,
+            None => UsagePlace::Whole,
+        }
+    }
+
     /// Whether the document is a whole object, and neither an error nor the end of the text.
     pub(in crate::scan) fn is_ordinary(&self) -> bool {
-        !self.is_special() && self.position.depth == 0 && self.position.token == Token::Between
+        !self.is_special() && self.is_closed()
+    }
+
+    /// Whether nothing of the document is open.
+    pub(in crate::scan) fn is_closed(&self) -> bool {
+        self.position.depth == 0 && self.position.token == Token::Between
     }
 
     /// Whether it may be an error, or ends the text.
@@ -130,7 +228,7 @@ impl Json {
     }
 
     pub(in crate::scan) fn into_found(mut self) -> Found {
-        self.read_usage();
+        self.state_copied();
         let (delivered, text) = self.text.finish();
         Found {
             delivered,
@@ -139,12 +237,22 @@ impl Json {
         }
     }
 
-    /// Classifies a document that is over and may be an error.
-    pub(in crate::scan) fn classify(&self, context: EventContext) -> Option<Verdict> {
-        if !self.may_be_error && !context.is_error {
+    /// Classifies a document that is over and may be an error; in any case one that came in a way
+    /// that is not usual.
+    pub(in crate::scan) fn classify(
+        &self,
+        context: EventContext,
+        is_unusual: bool,
+    ) -> Option<Verdict> {
+        if !self.may_be_error && !context.is_error && !is_unusual {
             return None;
         }
-        let verdict = Verdict::of_event(&self.head, context.status);
+        let of = |document: &[u8]| Verdict::of_event(document, context.status);
+        let mut verdict = of(&self.head);
+        // An event that was not closed has another one behind it, whole or cut as it may be.
+        if verdict.is_none() && (is_unusual || self.values > 1) {
+            verdict = documents(&self.head).find_map(of);
+        }
         if verdict.is_some() || !context.is_error {
             return verdict;
         }
@@ -201,15 +309,32 @@ impl Json {
                 }
                 b'}' | b']' => {
                     self.position.close();
+                    if byte == b'}' && self.position.is_among_choices() {
+                        self.close_choice();
+                    }
                     if self.usage.outer_depth.is_some() {
                         return at + 1;
                     }
                 }
                 b'0'..=b'9' => {
                     self.may_be_error |= self.position.is_failure();
-                    if let Some(length) = whole_number(bytes, at) {
+                    let is_index = self.position.is_choice_index();
+                    let whole = whole_number(bytes, at);
+                    if is_index {
+                        let digits = &bytes[at..at + whole.unwrap_or(1)];
+                        digits
+                            .iter()
+                            .for_each(|&digit| self.choices.push_digit(digit));
+                    }
+                    if let Some(length) = whole {
                         let start = self.offset.saturating_add(at);
-                        self.outline.number(start..start.saturating_add(length));
+                        let kind = if is_index {
+                            PlaceholderKind::Index
+                        } else {
+                            PlaceholderKind::Number
+                        };
+                        self.outline
+                            .number(start..start.saturating_add(length), kind);
                         at += length;
                         continue;
                     }
@@ -228,38 +353,117 @@ impl Json {
         let at = self.offset.saturating_add(at);
         self.may_be_error |= self.position.is_failure();
         if byte == b'{' && self.position.is_usage() && self.usage.outer_depth.is_none() {
-            // The copy is about to be overwritten, and two usage objects add to each other.
-            self.read_usage();
+            // The copy is about to be overwritten.
+            if self.usage.place.is_some() {
+                self.state_copied();
+            } else {
+                self.document_usage = self.take_document_usage();
+            }
             self.usage.open(self.position.depth);
             self.outline.begin_usage(self.position.depth, at);
+            if self.position.is_in_choice() && !self.choices.is_first() {
+                self.outline.reject();
+            }
         }
         if self.position.is_choices() {
             self.outline.begin_choices(byte, at);
         }
+        match self.position.depth {
+            0 => self.values = self.values.saturating_add(1),
+            2 if byte == b'{' && self.position.is_among_choices() => self.choices.open(),
+            _ => {}
+        }
         self.position.open(byte);
+    }
+
+    fn close_choice(&mut self) {
+        let number = self.choices.close();
+        // Usage within an answer is that one's; elsewhere in the document it is the first one's.
+        if self.usage.is_in_choice
+            && let Some(body) = self.take_document_usage()
+        {
+            self.state(UsagePlace::Beside(number), &body);
+        }
     }
 
     fn end_usage(&mut self, at: usize) {
         self.usage.outer_depth = None;
+        self.usage.is_in_choice = self.position.is_in_choice();
         self.outline.end_usage(self.offset.saturating_add(at));
-        let is_read = self.read_usage();
         // In the responses dialect only the event that ends the answer states usage, within
         // `response`.
-        self.found.usage_is_whole |= is_read && self.position.section == Some(Key::Response);
+        if self.position.section == Some(Key::Response) {
+            self.ends_usage = true;
+            self.outline.reject();
+        }
     }
 
-    /// Reads the usage object that was copied last; returns whether there was one that was not read
-    /// yet.
-    fn read_usage(&mut self) -> bool {
-        let Some(usage) = self.usage.take().and_then(UsageBody::read) else {
-            return false;
-        };
-        match &mut self.found.usage {
-            Some(known) => known.update(&usage),
-            None => self.found.usage = Some(usage),
+    /// What the usage objects of the document state together, once.
+    fn take_document_usage(&mut self) -> Option<UsageBody> {
+        self.usage.is_in_choice = false;
+        let copied = self.usage.take().and_then(UsageBody::read);
+        match (self.document_usage.take(), copied) {
+            (Some(mut first), Some(second)) => {
+                first.update(&second);
+                Some(first)
+            }
+            (first, second) => first.or(second),
         }
-        true
     }
+
+    fn state(&mut self, place: UsagePlace, body: &UsageBody) {
+        if !self.found.usage.state(place, body) {
+            return;
+        }
+        self.states_usage = true;
+        self.found.usage_is_current = true;
+        let is_body = self.is_bare && !matches!(place, UsagePlace::Beside(_));
+        self.found.usage_is_whole |= self.ends_usage || is_body;
+        if place == UsagePlace::Alone {
+            self.found.usage_alone_at = Some(self.text.so_far());
+        }
+    }
+
+    /// Takes over the usage of the last event that was compared.
+    fn state_copied(&mut self) {
+        if let Some(place) = self.usage.place.take()
+            && let Some(body) = self.usage.take().and_then(UsageBody::read)
+        {
+            self.found.usage.state(place, &body);
+        }
+    }
+}
+
+impl Found {
+    /// Whether a stream of so many answers says that it is whole.
+    pub(in crate::scan) fn is_whole(&self, answers: u32) -> bool {
+        let ends_with_usage = self.usage_alone_at == Some(self.delivered);
+        self.finished
+            || self.usage_is_whole
+            || self.usage.ended().are(answers)
+            || (ends_with_usage && answers <= 1)
+    }
+}
+
+/// The documents that begin with one of the first lines and are whole.
+fn documents(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // A bound for work: an event of two or three lines is rare enough.
+    const MAX_LINES: usize = 16;
+    let breaks = memchr::memchr_iter(b'\n', text).map(|at| at + 1);
+    std::iter::once(0)
+        .chain(breaks)
+        .take(MAX_LINES)
+        .flat_map(|start| {
+            let rest = &text[start..];
+            let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
+            let mut from = 0;
+            std::iter::from_fn(move || {
+                values.next()?.ok()?;
+                let document = &rest[from..values.byte_offset()];
+                from = values.byte_offset();
+                Some(document)
+            })
+        })
 }
 
 impl ContentSink for Json {
@@ -280,11 +484,14 @@ impl ContentSink for Json {
         self.text.discard_document();
     }
 
-    fn end_event(&mut self, usage: Option<&[u8]>) {
+    fn end_event(&mut self, usage: Option<(&[u8], UsagePlace)>) {
         self.text.end_document();
         // Of usage objects of the same shape the last one counts, so the others need not be read.
-        if let Some(usage) = usage {
-            self.usage.replace(usage);
+        if let Some((usage, place)) = usage {
+            if self.usage.place != Some(place) {
+                self.state_copied();
+            }
+            self.usage.replace(usage, place);
         }
     }
 }

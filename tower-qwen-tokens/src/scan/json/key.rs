@@ -12,6 +12,10 @@ pub(super) enum Key {
     Choices,
     /// Holds the whole answer in the events of the responses dialect.
     Response,
+    /// The number of an answer among them.
+    Index,
+    /// Where Groq states usage that was not asked for.
+    XGroq,
     /// Holds the whole answer in the first event of Anthropic's streams, and an error's text
     /// elsewhere.
     Message,
@@ -21,6 +25,10 @@ pub(super) enum Key {
     Finish,
     /// Text of the model.
     Text,
+    /// Text of the model under the three names for thoughts: some hosts state the same under several.
+    ReasoningContent,
+    Reasoning,
+    ReasoningDetails,
     /// A piece of text in the events of the responses dialect.
     Delta,
 }
@@ -35,8 +43,12 @@ impl Key {
             b"message" => Self::Message,
             b"error" | b"code" => Self::Failure,
             b"finish_reason" | b"stop_reason" => Self::Finish,
-            b"content" | b"reasoning_content" | b"text" | b"thinking" | b"arguments"
-            | b"partial_json" => Self::Text,
+            b"content" | b"text" | b"thinking" | b"arguments" | b"partial_json" => Self::Text,
+            b"reasoning_content" => Self::ReasoningContent,
+            b"reasoning" => Self::Reasoning,
+            b"reasoning_details" => Self::ReasoningDetails,
+            b"index" => Self::Index,
+            b"x_groq" => Self::XGroq,
             b"delta" => Self::Delta,
             _ => return None,
         })

@@ -1,5 +1,6 @@
 //! Scans JSON documents as they come, piece by piece, without building a tree of them.
 
+mod choices;
 mod document;
 mod key;
 mod position;

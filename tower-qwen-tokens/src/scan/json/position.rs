@@ -13,8 +13,10 @@ pub(super) struct JsonPosition {
     pub(super) name: Name,
     /// The member whose value begins here or next.
     pub(super) member: Option<Key>,
-    /// The top-level member whose object is open.
+    /// The top-level member whose object is open, or whose list if that is the list of answers.
     pub(super) section: Option<Key>,
+    /// The depth around the list of details of thoughts, while it is open.
+    details: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,14 +50,41 @@ pub(super) struct Name {
     bytes: ShortBytes<MAX_NAME>,
     /// The member that it names, once it is whole.
     pub(super) key: Option<Key>,
-    pub(super) is_null: bool,
+    /// Whether it is no value for a reason to stop: empty, or the text `null`.
+    pub(super) is_nothing: bool,
     /// Whether it is a reason to stop which says that the answer is broken off.
     pub(super) is_broken_off: bool,
 }
 
 impl JsonPosition {
     pub(super) fn is_usage(&self) -> bool {
-        self.member == Some(Key::Usage) && self.is_of_answer()
+        self.member == Some(Key::Usage)
+            && (self.is_of_answer()
+                || self.is_in_choice()
+                || (self.depth == 2 && self.section == Some(Key::XGroq)))
+    }
+
+    /// Whether the members at this depth are those of one answer in the list of them.
+    pub(super) fn is_in_choice(&self) -> bool {
+        self.depth == 3 && self.section == Some(Key::Choices)
+    }
+
+    /// Whether the list of answers is open, and none of them.
+    pub(super) fn is_among_choices(&self) -> bool {
+        self.depth == 2 && self.section == Some(Key::Choices)
+    }
+
+    pub(super) fn is_choice_index(&self) -> bool {
+        self.member == Some(Key::Index) && self.is_in_choice()
+    }
+
+    /// The name under which a text that begins here is a thought.
+    pub(super) fn thought(&self) -> Option<Key> {
+        match self.member {
+            name @ Some(Key::ReasoningContent | Key::Reasoning) => name,
+            Some(Key::Text) if self.details.is_some() => Some(Key::ReasoningDetails),
+            _ => None,
+        }
     }
 
     pub(super) fn is_model(&self) -> bool {
@@ -93,7 +122,11 @@ impl JsonPosition {
                 self.name.bytes.clear();
                 StringRole::Name
             }
-            Some(Key::Text) if rule != TextRule::DeltasOnly => StringRole::Text,
+            Some(Key::Text | Key::ReasoningContent | Key::Reasoning)
+                if rule != TextRule::DeltasOnly =>
+            {
+                StringRole::Text
+            }
             Some(Key::Delta) if rule == TextRule::DeltasOnly => StringRole::Text,
             Some(_) => StringRole::Ignored,
         }
@@ -101,7 +134,13 @@ impl JsonPosition {
 
     pub(super) fn open(&mut self, byte: u8) {
         if self.depth == 1 {
-            self.section = self.member.filter(|_| byte == b'{');
+            let is_list = byte == b'[';
+            self.section = self
+                .member
+                .filter(|&member| is_list == (member == Key::Choices));
+        }
+        if self.member == Some(Key::ReasoningDetails) {
+            self.details = Some(self.depth);
         }
         // A body of nothing but brackets must not overflow; at such depths nothing is looked for.
         self.depth = self.depth.saturating_add(1);
@@ -113,6 +152,9 @@ impl JsonPosition {
         self.depth = self.depth.saturating_sub(1);
         if self.depth <= 1 {
             self.section = None;
+        }
+        if self.details.is_some_and(|depth| self.depth <= depth) {
+            self.details = None;
         }
         self.end_member();
     }
@@ -137,6 +179,8 @@ impl Name {
     // Every name of an answer passes here; a call of its own is a good part of what a name costs.
     #[inline]
     pub(super) fn end(&mut self, bytes: &[u8]) {
+        // Not by the name below, which is empty where it is too long as well.
+        let is_empty = bytes.is_empty() && self.bytes.is_empty();
         // Nearly all names come in one piece and need no copy.
         let name = if self.bytes.is_empty() {
             bytes
@@ -145,7 +189,7 @@ impl Name {
             self.bytes.get().unwrap_or_default()
         };
         self.key = Key::of(name);
-        self.is_null = name == b"null";
+        self.is_nothing = is_empty || name == b"null";
         self.is_broken_off = is_broken_off(name);
     }
 }

@@ -21,9 +21,25 @@ impl Json {
             self.position.begin_string(self.text.rule())
         };
         if role == StringRole::Text {
+            if let Some(name) = self.position.thought()
+                && !self.begin_thought(name)
+            {
+                return StringRole::Ignored;
+            }
             self.outline.begin_text(self.offset.saturating_add(at));
         }
         role
+    }
+
+    /// Begins a thought under this name; returns whether it counts.
+    fn begin_thought(&mut self, name: Key) -> bool {
+        let begun = *self.thoughts.begun.get_or_insert(name);
+        if begun != name {
+            // Which of them counts is for the next event to say.
+            self.outline.reject();
+        }
+        self.thoughts.before = self.text.so_far();
+        self.thoughts.counted.is_none_or(|counted| counted == name)
     }
 
     /// Reads on within a string, at most to its end; returns how far it came.
@@ -66,14 +82,19 @@ impl Json {
             StringRole::Name => {
                 self.position.name.end(inside);
                 // The native dialects write "null" as a string until the model has stopped.
-                if self.position.member == Some(Key::Finish) && !self.position.name.is_null {
-                    self.found.finished = true;
+                if self.position.member == Some(Key::Finish) && !self.position.name.is_nothing {
+                    self.choices.is_ended |= self.position.is_in_choice();
                     self.has_finish_reason = true;
                     self.may_be_error |= self.position.name.is_broken_off;
                 }
             }
             StringRole::Text => {
                 self.text.push(inside);
+                if let Some(name) = self.position.thought()
+                    && self.text.so_far() != self.thoughts.before
+                {
+                    self.thoughts.counted = Some(name);
+                }
                 self.outline.end_text(self.offset.saturating_add(at));
             }
             StringRole::Model => {

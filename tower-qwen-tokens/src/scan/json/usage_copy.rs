@@ -1,5 +1,7 @@
 use std::mem;
 
+use crate::scan::usage_sum::UsagePlace;
+
 /// The longest usage object that is read, in bytes: a bound for memory. Real ones hold a dozen or
 /// two of numbers.
 pub(in crate::scan) const MAX_USAGE: usize = 16 * 1024;
@@ -12,6 +14,10 @@ pub(super) struct UsageCopy {
     /// The depth around the object, while it is open.
     pub(super) outer_depth: Option<u32>,
     status: CopyStatus,
+    /// Whether it stands within an answer of a list.
+    pub(super) is_in_choice: bool,
+    /// Of what the event stated it; `None` if that event is still being read.
+    pub(super) place: Option<UsagePlace>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +34,7 @@ impl UsageCopy {
     pub(super) fn open(&mut self, outer_depth: u32) {
         self.bytes.clear();
         self.outer_depth = Some(outer_depth);
+        self.place = None;
         self.status = CopyStatus::Copied;
     }
 
@@ -47,9 +54,18 @@ impl UsageCopy {
         }
     }
 
+    /// Drops what the present event stated.
+    pub(super) fn discard(&mut self) {
+        if self.place.is_none() {
+            self.outer_depth = None;
+            self.status = CopyStatus::Empty;
+        }
+    }
+
     /// Replaces the copy by another whole object.
-    pub(super) fn replace(&mut self, bytes: &[u8]) {
+    pub(super) fn replace(&mut self, bytes: &[u8], place: UsagePlace) {
         self.bytes.clear();
+        self.place = Some(place);
         self.status = CopyStatus::Copied;
         self.push(bytes);
     }

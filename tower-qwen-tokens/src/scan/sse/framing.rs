@@ -50,12 +50,24 @@ impl Sse {
     fn field(&mut self, byte: u8) -> usize {
         match byte {
             b'\n' | b'\r' => self.line_break(byte),
+            // Some hosts call a stream what is one JSON, or write an error into one as it is.
+            _ if self.short.is_empty() && self.is_json(byte) => {
+                self.is_bare = true;
+                self.begin_line_of_data();
+                self.begin_value(Field::Data, 0);
+                return 0;
+            }
             b':' => {
                 self.line = Line::Colon(self.end_field());
             }
             _ => self.short.push(&[byte]),
         }
         1
+    }
+
+    /// Whether JSON begins with this first byte of a line, or goes on.
+    fn is_json(&self, byte: u8) -> bool {
+        matches!(byte, b'{' | b'[') || (self.is_bare && !self.json.is_closed())
     }
 
     fn end_field(&mut self) -> Field {
@@ -66,11 +78,17 @@ impl Sse {
             _ => Field::Other,
         };
         self.short.clear();
-        // The lines of an event's data are joined by line feeds (the WHATWG's rule).
-        if field == Field::Data && self.data != Data::None {
-            self.json.push(b"\n");
+        if field == Field::Data {
+            self.begin_line_of_data();
         }
         field
+    }
+
+    fn begin_line_of_data(&mut self) {
+        // The lines of an event's data are joined by line feeds (the WHATWG's rule).
+        if self.data != Data::None {
+            self.json.push(b"\n");
+        }
     }
 
     /// Begins the value of a line, behind `space` bytes.
@@ -107,6 +125,10 @@ impl Sse {
             self.end_event();
         } else {
             self.end_line();
+            // No empty line need follow on JSON without its field.
+            if self.is_bare && self.json.is_closed() {
+                self.end_event();
+            }
         }
     }
 

@@ -4,7 +4,6 @@ use crate::{
         json::{EventContext, Json},
         short_bytes::ShortBytes,
         template::{EventTemplate, Match},
-        text::TextRule,
     },
 };
 
@@ -29,6 +28,8 @@ pub(in crate::scan) struct Sse {
     pub(super) mark: Option<usize>,
     pub(super) context: EventContext,
     pub(super) data: Data,
+    /// Whether the event has JSON where a field should stand.
+    pub(super) is_bare: bool,
     /// How much of the present event has been read in full; zero while it is only compared. Unit:
     /// bytes.
     pub(super) length: usize,
@@ -41,9 +42,9 @@ pub(in crate::scan) struct Sse {
 }
 
 impl Sse {
-    pub(in crate::scan) fn new(rule: TextRule) -> Self {
+    pub(in crate::scan) fn new(json: Json) -> Self {
         Self {
-            json: Json::new(rule),
+            json,
             mark: Some(0),
             ..Self::default()
         }
@@ -96,7 +97,7 @@ impl Sse {
     }
 
     fn is_usage_only_so_far(&self) -> bool {
-        let is_ordinary = self.json.is_ordinary() && !self.context.is_error;
+        let is_ordinary = self.json.is_ordinary() && !self.context.is_error && !self.is_bare;
         self.json.outline.is_usage_only() && is_ordinary
     }
 
@@ -105,7 +106,7 @@ impl Sse {
         if self.length == 0 && self.template.has_begun() {
             return self.template.may_be_usage_only();
         }
-        let is_special = self.json.is_special() || self.context.is_error;
+        let is_special = self.json.is_special() || self.context.is_error || self.is_bare;
         self.json.outline.may_be_usage_only() && !is_special
     }
 
@@ -154,10 +155,11 @@ impl Sse {
     pub(super) fn end_event(&mut self) {
         if let Data::Line(at) = self.data
             && !self.context.is_error
+            && !self.is_bare
             && self.json.is_ordinary()
             && let Some(outline) = self.json.outline.outline()
         {
-            self.template.learn(at, outline);
+            self.template.learn(at, outline, self.json.usage_place());
         }
         self.ended = Some(if self.is_usage_only_so_far() {
             EventKind::UsageOnly
@@ -166,12 +168,19 @@ impl Sse {
         });
         self.done |= self.json.head.trim_ascii() == DONE;
         let context = std::mem::take(&mut self.context);
+        let data = std::mem::take(&mut self.data);
         // An event without data is none (the WHATWG's rule), unless it is called an error.
-        if std::mem::take(&mut self.data) != Data::None || context.is_error {
+        if data != Data::None || context.is_error {
+            let has_lines = data == Data::Lines;
             if self.verdict.is_none() {
-                self.verdict = self.json.classify(context);
+                self.verdict = self.json.classify(context, has_lines || self.is_bare);
             }
-            self.json.end_document();
+            self.json.is_bare = std::mem::take(&mut self.is_bare) && self.json.is_closed();
+            if has_lines {
+                self.json.end_by_lines();
+            } else {
+                self.json.end_document();
+            }
         }
     }
 }

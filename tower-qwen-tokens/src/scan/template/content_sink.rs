@@ -1,3 +1,5 @@
+use crate::scan::usage_sum::UsagePlace;
+
 /// Receives what a matching event brings, in place of a scan of its data.
 pub(in crate::scan) trait ContentSink {
     /// Whether any event brought text so far.
@@ -9,6 +11,6 @@ pub(in crate::scan) trait ContentSink {
     /// Drops the text of an event that does not match in the end.
     fn discard_text(&mut self);
 
-    /// The event is over: it matched, and this is its usage object.
-    fn end_event(&mut self, usage: Option<&[u8]>);
+    /// The event is over: it matched, and this is its usage object and of what that is stated.
+    fn end_event(&mut self, usage: Option<(&[u8], UsagePlace)>);
 }

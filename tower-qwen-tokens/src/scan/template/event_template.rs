@@ -1,3 +1,5 @@
+use crate::scan::usage_sum::UsagePlace;
+
 use super::{
     content_sink::ContentSink,
     outline::Outline,
@@ -13,8 +15,9 @@ pub(in crate::scan) struct EventTemplate {
     /// The bytes of the present event from earlier pieces, compared or read; one byte too many if
     /// it is too long.
     event: Vec<u8>,
-    /// Of an event that has just been read in full: where its data begins, and the outline of that.
-    learned: Option<(usize, Outline)>,
+    /// Of an event that has just been read in full: where its data begins, the outline of that, and
+    /// of what its usage is stated.
+    learned: Option<(usize, Outline, UsagePlace)>,
 }
 
 impl EventTemplate {
@@ -80,8 +83,8 @@ impl EventTemplate {
             self.pattern.numbers_differ = found != Match::Mismatch;
         }
         if let Match::Whole(_) = found {
-            let usage = self.pattern.usage(&self.cursor);
-            content.end_event(usage.map(|usage| &event[usage]));
+            let usage = self.pattern.end_event(&self.cursor);
+            content.end_event(usage.map(|(usage, place)| (&event[usage], place)));
         }
         found
     }
@@ -111,8 +114,13 @@ impl EventTemplate {
     }
 
     /// Takes the outline of the event that is read in full and about to end.
-    pub(in crate::scan) fn learn(&mut self, data_start: usize, outline: &Outline) {
-        self.learned = Some((data_start, outline.clone()));
+    pub(in crate::scan) fn learn(
+        &mut self,
+        data_start: usize,
+        outline: &Outline,
+        place: UsagePlace,
+    ) {
+        self.learned = Some((data_start, outline.clone(), place));
     }
 
     /// Ends an event that was read in full, with its last piece.
@@ -120,11 +128,12 @@ impl EventTemplate {
         let learned = self.learned.take();
         self.record(bytes);
         // Not one that ends with a carriage return: a line feed of the next piece may belong to it.
-        if let Some((data_start, outline)) = learned
+        if let Some((data_start, outline, place)) = learned
             && self.event.len() <= MAX_PATTERN
             && self.event.ends_with(b"\n")
         {
-            self.pattern.set(&mut self.event, data_start, &outline);
+            self.pattern
+                .set(&mut self.event, data_start, &outline, place);
         }
         self.event.clear();
     }

@@ -22,3 +22,4 @@ pub(super) use outline::OutlineRecorder;
 #[cfg(test)]
 pub(super) use pattern::MAX_PATTERN;
 pub(super) use pattern::Match;
+pub(super) use placeholder::PlaceholderKind;

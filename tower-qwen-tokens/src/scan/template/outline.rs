@@ -116,9 +116,22 @@ impl OutlineRecorder {
         }
     }
 
-    pub(in crate::scan) fn number(&mut self, number: Range<usize>) {
-        let placeholders = &mut self.outline.placeholders;
-        placeholders.push(number, PlaceholderKind::Number);
+    pub(in crate::scan) fn number(&mut self, number: Range<usize>, kind: PlaceholderKind) {
+        self.outline.placeholders.push(number, kind);
+    }
+
+    /// The document is none that the template can describe.
+    pub(in crate::scan) fn reject(&mut self) {
+        self.is_irregular = true;
+    }
+
+    /// Whether there are answers in the document's list of them; `None` without such a list.
+    pub(in crate::scan) fn has_choices(&self) -> Option<bool> {
+        match self.choices {
+            Choices::Missing => None,
+            Choices::Opened | Choices::Empty => Some(false),
+            Choices::Present => Some(true),
+        }
     }
 
     /// Whether what came so far of the document states usage and has no answers.

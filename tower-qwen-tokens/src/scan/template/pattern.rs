@@ -1,6 +1,9 @@
 use std::ops::Range;
 
-use crate::scan::lexer::{Value, number};
+use crate::scan::{
+    lexer::{Value, number},
+    usage_sum::UsagePlace,
+};
 
 use super::{
     content_sink::ContentSink,
@@ -24,6 +27,12 @@ pub(super) struct Pattern {
     outline: Outline,
     /// The placeholders that are text.
     texts: Placeholders,
+    /// Of what the usage object is stated.
+    place: UsagePlace,
+    /// The placeholders within the usage object, a bit for each.
+    in_usage: u32,
+    /// Those that were zero in the last event.
+    zeros: u32,
     /// Whether numbers may differ too. Off until it is needed: equal numbers are compared faster
     /// than read.
     pub(super) numbers_differ: bool,
@@ -40,6 +49,8 @@ pub(super) struct Cursor {
     in_event: usize,
     /// The usage object of the event.
     usage: Range<usize>,
+    /// The placeholders that are zero, a bit for each.
+    zeros: u32,
 }
 
 /// How an event compares with the template, by the bytes that have come.
@@ -54,7 +65,13 @@ pub(in crate::scan) enum Match {
 
 impl Pattern {
     /// Makes this event the pattern. Its data has this outline and begins at `data_start`.
-    pub(super) fn set(&mut self, event: &mut Vec<u8>, data_start: usize, outline: &Outline) {
+    pub(super) fn set(
+        &mut self,
+        event: &mut Vec<u8>,
+        data_start: usize,
+        outline: &Outline,
+        place: UsagePlace,
+    ) {
         // Swapped rather than copied: the old pattern's allocation buffers the next event.
         std::mem::swap(&mut self.event, event);
         let in_event = |part: &Range<usize>| data_start + part.start..data_start + part.end;
@@ -64,15 +81,26 @@ impl Pattern {
         if let Some(id) = id_number(&self.event) {
             mine.placeholders.push(id, PlaceholderKind::Number);
         }
+        mine.usage = outline.usage.as_ref().map(in_event);
         for placeholder in outline.placeholders.get().unwrap_or_default() {
             let part = in_event(&placeholder.range());
-            mine.placeholders.push(part.clone(), placeholder.kind);
-            if placeholder.kind == PlaceholderKind::Text {
-                self.texts.push(part, PlaceholderKind::Text);
+            match placeholder.kind {
+                PlaceholderKind::Index if mine.usage.is_some() => continue,
+                PlaceholderKind::Text => self.texts.push(part.clone(), PlaceholderKind::Text),
+                _ => {}
+            }
+            mine.placeholders.push(part, placeholder.kind);
+        }
+        mine.first_choice = outline.first_choice.map(|at| data_start + at);
+        self.place = place;
+        (self.in_usage, self.zeros) = (0, 0);
+        if let Some(usage) = &mine.usage {
+            for (at, placeholder) in (0..).zip(mine.placeholders.get().unwrap_or_default()) {
+                let start = placeholder.range().start;
+                self.in_usage |= u32::from(usage.contains(&start)) << at;
+                self.zeros |= u32::from(self.event.get(start) == Some(&b'0')) << at;
             }
         }
-        mine.usage = outline.usage.as_ref().map(in_event);
-        mine.first_choice = outline.first_choice.map(|at| data_start + at);
     }
 
     /// Compares on, given all bytes of the event so far. Each text is counted once it is whole.
@@ -101,12 +129,20 @@ impl Pattern {
             self.find_usage(cursor, until);
             let start = cursor.in_event + literal.len();
             let Some(placeholder) = placeholder else {
-                return Match::Whole(start);
+                // A zero replaces no figure, so the last event's usage must be read as well.
+                let is_zeroed = cursor.zeros & self.in_usage & !self.zeros != 0;
+                return if is_zeroed {
+                    Match::Mismatch
+                } else {
+                    Match::Whole(start)
+                };
             };
             match placeholder.kind.value(rest) {
                 Value::Whole { length, is_plain } => {
                     if placeholder.kind == PlaceholderKind::Text {
                         content.add_text(&rest[..length], is_plain);
+                    } else {
+                        cursor.zeros |= u32::from(rest[0] == b'0') << cursor.placeholders;
                     }
                     cursor.placeholders += 1;
                     cursor.in_pattern = placeholder.range().end;
@@ -118,9 +154,13 @@ impl Pattern {
         }
     }
 
-    /// The usage object of an event that matched.
-    pub(super) fn usage(&self, cursor: &Cursor) -> Option<Range<usize>> {
-        self.outline.usage.as_ref().map(|_| cursor.usage.clone())
+    /// The usage object of an event that matched, and of what it is stated.
+    pub(super) fn end_event(&mut self, cursor: &Cursor) -> Option<(Range<usize>, UsagePlace)> {
+        if self.numbers_differ {
+            self.zeros = cursor.zeros;
+        }
+        self.outline.usage.as_ref()?;
+        Some((cursor.usage.clone(), self.place))
     }
 
     /// Whether an event that matches so far, `length` bytes of it, may still be one that states

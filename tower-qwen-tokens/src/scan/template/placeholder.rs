@@ -16,12 +16,14 @@ pub(super) struct Placeholder {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum PlaceholderKind {
+pub(in crate::scan) enum PlaceholderKind {
     /// The inside of a string that is text of the model.
     Text,
     /// A whole number from zero up.
     #[default]
     Number,
+    /// The number of an answer. It must not differ if the event states usage: that is the answer's.
+    Index,
 }
 
 /// The placeholders of one event, in their order.
@@ -43,7 +45,7 @@ impl PlaceholderKind {
     pub(super) fn value(self, bytes: &[u8]) -> Value {
         match self {
             Self::Text => lexer::text(bytes),
-            Self::Number => lexer::number(bytes),
+            Self::Number | Self::Index => lexer::number(bytes),
         }
     }
 }

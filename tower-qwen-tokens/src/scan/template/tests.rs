@@ -2,13 +2,14 @@ use proptest::{prelude::*, sample::Index};
 
 use crate::{
     Dialect,
-    scan::{EventProgress, Scanned, Scanner, json::Json, text::TextRule},
+    scan::{EventProgress, Scanned, Scanner, json::Json},
 };
 
 use super::*;
 
-const DIALECTS: [Dialect; 4] = [
+const DIALECTS: [Dialect; 5] = [
     Dialect::Chat,
+    Dialect::Completions,
     Dialect::NativeText,
     Dialect::Responses,
     Dialect::Anthropic,
@@ -35,6 +36,17 @@ const SHAPES: &[&str] = &[
     "event: error\ndata: {\"text\":\"T\"}\n\n",
     "data: [DONE]\n\n",
     "data: {\"text\":\"T\",\"x\":[N, N,N]}\r\r",
+    "data: {\"choices\":[{\"index\":N,\"delta\":{\"content\":\"T\"}}],\"usage\":{\"prompt_tokens\":N,\"completion_tokens\":N}}\n\n",
+    "data: {\"usage\":{\"completion_tokens\":N,\"total_tokens\":N},\"choices\":[{\"text\":\"T\",\"index\":N}]}\n\n",
+    "data: {\"choices\":[{\"index\":N,\"delta\":{\"content\":\"T\"},\"usage\":{\"total_tokens\":N}}]}\n\n",
+    "data: {\"choices\":[{\"index\":N,\"text\":\"T\"},{\"text\":\"T\",\"index\":N,\"usage\":{\"total_tokens\":N}}]}\n\n",
+    "data: {\"choices\":[{\"delta\":{\"content\":\"T\"},\"index\":N}],\"x_groq\":{\"usage\":{\"total_tokens\":N}}}\n\n",
+    "data: {\"choices\":[{\"delta\":{\"content\":\"T\"},\"index\":N,\"finish_reason\":\"stop\"}],\"n\":N}\n\n",
+    "data: {\"choices\":[{\"delta\":{\"reasoning\":\"T\",\"reasoning_content\":\"T\"}}]}\n\n",
+    "data: {\"reasoning\":null,\"reasoning_details\":[{\"text\":\"T\"},{\"text\":\"T\"}],\"n\":N}\n\n",
+    "{\"text\":\"T\",\"usage\":{\"total_tokens\":N}}\n",
+    "{\"text\":\"T\",\n \"usage\":{\"total_tokens\":N}}\n\n",
+    "data: {\"text\":\"T\"}\n{\"usage\":{\"total_tokens\":N}}\n",
 ];
 
 const TEXTS: &[&str] = &[
@@ -188,12 +200,12 @@ fn every_cut_of_every_shape_gives_the_same() {
 
 /// How an event compares with another one that was read in full.
 fn compare(read: &str, event: &str) -> Match {
-    let mut json = Json::new(TextRule::AllParts);
+    let mut json = Json::default();
     let mut template = EventTemplate::default();
     let data = read.find('{').expect("data");
     json.push(read[data..].trim_end().as_bytes());
     if let Some(outline) = json.outline.outline() {
-        template.learn(data, outline);
+        template.learn(data, outline, json.usage_place());
     }
     json.end_document();
     template.end_event(read.as_bytes());
