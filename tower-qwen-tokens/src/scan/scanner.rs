@@ -55,7 +55,7 @@ enum Format {
     Json(Box<Json>),
     Sse(Box<Sse>),
     /// Its first bytes will say what it is.
-    Unknown(Unknown),
+    Unknown(Box<Unknown>),
 }
 
 struct Unknown {
@@ -119,14 +119,14 @@ impl Scanner {
             "" | "text/plain" | "application/octet-stream" => false,
             _ => return Err(UnsupportedBody::ContentType),
         };
-        Ok(Self::new(Format::Unknown(Unknown {
+        Ok(Self::new(Format::Unknown(Box::new(Unknown {
             sniffer: Sniffer::default(),
             dialect,
             is_called_json,
             is_neither: false,
             keeps_text: false,
             answers_per_prompt: None,
-        })))
+        }))))
     }
 
     /// How many answers a stream has, and how many of them to each prompt (`n`). With fewer
@@ -149,12 +149,16 @@ impl Scanner {
         match &mut self.format {
             Format::Json(json) => json.push(bytes),
             Format::Sse(sse) => sse.push(bytes),
-            Format::Unknown(_) => {
-                let (taken, _) = self.sniff(bytes);
-                if taken < bytes.len() {
-                    self.push(&bytes[taken..]);
-                }
-            }
+            Format::Unknown(_) => self.push_unknown(bytes),
+        }
+    }
+
+    // Comes to an end with the first bytes. Inlined into `push`, it would take its registers away.
+    #[cold]
+    fn push_unknown(&mut self, bytes: &[u8]) {
+        let (taken, _) = self.sniff(bytes);
+        if taken < bytes.len() {
+            self.push(&bytes[taken..]);
         }
     }
 
@@ -171,6 +175,7 @@ impl Scanner {
     }
 
     /// Takes bytes of a body until they say what it is.
+    #[cold]
     fn sniff(&mut self, bytes: &[u8]) -> (usize, EventProgress) {
         let Format::Unknown(unknown) = &mut self.format else {
             return (0, EventProgress::Partial);
@@ -329,7 +334,7 @@ impl Scanned {
     ) -> Self {
         // Hosts write zeros for what they do not know.
         let is_usage = |usage: &Usage| usage.total() != Some(0) || found.delivered.is_empty();
-        let usage = found.usage.total().filter(is_usage);
+        let usage = found.total_usage().filter(is_usage);
         let is_final = usage.is_some() && is_final;
         let delivered = match (found.text, counter) {
             // Counting costs as much as the text is long, so only if the figure is needed.

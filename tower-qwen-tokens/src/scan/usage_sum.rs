@@ -44,7 +44,7 @@ pub(super) struct Answers(u64);
 #[derive(Default)]
 pub(super) struct UsageSum {
     /// How many answers one prompt gets; `None`: there is one prompt.
-    pub(super) answers_per_prompt: Option<u32>,
+    answers_per_prompt: Option<u32>,
     /// Stated alone, each at the end of an answer; not the last one.
     closed: Vec<Usage>,
     /// What answers had stated when the whole came.
@@ -75,6 +75,14 @@ impl Answers {
 }
 
 impl UsageSum {
+    /// `answers_per_prompt` is `None` where there is one prompt.
+    pub(super) fn new(answers_per_prompt: Option<u32>) -> Self {
+        Self {
+            answers_per_prompt,
+            ..Self::default()
+        }
+    }
+
     /// Adds what an event states; returns whether that is a figure at all.
     pub(super) fn state(&mut self, place: UsagePlace, body: &UsageBody) -> bool {
         let is_figure = body.into_usage().has_figure();
@@ -195,10 +203,7 @@ mod tests {
     use UsagePlace::{Alone, Beside, Whole};
 
     fn total(answers_per_prompt: Option<u32>, steps: &[Step]) -> Option<(u64, u64)> {
-        let mut usage = UsageSum {
-            answers_per_prompt,
-            ..UsageSum::default()
-        };
+        let mut usage = UsageSum::new(answers_per_prompt);
         for step in steps {
             match *step {
                 State(place, input, output) => {

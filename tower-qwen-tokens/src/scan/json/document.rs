@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::de::IgnoredAny;
 
 use crate::{
-    Verdict,
+    Usage, Verdict,
     protocol::usage_body::UsageBody,
     scan::{
         delivered::Delivered,
@@ -37,7 +37,7 @@ pub(in crate::scan) struct Json {
     pub(in crate::scan) head: Vec<u8>,
     usage: UsageCopy,
     /// What an earlier usage object of the document states; hardly any has two.
-    document_usage: Option<UsageBody>,
+    document_usage: Option<Box<UsageBody>>,
     /// Whether the document states a figure of usage.
     states_usage: bool,
     /// Whether the usage of this document is that of the whole answer by where it stands.
@@ -84,7 +84,10 @@ pub(in crate::scan) struct EventContext {
 /// What all documents together brought.
 #[derive(Default)]
 pub(in crate::scan) struct Found {
-    pub(in crate::scan) usage: UsageSum,
+    /// In a box, as it is large and many scanners see the beginning of a stream alone.
+    usage: Option<Box<UsageSum>>,
+    /// How many answers one prompt gets; `None`: there is one prompt.
+    answers_per_prompt: Option<u32>,
     /// Whether no answer has ended since usage was stated.
     pub(in crate::scan) usage_is_current: bool,
     /// Whether usage came with an event that ends the answer.
@@ -106,13 +109,13 @@ impl Json {
             text: ModelText::new(rule),
             ..Self::default()
         };
-        json.found.usage.answers_per_prompt = answers_per_prompt;
+        json.found.answers_per_prompt = answers_per_prompt;
         json
     }
 
     /// How many answers each of several prompts gets. Changes nothing for a call of one prompt.
     pub(in crate::scan) fn set_answers_per_prompt(&mut self, count: u32) {
-        if let Some(answers) = &mut self.found.usage.answers_per_prompt {
+        if let Some(answers) = &mut self.found.answers_per_prompt {
             *answers = count;
         }
     }
@@ -145,21 +148,11 @@ impl Json {
     /// Ends the document, so that another may follow.
     pub(in crate::scan) fn end_document(&mut self) {
         self.text.end_document();
-        if self.usage.place.is_none() {
-            self.usage.discard_open();
-            if let Some(body) = self.take_document_usage() {
-                self.state(self.usage_place(), &body);
-            }
+        if self.usage.is_of_document() || self.document_usage.is_some() {
+            self.state_document_usage();
         }
-        // Of an event that is cut behind the reason to stop, the usage may be missing.
-        if self.has_finish_reason && self.is_closed() {
-            if self.choices.ended.is_empty() {
-                self.found.finished = true;
-            } else {
-                self.found.usage.end(self.choices.ended);
-            }
-            // Otherwise the usage up to the end is still to come.
-            self.found.usage_is_current = self.states_usage;
+        if self.has_finish_reason {
+            self.end_answers();
         }
         self.clear_document();
     }
@@ -177,6 +170,27 @@ impl Json {
             self.push(line);
             self.end_document();
         }
+    }
+
+    fn state_document_usage(&mut self) {
+        self.usage.discard_open();
+        if let Some(body) = self.take_document_usage() {
+            self.state(self.usage_place(), &body);
+        }
+    }
+
+    fn end_answers(&mut self) {
+        // Of an event that is cut behind the reason to stop, the usage may be missing.
+        if !self.is_closed() {
+            return;
+        }
+        if self.choices.ended.is_empty() {
+            self.found.finished = true;
+        } else {
+            self.found.usage().end(self.choices.ended);
+        }
+        // Otherwise the usage up to the end is still to come.
+        self.found.usage_is_current = self.states_usage;
     }
 
     fn clear_document(&mut self) {
@@ -399,9 +413,9 @@ impl Json {
     }
 
     /// What the usage objects of the document state together, once.
-    fn take_document_usage(&mut self) -> Option<UsageBody> {
+    fn take_document_usage(&mut self) -> Option<Box<UsageBody>> {
         self.usage.is_in_choice = false;
-        let copied = self.usage.take().and_then(UsageBody::read);
+        let copied = self.usage.take().and_then(UsageBody::read).map(Box::new);
         match (self.document_usage.take(), copied) {
             (Some(mut first), Some(second)) => {
                 first.update(&second);
@@ -412,7 +426,7 @@ impl Json {
     }
 
     fn state(&mut self, place: UsagePlace, body: &UsageBody) {
-        if !self.found.usage.state(place, body) {
+        if !self.found.usage().state(place, body) {
             return;
         }
         self.states_usage = true;
@@ -425,22 +439,37 @@ impl Json {
     }
 
     /// Takes over the usage of the last event that was compared.
+    #[cold]
     fn state_copied(&mut self) {
         if let Some(place) = self.usage.place.take()
             && let Some(body) = self.usage.take().and_then(UsageBody::read)
         {
-            self.found.usage.state(place, &body);
+            self.found.usage().state(place, &body);
         }
     }
 }
 
 impl Found {
+    fn usage(&mut self) -> &mut UsageSum {
+        let answers_per_prompt = self.answers_per_prompt;
+        self.usage
+            .get_or_insert_with(|| Box::new(UsageSum::new(answers_per_prompt)))
+    }
+
+    /// The usage of all answers together.
+    pub(in crate::scan) fn total_usage(&self) -> Option<Usage> {
+        self.usage.as_ref()?.total()
+    }
+
     /// Whether a stream of so many answers says that it is whole.
     pub(in crate::scan) fn is_whole(&self, answers: u32) -> bool {
         let ends_with_usage = self.usage_alone_at == Some(self.delivered);
         self.finished
             || self.usage_is_whole
-            || self.usage.ended().are(answers)
+            || self
+                .usage
+                .as_ref()
+                .is_some_and(|usage| usage.ended().are(answers))
             || (ends_with_usage && answers <= 1)
     }
 }
@@ -484,14 +513,15 @@ impl ContentSink for Json {
         self.text.discard_document();
     }
 
-    fn end_event(&mut self, usage: Option<(&[u8], UsagePlace)>) {
-        self.text.end_document();
+    fn take_usage(&mut self, usage: &[u8], place: UsagePlace) {
         // Of usage objects of the same shape the last one counts, so the others need not be read.
-        if let Some((usage, place)) = usage {
-            if self.usage.place != Some(place) {
-                self.state_copied();
-            }
-            self.usage.replace(usage, place);
+        if self.usage.place != Some(place) {
+            self.state_copied();
         }
+        self.usage.replace(usage, place);
+    }
+
+    fn end_event(&mut self) {
+        self.text.end_document();
     }
 }

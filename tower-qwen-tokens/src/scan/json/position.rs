@@ -175,10 +175,10 @@ impl Name {
         self.bytes.overflow();
     }
 
-    /// Takes the last part of the name.
+    /// Takes the last part of the name, or of a reason to stop.
     // Every name of an answer passes here; a call of its own is a good part of what a name costs.
     #[inline]
-    pub(super) fn end(&mut self, bytes: &[u8]) {
+    pub(super) fn end(&mut self, bytes: &[u8], is_reason: bool) {
         // Not by the name below, which is empty where it is too long as well.
         let is_empty = bytes.is_empty() && self.bytes.is_empty();
         // Nearly all names come in one piece and need no copy.
@@ -188,8 +188,12 @@ impl Name {
             self.bytes.push(bytes);
             self.bytes.get().unwrap_or_default()
         };
-        self.key = Key::of(name);
-        self.is_nothing = is_empty || name == b"null";
-        self.is_broken_off = is_broken_off(name);
+        if is_reason {
+            self.key = None;
+            self.is_nothing = is_empty || name == b"null";
+            self.is_broken_off = is_broken_off(name);
+        } else {
+            self.key = Key::of(name);
+        }
     }
 }

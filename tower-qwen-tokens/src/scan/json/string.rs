@@ -32,6 +32,7 @@ impl Json {
     }
 
     /// Begins a thought under this name; returns whether it counts.
+    #[inline(never)]
     fn begin_thought(&mut self, name: Key) -> bool {
         let begun = *self.thoughts.begun.get_or_insert(name);
         if begun != name {
@@ -40,6 +41,13 @@ impl Json {
         }
         self.thoughts.before = self.text.so_far();
         self.thoughts.counted.is_none_or(|counted| counted == name)
+    }
+
+    #[inline(never)]
+    fn end_thought(&mut self, name: Key) {
+        if self.text.so_far() != self.thoughts.before {
+            self.thoughts.counted = Some(name);
+        }
     }
 
     /// Reads on within a string, at most to its end; returns how far it came.
@@ -80,9 +88,10 @@ impl Json {
         self.position.token = Token::Between;
         match role {
             StringRole::Name => {
-                self.position.name.end(inside);
+                let is_reason = self.position.member == Some(Key::Finish);
+                self.position.name.end(inside, is_reason);
                 // The native dialects write "null" as a string until the model has stopped.
-                if self.position.member == Some(Key::Finish) && !self.position.name.is_nothing {
+                if is_reason && !self.position.name.is_nothing {
                     self.choices.is_ended |= self.position.is_in_choice();
                     self.has_finish_reason = true;
                     self.may_be_error |= self.position.name.is_broken_off;
@@ -90,10 +99,8 @@ impl Json {
             }
             StringRole::Text => {
                 self.text.push(inside);
-                if let Some(name) = self.position.thought()
-                    && self.text.so_far() != self.thoughts.before
-                {
-                    self.thoughts.counted = Some(name);
+                if let Some(name) = self.position.thought() {
+                    self.end_thought(name);
                 }
                 self.outline.end_text(self.offset.saturating_add(at));
             }

@@ -38,6 +38,11 @@ impl UsageCopy {
         self.status = CopyStatus::Copied;
     }
 
+    /// Whether the present event has one.
+    pub(super) fn is_of_document(&self) -> bool {
+        self.status != CopyStatus::Empty && self.place.is_none()
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if self.bytes.len() + bytes.len() > MAX_USAGE {
             self.status = CopyStatus::TooLong;

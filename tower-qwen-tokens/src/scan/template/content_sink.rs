@@ -11,6 +11,9 @@ pub(in crate::scan) trait ContentSink {
     /// Drops the text of an event that does not match in the end.
     fn discard_text(&mut self);
 
-    /// The event is over: it matched, and this is its usage object and of what that is stated.
-    fn end_event(&mut self, usage: Option<(&[u8], UsagePlace)>);
+    /// Takes the usage object of an event that matched, and of what it is stated.
+    fn take_usage(&mut self, usage: &[u8], place: UsagePlace);
+
+    /// The event is over: it matched.
+    fn end_event(&mut self);
 }

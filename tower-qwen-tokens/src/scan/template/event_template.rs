@@ -83,8 +83,13 @@ impl EventTemplate {
             self.pattern.numbers_differ = found != Match::Mismatch;
         }
         if let Match::Whole(_) = found {
-            let usage = self.pattern.end_event(&self.cursor);
-            content.end_event(usage.map(|(usage, place)| (&event[usage], place)));
+            if self.pattern.has_usage() {
+                let Some((usage, place)) = self.pattern.usage(&self.cursor) else {
+                    return Match::Mismatch;
+                };
+                content.take_usage(&event[usage], place);
+            }
+            content.end_event();
         }
         found
     }

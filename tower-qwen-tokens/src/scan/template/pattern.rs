@@ -29,10 +29,10 @@ pub(super) struct Pattern {
     texts: Placeholders,
     /// Of what the usage object is stated.
     place: UsagePlace,
-    /// The placeholders within the usage object, a bit for each.
-    in_usage: u32,
-    /// Those that were zero in the last event.
-    zeros: u32,
+    /// The placeholders outside of the usage object, a bit for each.
+    outside_usage: u32,
+    /// Those that may be zero: they were so in the last event, or lie outside.
+    may_be_zero: u32,
     /// Whether numbers may differ too. Off until it is needed: equal numbers are compared faster
     /// than read.
     pub(super) numbers_differ: bool,
@@ -93,13 +93,14 @@ impl Pattern {
         }
         mine.first_choice = outline.first_choice.map(|at| data_start + at);
         self.place = place;
-        (self.in_usage, self.zeros) = (0, 0);
+        (self.outside_usage, self.may_be_zero) = (u32::MAX, u32::MAX);
         if let Some(usage) = &mine.usage {
             for (at, placeholder) in (0..).zip(mine.placeholders.get().unwrap_or_default()) {
                 let start = placeholder.range().start;
-                self.in_usage |= u32::from(usage.contains(&start)) << at;
-                self.zeros |= u32::from(self.event.get(start) == Some(&b'0')) << at;
+                self.outside_usage ^= u32::from(usage.contains(&start)) << at;
+                self.may_be_zero ^= u32::from(self.event.get(start) != Some(&b'0')) << at;
             }
+            self.may_be_zero |= self.outside_usage;
         }
     }
 
@@ -129,20 +130,14 @@ impl Pattern {
             self.find_usage(cursor, until);
             let start = cursor.in_event + literal.len();
             let Some(placeholder) = placeholder else {
-                // A zero replaces no figure, so the last event's usage must be read as well.
-                let is_zeroed = cursor.zeros & self.in_usage & !self.zeros != 0;
-                return if is_zeroed {
-                    Match::Mismatch
-                } else {
-                    Match::Whole(start)
-                };
+                return Match::Whole(start);
             };
             match placeholder.kind.value(rest) {
                 Value::Whole { length, is_plain } => {
                     if placeholder.kind == PlaceholderKind::Text {
                         content.add_text(&rest[..length], is_plain);
-                    } else {
-                        cursor.zeros |= u32::from(rest[0] == b'0') << cursor.placeholders;
+                    } else if length == 1 && rest[0] == b'0' {
+                        cursor.zeros |= 1 << cursor.placeholders;
                     }
                     cursor.placeholders += 1;
                     cursor.in_pattern = placeholder.range().end;
@@ -154,12 +149,19 @@ impl Pattern {
         }
     }
 
-    /// The usage object of an event that matched, and of what it is stated.
-    pub(super) fn end_event(&mut self, cursor: &Cursor) -> Option<(Range<usize>, UsagePlace)> {
+    pub(super) fn has_usage(&self) -> bool {
+        self.outline.usage.is_some()
+    }
+
+    /// The usage object of an event that matched, and of what it is stated; `None` if a figure of the
+    /// last event is zero now. A zero replaces no figure, so then both must be read.
+    pub(super) fn usage(&mut self, cursor: &Cursor) -> Option<(Range<usize>, UsagePlace)> {
         if self.numbers_differ {
-            self.zeros = cursor.zeros;
+            if cursor.zeros & !self.may_be_zero != 0 {
+                return None;
+            }
+            self.may_be_zero = cursor.zeros | self.outside_usage;
         }
-        self.outline.usage.as_ref()?;
         Some((cursor.usage.clone(), self.place))
     }
 
