@@ -53,7 +53,8 @@
 //! A compatible stream states its usage only if the request has `stream_options.include_usage`, in
 //! one more event before the end. If the caller did not set it, the Meter does: it sends a copy of
 //! the body with that option (one copy for all attempts, the `Content-Length` corrected), and
-//! removes the event from the answer. All other bytes stay the same. An event that may be the one
+//! removes the event from the answer (some hosts send one for each of `n` answers). All other bytes
+//! stay the same. An event that may be the one
 //! is held back until that is clear, up to 8 KiB; others are never held. Until the event has come,
 //! `size_hint` allows for both cases. The [`Call`](crate::Call) in the extensions then counts as
 //! one that requests usage, so that a Meter further in sends the copy on and keeps the event.

@@ -34,6 +34,7 @@
 mod delivered;
 mod json;
 mod lexer;
+mod scanned;
 mod scanner;
 mod short_bytes;
 mod sniff;
@@ -41,8 +42,11 @@ mod sse;
 mod template;
 mod text;
 mod text_buffer;
+mod unsupported_body;
 mod usage_sum;
 
 pub use delivered::Delivered;
-pub use scanner::{Scanned, Scanner, UnsupportedBody};
+pub use scanned::Scanned;
+pub use scanner::Scanner;
 pub(crate) use sse::{EventKind, EventProgress};
+pub use unsupported_body::UnsupportedBody;

@@ -1,15 +1,16 @@
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
-use crate::{Dialect, Usage, Verdict, estimate::Estimate, shared::content::is_encoded};
+use crate::{Dialect, Verdict, estimate::Estimate, shared::content::is_encoded};
 
 use super::{
-    delivered::Delivered,
-    json::{EventContext, Found, Json},
+    json::Json,
+    scanned::Scanned,
     sniff::{Sniffed, Sniffer},
     sse::{EventProgress, Sse},
     text::TextRule,
+    unsupported_body::UnsupportedBody,
 };
 
 /// Reads one answer's body piece by piece. See the [module docs](super).
@@ -17,37 +18,6 @@ pub struct Scanner {
     format: Format,
     /// How many answers a stream has.
     answers: u32,
-}
-
-/// What a [`Scanner`] found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Scanned {
-    /// The usage of all answers together; `None` if none was stated, or zeros beside text.
-    pub usage: Option<Usage>,
-    /// Whether that usage is of the whole answer, rather than of what had been generated when a
-    /// stream broke off.
-    pub is_final: bool,
-    /// Whether a stream says that it is whole; `true` for a body that is one JSON document.
-    pub is_whole: bool,
-    /// The first error inside the body.
-    pub verdict: Option<Verdict>,
-    /// The model that answered, as the answer names it.
-    pub model: Option<Arc<str>>,
-    /// The amount of text of the model.
-    pub delivered: Delivered,
-}
-
-/// Why a [`Scanner`] cannot read an answer's body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum UnsupportedBody {
-    /// It is compressed, or encoded in another way.
-    #[error("answer is encoded")]
-    Encoded,
-    /// It is neither JSON nor a stream of events, by its content type.
-    #[error("answer is neither JSON nor a stream of events")]
-    ContentType,
 }
 
 /// Boxed, as a scanner travels within futures and bodies and both formats are large.
@@ -77,7 +47,7 @@ impl Scanner {
     /// For a body that is one JSON document.
     #[must_use]
     pub fn json() -> Self {
-        Self::new(Format::Json(Box::new(Json::default())))
+        Self::new(Format::Json(Box::default()))
     }
 
     /// For a stream of server-sent events in this dialect.
@@ -314,43 +284,6 @@ impl fmt::Debug for Scanner {
             Format::Unknown(_) => "unknown",
         };
         f.debug_tuple("Scanner").field(&format).finish()
-    }
-}
-
-impl Scanned {
-    fn of_json(mut json: Json, counter: Option<&dyn Estimate>) -> Self {
-        let verdict = json.classify(EventContext::default(), false);
-        json.end_document();
-        // What states its usage at its end is whole once that has come.
-        Self::new(json.into_found(), verdict, true, true, counter)
-    }
-
-    fn new(
-        found: Found,
-        verdict: Option<Verdict>,
-        is_whole: bool,
-        is_final: bool,
-        counter: Option<&dyn Estimate>,
-    ) -> Self {
-        // Hosts write zeros for what they do not know.
-        let is_usage = |usage: &Usage| usage.total() != Some(0) || found.delivered.is_empty();
-        let usage = found.total_usage().filter(is_usage);
-        let is_final = usage.is_some() && is_final;
-        let delivered = match (found.text, counter) {
-            // Counting costs as much as the text is long, so only if the figure is needed.
-            (Some((text, part)), Some(counter)) if !is_final => {
-                found.delivered.counted(part, counter.estimate(&text))
-            }
-            _ => found.delivered,
-        };
-        Self {
-            usage,
-            is_final,
-            is_whole,
-            verdict,
-            model: found.model,
-            delivered,
-        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Sniffer {
             let head = self.head.get().unwrap_or_default();
             let sniffed = if matches!(head[0], b'{' | b'[') {
                 Sniffed::Json
-            } else if FIELDS.iter().any(|field| head == *field) {
+            } else if FIELDS.contains(&head) {
                 Sniffed::Events
             } else if FIELDS.iter().any(|field| field.starts_with(head)) {
                 continue;

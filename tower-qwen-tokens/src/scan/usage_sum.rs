@@ -97,14 +97,14 @@ impl UsageSum {
             }
             return is_figure;
         }
-        if place == UsagePlace::Alone && std::mem::take(&mut self.has_ended) {
-            if std::mem::replace(&mut self.is_closed, true)
-                && self.closed.len() < MAX_ANSWERS as usize
-                && let Some(whole) = self.whole.take()
-            {
-                let covered = std::mem::take(&mut self.covered);
-                self.closed.push(newer(whole.into_usage(), covered));
-            }
+        let ends = place == UsagePlace::Alone && std::mem::take(&mut self.has_ended);
+        if ends
+            && std::mem::replace(&mut self.is_closed, true)
+            && self.closed.len() < MAX_ANSWERS as usize
+            && let Some(whole) = self.whole.take()
+        {
+            let covered = std::mem::take(&mut self.covered);
+            self.closed.push(newer(whole.into_usage(), covered));
         }
         self.covered = newer(self.beside(), self.covered);
         self.beside.clear();

@@ -1,23 +1,17 @@
-use std::sync::Arc;
-
-use serde::de::IgnoredAny;
-
 use crate::{
-    Usage, Verdict,
     protocol::usage_body::UsageBody,
     scan::{
-        delivered::Delivered,
         lexer::whole_number,
-        template::{ContentSink, OutlineRecorder, PlaceholderKind},
+        template::{OutlineRecorder, PlaceholderKind},
         text::{ModelText, TextRule},
-        usage_sum::{UsagePlace, UsageSum},
     },
 };
 
 use super::{
     choices::Choices,
-    key::Key,
-    position::{JsonPosition, StringRole, Token},
+    found::Found,
+    position::{JsonPosition, Token},
+    thoughts::Thoughts,
     usage_copy::UsageCopy,
 };
 
@@ -35,17 +29,17 @@ pub(in crate::scan) struct Json {
     pub(super) position: JsonPosition,
     /// The beginning of the document.
     pub(in crate::scan) head: Vec<u8>,
-    usage: UsageCopy,
+    pub(super) usage: UsageCopy,
     /// What an earlier usage object of the document states; hardly any has two.
-    document_usage: Option<Box<UsageBody>>,
+    pub(super) document_usage: Option<Box<UsageBody>>,
     /// Whether the document states a figure of usage.
-    states_usage: bool,
+    pub(super) states_usage: bool,
     /// Whether the usage of this document is that of the whole answer by where it stands.
-    ends_usage: bool,
+    pub(super) ends_usage: bool,
     pub(super) choices: Choices,
     pub(super) thoughts: Thoughts,
     /// How many values the document holds side by side; it should be one.
-    values: u32,
+    pub(super) values: u32,
     /// Whether the document is no event's data but stands in the stream as it is.
     pub(in crate::scan) is_bare: bool,
     /// The model's name as far as it came.
@@ -58,48 +52,6 @@ pub(in crate::scan) struct Json {
     /// The length of the document's earlier pieces. Unit: bytes.
     pub(super) offset: usize,
     pub(super) found: Found,
-}
-
-/// The thoughts of one document, which may state the same ones under several names: the first that
-/// has some counts.
-#[derive(Default)]
-pub(super) struct Thoughts {
-    /// The first name.
-    pub(super) begun: Option<Key>,
-    /// The first name with a text.
-    pub(super) counted: Option<Key>,
-    /// The amount of text before the last one began.
-    pub(super) before: Delivered,
-}
-
-/// What an event's other lines say of its data.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::scan) struct EventContext {
-    /// Whether the event is called `error`.
-    pub(in crate::scan) is_error: bool,
-    /// The status that a comment states.
-    pub(in crate::scan) status: Option<u16>,
-}
-
-/// What all documents together brought.
-#[derive(Default)]
-pub(in crate::scan) struct Found {
-    /// In a box, as it is large and many scanners see the beginning of a stream alone.
-    usage: Option<Box<UsageSum>>,
-    /// How many answers one prompt gets; `None`: there is one prompt.
-    answers_per_prompt: Option<u32>,
-    /// Whether no answer has ended since usage was stated.
-    pub(in crate::scan) usage_is_current: bool,
-    /// Whether usage came with an event that ends the answer.
-    pub(in crate::scan) usage_is_whole: bool,
-    /// The amount of text when usage came alone, which is the end of a stream of one answer.
-    usage_alone_at: Option<Delivered>,
-    /// Whether the model said why it stopped, outside of a list of answers.
-    pub(in crate::scan) finished: bool,
-    pub(in crate::scan) model: Option<Arc<str>>,
-    pub(in crate::scan) delivered: Delivered,
-    /// The stored text and its amount; `None` if it was not requested.
-    pub(in crate::scan) text: Option<(String, Delivered)>,
 }
 
 impl Json {
@@ -172,27 +124,6 @@ impl Json {
         }
     }
 
-    fn state_document_usage(&mut self) {
-        self.usage.discard_open();
-        if let Some(body) = self.take_document_usage() {
-            self.state(self.usage_place(), &body);
-        }
-    }
-
-    fn end_answers(&mut self) {
-        // Of an event that is cut behind the reason to stop, the usage may be missing.
-        if !self.is_closed() {
-            return;
-        }
-        if self.choices.ended.is_empty() {
-            self.found.finished = true;
-        } else {
-            self.found.usage().end(self.choices.ended);
-        }
-        // Otherwise the usage up to the end is still to come.
-        self.found.usage_is_current = self.states_usage;
-    }
-
     fn clear_document(&mut self) {
         self.position = JsonPosition::default();
         self.head.clear();
@@ -208,15 +139,6 @@ impl Json {
         self.has_finish_reason = false;
         self.outline.clear();
         self.offset = 0;
-    }
-
-    /// Of what usage of this document is stated.
-    pub(in crate::scan) fn usage_place(&self) -> UsagePlace {
-        match self.outline.has_choices() {
-            Some(true) => UsagePlace::Beside(self.choices.first()),
-            Some(false) => UsagePlace::Alone,
-            None => UsagePlace::Whole,
-        }
     }
 
     /// Whether the document is a whole object, and neither an error nor the end of the text.
@@ -249,37 +171,6 @@ impl Json {
             text,
             ..self.found
         }
-    }
-
-    /// Classifies a document that is over and may be an error; in any case one that came in a way
-    /// that is not usual.
-    pub(in crate::scan) fn classify(
-        &self,
-        context: EventContext,
-        is_unusual: bool,
-    ) -> Option<Verdict> {
-        if !self.may_be_error && !context.is_error && !is_unusual {
-            return None;
-        }
-        let of = |document: &[u8]| Verdict::of_event(document, context.status);
-        let mut verdict = of(&self.head);
-        // An event that was not closed has another one behind it, whole or cut as it may be.
-        if verdict.is_none() && (is_unusual || self.values > 1) {
-            verdict = documents(&self.head).find_map(of);
-        }
-        if verdict.is_some() || !context.is_error {
-            return verdict;
-        }
-        // An event called `error` is one whatever its data: a plain sentence is read as an error's
-        // text.
-        let message = String::from_utf8_lossy(&self.head);
-        let message = if message.is_empty() {
-            "error"
-        } else {
-            &*message
-        };
-        let wrapped = serde_json::json!({ "error": message });
-        Verdict::of_event(wrapped.to_string().as_bytes(), context.status)
     }
 
     /// Reads some bytes from `at` on, where there is at least one; returns how far it came.
@@ -388,140 +279,5 @@ impl Json {
             _ => {}
         }
         self.position.open(byte);
-    }
-
-    fn close_choice(&mut self) {
-        let number = self.choices.close();
-        // Usage within an answer is that one's; elsewhere in the document it is the first one's.
-        if self.usage.is_in_choice
-            && let Some(body) = self.take_document_usage()
-        {
-            self.state(UsagePlace::Beside(number), &body);
-        }
-    }
-
-    fn end_usage(&mut self, at: usize) {
-        self.usage.outer_depth = None;
-        self.usage.is_in_choice = self.position.is_in_choice();
-        self.outline.end_usage(self.offset.saturating_add(at));
-        // In the responses dialect only the event that ends the answer states usage, within
-        // `response`.
-        if self.position.section == Some(Key::Response) {
-            self.ends_usage = true;
-            self.outline.reject();
-        }
-    }
-
-    /// What the usage objects of the document state together, once.
-    fn take_document_usage(&mut self) -> Option<Box<UsageBody>> {
-        self.usage.is_in_choice = false;
-        let copied = self.usage.take().and_then(UsageBody::read).map(Box::new);
-        match (self.document_usage.take(), copied) {
-            (Some(mut first), Some(second)) => {
-                first.update(&second);
-                Some(first)
-            }
-            (first, second) => first.or(second),
-        }
-    }
-
-    fn state(&mut self, place: UsagePlace, body: &UsageBody) {
-        if !self.found.usage().state(place, body) {
-            return;
-        }
-        self.states_usage = true;
-        self.found.usage_is_current = true;
-        let is_body = self.is_bare && !matches!(place, UsagePlace::Beside(_));
-        self.found.usage_is_whole |= self.ends_usage || is_body;
-        if place == UsagePlace::Alone {
-            self.found.usage_alone_at = Some(self.text.so_far());
-        }
-    }
-
-    /// Takes over the usage of the last event that was compared.
-    #[cold]
-    fn state_copied(&mut self) {
-        if let Some(place) = self.usage.place.take()
-            && let Some(body) = self.usage.take().and_then(UsageBody::read)
-        {
-            self.found.usage().state(place, &body);
-        }
-    }
-}
-
-impl Found {
-    fn usage(&mut self) -> &mut UsageSum {
-        let answers_per_prompt = self.answers_per_prompt;
-        self.usage
-            .get_or_insert_with(|| Box::new(UsageSum::new(answers_per_prompt)))
-    }
-
-    /// The usage of all answers together.
-    pub(in crate::scan) fn total_usage(&self) -> Option<Usage> {
-        self.usage.as_ref()?.total()
-    }
-
-    /// Whether a stream of so many answers says that it is whole.
-    pub(in crate::scan) fn is_whole(&self, answers: u32) -> bool {
-        let ends_with_usage = self.usage_alone_at == Some(self.delivered);
-        self.finished
-            || self.usage_is_whole
-            || self
-                .usage
-                .as_ref()
-                .is_some_and(|usage| usage.ended().are(answers))
-            || (ends_with_usage && answers <= 1)
-    }
-}
-
-/// The documents that begin with one of the first lines and are whole.
-fn documents(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    // A bound for work: an event of two or three lines is rare enough.
-    const MAX_LINES: usize = 16;
-    let breaks = memchr::memchr_iter(b'\n', text).map(|at| at + 1);
-    std::iter::once(0)
-        .chain(breaks)
-        .take(MAX_LINES)
-        .flat_map(|start| {
-            let rest = &text[start..];
-            let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
-            let mut from = 0;
-            std::iter::from_fn(move || {
-                values.next()?.ok()?;
-                let document = &rest[from..values.byte_offset()];
-                from = values.byte_offset();
-                Some(document)
-            })
-        })
-}
-
-impl ContentSink for Json {
-    fn has_text(&self) -> bool {
-        !self.text.so_far().is_empty()
-    }
-
-    fn add_text(&mut self, text: &[u8], is_plain: bool) {
-        if is_plain {
-            self.text.push(text);
-            return;
-        }
-        self.string(StringRole::Text, text, 0);
-        self.position.token = Token::Between;
-    }
-
-    fn discard_text(&mut self) {
-        self.text.discard_document();
-    }
-
-    fn take_usage(&mut self, usage: &[u8], place: UsagePlace) {
-        // Of usage objects of the same shape the last one counts, so the others need not be read.
-        if self.usage.place != Some(place) {
-            self.state_copied();
-        }
-        self.usage.replace(usage, place);
-    }
-
-    fn end_event(&mut self) {
-        self.text.end_document();
     }
 }

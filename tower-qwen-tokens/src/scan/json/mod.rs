@@ -1,13 +1,20 @@
 //! Scans JSON documents as they come, piece by piece, without building a tree of them.
 
 mod choices;
+mod compared;
 mod document;
+mod found;
 mod key;
 mod position;
 mod string;
+mod thoughts;
+mod usage;
 mod usage_copy;
+mod verdict;
 
-pub(super) use document::{EventContext, Found, Json};
+pub(super) use document::Json;
+pub(super) use found::Found;
+pub(super) use verdict::EventContext;
 #[cfg(test)]
 pub(super) use {
     document::{MAX_HEAD, MAX_MODEL},
