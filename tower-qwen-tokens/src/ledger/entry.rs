@@ -35,6 +35,8 @@ pub struct Entry {
     pub status: Option<StatusCode>,
     /// Why the attempt failed, where the answer says it.
     pub cause: Option<Cause>,
+    /// The provider's code, where it is not known here: words and status decided alone.
+    pub unknown_code: Option<Arc<str>>,
     /// From the send to the first part of a streamed answer.
     pub first_token: Option<Duration>,
     /// From the send to the end.
@@ -57,6 +59,7 @@ impl Entry {
             end,
             status: Some(StatusCode::OK),
             cause: None,
+            unknown_code: None,
             first_token: None,
             duration: None,
         }

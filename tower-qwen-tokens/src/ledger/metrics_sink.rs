@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use metrics::{SharedString, Unit, describe_histogram};
+use metrics::{SharedString, Unit, counter, describe_counter, describe_histogram};
 
 use crate::{
     Dialect,
@@ -15,6 +15,8 @@ use super::{
     Entry, LedgerSink, Record,
     series::{COST, DURATION, FIRST, Series, TOKENS},
 };
+
+const UNKNOWN_CODES: &str = "tower_qwen.client.unknown_codes";
 
 /// A model and the name of the operation.
 type Of = (Arc<str>, Option<&'static str>);
@@ -29,12 +31,16 @@ type Of = (Arc<str>, Option<&'static str>);
 /// | `gen_ai.client.operation.time_to_first_chunk` | seconds | |
 /// | `tower_qwen.client.cost` (ours: there is no convention) | of `tower_qwen.currency` | `tower_qwen.currency` |
 ///
-/// All carry `gen_ai.provider.name`, `gen_ai.request.model` and, where it is known, `gen_ai.operation.name`. Beyond 1,024
+/// The counter `tower_qwen.client.unknown_codes` counts error answers by a code of the provider (`error.code`) that is not
+/// known here: please report such a code.
+///
+/// All histograms carry `gen_ai.provider.name`, `gen_ai.request.model` and, where it is known, `gen_ai.operation.name`. Beyond 1,024
 /// models the rest is `(other)`, and so is one whose name is longer than 256 bytes ([`LabelValues`]). Tenants and labels are
 /// not exported: the ledger's sums have them.
 pub struct MetricsSink {
     provider: SharedString,
     models: LabelValues,
+    codes: LabelValues,
     series: Mutex<HashMap<Of, Arc<Series>>>,
 }
 
@@ -51,10 +57,12 @@ impl MetricsSink {
             "From the send to the first part of a stream"
         );
         describe_histogram!(COST, "Money that one attempt cost");
+        describe_counter!(UNKNOWN_CODES, "Error answers with a code that is not known");
         Self {
             // OpenTelemetry lists no well-known value for this provider.
             provider: SharedString::const_str("dashscope"),
             models: LabelValues::new(),
+            codes: LabelValues::new(),
             series: Mutex::default(),
         }
     }
@@ -103,6 +111,10 @@ impl LedgerSink for MetricsSink {
         }
         if let Some(cost) = record.cost {
             series.cost(cost);
+        }
+        if let Some(code) = &entry.unknown_code {
+            let code = SharedString::from_shared(self.codes.get(code));
+            counter!(UNKNOWN_CODES, "error.code" => code).increment(1);
         }
     }
 }

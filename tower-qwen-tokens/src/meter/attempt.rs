@@ -253,6 +253,7 @@ impl Attempt {
         self.record(Entry {
             status: Some(status),
             cause: report.verdict.as_ref().map(Verdict::cause),
+            unknown_code: report.verdict.as_ref().and_then(unknown_code),
             first_token: self.first_token,
             duration: Some(duration),
             ..Entry::new(model, usage, basis, end)
@@ -280,6 +281,13 @@ impl Drop for Attempt {
         // The future or the body was dropped. After an earlier end this does nothing.
         self.report(End::Cancelled);
     }
+}
+
+fn unknown_code(verdict: &Verdict) -> Option<Arc<str>> {
+    verdict
+        .code()
+        .filter(|_| verdict.is_unknown_code())
+        .map(Arc::from)
 }
 
 #[cfg(feature = "tracing")]

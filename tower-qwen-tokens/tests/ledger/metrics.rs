@@ -6,7 +6,7 @@ use std::{
 };
 
 use metrics::{
-    Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     with_local_recorder,
 };
 use tower_qwen_tokens::{
@@ -32,30 +32,48 @@ impl HistogramFn for Series {
     }
 }
 
+impl CounterFn for Series {
+    fn increment(&self, value: u64) {
+        self.record(value as f64);
+    }
+
+    fn absolute(&self, _: u64) {
+        unreachable!("counters are only incremented")
+    }
+}
+
+impl Figures {
+    fn series(&self, key: &Key) -> Arc<Series> {
+        let mut labels: Vec<_> = key
+            .labels()
+            .map(|label| format!("{}={}", label.key(), label.value()))
+            .collect();
+        labels.sort();
+        Arc::new(Series {
+            name: format!("{} {}", key.name(), labels.join(" ")),
+            figures: Arc::clone(&self.0),
+        })
+    }
+}
+
 impl Recorder for Figures {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
+        self.describe_histogram(name, unit, text);
+    }
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
         let unit = unit.map_or("none", |unit| unit.as_str());
         let name = format!("described {} {unit}", name.as_str());
         self.0.lock().expect("lock").push((name, 0.0));
     }
-    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-        unreachable!("there are only histograms")
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.series(key))
     }
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        unreachable!("there are only histograms")
+        unreachable!("there is no gauge")
     }
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        let mut labels: Vec<_> = key
-            .labels()
-            .map(|label| format!("{}={}", label.key(), label.value()))
-            .collect();
-        labels.sort();
-        Histogram::from_arc(Arc::new(Series {
-            name: format!("{} {}", key.name(), labels.join(" ")),
-            figures: Arc::clone(&self.0),
-        }))
+        Histogram::from_arc(self.series(key))
     }
 }
 
@@ -81,6 +99,7 @@ fn figures_carry_the_names_of_the_conventions() {
                 "described gen_ai.client.operation.duration seconds",
                 "described gen_ai.client.operation.time_to_first_chunk seconds",
                 "described tower_qwen.client.cost none",
+                "described tower_qwen.client.unknown_codes none",
             ]
         );
         let mut whole = entry("qwen2", 1_000_000, 500_000);
@@ -112,6 +131,20 @@ fn figures_carry_the_names_of_the_conventions() {
                 ),
             ]
         );
+    });
+}
+
+#[test]
+fn codes_that_are_not_known_are_counted() {
+    let recorder = Figures::default();
+    with_local_recorder(&recorder, || {
+        let ledger = Ledger::default().with_sink(Arc::new(MetricsSink::new()));
+        recorder.take();
+        let mut failed = Entry::unanswered("qwen2", End::Complete);
+        failed.unknown_code = Some("brand_new_code".into());
+        ledger.record(&failed);
+        let counted = "tower_qwen.client.unknown_codes error.code=brand_new_code";
+        assert_eq!(recorder.take(), [(counted.to_owned(), 1.0)]);
     });
 }
 
