@@ -172,7 +172,9 @@ impl RetryPolicy {
         let cause = hint.map_or(failure.cause, |_| Cause::ServerError);
         let backoff = self.backoffs.of(cause).wait(retries, history.wait, rng);
         let Some(hint) = hint else {
-            return failure.ceiling.map_or(backoff, |ceiling| backoff.min(ceiling));
+            return failure
+                .ceiling
+                .map_or(backoff, |ceiling| backoff.min(ceiling));
         };
         let spread = (hint / 4).clamp(MIN_SPREAD, MAX_SPREAD);
         hint.max(backoff.min(MAX_BACKOFF_BESIDE_HINT))

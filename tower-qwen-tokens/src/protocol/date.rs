@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::time::{NANOS, clamped, scaled};
+use super::time::{LONGEST, NANOS, clamped, scaled};
 
 /// China's time, which hosts there write without saying so. Unit: seconds east of Greenwich.
 pub(super) const CHINA: i64 = 8 * 3_600;
@@ -53,6 +53,12 @@ pub(super) fn date(text: &str, now: SystemTime, zone: i64) -> Option<(SystemTime
         None => nearest(now, instant),
     };
     Some((instant?, text.len() - rest.len()))
+}
+
+/// How long until then, at most a year.
+pub(super) fn until(date: SystemTime, now: SystemTime) -> Duration {
+    // A date that has passed is no wait.
+    date.duration_since(now).unwrap_or_default().min(LONGEST)
 }
 
 /// Of the instants in the years around now the nearest: a date that is just over means now, not a year later.

@@ -4,7 +4,7 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
 use super::{
     code,
-    error_body::{ErrorBody, MAX_MESSAGE, Wait},
+    error_parts::{ErrorBody, MAX_MESSAGE, Wait},
     hint_header::X_RATELIMIT_RESET,
 };
 use crate::json_reader::{JsonNumber, JsonReader, Read, next_name};

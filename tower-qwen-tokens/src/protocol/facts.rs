@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 
 use super::{
-    Cause, code::Meaning, error_body::ErrorBody, hint::Hint, hint_words::wait_in, words::Words,
+    Cause, code::Meaning, error_parts::ErrorBody, hint::Hint, hint_words::wait_in, words::Words,
 };
 
 /// A throttle of tokens that lasts this long is no throttle: the plan is used up.

@@ -4,7 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::{Cause, date::date, hint_header as names, hint_words::wait_in, time, words::Words};
+use super::{
+    Cause,
+    date::{date, until},
+    hint_header as names,
+    hint_words::wait_in,
+    time,
+    words::Words,
+};
 
 pub(super) const MILLIS: u128 = 1_000_000;
 const SECONDS: u128 = 1_000_000_000;
@@ -262,13 +269,6 @@ pub(super) fn first<T>(
         .iter()
         .filter_map(|value| value.to_str().ok())
         .find_map(|text| read(text.trim()))
-}
-
-pub(super) fn until(date: SystemTime, now: SystemTime) -> Duration {
-    // A date that has passed is no wait.
-    date.duration_since(now)
-        .unwrap_or_default()
-        .min(time::LONGEST)
 }
 
 fn until_epoch(nanos: u128, now: SystemTime) -> Duration {

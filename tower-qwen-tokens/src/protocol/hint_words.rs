@@ -3,8 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    date::{CHINA, date},
-    hint::until,
+    date::{CHINA, date, until},
     time,
     words::{Place, Words},
 };

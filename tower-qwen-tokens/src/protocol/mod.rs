@@ -8,6 +8,7 @@ pub(crate) mod code;
 mod date;
 mod dialect;
 mod error_body;
+mod error_parts;
 mod error_reader;
 mod facts;
 pub mod header;

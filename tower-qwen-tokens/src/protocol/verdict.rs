@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::{
     Cause, code,
-    error_body::ErrorBody,
+    error_parts::ErrorBody,
     facts::{Facts, cause_of_limit, wait_in_body},
     hint::{self, first},
     hint_header::{RATE_LIMIT_TYPE, X_SHOULD_RETRY, X_SMG_ERROR_CODE},
