@@ -112,13 +112,6 @@ impl Usage {
         }
     }
 
-    /// Whether any of input, output and total is above zero.
-    #[must_use]
-    pub(crate) fn has_figure(&self) -> bool {
-        let counts = [self.input_tokens, self.output_tokens, self.total_tokens];
-        counts.into_iter().flatten().any(|count| count > 0)
-    }
-
     /// Whether nothing at all was stated.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -85,7 +85,7 @@ impl UsageSum {
 
     /// Adds what an event states; returns whether that is a figure at all.
     pub(super) fn state(&mut self, place: UsagePlace, body: &UsageBody) -> bool {
-        let is_figure = body.into_usage().has_figure();
+        let is_figure = has_figure(&body.into_usage());
         if !is_figure && !self.is_empty() {
             return false;
         }
@@ -159,6 +159,12 @@ impl UsageSum {
         let prompts = prompts.into_iter().map(|(_, usage)| usage);
         prompts.reduce(|a, b| zip(a, b, sum)).unwrap_or_default()
     }
+}
+
+/// Whether any of input, output and total is above zero.
+fn has_figure(usage: &Usage) -> bool {
+    let counts = [usage.input_tokens, usage.output_tokens, usage.total_tokens];
+    counts.into_iter().flatten().any(|count| count > 0)
 }
 
 /// The usage of two answers to one prompt: the input is the same, the output adds up.

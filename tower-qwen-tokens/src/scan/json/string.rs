@@ -31,6 +31,25 @@ impl Json {
         role
     }
 
+    /// Begins a thought under this name; returns whether it counts.
+    #[inline(never)]
+    fn begin_thought(&mut self, name: Key) -> bool {
+        let begun = *self.thoughts.begun.get_or_insert(name);
+        if begun != name {
+            // Which of them counts is for the next event to say.
+            self.outline.reject();
+        }
+        self.thoughts.before = self.text.so_far();
+        self.thoughts.counted.is_none_or(|counted| counted == name)
+    }
+
+    #[inline(never)]
+    fn end_thought(&mut self, name: Key) {
+        if self.text.so_far() != self.thoughts.before {
+            self.thoughts.counted = Some(name);
+        }
+    }
+
     /// Reads on within a string, at most to its end; returns how far it came.
     pub(super) fn string(&mut self, role: StringRole, bytes: &[u8], from: usize) -> usize {
         self.position.token = Token::String(role);
