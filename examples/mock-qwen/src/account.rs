@@ -1,76 +1,37 @@
 //! The one account: its quotas and what it has seen.
 
-use std::time::Duration;
+mod call;
 
+use std::time::{Duration, SystemTime};
+
+pub(crate) use self::call::{Admitted, Cost, End, Figures, Refused};
 use crate::config::{Charge, Config};
 use crate::fault::Fault;
-use crate::quota::{Dimension, GrowthGate, Mark, Room, Scope};
+use crate::quota::{Dimension, GrowthGate, PlanGate, Room, Scope};
 use crate::stats::Stats;
 use crate::utilisation::Windows;
-use crate::wire::Problem;
+use crate::wire::Kind;
 
 #[derive(Debug)]
 pub(crate) struct Account {
     requests: Dimension,
     tokens: Dimension,
     growth: Option<GrowthGate>,
+    plan: Option<PlanGate>,
     stats: Stats,
     windows: Windows,
     faults: fastrand::Rng,
     ids: fastrand::Rng,
 }
 
-/// The tokens of a call, as known when it starts.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cost {
-    pub(crate) prompt: u64,
-    /// What the answer will take.
-    pub(crate) output: u64,
-    /// What it may take at most.
-    pub(crate) ceiling: u64,
-}
-
-/// A call that was let in.
-#[derive(Debug)]
-pub(crate) struct Admitted {
-    pub(crate) at: Duration,
-    prompt: u64,
-    mark: Mark,
-}
-
-/// A call that was not.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) problem: Problem,
-    /// How long until it would fit; `None` if that cannot be told, or never.
-    pub(crate) wait: Option<Duration>,
-}
-
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Completed,
-    CompletedWithoutUsage,
-    Aborted,
-    Reset,
-    StreamError,
-}
-
-impl From<Problem> for Refused {
-    fn from(problem: Problem) -> Self {
-        Self {
-            problem,
-            wait: None,
-        }
-    }
-}
-
 impl Account {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// `wall` is the wall time of the server's start.
+    pub(crate) fn new(config: &Config, wall: SystemTime) -> Self {
         Self {
             requests: Dimension::new(config, config.rpm),
             tokens: Dimension::new(config, config.tpm),
             growth: config.growth.map(GrowthGate::new),
+            plan: config.plan.map(|plan| PlanGate::new(plan, wall)),
             stats: Stats::default(),
             windows: Windows::new(config.window),
             faults: fastrand::Rng::with_seed(config.seed),
@@ -108,12 +69,30 @@ impl Account {
         self.stats.rejected += 1;
     }
 
-    pub(crate) fn unavailable(&mut self) {
-        self.stats.faults.unavailable += 1;
+    /// A call is refused by a fault.
+    pub(crate) fn fail(&mut self, fault: Fault) {
+        let faults = &mut self.stats.faults;
+        match fault {
+            Fault::Unavailable => faults.unavailable += 1,
+            Fault::Throttle500 => faults.throttle_500 += 1,
+            Fault::Error200 => faults.error_200 += 1,
+            Fault::BareJson => faults.bare_json += 1,
+            _ => {}
+        }
     }
 
-    pub(crate) fn throttle_500(&mut self) {
-        self.stats.faults.throttle_500 += 1;
+    /// A refused call is told so.
+    pub(crate) fn throttle(&mut self, refused: &Refused) {
+        let throttled = &mut self.stats.throttled;
+        *match (refused.problem.kind, refused.scope) {
+            (Kind::Plan { .. }, _) => &mut throttled.plan,
+            (Kind::Concurrency, _) => &mut throttled.concurrency,
+            (Kind::Growth, _) => &mut throttled.growth,
+            (Kind::Requests, Scope::Window) => &mut throttled.requests,
+            (Kind::Requests, Scope::Slice) => &mut throttled.per_second_requests,
+            (_, Scope::Window) => &mut throttled.tokens,
+            (_, Scope::Slice) => &mut throttled.per_second_tokens,
+        } += 1;
     }
 
     /// What the windows of requests and of tokens allow.
@@ -133,9 +112,19 @@ impl Account {
             Charge::End => cost.prompt,
             Charge::Estimate => cost.prompt + cost.ceiling,
         };
-        if let Some(problem) = self.refusal(now, charge) {
-            let wait = self.wait(now, charge);
-            return Err(Refused { problem, wait });
+        if let Some(refused) = self.over_plan(now, charge) {
+            return Err(refused);
+        }
+        if let Some((kind, scope, figures)) = self.refusal(config, now, charge) {
+            return Err(Refused {
+                problem: kind.into(),
+                wait: self.wait(now, charge),
+                figures,
+                scope,
+            });
+        }
+        if let Some(plan) = &mut self.plan {
+            plan.add(now, 1, cost.prompt);
         }
         self.requests.add(now, 1);
         if let Some(growth) = &mut self.growth {
@@ -166,6 +155,9 @@ impl Account {
         end: End,
     ) {
         let used = call.prompt + output;
+        if let Some(plan) = &mut self.plan {
+            plan.add(now, 0, output);
+        }
         match config.charge {
             Charge::Start => {}
             Charge::End => {
@@ -188,6 +180,7 @@ impl Account {
             End::Aborted => stats.aborted += 1,
             End::Reset => stats.faults.reset += 1,
             End::StreamError => stats.faults.stream_error += 1,
+            End::Cut => stats.faults.cut += 1,
         }
         match end {
             End::Completed | End::CompletedWithoutUsage => stats.tokens.add(call.prompt, output),
@@ -217,27 +210,59 @@ impl Account {
         self.tokens.forget_highest(now);
     }
 
-    fn refusal(&mut self, now: Duration, charge: u64) -> Option<Problem> {
-        let throttled = &mut self.stats.throttled;
-        if let Some(scope) = self.requests.refusal(now, 1) {
-            match scope {
-                Scope::Window => throttled.requests += 1,
-                Scope::Slice => throttled.per_second_requests += 1,
-            }
-            return Some(Problem::Requests);
-        }
-        if let Some(scope) = self.tokens.refusal(now, charge) {
-            match scope {
-                Scope::Window => throttled.tokens += 1,
-                Scope::Slice => throttled.per_second_tokens += 1,
-            }
-            return Some(Problem::Tokens);
-        }
-        if self.growth.as_mut()?.fits(now) {
+    /// The refusal of a plan that is used up, but for those calls that it lets in all the same.
+    fn over_plan(&mut self, now: Duration, asked: u64) -> Option<Refused> {
+        let gate = self.plan.as_mut()?;
+        let wait = gate.refusal(now)?;
+        let (plan, used) = (*gate.plan(), gate.used());
+        if plan.flap > 0.0 && self.faults.f64() < plan.flap {
             return None;
         }
-        throttled.growth += 1;
-        Some(Problem::Growth)
+        let kind = Kind::Plan {
+            window: plan.window,
+            stated: plan.states_reset,
+        };
+        Some(Refused {
+            problem: kind.into(),
+            wait: Some(wait),
+            figures: match plan.tokens {
+                Some(limit) => Figures {
+                    limit,
+                    used: used.1,
+                    asked,
+                },
+                None => Figures {
+                    limit: plan.requests.unwrap_or_default(),
+                    used: used.0,
+                    asked: 1,
+                },
+            },
+            scope: Scope::Window,
+        })
+    }
+
+    fn refusal(
+        &mut self,
+        config: &Config,
+        now: Duration,
+        charge: u64,
+    ) -> Option<(Kind, Scope, Figures)> {
+        let used = self.stats.in_flight;
+        if let Some(limit) = config.concurrency.filter(|&limit| used >= limit) {
+            let asked = 1;
+            let figures = Figures { limit, used, asked };
+            return Some((Kind::Concurrency, Scope::Window, figures));
+        }
+        if let Some(scope) = self.requests.refusal(now, 1) {
+            let figures = Figures::of(self.requests.room(now), 1);
+            return Some((Kind::Requests, scope, figures));
+        }
+        if let Some(scope) = self.tokens.refusal(now, charge) {
+            let figures = Figures::of(self.tokens.room(now), charge);
+            return Some((Kind::Tokens, scope, figures));
+        }
+        let fits = self.growth.as_mut()?.fits(now);
+        (!fits).then_some((Kind::Growth, Scope::Window, Figures::default()))
     }
 
     /// How long until a call fits everywhere. `None`: never.

@@ -19,6 +19,8 @@ static POOL: LazyLock<Vec<Vec<String>>> =
 pub(crate) struct Answer {
     /// The text of each token.
     pub(crate) tokens: Vec<&'static str>,
+    /// So many tokens at the beginning are thoughts.
+    pub(crate) thoughts: usize,
     pub(crate) finish: Finish,
     /// How much slower or faster than usual this call is.
     pub(crate) pace: f64,
@@ -57,6 +59,7 @@ impl Answer {
         };
         Self {
             tokens: write(&mut rng, count as usize),
+            thoughts: (count as f64 * config.thought_share) as usize,
             finish,
             pace: pace.max(0.0),
         }
@@ -66,7 +69,14 @@ impl Answer {
         self.tokens.len() as u64
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// The thoughts, and the text after them.
+    pub(crate) fn parts(&self) -> (String, String) {
+        let (thoughts, text) = self.tokens.split_at(self.thoughts);
+        (thoughts.concat(), text.concat())
+    }
+
+    #[cfg(test)]
+    fn text(&self) -> String {
         self.tokens.concat()
     }
 }

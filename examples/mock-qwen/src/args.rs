@@ -6,19 +6,22 @@ mod duration;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Parser;
-use mock_qwen::{Config, Faults, Growth};
+use clap::{ArgGroup, Parser};
+use mock_qwen::{Config, Faults, Growth, Host, Plan};
 
-use self::choice::{ChargeArg, EnforceArg, RateLimitHeadersArg, RetryAfterArg};
+use self::choice::{ChargeArg, EnforceArg, PlanWindowArg, RateLimitHeadersArg, RetryAfterArg};
 use self::duration::duration;
 
 /// A server that behaves as the Qwen API does.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, group = ArgGroup::new("plan_limit").multiple(true))]
 pub(crate) struct Args {
     /// Where to listen; port 0 takes any free one
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    /// Whom to answer like
+    #[arg(long, default_value = "dashscope", value_parser = str::parse::<Host>)]
+    host: Host,
     /// Requests per window
     #[arg(long, default_value_t = 800)]
     rpm: u64,
@@ -52,13 +55,44 @@ pub(crate) struct Args {
     /// Requests that a period lets in whatever the recent rate is, at least 1
     #[arg(long, value_name = "REQUESTS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..), requires = "growth")]
     growth_floor: u64,
+    /// Calls at once; without it as many as come
+    #[arg(long, value_name = "CALLS")]
+    concurrency: Option<u64>,
+    /// A plan's window beside the quotas
+    #[arg(long, value_enum, value_name = "WINDOW", requires = "plan_limit")]
+    plan_window: Option<PlanWindowArg>,
+    /// Tokens of the plan's window
+    #[arg(
+        long,
+        value_name = "TOKENS",
+        requires = "plan_window",
+        group = "plan_limit"
+    )]
+    plan_tokens: Option<u64>,
+    /// Requests of the plan's window
+    #[arg(
+        long,
+        value_name = "REQUESTS",
+        requires = "plan_window",
+        group = "plan_limit"
+    )]
+    plan_requests: Option<u64>,
+    /// Do not say when the plan's window ends, where the host may leave it out
+    #[arg(long, requires = "plan_window")]
+    plan_unstated: bool,
+    /// Probability that a call is let in although the plan's window is used up
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share, requires = "plan_window")]
+    plan_flap: f64,
+    /// Refuse clients of the coding plan that are no coding agents
+    #[arg(long)]
+    agents_only: bool,
     /// The header of a 429 that tells when to come back
     #[arg(long, value_enum, default_value = "none")]
     retry_after: RetryAfterArg,
     /// The headers of a success and of a 429 that tell what is left of the quotas
     #[arg(long, value_enum, default_value = "none")]
     ratelimit_headers: RateLimitHeadersArg,
-    /// The models that `GET /api/v1/quotas` lists, separated by commas
+    /// The models that `GET /v1/models` and `GET /api/v1/quotas` list, separated by commas
     #[arg(
         long,
         value_name = "MODELS",
@@ -67,7 +101,7 @@ pub(crate) struct Args {
     )]
     quotas: Vec<String>,
     /// The most that the model writes, in tokens
-    #[arg(long, default_value_t = 8_192)]
+    #[arg(long, default_value_t = 32_768)]
     max_output: u64,
     /// Mean length of an answer, in tokens
     #[arg(long, value_name = "MEAN", default_value_t = 160)]
@@ -87,6 +121,9 @@ pub(crate) struct Args {
     /// Share of the prompt that is reported as cached
     #[arg(long, default_value_t = 0.0, value_parser = share)]
     cached_share: f64,
+    /// Share of an answer that is thoughts, at its beginning
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    thought_share: f64,
     /// Refuse calls without a bearer key
     #[arg(long)]
     require_key: bool,
@@ -108,11 +145,21 @@ pub(crate) struct Args {
     /// Probability of a 500 whose body tells of a throttle
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
     fault_500: f64,
+    /// Probability of a throttle in a JSON body of status 200
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    fault_200: f64,
+    /// Probability that a stream is a throttle as bare JSON, with status 200
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    fault_bare_json: f64,
+    /// Probability that a stream ends halfway as if it were whole
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    fault_cut: f64,
 }
 
 impl Args {
     pub(crate) fn config(&self) -> Config {
         Config {
+            host: self.host,
             rpm: self.rpm,
             tpm: self.tpm,
             window: self.window,
@@ -125,6 +172,15 @@ impl Args {
                 period: self.growth_period,
                 floor: self.growth_floor,
             }),
+            concurrency: self.concurrency,
+            plan: self.plan_window.map(|window| Plan {
+                window: window.into(),
+                tokens: self.plan_tokens,
+                requests: self.plan_requests,
+                states_reset: !self.plan_unstated,
+                flap: self.plan_flap,
+            }),
+            agents_only: self.agents_only,
             retry_after: self.retry_after.into(),
             rate_limit_headers: self.ratelimit_headers.into(),
             quota_models: self.quotas.clone(),
@@ -135,6 +191,7 @@ impl Args {
             tpot: self.tpot,
             jitter: self.jitter,
             cached_share: self.cached_share,
+            thought_share: self.thought_share,
             require_key: self.require_key,
             seed: self.seed,
             faults: Faults {
@@ -143,6 +200,9 @@ impl Args {
                 stream_error: self.fault_stream_error,
                 no_usage: self.fault_no_usage,
                 throttle_500: self.fault_500,
+                error_200: self.fault_200,
+                bare_json: self.fault_bare_json,
+                cut: self.fault_cut,
             },
         }
     }
@@ -164,7 +224,7 @@ fn factor(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use mock_qwen::RateLimitHeaders;
+    use mock_qwen::{PlanWindow, RateLimitHeaders};
 
     use super::*;
 
@@ -216,6 +276,35 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_of_a_host_sets_its_setting() {
+        let flags = "--host coding-plan --plan-window 5h --plan-tokens 1000 --plan-requests 9 \
+                     --plan-unstated --plan-flap 0.5 --agents-only --concurrency 3 \
+                     --thought-share 0.5 --fault-200 0.1 --fault-bare-json 0.2 --fault-cut 0.3";
+        let args = Args::try_parse_from(["mock-qwen"].into_iter().chain(flags.split(' ')));
+        let expected = Config {
+            host: Host::CodingPlan,
+            concurrency: Some(3),
+            plan: Some(Plan {
+                window: PlanWindow::FiveHours,
+                tokens: Some(1_000),
+                requests: Some(9),
+                states_reset: false,
+                flap: 0.5,
+            }),
+            agents_only: true,
+            thought_share: 0.5,
+            faults: Faults {
+                error_200: 0.1,
+                bare_json: 0.2,
+                cut: 0.3,
+                ..Faults::default()
+            },
+            ..Config::default()
+        };
+        assert_eq!(args.expect("valid").config(), expected);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for wrong in [
             "--growth-factor 3",
@@ -227,6 +316,11 @@ mod tests {
             "--growth --growth-floor 0",
             "--ratelimit-headers azure",
             "--fault-500 2",
+            "--host azure",
+            "--plan-window 5h",
+            "--plan-tokens 5",
+            "--plan-window year --plan-tokens 5",
+            "--plan-unstated",
         ] {
             let args = ["mock-qwen"].into_iter().chain(wrong.split(' '));
             assert!(Args::try_parse_from(args).is_err(), "{wrong}");

@@ -1,10 +1,17 @@
 //! All settings of the server.
 
+mod plan;
+
 use std::time::Duration;
+
+pub use self::plan::{Plan, PlanWindow};
+use crate::host::Host;
 
 /// All settings. Take [`Config::default`] and change what matters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// Whom the server answers like. Default: [`Host::DashScope`].
+    pub host: Host,
     /// Requests per window. Default: 800.
     pub rpm: u64,
     /// Tokens per window, prompt and output together. Default: 800,000.
@@ -23,16 +30,22 @@ pub struct Config {
     pub slice_burst: f64,
     /// Whether sudden growth is punished, though the quotas have room. Default: `None`, it is not.
     pub growth: Option<Growth>,
-    /// Which header a 429 carries. Default: [`RetryAfter::None`], as nobody saw one.
+    /// Calls at once. Default: `None`, as many as come.
+    pub concurrency: Option<u64>,
+    /// A plan's window beside the quotas. Default: `None`.
+    pub plan: Option<Plan>,
+    /// Whether a plan's host answers coding agents only, which it knows by their `User-Agent`. Default: false.
+    pub agents_only: bool,
+    /// Which header a 429 carries. Default: [`RetryAfter::None`], as nobody saw one of DashScope: what the host sends.
     pub retry_after: RetryAfter,
     /// Which headers tell what is left of the quotas. Default: [`RateLimitHeaders::None`], as
-    /// nobody saw one.
+    /// nobody saw one of DashScope: what the host sends.
     pub rate_limit_headers: RateLimitHeaders,
-    /// The models that `GET /api/v1/quotas` lists, each with the limits of the account. Calls may
-    /// name any model all the same. Default: `qwen-plus`.
+    /// The models that `GET /v1/models` and `GET /api/v1/quotas` list, each with the limits of the
+    /// account. Calls may name any model all the same. Default: `qwen-plus`.
     pub quota_models: Vec<String>,
     /// The most that the model writes, and the ceiling where a request names none.
-    /// Default: 8,192.
+    /// Default: 32,768, as of qwen-plus.
     pub max_output: u64,
     /// Mean length of an answer in tokens; each prompt has its own length, from a quarter of
     /// this to twice this. Default: 160.
@@ -47,7 +60,9 @@ pub struct Config {
     pub jitter: f64,
     /// Share of the prompt that is reported as cached. Default: 0.
     pub cached_share: f64,
-    /// Whether a call needs a bearer key. Default: false.
+    /// Share of an answer that is thoughts, at its beginning. Default: 0.
+    pub thought_share: f64,
+    /// Whether a call needs a bearer key (or `x-api-key`), of the plan's kind for a plan. Default: false.
     pub require_key: bool,
     /// Seed of answers, ids and faults. Default: 0.
     pub seed: u64,
@@ -146,6 +161,14 @@ pub struct Faults {
     pub no_usage: f64,
     /// 500 for want of capacity: only the body tells that it is a throttle. Nothing is charged.
     pub throttle_500: f64,
+    /// A throttle in a JSON body of status 200. Nothing is charged.
+    pub error_200: f64,
+    /// A throttle in a JSON body of status 200 that is called an event stream. Calls that do not
+    /// stream have none. Nothing is charged.
+    pub bare_json: f64,
+    /// A stream that ends halfway as if it were whole, without an error and without its last
+    /// events. It is charged as far as it came. Calls that do not stream have none.
+    pub cut: f64,
 }
 
 impl Default for Growth {
@@ -161,6 +184,7 @@ impl Default for Growth {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            host: Host::default(),
             rpm: 800,
             tpm: 800_000,
             window: Duration::from_secs(60),
@@ -169,16 +193,20 @@ impl Default for Config {
             per_second: false,
             slice_burst: 2.0,
             growth: None,
+            concurrency: None,
+            plan: None,
+            agents_only: false,
             retry_after: RetryAfter::default(),
             rate_limit_headers: RateLimitHeaders::default(),
             quota_models: vec!["qwen-plus".to_owned()],
-            max_output: 8_192,
+            max_output: 32_768,
             output_tokens: 160,
             chunk_tokens: 4,
             ttft: Duration::from_millis(50),
             tpot: Duration::from_millis(2),
             jitter: 0.0,
             cached_share: 0.0,
+            thought_share: 0.0,
             require_key: false,
             seed: 0,
             faults: Faults::default(),

@@ -14,6 +14,9 @@ pub(crate) enum Fault {
     ErrorLater,
     NoUsage,
     Throttle500,
+    Error200,
+    BareJson,
+    Cut,
 }
 
 impl Fault {
@@ -26,6 +29,9 @@ impl Fault {
             (faults.stream_error / 2.0, Self::ErrorLater),
             (faults.no_usage, Self::NoUsage),
             (faults.throttle_500, Self::Throttle500),
+            (faults.error_200, Self::Error200),
+            (faults.bare_json, Self::BareJson),
+            (faults.cut, Self::Cut),
         ];
         let mut draw = rng.f64();
         for (probability, fault) in kinds {
@@ -50,19 +56,25 @@ mod tests {
             stream_error: 0.2,
             no_usage: 0.1,
             throttle_500: 0.1,
+            error_200: 0.05,
+            bare_json: 0.05,
+            cut: 0.1,
         };
         let mut rng = fastrand::Rng::with_seed(1);
         let draws: Vec<_> = (0..20_000)
             .map(|_| Fault::draw(&faults, &mut rng))
             .collect();
         let expected = [
-            (Fault::None, 0.3),
+            (Fault::None, 0.1),
             (Fault::Unavailable, 0.1),
             (Fault::Reset, 0.2),
             (Fault::ErrorFirst, 0.1),
             (Fault::ErrorLater, 0.1),
             (Fault::NoUsage, 0.1),
             (Fault::Throttle500, 0.1),
+            (Fault::Error200, 0.05),
+            (Fault::BareJson, 0.05),
+            (Fault::Cut, 0.1),
         ];
         for (fault, share) in expected {
             let seen = draws.iter().filter(|&&drawn| drawn == fault).count() as f64 / 20_000.0;

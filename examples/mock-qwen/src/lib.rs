@@ -1,5 +1,5 @@
-//! A server that behaves as the Qwen API does: both dialects, streaming and not, real token
-//! counts, quotas that throttle, and faults.
+//! A server that behaves as the Qwen API does, or as another host that serves Qwen: all dialects,
+//! streaming and not, real token counts, quotas that throttle, and faults.
 //!
 //! It is what the crates of this workspace are proven against, so it shares no code with them.
 //! Its clock is tokio's: call [`MockQwen::router`] in-process with paused time, and minutes pass
@@ -14,16 +14,47 @@
 //! # drop(router);
 //! ```
 //!
+//! # Hosts
+//!
+//! [`Config::host`] chooses whom it answers like. Bodies are those of public reports, of published
+//! code and of packages that were run; `src/wire/hosts` names the source and date of each.
+//!
+//! | host | throttle | wait is told | usage of a stream | thoughts |
+//! |---|---|---|---|---|
+//! | `dashscope` | 429; inside a stream a native event | no | own event | `reasoning_content` |
+//! | `coding-plan` | 429 `hour allocated quota exceeded` | no | own event | `reasoning_content` |
+//! | `token-plan` | 429 with the end of the window, or not | in words | own event | `reasoning_content` |
+//! | `vllm` | 503 | no | own event; so far by `continuous_usage_stats` | `reasoning` |
+//! | `sglang` | 503; a stream is told in a 200 | no | own event | `reasoning_content` |
+//! | `llama-cpp` | waits without a byte | no | one event an answer, `timings` | `reasoning_content` |
+//! | `ollama` | 503; 429 for its cloud's limits | no | own event, zeros before it at `/v1/completions` | `reasoning` |
+//! | `openrouter` | 429 | epoch in ms, in the body | own event, with the cost; a comment first | `reasoning` |
+//! | `groq` | 429; 413 where a call never fits | header, and in words | finish event, and under `x_groq` | `reasoning` |
+//! | `litellm` | 429 with `rate_limit_type` | header, always 60 | own event with an empty choice | `reasoning_content` |
+//! | `deepseek` | 429; 402 without money | no | finish event, with hits and misses | `reasoning_content` |
+//! | `kimi` | 429; 403 for the week | in words | the finish event's choice, and own event | `reasoning_content` |
+//! | `zai` | 429 code 1302 | in words, for a plan | finish event | `reasoning_content` |
+//! | `volc` | 429 | in words, for a plan | own event | `reasoning_content` |
+//! | `modelscope` | 429, `error` or `errors` | no | own event | `reasoning_content` |
+//!
+//! # Endpoints
+//!
+//! `/chat/completions`, `/completions`, `/responses`, `/embeddings` and `/models` are below `/v1`,
+//! `/compatible-mode/v1` and the base of the host's own; Anthropic's `/v1/messages` (and
+//! `/count_tokens`) also below `/apps/anthropic`, `/anthropic` and `/api/anthropic`. Model Studio's
+//! own interface (texts, pictures and texts, embeddings, quotas) is there for its three hosts. Tools
+//! of a request count as Qwen's template writes them; pictures count nothing.
+//!
 //! # What the quotas count
 //!
-//! There is one account for all keys and models. A call that is refused (429, 400, 401, 500, 503)
-//! counts nothing. A call that is admitted counts one request at its start; [`Charge`] says when
+//! There is one account for all keys and models. A call that is refused counts nothing. A call that is admitted counts one request at its start; [`Charge`] says when
 //! its tokens count, and [`Enforce`] over what time.
 //!
 //! # What else is refused
 //!
 //! [`Config::per_second`] enforces the quotas over slices too, [`Growth`] punishes a rate that
-//! rises too quickly, and [`Faults`] go wrong by chance. [`Stats`] tells them apart.
+//! rises too quickly, a [`Plan`] has a window of hours to weeks, [`Config::concurrency`] bounds the
+//! calls at once, and [`Faults`] go wrong by chance. [`Stats`] tells them apart.
 //!
 //! # What a client can learn
 //!
@@ -36,9 +67,11 @@ mod account;
 mod answer;
 mod clock;
 mod config;
+mod date;
 mod fault;
 mod go_duration;
 mod handler;
+mod host;
 mod provider;
 mod quota;
 mod rate_limit_headers;
@@ -53,7 +86,10 @@ mod tokens;
 mod utilisation;
 mod wire;
 
-pub use self::config::{Charge, Config, Enforce, Faults, Growth, RateLimitHeaders, RetryAfter};
+pub use self::config::{
+    Charge, Config, Enforce, Faults, Growth, Plan, PlanWindow, RateLimitHeaders, RetryAfter,
+};
+pub use self::host::{Host, UnknownHost};
 pub use self::provider::Provider;
 pub use self::running::RunningMock;
 pub use self::serve::{serve, serve_until};

@@ -1,30 +1,50 @@
-//! What a request asks for, in either dialect.
+//! What a request asks for, in any dialect.
+
+mod messages;
+mod tools;
 
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::wire::{Dialect, Problem};
+use self::messages::{chat, items, texts};
+use crate::wire::{Dialect, EarlyUsage, Problem, Profile, Range};
 
 /// One call to the model.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) model: String,
-    /// The text of each message.
-    pub(crate) contents: Vec<String>,
-    /// The most that the answer may take, if the request says.
+    /// What is to be answered: one chat, or some texts.
+    pub(crate) prompts: Vec<Prompt>,
+    /// Answers to each.
+    pub(crate) choices: usize,
+    /// The most that an answer may take, if the request says.
     pub(crate) ceiling: Option<u64>,
     pub(crate) delivery: Delivery,
     pub(crate) format: Format,
+    /// Numbers in an embedding.
+    pub(crate) dimensions: usize,
+}
+
+/// What is to be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Prompt {
+    /// The text of each message.
+    Chat(Vec<String>),
+    /// A text without a frame.
+    Text(String),
 }
 
 /// How the answer is to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Whole,
-    /// Compatible stream, with or without the usage event.
+    /// Compatible stream, with or without the usage event, and usage so far in each event.
     Chunks {
         usage: bool,
+        runs: bool,
     },
+    /// A stream whose events have names.
+    Named,
     /// Native stream; each event has the new text only, or all so far.
     Events {
         incremental: bool,
@@ -38,11 +58,20 @@ pub(crate) enum Format {
     Message,
 }
 
-const ROLE: &str = "Role must be user or assistant and Content length must be greater than 0";
+/// As text-embedding-v4 has it.
+const DIMENSIONS: u64 = 1_024;
+
+impl Delivery {
+    /// Whether usage so far stands in each event.
+    pub(crate) fn runs(self) -> bool {
+        matches!(self, Self::Chunks { runs: true, .. })
+    }
+}
 
 impl Call {
     /// Reads a request; `max_output` is the most that the model writes.
     pub(crate) fn read(
+        profile: &Profile,
         dialect: Dialect,
         headers: &HeaderMap,
         body: &[u8],
@@ -55,34 +84,57 @@ impl Call {
             .as_str()
             .filter(|model| !model.is_empty())
             .ok_or_else(|| Problem::invalid("you must provide a model parameter"))?;
-        let (messages, options) = match dialect {
-            Dialect::Compatible => (&body["messages"], &body),
-            Dialect::Native => (&body["input"]["messages"], &body["parameters"]),
+        let options = match dialect.is_native() {
+            true => &body["parameters"],
+            false => &body,
         };
-        let contents = match (dialect, body["input"]["prompt"].as_str()) {
-            (Dialect::Native, Some(prompt)) if messages.is_null() => vec![prompt.to_owned()],
-            _ => contents(messages)?,
+        let prompts = prompts(dialect, &body, options)?;
+        let choices = match options["n"].as_u64() {
+            None => 1,
+            Some(n) if (1..=profile.most_choices).contains(&n) => n as usize,
+            _ => {
+                let most = profile.most_choices;
+                return Err(Problem::invalid(format!(
+                    "Range of n should be [1, {most}]"
+                )));
+            }
         };
-        if !matches!(options["n"].as_u64(), None | Some(1)) {
-            return Err(Problem::invalid("Range of n should be [1, 1]"));
-        }
+        let dimensions = options["dimensions"]
+            .as_u64()
+            .or(options["dimension"].as_u64());
         Ok(Self {
             model: model.to_owned(),
-            contents,
-            ceiling: ceiling(options, max_output)?,
-            delivery: match dialect {
-                Dialect::Compatible => chunks(&body),
-                Dialect::Native if wants_events(headers) => Delivery::Events {
-                    incremental: options["incremental_output"] == true,
-                },
-                Dialect::Native => Delivery::Whole,
-            },
+            prompts,
+            choices,
+            ceiling: ceiling(profile.range, dialect, options, max_output)?,
+            delivery: delivery(profile, dialect, headers, &body, options),
             format: match options["result_format"].as_str() {
                 Some("message") => Format::Message,
                 _ => Format::Text,
             },
+            dimensions: dimensions.unwrap_or(DIMENSIONS).clamp(1, 4_096) as usize,
         })
     }
+}
+
+fn prompts(dialect: Dialect, body: &Value, options: &Value) -> Result<Vec<Prompt>, Problem> {
+    let one = |contents: Vec<String>| vec![Prompt::Chat(contents)];
+    let tools = &options["tools"];
+    Ok(match dialect {
+        Dialect::Compatible => one(chat(&body["messages"], None, tools)?),
+        Dialect::Messages => one(chat(&body["messages"], Some(&body["system"]), tools)?),
+        Dialect::Responses => one(items(&body["input"], &body["instructions"], tools)?),
+        Dialect::Native | Dialect::Multimodal => {
+            let input = &body["input"];
+            match input["prompt"].as_str() {
+                Some(prompt) if input["messages"].is_null() => one(vec![prompt.to_owned()]),
+                _ => one(chat(&input["messages"], None, tools)?),
+            }
+        }
+        Dialect::Completions => texts(&body["prompt"], "prompt")?,
+        Dialect::Embeddings => texts(&body["input"], "input")?,
+        Dialect::NativeEmbeddings => texts(&body["input"]["texts"], "input.texts")?,
+    })
 }
 
 /// Whether the headers of a native request ask for a stream.
@@ -96,62 +148,64 @@ pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
     is("x-dashscope-sse", "enable") || is("accept", "text/event-stream")
 }
 
-fn chunks(body: &Value) -> Delivery {
-    if body["stream"] == true {
-        Delivery::Chunks {
-            usage: body["stream_options"]["include_usage"] == true,
+fn delivery(
+    profile: &Profile,
+    dialect: Dialect,
+    headers: &HeaderMap,
+    body: &Value,
+    options: &Value,
+) -> Delivery {
+    let asked = &body["stream_options"];
+    match dialect {
+        Dialect::Native | Dialect::Multimodal if wants_events(headers) => Delivery::Events {
+            incremental: options["incremental_output"] == true,
+        },
+        Dialect::Compatible | Dialect::Completions if body["stream"] == true => {
+            let usage = asked["include_usage"] == true;
+            Delivery::Chunks {
+                usage,
+                runs: usage
+                    && profile.early_usage == EarlyUsage::Asked
+                    && asked["continuous_usage_stats"] == true,
+            }
         }
-    } else {
-        Delivery::Whole
+        Dialect::Messages | Dialect::Responses if body["stream"] == true => Delivery::Named,
+        _ => Delivery::Whole,
     }
 }
 
-fn ceiling(options: &Value, max_output: u64) -> Result<Option<u64>, Problem> {
+fn ceiling(
+    range: Range,
+    dialect: Dialect,
+    options: &Value,
+    max_output: u64,
+) -> Result<Option<u64>, Problem> {
+    let names: &[&str] = match dialect {
+        Dialect::Responses => &["max_output_tokens"],
+        Dialect::Messages => &["max_tokens"],
+        _ => &["max_tokens", "max_completion_tokens"],
+    };
     let mut ceiling = None;
-    for name in ["max_tokens", "max_completion_tokens"] {
-        let value = &options[name];
+    for name in names {
+        let value = &options[*name];
         if value.is_null() {
             continue;
         }
-        match value.as_u64() {
-            Some(tokens) if (1..=max_output).contains(&tokens) => {
-                ceiling = Some(ceiling.map_or(tokens, |other: u64| other.min(tokens)));
+        let tokens = match (range, value.as_i64(), value.as_u64()) {
+            (Range::Whole, _, Some(tokens)) if (1..=max_output).contains(&tokens) => tokens,
+            (Range::AtLeastOne, _, Some(tokens @ 1..)) => tokens.min(max_output),
+            (Range::Any, Some(..0), _) => max_output,
+            (Range::Any, _, Some(tokens)) => tokens.clamp(1, max_output),
+            (Range::AtLeastOne, Some(tokens), _) => {
+                let message = format!("{name} must be at least 1, got {tokens}.");
+                return Err(Problem::invalid(message));
             }
             _ => {
                 let message = format!("Range of {name} should be [1, {max_output}]");
                 return Err(Problem::invalid(message));
             }
-        }
+        };
+        ceiling = Some(ceiling.map_or(tokens, |other: u64| other.min(tokens)));
     }
     Ok(ceiling)
-}
-
-fn contents(messages: &Value) -> Result<Vec<String>, Problem> {
-    let messages = messages.as_array().map_or(&[][..], Vec::as_slice);
-    if messages.is_empty() {
-        return Err(Problem::invalid("messages must not be empty"));
-    }
-    messages.iter().map(content).collect()
-}
-
-fn content(message: &Value) -> Result<String, Problem> {
-    let role = message["role"].as_str().unwrap_or_default();
-    let text = text(&message["content"]);
-    match role {
-        "user" if text.is_empty() && message["content"].is_string() => Err(Problem::invalid(ROLE)),
-        "system" | "developer" | "user" | "assistant" | "tool" | "function" => Ok(text),
-        _ => Err(Problem::invalid(ROLE)),
-    }
-}
-
-/// The text of a content: a string, or the text of its parts. Other parts are taken for empty.
-fn text(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts
-            .iter()
-            .filter_map(|part| part["text"].as_str())
-            .collect(),
-        _ => String::new(),
-    }
 }

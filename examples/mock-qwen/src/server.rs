@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler;
 use crate::stats::Stats;
+use crate::wire::Profile;
 
 /// A server with its quotas and its statistics. Clones share them.
 #[derive(Debug, Clone)]
@@ -49,13 +50,15 @@ impl MockQwen {
         config.max_output = config.max_output.clamp(1, 10_000_000);
         config.jitter = config.jitter.clamp(0.0, 1.0);
         config.cached_share = config.cached_share.clamp(0.0, 1.0);
+        config.thought_share = config.thought_share.clamp(0.0, 1.0);
         answer::load();
-        let account = Mutex::new(Account::new(&config));
+        let clock = Clock::start();
+        let account = Account::new(&config, clock.wall(Duration::ZERO));
         Self {
             inner: Arc::new(Inner {
                 config,
-                clock: Clock::start(),
-                account,
+                clock,
+                account: Mutex::new(account),
             }),
         }
     }
@@ -90,6 +93,16 @@ impl MockQwen {
 }
 
 impl Inner {
+    /// How its host answers.
+    pub(crate) fn profile(&self) -> &'static Profile {
+        self.config.host.profile()
+    }
+
+    /// The part of a prompt that is reported as cached.
+    pub(crate) fn cached(&self, prompt: u64) -> u64 {
+        (prompt as f64 * self.config.cached_share) as u64
+    }
+
     /// Read the clock only under this lock, so that no two calls are dated in the wrong order.
     pub(crate) fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)

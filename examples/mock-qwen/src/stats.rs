@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// What the server has seen.
 ///
-/// `seen = accepted + throttled + faults.unavailable + faults.throttle_500 + rejected`, and
-/// `accepted = in_flight + completed + aborted + faults.reset + faults.stream_error`.
+/// `seen = accepted + throttled + faults.unavailable + faults.throttle_500 + faults.error_200 +
+/// faults.bare_json + rejected`, and `accepted = in_flight + completed + aborted + faults.reset +
+/// faults.stream_error + faults.cut`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -19,9 +20,9 @@ pub struct Stats {
     pub completed: u64,
     /// Accepted calls that the client left.
     pub aborted: u64,
-    /// Calls refused for what they were: 400 and 401.
+    /// Calls refused for what they were: 400, 401, 405 and 413.
     pub rejected: u64,
-    /// Calls refused by a quota, or for growth.
+    /// Calls refused by a quota, by a plan, or for growth.
     pub throttled: Throttled,
     /// Calls that had a fault.
     pub faults: FaultCounts,
@@ -47,6 +48,12 @@ pub struct Throttled {
     pub per_second_tokens: u64,
     /// Growth of the rate.
     pub growth: u64,
+    /// Calls at once.
+    #[serde(default)]
+    pub concurrency: u64,
+    /// The window of a plan.
+    #[serde(default)]
+    pub plan: u64,
 }
 
 impl Throttled {
@@ -54,7 +61,8 @@ impl Throttled {
     #[must_use]
     pub fn total(&self) -> u64 {
         let slices = self.per_second_requests + self.per_second_tokens;
-        self.requests + self.tokens + slices + self.growth
+        let quotas = self.requests + self.tokens + slices;
+        quotas + self.growth + self.concurrency + self.plan
     }
 }
 
@@ -72,6 +80,15 @@ pub struct FaultCounts {
     pub no_usage: u64,
     /// Answered with 500, a throttle in its body.
     pub throttle_500: u64,
+    /// Answered with 200 and a throttle in the body.
+    #[serde(default)]
+    pub error_200: u64,
+    /// The same, called an event stream.
+    #[serde(default)]
+    pub bare_json: u64,
+    /// A stream that ended early as if it were whole.
+    #[serde(default)]
+    pub cut: u64,
 }
 
 /// Sums of tokens.

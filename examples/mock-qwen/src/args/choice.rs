@@ -1,7 +1,7 @@
 //! The choices by name.
 
 use clap::ValueEnum;
-use mock_qwen::{Charge, Enforce, RateLimitHeaders, RetryAfter};
+use mock_qwen::{Charge, Enforce, PlanWindow, RateLimitHeaders, RetryAfter};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum EnforceArg {
@@ -30,6 +30,26 @@ pub(super) enum RateLimitHeadersArg {
     None,
     Openai,
     Groq,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum PlanWindowArg {
+    #[value(name = "5h")]
+    FiveHours,
+    Day,
+    Week,
+    Month,
+}
+
+impl From<PlanWindowArg> for PlanWindow {
+    fn from(arg: PlanWindowArg) -> Self {
+        match arg {
+            PlanWindowArg::FiveHours => Self::FiveHours,
+            PlanWindowArg::Day => Self::Day,
+            PlanWindowArg::Week => Self::Week,
+            PlanWindowArg::Month => Self::Month,
+        }
+    }
 }
 
 impl From<EnforceArg> for Enforce {

@@ -4,7 +4,8 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use http::{HeaderMap, Response, StatusCode};
 
-use super::{add_id, has_key, response};
+use super::refuse::{Caller, refuse};
+use super::{add_id, key, response};
 use crate::server::MockQwen;
 use crate::wire::{Dialect, Problem, QuotaPage, quota_list};
 
@@ -30,12 +31,10 @@ pub(super) async fn list(
 ) -> Response<Body> {
     let inner = mock.inner();
     let id = inner.account().id();
-    let wanted = if inner.config.require_key && !has_key(&headers) {
-        Err(Problem::Key)
-    } else {
-        Wanted::read(query)
-    };
-    let (status, body) = match wanted {
+    let wanted = key::check(&inner.config, Dialect::Native, &headers)
+        .map_err(Problem::from)
+        .and_then(|()| Wanted::read(query));
+    let mut response = match wanted {
         Ok(wanted) => {
             let config = &inner.config;
             let models = wanted.matching(&config.quota_models);
@@ -45,12 +44,14 @@ pub(super) async fn list(
                 number: wanted.number,
                 size: wanted.size,
             };
-            (StatusCode::OK, quota_list(config, &page, &id))
+            let body = quota_list(config, &page, &id).to_string();
+            response(StatusCode::OK, "application/json", Body::from(body))
         }
-        Err(problem) => (problem.status(), problem.body(Dialect::Native, &id)),
+        Err(problem) => {
+            let caller = Caller::new(Dialect::Native, &HeaderMap::new(), id.clone());
+            refuse(&mock, &caller, &problem.into())
+        }
     };
-    let body = Body::from(body.to_string());
-    let mut response = response(status, "application/json", body);
     add_id(&mut response, &id);
     response
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
@@ -9,17 +10,23 @@ use http::{Response, StatusCode};
 
 use super::{Job, response};
 use crate::account::End;
+use crate::answer::Finish;
 use crate::fault::Fault;
-use crate::wire::{Part, Problem, Usage};
+use crate::wire::{Facts, Part, Usage};
 
 /// How far a stream has come. Dropped early, it settles what it has delivered.
 pub(super) struct Progress {
     job: Job,
     step: Step,
-    /// Tokens sent.
+    /// The answer that is being sent.
+    choice: usize,
+    /// Tokens sent of this answer.
     sent: usize,
-    /// All text sent.
+    /// What this answer sent.
     text: String,
+    thoughts: String,
+    /// Tokens and thoughts sent of all answers.
+    all: Usage,
     /// Number of the last event.
     number: u64,
     frames: VecDeque<Result<Bytes, io::Error>>,
@@ -35,10 +42,13 @@ enum Step {
 impl Progress {
     pub(super) fn new(job: Job) -> Self {
         Self {
+            all: job.usage,
             job,
             step: Step::Opening,
+            choice: 0,
             sent: 0,
             text: String::new(),
+            thoughts: String::new(),
             number: 0,
             frames: VecDeque::new(),
         }
@@ -71,30 +81,81 @@ impl Progress {
         self.step = Step::Content;
         if self.job.fault == Fault::ErrorFirst {
             self.fail();
-        } else if let Some(opening) = self.job.reply.opening() {
+        } else {
+            let opening = self.job.reply.opening(self.all);
             self.push(opening);
         }
     }
 
     async fn go_on(&mut self) {
-        let tokens = &self.job.answer.tokens;
-        let halfway = self.sent >= tokens.len() / 2;
+        let total: u64 = self
+            .job
+            .answers
+            .iter()
+            .map(|(answer, _)| answer.len())
+            .sum();
+        let halfway = self.all.output >= total / 2;
         match self.job.fault {
             Fault::ErrorLater if halfway => return self.fail(),
             Fault::Reset if halfway => return self.reset().await,
-            _ if self.sent == tokens.len() => return self.finish(),
+            Fault::Cut if halfway => return self.end(End::Cut),
             _ => {}
         }
+        let Some((answer, _)) = self.job.answers.get(self.choice) else {
+            return self.finish();
+        };
+        if self.sent == answer.tokens.len() {
+            return self.finish_choice();
+        }
+        let thought = self.sent < answer.thoughts;
+        let border = if thought {
+            answer.thoughts
+        } else {
+            answer.tokens.len()
+        };
         let chunk = self.job.mock.inner().config.chunk_tokens as usize;
-        let upto = self.sent.saturating_add(chunk).min(tokens.len());
-        let new = tokens[self.sent..upto].concat();
-        self.wait_for(upto as u64).await;
-        self.job.ticket.deliver((upto - self.sent) as u64);
+        let upto = self.sent.saturating_add(chunk).min(border);
+        let new = answer.tokens[self.sent..upto].concat();
+        let count = (upto - self.sent) as u64;
+        self.wait_for(self.all.output + count).await;
+        self.job.ticket.deliver(count);
         self.sent = upto;
-        self.text.push_str(&new);
+        self.all.output += count;
+        let before = if thought {
+            &mut self.thoughts
+        } else {
+            &mut self.text
+        };
+        let first = before.is_empty();
+        before.push_str(&new);
+        if thought {
+            self.all.thoughts += count;
+        }
         self.number += 1;
-        let event = self.job.reply.part(self.part(&new));
-        self.push(event);
+        let part = Part {
+            thought,
+            first,
+            ..self.part(&new)
+        };
+        let events = self.job.reply.part(part);
+        self.push(events);
+    }
+
+    /// One answer is over; the next begins.
+    fn finish_choice(&mut self) {
+        self.number += 1;
+        let answers = &self.job.answers;
+        let finish = answers.get(self.choice).map(|(answer, _)| answer.finish);
+        let name = finish.map_or("stop", Finish::name);
+        let events = self.job.reply.finish(self.part(""), name);
+        self.push(events);
+        self.choice += 1;
+        self.sent = 0;
+        self.text.clear();
+        self.thoughts.clear();
+        if self.choice == self.job.answers.len() {
+            self.finish();
+        }
     }
 
     fn finish(&mut self) {
@@ -102,17 +163,27 @@ impl Progress {
             Fault::NoUsage => End::CompletedWithoutUsage,
             _ => End::Completed,
         };
-        self.number += 1;
-        let finish = self.job.answer.finish.name();
-        for event in self.job.reply.ending(self.part(""), finish) {
-            self.push(event);
-        }
+        let events = self.job.reply.ending(self.all);
+        self.push(events);
         self.end(end);
     }
 
     fn fail(&mut self) {
-        let event = Problem::Tokens.event(self.number + 1, &self.job.reply.id);
-        self.push(event);
+        let reply = &self.job.reply;
+        let inner = self.job.mock.inner();
+        let facts = Facts {
+            id: &reply.id,
+            model: &reply.model,
+            message: "",
+            created: reply.created,
+            limit: 0,
+            used: 0,
+            asked: 0,
+            wait: Duration::ZERO,
+            wall: inner.clock.wall(inner.clock.now()),
+        };
+        let event = reply.error(self.number + 1, &facts);
+        self.push(vec![event]);
         self.end(End::StreamError);
     }
 
@@ -131,12 +202,14 @@ impl Progress {
     fn part<'a>(&'a self, new: &'a str) -> Part<'a> {
         Part {
             number: self.number,
+            choice: self.choice,
+            thought: false,
+            first: false,
             new,
-            all: &self.text,
-            usage: Usage {
-                output: self.sent as u64,
-                ..self.job.usage
-            },
+            text: &self.text,
+            thoughts: &self.thoughts,
+            usage: self.all,
+            own: self.job.own_usage(self.choice, self.sent),
         }
     }
 
@@ -145,8 +218,9 @@ impl Progress {
         self.job.ticket.end(end);
     }
 
-    fn push(&mut self, event: String) {
-        self.frames.push_back(Ok(Bytes::from(event)));
+    fn push(&mut self, events: Vec<String>) {
+        let frames = events.into_iter().map(|event| Ok(Bytes::from(event)));
+        self.frames.extend(frames);
     }
 }
 

@@ -10,25 +10,23 @@ use super::{Job, response};
 use crate::account::End;
 use crate::fault::Fault;
 use crate::handler::stream::broken;
-use crate::wire::Usage;
+use crate::wire::{Usage, Written};
 
 pub(super) async fn respond(mut job: Job) -> Response<Body> {
-    let count = job.answer.len();
+    let count = job.answers.iter().map(|(answer, _)| answer.len()).sum();
     job.mock
         .inner()
         .clock
         .sleep_until(job.written_at(count))
         .await;
     job.ticket.deliver(count);
+    let written: Vec<Written> = job.answers.iter().enumerate().map(write(&job)).collect();
     let usage = Usage {
         output: count,
+        thoughts: written.iter().map(|written| written.usage.thoughts).sum(),
         ..job.usage
     };
-    let finish = job.answer.finish.name();
-    let body = job
-        .reply
-        .whole(&job.answer.text(), finish, usage)
-        .to_string();
+    let body = job.reply.whole(&written, usage).to_string();
     let (end, body) = match job.fault {
         Fault::Reset => (End::Reset, half(body)),
         Fault::NoUsage => (End::CompletedWithoutUsage, Body::from(body)),
@@ -36,6 +34,18 @@ pub(super) async fn respond(mut job: Job) -> Response<Body> {
     };
     job.ticket.end(end);
     response(StatusCode::OK, job.reply.content_type(), body)
+}
+
+fn write(job: &Job) -> impl Fn((usize, &(crate::answer::Answer, u64))) -> Written + '_ {
+    move |(choice, (answer, _))| {
+        let (thoughts, text) = answer.parts();
+        Written {
+            thoughts,
+            text,
+            finish: answer.finish.name(),
+            usage: job.own_usage(choice, answer.tokens.len()),
+        }
+    }
 }
 
 /// Half of a body, then the break.

@@ -2,32 +2,33 @@
 
 use serde_json::{Value, json};
 
-use super::{Part, Reply, Usage};
+use super::{Dialect, Part, Reply, Usage, Written};
 use crate::request::{Delivery, Format};
 
-pub(super) fn whole(reply: &Reply, text: &str, finish: &str, usage: Usage) -> Value {
+pub(super) fn whole(reply: &Reply, written: &Written) -> Value {
     let mut body = json!({
-        "output": output(reply, text, finish),
+        "output": output(reply, &written.text, &written.thoughts, written.finish),
         "request_id": reply.id,
     });
     if reply.tells_usage {
-        body["usage"] = counts(usage);
-        body["usage"]["prompt_tokens_details"] = json!({ "cached_tokens": usage.cached });
+        body["usage"] = counts(reply, written.usage);
+        body["usage"]["prompt_tokens_details"] = json!({ "cached_tokens": written.usage.cached });
     }
     body
 }
 
 pub(super) fn part(reply: &Reply, part: Part<'_>, finish: &str) -> String {
-    let text = match reply.delivery {
-        Delivery::Events { incremental: true } => part.new,
-        _ => part.all,
+    let (text, thoughts) = match (reply.delivery, part.thought) {
+        (Delivery::Events { incremental: true }, false) => (part.new, ""),
+        (Delivery::Events { incremental: true }, true) => ("", part.new),
+        _ => (part.text, part.thoughts),
     };
     let mut body = json!({
-        "output": output(reply, text, finish),
+        "output": output(reply, text, thoughts, finish),
         "request_id": reply.id,
     });
     if reply.tells_usage {
-        body["usage"] = counts(part.usage);
+        body["usage"] = counts(reply, part.usage);
         if part.usage.cached > 0 {
             body["usage"]["prompt_tokens_details"] = json!({ "cached_tokens": part.usage.cached });
         }
@@ -38,22 +39,33 @@ pub(super) fn part(reply: &Reply, part: Part<'_>, finish: &str) -> String {
     )
 }
 
-fn output(reply: &Reply, text: &str, finish: &str) -> Value {
-    match reply.format {
-        Format::Text => json!({ "finish_reason": finish, "text": text }),
-        Format::Message => json!({
-            "choices": [{
-                "finish_reason": finish,
-                "message": { "role": "assistant", "content": text },
-            }],
-        }),
+fn output(reply: &Reply, text: &str, thoughts: &str, finish: &str) -> Value {
+    let content = match reply.dialect {
+        Dialect::Multimodal if text.is_empty() => json!([]),
+        Dialect::Multimodal => json!([{ "text": text }]),
+        _ => text.into(),
+    };
+    if reply.format == Format::Text && reply.dialect != Dialect::Multimodal {
+        return json!({ "finish_reason": finish, "text": content });
     }
+    let mut message = json!({ "role": "assistant", "content": content });
+    if !thoughts.is_empty() {
+        message["reasoning_content"] = thoughts.into();
+    }
+    json!({ "choices": [{ "finish_reason": finish, "message": message }] })
 }
 
-fn counts(usage: Usage) -> Value {
-    json!({
+fn counts(reply: &Reply, usage: Usage) -> Value {
+    let mut counts = json!({
         "input_tokens": usage.prompt,
         "output_tokens": usage.output,
-        "total_tokens": usage.prompt + usage.output,
-    })
+        "total_tokens": usage.total(),
+    });
+    if usage.thoughts > 0 {
+        counts["output_tokens_details"] = json!({ "reasoning_tokens": usage.thoughts });
+    }
+    if reply.dialect == Dialect::Multimodal {
+        counts["input_tokens_details"] = json!({ "text_tokens": usage.prompt });
+    }
+    counts
 }

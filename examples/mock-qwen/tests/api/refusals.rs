@@ -219,7 +219,7 @@ async fn what_makes_no_sense() {
     ];
     for (name, value) in [
         ("max_tokens", json!(0)),
-        ("max_tokens", json!(8_193)),
+        ("max_tokens", json!(32_769)),
         ("max_completion_tokens", json!("many")),
         ("n", json!(2)),
     ] {

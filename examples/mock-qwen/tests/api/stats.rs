@@ -30,6 +30,9 @@ async fn study(seed: u64) -> Stats {
             stream_error: 0.1,
             no_usage: 0.1,
             throttle_500: 0.1,
+            error_200: 0.05,
+            bare_json: 0.05,
+            cut: 0.05,
         },
         ..Config::default()
     });
@@ -71,11 +74,18 @@ async fn every_call_is_counted_once() {
             + stats.throttled.total()
             + faults.unavailable
             + faults.throttle_500
+            + faults.error_200
+            + faults.bare_json
             + stats.rejected
     );
     assert_eq!(
         stats.accepted,
-        stats.in_flight + stats.completed + stats.aborted + faults.reset + faults.stream_error
+        stats.in_flight
+            + stats.completed
+            + stats.aborted
+            + faults.reset
+            + faults.stream_error
+            + faults.cut
     );
     assert!(stats.throttled.growth > 0 && faults.throttle_500 > 0);
     assert!(stats.completed > 0 && stats.aborted > 0 && stats.throttled.total() > 0);
