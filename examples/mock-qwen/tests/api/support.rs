@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use mock_qwen::{Config, MockQwen, count_prompt};
+use mock_qwen::{Config, Host, MockQwen, count_prompt};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -20,6 +20,39 @@ pub(crate) fn instant() -> Config {
         output_tokens: 1,
         ..Config::default()
     }
+}
+
+/// The same of another host.
+pub(crate) fn of(host: Host) -> Config {
+    Config { host, ..instant() }
+}
+
+/// A streamed chat that asks for usage.
+pub(crate) fn streamed(text: &str) -> Value {
+    let mut body = chat(text);
+    body["stream"] = json!(true);
+    body["stream_options"] = json!({ "include_usage": true });
+    body
+}
+
+/// Status, headers and text of an answer.
+pub(crate) async fn told(mock: &MockQwen, path: &str, body: &Value) -> (u16, HeaderMap, String) {
+    let response = post(mock, path, &[], body).await;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    (status, headers, read(response).await)
+}
+
+/// The data of a stream's events, `[DONE]` left out.
+pub(crate) async fn data(mock: &MockQwen, path: &str, body: &Value) -> Vec<Value> {
+    let (status, headers, text) = told(mock, path, body).await;
+    assert_eq!(
+        (status, &headers["content-type"].as_bytes()[..17]),
+        (200, &b"text/event-stream"[..])
+    );
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.filter(|data| *data != "[DONE]")
+        .map(|data| serde_json::from_str(data).expect("JSON"))
+        .collect()
 }
 
 pub(crate) fn seconds(seconds: u64) -> Duration {
