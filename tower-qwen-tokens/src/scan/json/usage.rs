@@ -17,6 +17,8 @@ impl Json {
         if !self.is_closed() {
             return;
         }
+        // Before the reason to stop, behind which usage is no longer that of the answer so far.
+        self.state_copied();
         if self.choices.ended.is_empty() {
             self.found.finished = true;
         } else {
@@ -89,7 +91,7 @@ impl Json {
         if let Some(place) = self.usage.place.take()
             && let Some(body) = self.usage.take().and_then(UsageBody::read)
         {
-            self.found.usage().state(place, &body);
+            self.found.usage_is_current |= self.found.usage().state(place, &body);
         }
     }
 }
