@@ -27,6 +27,8 @@ pub struct Entry {
     pub batch: bool,
     /// The service tier that served it, as the answer names it; `None` for the usual one.
     pub service_tier: Option<Arc<str>>,
+    /// What the provider stated, if that cannot be and was not believed.
+    pub impossible: Option<Usage>,
     /// Where the counts are from.
     pub basis: Basis,
     /// How the attempt ended.
@@ -55,6 +57,7 @@ impl Entry {
             usage,
             batch: false,
             service_tier: None,
+            impossible: None,
             basis,
             end,
             status: Some(StatusCode::OK),

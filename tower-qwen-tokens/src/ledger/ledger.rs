@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    Usage,
     data::RetirementBook,
     macros::opaque_debug,
     price::{Billing, PriceBook},
@@ -23,8 +24,9 @@ pub struct Ledger {
 struct SharedLedger {
     setup: RwLock<Arc<Setup>>,
     sums: Mutex<Snapshot>,
-    /// The models of which the sinks know already. The sums forget theirs when they are taken.
-    noticed: Mutex<HashSet<Arc<str>>>,
+    /// The models of which the sinks know already, and whether of an impossible usage. The sums forget theirs when they
+    /// are taken.
+    noticed: Mutex<HashSet<(Arc<str>, bool)>>,
     #[cfg(feature = "http")]
     clock: crate::shared::clock::WallClock,
 }
@@ -99,7 +101,10 @@ impl Ledger {
             return;
         }
         if is_first {
-            self.notice(&setup, &entry.model);
+            self.notice(&setup, &entry.model, None);
+        }
+        if entry.impossible.is_some() {
+            self.notice(&setup, &entry.model, entry.impossible);
         }
         let record = Record::new(entry, cost, now);
         for sink in &setup.sinks {
@@ -107,19 +112,22 @@ impl Ledger {
         }
     }
 
-    fn notice(&self, setup: &Setup, model: &Arc<str>) {
+    fn notice(&self, setup: &Setup, model: &Arc<str>, impossible: Option<Usage>) {
         let notice = ModelNotice {
             model,
             is_priced: setup.prices.price(model).is_some(),
             retirement: setup.retired.retirement(model),
+            impossible,
         };
+        let is_ordinary = notice.is_priced && notice.retirement.is_none() && impossible.is_none();
         // A request whose body was not read has no model.
-        if model.is_empty() || (notice.is_priced && notice.retirement.is_none()) {
+        if model.is_empty() || is_ordinary {
             return;
         }
         let mut noticed = lock(&self.inner.noticed);
         // Names come from outside on a server: they must not grow the memory.
-        let is_new = noticed.len() < MAX_NAMES && noticed.insert(Arc::clone(model));
+        let is_new =
+            noticed.len() < MAX_NAMES && noticed.insert((Arc::clone(model), impossible.is_some()));
         drop(noticed);
         if is_new {
             for sink in &setup.sinks {

@@ -61,6 +61,8 @@ impl LedgerSink for TracingSink {
             model = notice.model,
             retired = notice.retirement.map(|retirement| &*retirement.date),
             successor = notice.retirement.and_then(|retirement| retirement.successor.as_deref()),
+            impossible_input_tokens = notice.impossible.and_then(|usage| usage.input_tokens),
+            impossible_output_tokens = notice.impossible.and_then(|usage| usage.output_tokens),
             "{notice}"
         );
     }

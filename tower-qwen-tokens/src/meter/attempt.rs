@@ -246,13 +246,10 @@ impl Attempt {
         {
             self.call.learn_input(input);
         }
-        #[cfg(feature = "tracing")]
-        if let Some(stated) = report.impossible {
-            warn_of_impossible(&model, &stated);
-        }
         self.record(Entry {
             status: Some(status),
             cause: report.verdict.as_ref().map(Verdict::cause),
+            impossible,
             unknown_code: report.verdict.as_ref().and_then(unknown_code),
             first_token: self.first_token,
             duration: Some(duration),
@@ -288,17 +285,6 @@ fn unknown_code(verdict: &Verdict) -> Option<Arc<str>> {
         .code()
         .filter(|_| verdict.is_unknown_code())
         .map(Arc::from)
-}
-
-#[cfg(feature = "tracing")]
-fn warn_of_impossible(model: &str, stated: &Usage) {
-    tracing::warn!(
-        target: "tower_qwen_tokens::meter",
-        model,
-        input_tokens = stated.input_tokens,
-        output_tokens = stated.output_tokens,
-        "the stated usage cannot be"
-    );
 }
 
 /// The dialect of a model call whose body was not read.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use tower_qwen_tokens::{
-    Ledger, PriceBook,
+    Ledger, PriceBook, Usage,
     data::RetirementBook,
     ledger::{Entry, LedgerSink, ModelNotice, Record},
     price::Share,
@@ -76,6 +76,19 @@ fn notices_of_ones_own() {
     ledger.record(&entry("qwen-plus", 1, 1));
     ledger.record(&entry("qwen-turbo", 1, 1));
     assert_eq!(notices.take(), [of("qwen-plus", true, "mine")]);
+}
+
+#[test]
+fn a_usage_that_cannot_be_is_noticed_once_a_model() {
+    let notices = Arc::new(Notices::default());
+    let ledger = Ledger::default().with_sink(notices.clone());
+    let mut entry = entry("qwen-plus", 1, 1);
+    ledger.record(&entry);
+    assert_eq!(notices.take(), []);
+    entry.impossible = Some(Usage::new(1 << 40, 1));
+    ledger.record(&entry);
+    ledger.record(&entry);
+    assert_eq!(notices.take(), [of("qwen-plus", true, "")]);
 }
 
 #[test]
