@@ -538,9 +538,11 @@ proptest! {
         scanner.push(value.to_string().as_bytes());
         let scanned = scanner.finish();
         let total = value.get("usage").and_then(|usage| usage.get("total_tokens")).and_then(count);
-        prop_assert_eq!(scanned.usage.and_then(|usage| usage.total_tokens), total);
         let mut text = (0, 0);
         text_in(&value, "", &mut text);
+        // Zeros beside a text are no usage.
+        let total = total.filter(|total| *total > 0 || text == (0, 0));
+        prop_assert_eq!(scanned.usage.and_then(|usage| usage.total_tokens), total);
         prop_assert_eq!(scanned.delivered.tokens(), (text.0 * 5 + text.1 * 13).div_ceil(20));
     }
 
