@@ -16,7 +16,10 @@ pub use crate::{
 pub use crate::{
     macros::{inner_accessors, opaque_debug},
     protocol::{hint::retry_after, known_errors::KNOWN_ERRORS},
-    shared::observers::Observers,
+    shared::{
+        errors::{chain, was_never_begun},
+        observers::Observers,
+    },
 };
 
 /// Header names that our crates write.

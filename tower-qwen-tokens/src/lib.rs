@@ -11,6 +11,7 @@ pub mod internal;
 mod json_reader;
 pub mod ledger;
 mod macros;
+mod plan_used_up;
 pub mod price;
 pub mod protocol;
 mod shared;
@@ -37,6 +38,7 @@ pub mod stall_timeout;
 
 pub use data::{QuotaBook, WindowBook};
 pub use ledger::Ledger;
+pub use plan_used_up::PlanUsedUp;
 pub use price::{Money, PriceBook};
 pub use protocol::{Cause, Dialect, Verdict};
 pub use usage::{CacheType, Usage};

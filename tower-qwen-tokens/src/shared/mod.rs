@@ -5,6 +5,7 @@
 pub mod clock;
 #[cfg(feature = "http")]
 pub(crate) mod content;
+pub(crate) mod errors;
 #[cfg(feature = "metrics")]
 pub(crate) mod label_values;
 pub(crate) mod lock;
