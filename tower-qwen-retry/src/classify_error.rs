@@ -3,7 +3,9 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use tower_qwen_tokens::Cause;
+#[cfg(feature = "h2-0-4")]
+use tower_qwen_tokens::internal::was_never_begun;
+use tower_qwen_tokens::{Cause, PlanUsedUp, internal::chain};
 
 /// What one error of the chain of sources says about the failure.
 enum ErrorClass {
@@ -25,22 +27,23 @@ enum ErrorClass {
 /// any is permanent.
 pub(crate) fn transient_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
     let mut likely = None;
-    let mut next = Some(error);
-    while let Some(error) = next {
+    for error in chain(error) {
         match classify(error) {
             Some(ErrorClass::Transient(cause)) => return Some(cause),
             Some(ErrorClass::Permanent) => return None,
             Some(ErrorClass::LikelyTransient(cause)) => likely = Some(cause),
             None => {}
         }
-        // `source` of an `io::Error` skips the error that it wraps, and goes on with that one's
-        // source.
-        next = match error.downcast_ref::<io::Error>() {
-            Some(error) => error.get_ref().map(|inside| inside as _),
-            None => error.source(),
-        };
     }
     likely
+}
+
+/// Why a permanent error will not go away, where another target may help: an account inside is closed,
+/// since its plan is used up.
+pub(crate) fn permanent_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
+    chain(error)
+        .any(|error| error.is::<PlanUsedUp>())
+        .then_some(Cause::Account)
 }
 
 fn classify(error: &(dyn Error + 'static)) -> Option<ErrorClass> {
@@ -122,21 +125,19 @@ fn of_reqwest(error: &reqwest::Error) -> Option<ErrorClass> {
     }
 }
 
-/// Transient are streams that a server rejects before it works on them, and connections that it
-/// closes, whatever its reason: of those it has not worked on either, unless it breaks off in the
-/// middle.
+/// Transient are streams that a server has never worked on, whatever its reason, and those that break
+/// off with their connection.
 #[cfg(feature = "h2-0-4")]
 fn of_h2(error: &h2::Error) -> Option<ErrorClass> {
     use h2::Reason;
     if error.is_io() {
         return Some(ErrorClass::LikelyTransient(Cause::Transport));
     }
-    let goes_away = error.is_go_away() && error.is_remote();
     Some(match error.reason()? {
         Reason::HTTP_1_1_REQUIRED | Reason::INADEQUATE_SECURITY => ErrorClass::Permanent,
         // HTTP/2's own way to throttle (RFC 9113, section 7).
         Reason::ENHANCE_YOUR_CALM => ErrorClass::Transient(Cause::Throttled),
-        _ if goes_away => ErrorClass::Transient(Cause::Transport),
+        _ if was_never_begun(error) => ErrorClass::Transient(Cause::Transport),
         Reason::REFUSED_STREAM | Reason::NO_ERROR | Reason::CANCEL | Reason::INTERNAL_ERROR => {
             ErrorClass::Transient(Cause::Transport)
         }

@@ -9,6 +9,7 @@ use tower_qwen_tokens::{
 
 use crate::{
     Attempts, BoxError, GiveUp, RetryEvent, RetryPolicy,
+    classify_error::permanent_cause,
     observe::emit,
     schedule::{Failure, History},
 };
@@ -114,11 +115,13 @@ impl CallState {
         model: &str,
         error: &BoxError,
     ) -> Outcome {
-        let cause = policy.cause(error.as_ref());
-        self.emit_attempt(policy, model, None, cause);
-        cause.map_or(Outcome::Final, |cause| {
-            Outcome::Transient(Failure::of(cause))
-        })
+        let transient = policy.cause(error.as_ref());
+        let permanent = || permanent_cause(error.as_ref());
+        self.emit_attempt(policy, model, None, transient.or_else(permanent));
+        match transient {
+            Some(cause) => Outcome::Transient(Failure::of(cause)),
+            None => permanent().map_or(Outcome::Final, Outcome::Permanent),
+        }
     }
 
     /// Counts a throttle of this call; returns whether others of the model were throttled since its last.

@@ -26,7 +26,8 @@
 //! Errors of the inner service, by their type, along the chain of sources. Broken connections and
 //! timeouts are retried (the features `hyper-1`, `hyper-util-0-1`, `h2-0-4`, `reqwest-0-13` and
 //! `tower-0-5` know the types of those crates). Unknown errors are not, so that a rejection by
-//! Admission goes straight to the caller.
+//! Admission goes straight to the caller, or to a fallback where the account's plan is used up
+//! ([`PlanUsedUp`](tower_qwen_tokens::PlanUsedUp), cause `Account`).
 //!
 //! [`RetryPolicy::rule`](crate::RetryPolicy::rule) and
 //! [`RetryPolicy::retry_error`](crate::RetryPolicy::retry_error) override both.

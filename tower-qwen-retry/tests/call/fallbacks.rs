@@ -7,7 +7,7 @@ use std::{
 
 use http::{Request, StatusCode};
 use tower_qwen_retry::{Fallback, RetryEvent, RetryPolicy};
-use tower_qwen_tokens::{Call, Cause};
+use tower_qwen_tokens::{Call, Cause, PlanUsedUp};
 
 use crate::support::{
     Answer, PROMPT, RequestBody, Run, answer, broken, bytes, ms, ok, request, run, throttled,
@@ -205,4 +205,33 @@ async fn a_fallback_is_observed() {
     ];
     let expected = expected.map(|(model, cause, to)| (model.to_owned(), cause, to.to_owned()));
     assert_eq!(*events.lock().expect("unbroken"), expected);
+}
+
+/// What Admission inside says of an account that is closed: the plan is the source of its own error.
+#[derive(Debug)]
+struct Closed(PlanUsedUp);
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the account is closed")
+    }
+}
+
+impl std::error::Error for Closed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_is_used_up_is_permanent_and_a_fallback_takes_over_at_once() {
+    let closed = || Err(Closed(PlanUsedUp::new(None)).into());
+    let alone = run(RetryPolicy::default(), request(), vec![closed()]).await;
+    let error = alone.result.err().expect("no retry, no fallback");
+    assert!(error.is::<Closed>(), "{error}");
+
+    let run = run(policy(), keyed(), vec![closed(), closed(), Ok(ok())]).await;
+    assert_eq!(run.status(), StatusCode::OK);
+    assert_eq!((run.attempts().number, run.attempts().fallback), (3, 2));
+    assert_eq!(run.took, std::time::Duration::ZERO);
 }
