@@ -1,5 +1,11 @@
 use crate::units::{NEVER, Nanos};
 
+/// The most that a bucket owes, in windows of its quota.
+// One window is what a call may cost, and an honest answer that was estimated much too low may owe
+// another. More than that is a mistake in the provider's figures, and must not close an account for
+// years.
+const MOST_OWED: u64 = 2;
+
 /// A bucket that refills evenly and may owe.
 ///
 /// The level is kept in amount x nanoseconds of the window, so that refilling is exact: in one
@@ -10,6 +16,8 @@ use crate::units::{NEVER, Nanos};
 pub(crate) struct Bucket {
     level: i128,
     capacity: i128,
+    /// The lowest level.
+    lowest: i128,
     /// Amount per window.
     rate: u64,
     window: u64,
@@ -24,6 +32,7 @@ impl Bucket {
         Self {
             level: 0,
             capacity: units(capacity.max(1), window),
+            lowest: lowest(rate, window),
             rate,
             window,
             at: now,
@@ -38,11 +47,12 @@ impl Bucket {
         self.at = self.at.max(now);
     }
 
-    /// Takes `amount`; the level may fall below nothing.
+    /// Takes `amount`; the level may fall below nothing, by two windows of the quota.
     #[inline]
     pub(crate) fn take(&mut self, amount: u64) {
-        // Saturating: a cost that makes no sense becomes a very large debt, not a credit.
-        self.level = self.level.saturating_sub(units(amount, self.window));
+        // Saturating: a cost that makes no sense becomes a debt, not a credit.
+        let level = self.level.saturating_sub(units(amount, self.window));
+        self.level = level.max(self.lowest);
     }
 
     /// Gives `amount` back; what the bucket cannot hold is lost.
@@ -79,6 +89,12 @@ impl Bucket {
         self.level = self.level.min(self.capacity);
     }
 
+    /// Begins anew under another quota of a window: what was owed is forgiven.
+    pub(crate) fn set_quota(&mut self, quota: u64) {
+        self.lowest = lowest(quota, self.window);
+        self.level = self.level.max(0);
+    }
+
     /// Lowers the level to `amount`, if it is higher.
     pub(crate) fn lower_to(&mut self, amount: u64) {
         self.level = self.level.min(units(amount, self.window));
@@ -104,6 +120,11 @@ impl Bucket {
         let wait = missing.unsigned_abs().div_ceil(u128::from(self.rate));
         u64::try_from(wait).map_or(NEVER, |wait| self.at.saturating_add(wait))
     }
+}
+
+fn lowest(quota: u64, window: u64) -> i128 {
+    // A product that does not fit is at most the greatest, whose negative does fit.
+    -units(quota.saturating_mul(MOST_OWED), window)
 }
 
 #[inline]
@@ -166,7 +187,29 @@ mod tests {
                 prop_assert!(bucket.ready_at(amount) >= bucket.at);
                 prop_assert!(bucket.serves_at(amount, amount) >= bucket.ready_at(amount));
                 prop_assert!(bucket.level <= bucket.capacity);
+                prop_assert!(bucket.level >= bucket.lowest);
             }
+        }
+
+        /// Whatever calls cost, the next one waits for two windows, a full bucket and its rounding.
+        #[test]
+        fn at_most_two_windows_are_owed(
+            quota in 1..1_000_000u64,
+            window in 1_000_000..100 * SECOND,
+            capacity in 1..10_000u64,
+            costs in prop::collection::vec(any::<u64>(), 1..20),
+            amount: u64,
+        ) {
+            let capacity = capacity.min(quota);
+            let mut bucket = Bucket::empty(quota, window, capacity, 0);
+            for cost in &costs {
+                bucket.take(*cost);
+            }
+            prop_assert!(i128::from(bucket.level()) >= -2 * i128::from(quota));
+            let fills = units(capacity, window).unsigned_abs().div_ceil(u128::from(quota));
+            prop_assert!(u128::from(bucket.ready_at(amount)) <= 2 * u128::from(window) + fills + 1);
+            bucket.set_quota(quota);
+            prop_assert_eq!(bucket.level(), 0);
         }
 
         #[test]

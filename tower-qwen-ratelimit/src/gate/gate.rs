@@ -52,10 +52,14 @@ impl Gate {
         }
     }
 
-    /// Goes on under another quota, of the same window and pacing. What was charged stays charged.
+    /// Goes on under another quota, of the same window and pacing. What was charged within the
+    /// window stays charged; what is owed beyond it is forgiven.
     pub(crate) fn set_quota(&mut self, quota: &Quota, amount: u64) {
         self.quota = quota.usable(amount);
         self.burst = quota.burst_of(self.quota);
+        if let Some(bucket) = &mut self.bucket {
+            bucket.set_quota(self.quota);
+        }
         self.set_slow_start(self.slow_start);
     }
 
@@ -201,6 +205,9 @@ impl Gate {
     }
 
     /// What was charged as `charged` turned out to be `actual`.
+    ///
+    /// However much that is, it holds up calls for two windows at most: the bucket owes no more, and
+    /// a slot leaves the window after one.
     #[inline]
     pub(crate) fn correct(&mut self, slot: SlotNumber, charged: u64, actual: u64) {
         if let Some(bucket) = &mut self.bucket {

@@ -73,11 +73,16 @@ local function filled(to)
     min(state.lt + state.qt * (to - state.v), quota.burst_tokens * state.w)
 end
 
+-- A level between the most that a bucket owes, two windows of its quota, and the most that it holds.
+local function bounded(level, amount, burst)
+  return max(min(level, burst * state.w), -2 * amount * state.w)
+end
+
 -- What levels are once that much is given to the buckets, or taken: they may owe.
 local function given(level_requests, level_tokens, requests, tokens)
   if not quota.smooth then return level_requests, level_tokens end
-  return min(level_requests + requests * state.w, quota.burst_requests * state.w),
-    min(level_tokens + tokens * state.w, quota.burst_tokens * state.w)
+  return bounded(level_requests + requests * state.w, quota.requests, quota.burst_requests),
+    bounded(level_tokens + tokens * state.w, quota.tokens, quota.burst_tokens)
 end
 
 -- Lets the time pass up to `to`: buckets fill, slots leave their rings.
