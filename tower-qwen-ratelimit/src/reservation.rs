@@ -22,7 +22,8 @@ use crate::account::{Account, Charge, Outcome};
 ///
 /// It is settled once; later calls of these methods change nothing. Settling returns the difference
 /// to the true cost, or charges it: what was estimated too low becomes a debt that later calls wait
-/// for.
+/// for. An account owes two windows of its quota at most, whatever a call cost;
+/// [`set_quota`](crate::Limiter::set_quota) forgives its debt.
 ///
 /// If the number of running calls is limited ([`Quota::concurrency`](crate::Quota::concurrency), or
 /// after a throttle for too many calls at one time), the call counts as running until this is
@@ -129,9 +130,9 @@ impl Reservation {
 
     /// As `throttle`, with all that a Retry above needs.
     pub(crate) fn throttled(&self, verdict: &Verdict) -> PacedUntil {
-        let paced_until = self
-            .account
-            .on_throttle(self.charge(), verdict, clock::now());
+        let (charge, now) = (self.charge(), clock::now());
+        let paced_until = self.account.on_throttle(charge, verdict, now);
+        self.account.on_error(charge, verdict, now);
         self.finish(Outcome::Rejected);
         paced_until
     }
@@ -149,7 +150,13 @@ impl Reservation {
     /// Settles a call that failed with an error other than a throttle. For a client error (4xx) all
     /// tokens are returned; for a server error (5xx, or no status) the answer's tokens are returned
     /// and the prompt stays charged.
+    ///
+    /// Where a window of the plan is used up ([`Verdict::plan_window`]), the account is closed until
+    /// that ends: calls that wait, and those that come, are rejected with
+    /// [`RejectKind::PlanUsedUp`](crate::RejectKind::PlanUsedUp).
     pub fn fail(&self, verdict: &Verdict) {
+        // Before the settlement: that lets the next call go.
+        self.account.on_error(self.charge(), verdict, clock::now());
         // A server error does not say how far the provider came, so the prompt is taken as
         // processed.
         let server_side = verdict
@@ -159,6 +166,12 @@ impl Reservation {
             true => Outcome::PromptOnly,
             false => Outcome::Rejected,
         });
+    }
+
+    /// Returns everything, the request too: the call failed, but the provider has provably never
+    /// worked on it.
+    pub(crate) fn give_back(&self) {
+        self.finish(Outcome::NeverSent);
     }
 
     /// Reports that the provider accepted the call.
@@ -202,10 +215,11 @@ impl OnUsage for Reservation {
             return;
         }
         if let Some(verdict) = &report.verdict {
+            let (charge, now) = (self.charge(), clock::now());
             if verdict.is_throttle() {
-                self.account
-                    .on_throttle(self.charge(), verdict, clock::now());
+                self.account.on_throttle(charge, verdict, now);
             }
+            self.account.on_error(charge, verdict, now);
             // An error behind a status of 200, or in the middle of a stream: the prompt was
             // processed.
             if report.usage.is_empty() {

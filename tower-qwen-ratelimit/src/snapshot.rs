@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use tower_qwen_tokens::PlanUsedUp;
+
 use crate::key::Key;
 
 /// One account at one instant, from [`Limiter::snapshot`](crate::Limiter::snapshot).
@@ -53,8 +55,12 @@ pub struct AccountSnapshot {
     /// [`Reserve::Ceiling`](crate::Reserve::Ceiling)), other processes use the same account, or the
     /// quota is set too high.
     pub unexplained_throttles: u64,
-    /// How long the account stays closed after throttles; zero when it is open.
+    /// How long the account stays closed after throttles, or until the plan's window ends (where the
+    /// provider does not say when: until the next probe); zero when it is open.
     pub closed_for: Duration,
+    /// Set while calls are rejected because a window of the account's plan is used up; with the end,
+    /// if the provider states it.
+    pub plan_used_up: Option<PlanUsedUp>,
     /// The state of the fleet; `None` if the account is local to this process.
     #[cfg(feature = "redis")]
     pub fleet: Option<FleetSnapshot>,
@@ -118,6 +124,9 @@ impl fmt::Display for AccountSnapshot {
         // What is as usual is left out, so that what is not stands out in a log.
         if !self.closed_for.is_zero() {
             write!(f, ", closed for {:?}", self.closed_for)?;
+        }
+        if let Some(plan) = &self.plan_used_up {
+            write!(f, ": {plan}")?;
         }
         Ok(())
     }

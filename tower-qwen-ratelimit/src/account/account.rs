@@ -9,6 +9,7 @@ use super::state::State;
 #[cfg(feature = "redis")]
 use crate::fleet::AccountLink;
 use crate::{
+    adapt::Plan,
     key::Key,
     observe::{LimiterEvent, Observers, emit},
     queue::{Discipline, WaitQueue, Wakes},
@@ -39,6 +40,8 @@ pub(crate) struct AccountConfig {
     pub(crate) max_queued: usize,
     pub(crate) discipline: Discipline,
     pub(crate) observers: Observers,
+    /// Between two probes of an account whose plan is used up; `None`: none.
+    pub(crate) plan_probe_interval: Option<Duration>,
 }
 
 impl Account {
@@ -50,13 +53,15 @@ impl Account {
         now: Instant,
     ) -> Self {
         let queue = WaitQueue::new(config.discipline);
+        let plan = Plan::new(config.plan_probe_interval);
+        let now = nanos_between(epoch, now);
         Self {
             key,
             epoch,
             config,
             #[cfg(feature = "redis")]
             link: None,
-            state: Mutex::new(State::new(quota, queue, nanos_between(epoch, now))),
+            state: Mutex::new(State::new(quota, queue, plan, now)),
         }
     }
 
@@ -87,7 +92,8 @@ impl Account {
             expected_output: state.output.expected(None, None),
             throttled: state.throttled.clone(),
             unexplained_throttles: state.unexplained,
-            closed_for: Duration::from_nanos(state.breaker.opens_at().saturating_sub(state.now)),
+            closed_for: state.wait_until(state.breaker.opens_at().max(state.plan.opens_at())),
+            plan_used_up: state.plan.used_up().map(|(plan, _)| plan),
             #[cfg(feature = "redis")]
             fleet: self.link.as_ref().map(|_| state.fleet_snapshot()),
         }

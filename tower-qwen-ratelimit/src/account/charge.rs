@@ -18,6 +18,8 @@ pub(crate) struct Charge {
     pub(crate) dated_until: Nanos,
     /// Whether the call's end has to be reported.
     pub(crate) is_timed: bool,
+    /// Whether it probes an account whose plan is used up.
+    pub(crate) is_probe: bool,
     /// Its number, where its cost has to be reported to a store; else 0.
     #[cfg(feature = "redis")]
     pub(crate) id: CallId,

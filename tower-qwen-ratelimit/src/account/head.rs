@@ -91,6 +91,9 @@ impl State {
         if !self.fits_a_window(estimate) {
             return Err(Rejected::new(RejectKind::TooLarge, None));
         }
+        if let Some(rejected) = self.rejected_by_plan() {
+            return Err(rejected);
+        }
         let ahead = self.queue.total();
         let at = match self.granted_at(estimate) {
             Some(at) if ahead.requests == 0 => at,
@@ -111,6 +114,22 @@ impl State {
     /// A rejection that says how long the wait until `at` would have been.
     pub(super) fn rejected(&self, kind: RejectKind, at: Nanos) -> Rejected {
         Rejected::new(kind, Some(self.wait_until(at)))
+    }
+
+    /// The rejection of every call while the plan is used up.
+    #[inline]
+    pub(super) fn rejected_by_plan(&self) -> Option<Rejected> {
+        match self.plan.is_closed(self.now) {
+            true => self.closed_by_plan(),
+            false => None,
+        }
+    }
+
+    #[cold]
+    fn closed_by_plan(&self) -> Option<Rejected> {
+        let (plan, ends_at) = self.plan.used_up()?;
+        let wait = ends_at.map(|at| self.wait_until(at));
+        Some(Rejected::by_plan(plan, wait))
     }
 
     pub(super) fn wait_until(&self, at: Nanos) -> Duration {

@@ -47,6 +47,7 @@ impl State {
             && self.concurrency.running() == 0
             && self.tokens_of_day.used() == 0
             && self.breaker.opens_at() <= self.now
+            && self.plan.opens_at() <= self.now
             && self.tokens_at_end.sum() == 0
             && is_full(&self.requests)
             && is_full(&self.tokens)

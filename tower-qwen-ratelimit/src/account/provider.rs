@@ -1,16 +1,16 @@
 //! What an account learns from the provider's answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem::replace, sync::Arc, time::Duration};
 
 use tower_qwen_tokens::{
     Cause, PacedUntil, Verdict,
-    internal::clock::Instant,
+    internal::clock::{Instant, WallClock},
     protocol::{Level, Levels},
 };
 
 use super::{Account, Charge, state::State};
 use crate::{
-    adapt::{Recurrence, SlowStart, Throttled},
+    adapt::{PlanEnd, Recurrence, SlowStart, Throttled},
     gate::ProviderLevel,
     observe::LimiterEvent,
     units::{Fraction, Nanos, nanos},
@@ -25,7 +25,8 @@ impl Account {
     /// The provider accepted a call.
     pub(crate) fn on_accept(&self, charge: Charge) {
         let mut state = self.lock();
-        if state.breaker.on_accept(charge.at) {
+        let is_opened = state.plan.on_accept(charge.at);
+        if state.breaker.on_accept(charge.at) || is_opened {
             let wakes = state.queue.wake_head();
             drop(state);
             wakes.wake();
@@ -43,7 +44,10 @@ impl Account {
         let cause = verdict.cause();
         let (until, is_outage, unexplained) = self.change(now, |state| {
             let before = state.unexplained;
-            let until = state.on_throttle(charge, cause, verdict.retry_after());
+            let (hint, ceiling) = (verdict.retry_after(), verdict.retry_within());
+            // Zero seconds say that the server does not know.
+            let ceiling = ceiling.filter(|ceiling| !ceiling.is_zero());
+            let until = state.on_throttle(charge, cause, hint, ceiling);
             let is_outage = state.breaker.is_outage();
             (until, is_outage, state.unexplained > before)
         });
@@ -73,6 +77,49 @@ impl Account {
         closes.then(|| self.on_throttle(charge, verdict, now))
     }
 
+    /// What an error answer says beyond its own call: that the plan is used up, or a wait that
+    /// nobody can believe.
+    pub(crate) fn on_error(&self, charge: Charge, verdict: &Verdict, now: Instant) {
+        if let Some(window) = verdict.plan_window() {
+            self.on_plan_used_up(charge, verdict, window, now);
+        }
+        if verdict.has_absurd_wait() && !replace(&mut self.lock().has_reported_absurd_wait, true) {
+            self.emit(&LimiterEvent::AbsurdWait {
+                key: &self.key,
+                cause: verdict.cause(),
+            });
+        }
+    }
+
+    /// Closes the account until the plan's window ends, and lets no call wait for that.
+    fn on_plan_used_up(&self, charge: Charge, verdict: &Verdict, window: Duration, now: Instant) {
+        // A verdict that was read without a clock states a wait alone.
+        let ends = |wait| {
+            verdict
+                .until()
+                .or_else(|| WallClock::new().now().checked_add(wait))
+        };
+        let stated = verdict
+            .retry_after()
+            .and_then(|wait| Some((wait, ends(wait)?)));
+        let plan = self.change(now, |state| {
+            let (now, quota_window) = (state.now, state.quota.window_nanos());
+            let stated = stated.map(|(wait, until)| PlanEnd {
+                at: now.saturating_add(nanos(wait)),
+                until,
+            });
+            let is_news = state.plan.on_used_up(charge.at, now, quota_window, stated);
+            state.plan.used_up().filter(|_| is_news)
+        });
+        if let Some((plan, _)) = plan {
+            self.emit(&LimiterEvent::PlanUsedUp {
+                key: &self.key,
+                window,
+                until: plan.until(),
+            });
+        }
+    }
+
     /// The provider says what is left of its limits.
     pub(crate) fn lower_to(&self, levels: &Levels, now: Instant) {
         let mut state = self.advanced(now);
@@ -93,14 +140,15 @@ impl State {
         charge: Charge,
         cause: Cause,
         retry_after: Option<Duration>,
+        retry_within: Option<Duration>,
     ) -> Nanos {
         *self.throttled.entry(cause.as_str()).or_default() += 1;
         self.unexplained += u64::from(cause == Cause::TokenRate && self.has_room());
         let recurrence = self.breaker.recurrence();
         let window = self.quota.window_nanos();
-        let is_news = self
-            .breaker
-            .on_throttle(charge.at, self.now, window, retry_after);
+        let is_news =
+            self.breaker
+                .on_throttle(charge.at, self.now, window, retry_after, retry_within);
         let throttled = Throttled::by(cause);
         // While the store is away and calls go without limits, no rate of ours is too high; calls
         // at one time are counted on.

@@ -6,7 +6,7 @@ use tower_qwen_tokens::internal::clock::WallClock;
 use super::grants::{GrantedBy, Grants};
 use super::{Charge, Outcome};
 use crate::{
-    adapt::{Breaker, OutputEstimate, SlowStart},
+    adapt::{Breaker, OutputEstimate, Plan, SlowStart},
     cost::{Cost, OutputLimit},
     gate::{Concurrency, Day, Gate, Window},
     queue::{Ahead, Served, WaitQueue, Wakes},
@@ -27,6 +27,7 @@ pub(super) struct State {
     /// Slow start, where the quota asks for it or the provider has punished growth.
     pub(super) slow_start: Option<SlowStart>,
     pub(super) breaker: Breaker,
+    pub(super) plan: Plan,
     pub(super) queue: WaitQueue,
     pub(super) output: OutputEstimate,
     pub(super) now: Nanos,
@@ -37,12 +38,14 @@ pub(super) struct State {
     pub(super) throttled: BTreeMap<&'static str, u64>,
     /// Throttles of tokens where our own count left room.
     pub(super) unexplained: u64,
+    /// Whether a wait beyond belief was reported: once is enough.
+    pub(super) has_reported_absurd_wait: bool,
     #[cfg(feature = "redis")]
     pub(super) grants: Grants,
 }
 
 impl State {
-    pub(super) fn new(quota: Quota, queue: WaitQueue, now: Nanos) -> Self {
+    pub(super) fn new(quota: Quota, queue: WaitQueue, plan: Plan, now: Nanos) -> Self {
         let window = quota.window_nanos();
         let mut tokens_at_end = Window::new(window);
         tokens_at_end.advance(now);
@@ -54,6 +57,7 @@ impl State {
             concurrency: Concurrency::new(quota.most_running(), window, now),
             slow_start: None,
             breaker: Breaker::default(),
+            plan,
             queue,
             output: OutputEstimate::default(),
             now,
@@ -63,6 +67,7 @@ impl State {
             admitted: 0,
             throttled: BTreeMap::new(),
             unexplained: 0,
+            has_reported_absurd_wait: false,
             #[cfg(feature = "redis")]
             grants: Grants::new(GrantedBy::Own, 0),
             quota,
@@ -73,7 +78,8 @@ impl State {
         state
     }
 
-    /// Goes on under another quota of the same window. What was charged stays charged.
+    /// Goes on under another quota of the same window. What was charged within the window stays
+    /// charged; debt is forgiven.
     pub(super) fn set_quota(&mut self, quota: Quota) {
         self.requests.set_quota(&quota, quota.requests());
         self.tokens.set_quota(&quota, quota.tokens());
@@ -96,6 +102,9 @@ impl State {
         self.tokens_at_end.advance(self.now);
         self.tokens_of_day.advance(self.now);
         self.concurrency.advance(self.now);
+        if self.plan.advance(self.now) {
+            self.breaker.begin_probing();
+        }
         if self
             .slow_start
             .as_mut()
@@ -129,6 +138,7 @@ impl State {
             at: self.now,
             dated_until: 0,
             is_timed: false,
+            is_probe: false,
             #[cfg(feature = "redis")]
             id: 0,
             served: Served::default(),
@@ -144,7 +154,7 @@ impl State {
         self.requests.usable() >= 1 && self.most_of_a_call() >= estimate.total()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn ready_at(&self, estimate: Charge) -> Nanos {
         let tokens = self.tokens.ready_at(self.now, estimate.total());
         // As in the gates: a prompt above what is allowed at present goes alone instead of never.
@@ -170,7 +180,8 @@ impl State {
             .max(self.breaker.opens_at())
     }
 
-    #[inline]
+    // Always, as what admits a call (`arrive`).
+    #[inline(always)]
     pub(super) fn charge(&mut self, estimate: Charge) -> Charge {
         self.requests.take(1);
         let slot = self.tokens.take(estimate.total());
@@ -181,6 +192,7 @@ impl State {
             slow_start.on_admit(estimate.total());
         }
         self.breaker.on_send(self.now, self.quota.window_nanos());
+        let is_probe = self.plan.on_send(self.now);
         self.in_flight += 1;
         self.admitted += 1;
         self.reserved_tokens = self.reserved_tokens.saturating_add(estimate.total());
@@ -192,6 +204,7 @@ impl State {
             at: self.now,
             dated_until: self.dated_until(),
             is_timed,
+            is_probe,
             ..estimate
         }
     }
@@ -223,6 +236,9 @@ impl State {
         if !charge.is_timed {
             self.concurrency.settle();
         }
+        if charge.is_probe {
+            self.plan.on_probe_end(charge.at, self.now);
+        }
         self.reserved_tokens = self.reserved_tokens.saturating_sub(charge.total());
         if outcome == Outcome::NeverSent {
             self.requests.correct(charge.slot, 1, 0);
@@ -248,6 +264,11 @@ impl State {
             // A call without tokens costs its flow a request, but not more than was reserved for
             // it.
             _ if tokens == 0 => self.price(0).min(self.price(charge.total())),
+            // As the buckets: a figure that is a mistake must not starve its flow.
+            _ if tokens > charge.total() => {
+                let most = self.tokens.usable().saturating_mul(2);
+                tokens.min(most.max(charge.total()))
+            }
             _ => tokens,
         };
         (tokens, self.queue.settle(charge.served, actual))

@@ -76,6 +76,13 @@ impl Breaker {
         self.streak <= slowing
     }
 
+    /// The end of a long closure: calls probe one by one, until one is accepted.
+    #[cold]
+    pub(crate) fn begin_probing(&mut self) {
+        self.streak = self.streak.max(PROBING_FROM);
+        (self.next_probe, self.probes, self.probes_left) = (0, 1, 1);
+    }
+
     /// Closes until `until`, if it opens earlier so far.
     pub(crate) fn close_until(&mut self, until: Nanos) {
         self.closed_until = self.closed_until.max(until);
@@ -98,14 +105,16 @@ impl Breaker {
     /// way at the latest throttle add nothing to it.
     ///
     /// Without a hint of the provider the pause is a sixtieth of the window and doubles with every
-    /// throttle that follows without an accepted call in between, up to a twentieth of it. With one
-    /// it is the hint that counts, and a sixtieth of the window at least.
+    /// throttle that follows without an accepted call in between, up to a twentieth of it, and never
+    /// above the provider's `ceiling`. With a hint it is the hint that counts, and a sixtieth of the
+    /// window at least.
     pub(crate) fn on_throttle(
         &mut self,
         sent_at: Nanos,
         now: Nanos,
         window: u64,
         hint: Option<Duration>,
+        ceiling: Option<Duration>,
     ) -> bool {
         let is_news = sent_at >= self.news_from;
         if is_news {
@@ -113,8 +122,9 @@ impl Breaker {
                 Some(_) => 0,
                 None => self.streak.min(DOUBLINGS),
             };
-            let pause = (window / PAUSE).max(1) << doublings;
-            self.close_until(now.saturating_add(pause.min(window / LONGEST_PAUSE)));
+            let pause = ((window / PAUSE).max(1) << doublings).min(window / LONGEST_PAUSE);
+            let pause = ceiling.map_or(pause, |ceiling| pause.min(nanos(ceiling)));
+            self.close_until(now.saturating_add(pause));
             self.streak = self.streak.saturating_add(1);
             // A call sent in this very nanosecond was under way too.
             self.news_from = now.saturating_add(1);
@@ -155,7 +165,7 @@ mod tests {
     const WINDOW: u64 = 60_000_000_000;
 
     fn throttle(breaker: &mut Breaker, sent_at: Nanos, now: Nanos) -> bool {
-        breaker.on_throttle(sent_at, now, WINDOW, None)
+        breaker.on_throttle(sent_at, now, WINDOW, None, None)
     }
 
     #[test]
@@ -178,11 +188,12 @@ mod tests {
         let mut breaker = Breaker::default();
         let mut now = 0;
         for _ in 0..5 {
-            breaker.on_throttle(now, now, WINDOW, Some(Duration::ZERO));
+            breaker.on_throttle(now, now, WINDOW, Some(Duration::ZERO), None);
             assert_eq!(breaker.opens_at(), now + WINDOW / 60);
             now = breaker.opens_at();
         }
-        breaker.on_throttle(now, now, WINDOW, Some(Duration::from_secs(86_400)));
+        let day = Some(Duration::from_secs(86_400));
+        breaker.on_throttle(now, now, WINDOW, day, None);
         assert_eq!(breaker.opens_at(), now + nanos(LONGEST_HINT));
     }
 
@@ -191,8 +202,28 @@ mod tests {
         let mut breaker = Breaker::default();
         throttle(&mut breaker, 5, 10);
         let hint = Duration::from_secs(30);
-        assert!(!breaker.on_throttle(5, 11, WINDOW, Some(hint)));
+        assert!(!breaker.on_throttle(5, 11, WINDOW, Some(hint), None));
         assert_eq!(breaker.opens_at(), 11 + nanos(hint));
+    }
+
+    #[test]
+    fn a_ceiling_shortens_the_pause_and_never_lengthens_it() {
+        for (ceiling, expected) in [(500_000_000, 500_000_000), (20 * WINDOW, WINDOW / 60)] {
+            let mut breaker = Breaker::default();
+            let ceiling = Some(Duration::from_nanos(ceiling));
+            breaker.on_throttle(0, 0, WINDOW, None, ceiling);
+            assert_eq!(breaker.opens_at(), expected);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_long_closure_is_probed() {
+        let mut breaker = Breaker::default();
+        breaker.begin_probing();
+        assert_eq!(breaker.opens_at(), 0);
+        breaker.on_send(7, WINDOW);
+        assert_eq!(breaker.opens_at(), 7 + WINDOW / 60, "one alone");
+        assert!(breaker.on_accept(7) && breaker.opens_at() == 0);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower_qwen_tokens::{
     Call, UsageSink, Verdict,
     call::ReadCall,
-    internal::{Classify, RequestContext, clock::WallClock},
+    internal::{Classify, RequestContext, chain, clock::WallClock, was_never_begun},
     ledger::Tenant,
     protocol::{Levels, header::X_DASHSCOPE_WAIT_TIMEOUT},
 };
@@ -134,7 +134,15 @@ where
                     Ok(response) => AdmissionStage::Classifying {
                         classify: this.context.classify(response, &this.settings.clock),
                     },
-                    Err(error) => break Err(error.into()),
+                    Err(error) => {
+                        let error = error.into();
+                        if let Some(reservation) = &this.reservation
+                            && chain(error.as_ref()).any(was_never_begun)
+                        {
+                            reservation.give_back();
+                        }
+                        break Err(error);
+                    }
                 },
                 AdmissionStageProj::Classifying { classify } => {
                     let mut response = ready!(classify.poll(cx));

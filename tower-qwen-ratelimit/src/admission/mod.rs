@@ -27,6 +27,16 @@
 //! [`PacedUntil`](tower_qwen_tokens::PacedUntil) in its extensions, every error response its
 //! [`Verdict`](tower_qwen_tokens::Verdict).
 //!
+//! An answer that says that a window of the account's plan is used up (five hours, a day, a week, a month)
+//! closes the account until that ends. Calls are rejected meanwhile with
+//! [`RejectKind::PlanUsedUp`](crate::RejectKind::PlanUsedUp) and the end in
+//! [`Rejected::until`](crate::Rejected::until); a Retry above gives them to a fallback at once. One call is let
+//! through every 30 minutes ([`plan_probe_interval`](crate::LimiterBuilder::plan_probe_interval)), and opens
+//! the account if it is accepted. At the stated end one call goes first, then all.
+//!
+//! A transport error that shows that the provider has never worked on the call returns the whole charge: no
+//! connection came about, or HTTP/2 says so (REFUSED_STREAM, a GOAWAY below the stream; feature `h2-0-4`).
+//!
 //! # Example
 //!
 //! ```

@@ -1,4 +1,7 @@
-use std::sync::{Arc, RwLock};
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 
 use tower_qwen_tokens::{data::QuotaBook, internal::clock};
 
@@ -16,6 +19,10 @@ use crate::{fleet::Handle, sharing::Sharing};
 /// The default of [`LimiterBuilder::max_keys`]. An account takes about 4 KiB (most of it the 128
 /// slots of its windows), so a limiter whose every key is in use stays at 64 MiB.
 const DEFAULT_MAX_KEYS: usize = 16_384;
+/// The default of [`LimiterBuilder::plan_probe_interval`].
+// Ten requests in the shortest window of a plan, 5 hours; and whoever has bought more notices within
+// half an hour.
+const DEFAULT_PLAN_PROBE_INTERVAL: Duration = Duration::from_secs(30 * 60);
 
 /// Settings of a [`Limiter`]; see [`Limiter::builder`].
 #[derive(Debug, Clone)]
@@ -27,6 +34,7 @@ pub struct LimiterBuilder {
     max_keys: usize,
     discipline: Discipline,
     observers: Observers,
+    plan_probe_interval: Option<Duration>,
     #[cfg(feature = "redis")]
     fleet: Option<Handle>,
 }
@@ -40,6 +48,8 @@ pub struct InvalidLimiter(BuilderFault);
 enum BuilderFault {
     #[error("a limiter needs room for at least one key")]
     NoKeys,
+    #[error("the time between two probes of a used-up plan is zero")]
+    NoProbeInterval,
     #[error("a quota for a model without a name")]
     NoModel,
     #[error("two quotas for the model {0}")]
@@ -97,6 +107,7 @@ impl LimiterBuilder {
             max_keys: DEFAULT_MAX_KEYS,
             discipline: Discipline::default(),
             observers: Observers::default(),
+            plan_probe_interval: Some(DEFAULT_PLAN_PROBE_INTERVAL),
             #[cfg(feature = "redis")]
             fleet: None,
         }
@@ -160,6 +171,16 @@ impl LimiterBuilder {
         self
     }
 
+    /// How often one call is let through while a window of the account's plan is used up: the next one
+    /// that comes after this time. Accepted, it opens the account; so a plan that was renewed early is
+    /// noticed, and a limit that flaps. One that says nothing of the plan (it fails, or is dropped) is
+    /// followed by the next after a sixtieth of this time. `None`: none, until the end that the provider
+    /// states, or for 30 minutes where it states none. Default: 30 minutes. Above zero.
+    pub fn plan_probe_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.plan_probe_interval = interval.into();
+        self
+    }
+
     /// Shares the accounts with the other processes of a fleet; see
     /// [`fleet::redis`](crate::fleet::redis). Default: accounts are local to the process. The
     /// accounts of a server's callers ([`EnforceLayer`](crate::EnforceLayer)) are always local.
@@ -173,8 +194,8 @@ impl LimiterBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidLimiter`]: a quota fails [`Quota::check`], `max_keys` is 0, or a model has no name
-    /// or two quotas. With [`Sharing::Lease`] also a quota with
+    /// [`InvalidLimiter`]: a quota fails [`Quota::check`], `max_keys` or `plan_probe_interval` is
+    /// 0, or a model has no name or two quotas. With [`Sharing::Lease`] also a quota with
     /// [`Pacing::Window`](crate::Pacing::Window) or [`Quota::tokens_per_day`]: a lease is a part of
     /// a rate, and neither of the two is a rate.
     pub fn build(self) -> Result<Limiter, InvalidLimiter> {
@@ -185,6 +206,9 @@ impl LimiterBuilder {
     fn check(&self) -> Result<(), BuilderFault> {
         if self.max_keys == 0 {
             return Err(BuilderFault::NoKeys);
+        }
+        if self.plan_probe_interval.is_some_and(|it| it.is_zero()) {
+            return Err(BuilderFault::NoProbeInterval);
         }
         self.check_quota("", &self.quota)?;
         for (at, (model, quota)) in self.quotas_by_model.iter().enumerate() {
@@ -234,6 +258,7 @@ impl LimiterBuilder {
                     max_queued: self.max_queued,
                     discipline: self.discipline,
                     observers: self.observers,
+                    plan_probe_interval: self.plan_probe_interval,
                 },
                 #[cfg(feature = "redis")]
                 fleet: self.fleet,
@@ -248,9 +273,6 @@ impl LimiterBuilder {
 
 #[cfg(test)]
 mod tests {
-    #[cfg(feature = "redis")]
-    use std::time::Duration;
-
     use super::*;
     #[cfg(feature = "redis")]
     use crate::{
@@ -268,6 +290,8 @@ mod tests {
             (builder.max_queued, builder.max_keys),
             (usize::MAX, 16 * 1024)
         );
+        let half_an_hour = Duration::from_secs(1_800);
+        assert_eq!(builder.plan_probe_interval, Some(half_an_hour));
         assert!(builder.quotas_by_model.is_empty());
     }
 
@@ -277,6 +301,9 @@ mod tests {
         let builder = || LimiterBuilder::new(QUOTA);
         assert_eq!(fault(builder()), Ok(()));
         assert_eq!(fault(builder().max_keys(0)), Err(BuilderFault::NoKeys));
+        let none = builder().plan_probe_interval(Duration::ZERO);
+        assert_eq!(fault(none), Err(BuilderFault::NoProbeInterval));
+        assert_eq!(fault(builder().plan_probe_interval(None)), Ok(()));
         let nothing = Quota::per_minute(0, 1);
         let invalid = |model: &str| Err(BuilderFault::Quota(model.into(), InvalidQuota::Nothing));
         assert_eq!(fault(LimiterBuilder::new(nothing)), invalid(""));

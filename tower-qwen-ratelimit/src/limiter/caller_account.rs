@@ -43,6 +43,8 @@ impl CallerAccount {
             max_queued: 0,
             discipline: Discipline::Fifo,
             observers,
+            // A provider's plan is no matter of a server's callers.
+            plan_probe_interval: None,
         };
         let account = Account::new(key, tokens_of(&quota.quota), config, epoch, now);
         Self {

@@ -105,7 +105,8 @@ impl Limiter {
     /// same window and pacing as the old one, and no tokens per day with
     /// [`Sharing::Lease`](crate::Sharing::Lease).
     ///
-    /// What was charged stays charged, and the waits of queued calls are computed again. At a
+    /// What was charged within the window stays charged, debt is forgiven, and the waits of queued
+    /// calls are computed again. In a fleet the store keeps its debt, of two windows at most. At a
     /// server, known callers keep their rate of requests until they have been idle.
     pub fn set_quota(&self, quota: Quota) {
         let inner = &*self.inner;

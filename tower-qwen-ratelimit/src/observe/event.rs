@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tower_qwen_tokens::Cause;
 
@@ -54,6 +54,28 @@ pub enum LimiterEvent<'a> {
         /// [`AccountSnapshot::unexplained_throttles`](crate::AccountSnapshot::unexplained_throttles)
         /// for possible reasons.
         unexplained: bool,
+    },
+    /// A window of the account's plan is used up: the account is closed, and calls are rejected until
+    /// it ends. Emitted once for all calls that were under way, and again for each probe that is
+    /// rejected for the same reason.
+    #[non_exhaustive]
+    PlanUsedUp {
+        /// The key of the account.
+        key: &'a Key,
+        /// How long the window is: five hours, a day, a week or a month; a month where the provider
+        /// does not name it.
+        window: Duration,
+        /// When it ends, if the provider says so.
+        until: Option<SystemTime>,
+    },
+    /// The provider stated a wait that nobody can believe: more than 366 days, such as a date in the
+    /// year 9999. It was ignored. Emitted once for each account.
+    #[non_exhaustive]
+    AbsurdWait {
+        /// The key of the account.
+        key: &'a Key,
+        /// Why the call failed whose answer stated it.
+        cause: Cause,
     },
     /// The store of a fleet cannot be reached. Emitted once per outage.
     #[cfg(feature = "redis")]

@@ -18,6 +18,9 @@ const SETTLED: &str = "tower_qwen.ratelimit.settled_tokens";
 const ERROR: &str = "tower_qwen.ratelimit.estimate_error";
 const REJECTED: &str = "tower_qwen.ratelimit.refused";
 const THROTTLED: &str = "tower_qwen.ratelimit.throttled";
+const PLAN_USED_UP: &str = "tower_qwen.ratelimit.plan_used_up";
+const PLAN_CLOSED: &str = "tower_qwen.ratelimit.plan_closed";
+const ABSURD_WAITS: &str = "tower_qwen.ratelimit.absurd_waits";
 const USED: &str = "tower_qwen.ratelimit.used";
 const QUOTA: &str = "tower_qwen.ratelimit.quota";
 const LEVEL: &str = "tower_qwen.ratelimit.level";
@@ -49,6 +52,8 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 /// | `tower_qwen.ratelimit.estimate_error` | histogram: (reserved - used) / used, for calls with a known cost | |
 /// | `tower_qwen.ratelimit.refused` | counter, calls | `reason` |
 /// | `tower_qwen.ratelimit.throttled` | counter, answers | `error.type`: the cause |
+/// | `tower_qwen.ratelimit.plan_used_up` | counter: how often a window of the plan was found used up, probes included | |
+/// | `tower_qwen.ratelimit.absurd_waits` | counter: accounts whose provider stated a wait beyond belief | `error.type`: the cause |
 /// | `tower_qwen.ratelimit.store.outages` | counter | none at all |
 /// | `tower_qwen.ratelimit.store.refused` | counter: accounts that other processes share with other settings | |
 /// | `tower_qwen.ratelimit.store.away` | gauge, 1 while the store is away | none at all |
@@ -60,6 +65,7 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 /// | `tower_qwen.ratelimit.used`, `.quota` | gauges, of a window | `dimension`: `requests` or `tokens` |
 /// | `tower_qwen.ratelimit.level` | gauge; negative: debt | `dimension` |
 /// | `tower_qwen.ratelimit.queued`, `.running` | gauges, calls | |
+/// | `tower_qwen.ratelimit.plan_closed` | gauge, 1 while calls are rejected because a window of the plan is used up | |
 /// | `tower_qwen.ratelimit.fleet.members` | gauge, processes | |
 /// | `tower_qwen.ratelimit.fleet.part` | gauge: the part of the account that this process may use, 0 to 1 | |
 /// | `tower_qwen.ratelimit.fleet.may_overshoot` | gauge, tokens ([`FleetSnapshot::may_overshoot_tokens`](crate::FleetSnapshot)) | |
@@ -96,6 +102,13 @@ impl LimiterMetrics {
             "Calls rejected before they were sent"
         );
         describe_counter!(THROTTLED, Unit::Count, "Calls that the provider throttled");
+        describe_counter!(
+            PLAN_USED_UP,
+            Unit::Count,
+            "Answers that found a window of the plan used up"
+        );
+        describe_gauge!(PLAN_CLOSED, "1 while a window of the plan is used up");
+        describe_counter!(ABSURD_WAITS, Unit::Count, "Waits beyond belief");
         describe_gauge!(USED, Unit::Count, "Charged within the window");
         describe_gauge!(
             QUOTA,
@@ -128,6 +141,8 @@ impl LimiterMetrics {
             }
             gauge!(QUEUED, common.clone()).set(account.queued as f64);
             gauge!(RUNNING, common.clone()).set(account.running as f64);
+            let is_closed = account.plan_used_up.is_some();
+            gauge!(PLAN_CLOSED, common.clone()).set(f64::from(u8::from(is_closed)));
             #[cfg(feature = "redis")]
             if let Some(fleet) = &account.fleet {
                 gauge!(MEMBERS, common.clone()).set(fleet.members as f64);
@@ -188,6 +203,13 @@ impl LimiterObserver for LimiterMetrics {
                 let cause = Label::from_static_parts("error.type", cause.as_str());
                 counter!(THROTTLED, with(self.labels(key), cause)).increment(1);
             }
+            LimiterEvent::PlanUsedUp { key, .. } => {
+                counter!(PLAN_USED_UP, self.labels(key)).increment(1);
+            }
+            LimiterEvent::AbsurdWait { key, cause } => {
+                let cause = Label::from_static_parts("error.type", cause.as_str());
+                counter!(ABSURD_WAITS, with(self.labels(key), cause)).increment(1);
+            }
             #[cfg(feature = "redis")]
             LimiterEvent::StoreAway { .. } => {
                 counter!(OUTAGES).increment(1);
@@ -241,6 +263,7 @@ fn reason(kind: RejectKind) -> &'static str {
         RejectKind::MaxWait => "max_wait",
         RejectKind::Deadline => "deadline",
         RejectKind::QueueFull => "queue_full",
+        RejectKind::PlanUsedUp => "plan_used_up",
         #[cfg(feature = "redis")]
         RejectKind::StoreAway => "store_away",
     }

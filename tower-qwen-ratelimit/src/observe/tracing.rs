@@ -4,8 +4,8 @@ use tracing::{debug, info, warn};
 
 use super::{LimiterEvent, LimiterObserver};
 
-/// An observer that emits a `tracing` event for every limiter event: throttles, rejections and
-/// outages of the store at level warn, long waits and the end of an outage at info, all others at
+/// An observer that emits a `tracing` event for every limiter event: throttles, rejections, used-up
+/// plans, absurd waits and outages of the store at level warn, long waits and the end of an outage at info, all others at
 /// debug.
 ///
 /// The target is `tower_qwen_ratelimit`. Events hold figures and names, never content.
@@ -68,6 +68,12 @@ impl LimiterObserver for LimiterTracing {
                 unexplained,
             } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, cause = cause.as_str(), ?closed_for, unexplained, "throttled");
+            }
+            LimiterEvent::PlanUsedUp { key, window, until } => {
+                warn!(target: "tower_qwen_ratelimit", ?key, ?window, ?until, "a window of the plan is used up");
+            }
+            LimiterEvent::AbsurdWait { key, cause } => {
+                warn!(target: "tower_qwen_ratelimit", ?key, cause = cause.as_str(), "a stated wait is beyond belief, and ignored");
             }
             #[cfg(feature = "redis")]
             LimiterEvent::StoreAway { outage, reason } => {

@@ -69,7 +69,7 @@ impl WaitQueue {
 
     /// Where a call that arrived at `arrived` would join: behind all calls of its flow that arrived
     /// no later.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn position(&self, arrived: Nanos, key: &FlowKey) -> Position {
         let (flow_position, fifo, is_next) = match &self.order {
             Order::Fifo(fifo) => (None, Some(fifo), true),

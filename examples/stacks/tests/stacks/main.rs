@@ -7,6 +7,7 @@ mod matrix;
 mod middleware;
 mod order;
 mod peers;
+mod plan;
 mod support;
 mod timeout;
 mod trace;

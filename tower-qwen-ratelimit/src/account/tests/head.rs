@@ -24,6 +24,7 @@ fn account(quota: Quota, discipline: Discipline) -> Arc<Account> {
         max_queued: usize::MAX,
         discipline,
         observers: Observers::default(),
+        plan_probe_interval: None,
     };
     let now = clock::now();
     Arc::new(Account::new(Key::tenant("a"), quota, config, now, now))

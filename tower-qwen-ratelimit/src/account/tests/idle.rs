@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 use tokio_test::{assert_pending, task};
-use tower_qwen_tokens::{Verdict, internal::clock};
+use tower_qwen_tokens::{Cause, Verdict, internal::clock};
 
 use crate::{
     account::{Account, AccountConfig, AdmitRequest, Idle, idle::LEARNS},
@@ -23,6 +23,7 @@ fn account(quota: Quota) -> Arc<Account> {
         max_queued: 9,
         discipline: Discipline::default(),
         observers: Observers::default(),
+        plan_probe_interval: None,
     };
     Arc::new(Account::new(Key::tenant("a"), quota, config, now, now))
 }
@@ -110,16 +111,29 @@ async fn a_pause_alone_keeps_it() {
     let account = at_once();
     let reservation = reserve(&account, 10);
     reservation.mark_sent();
-    let capacity = br#"{"code":"Throttling","message":"Throttled due to system capacity limits."}"#;
-    let mut headers = HeaderMap::new();
-    headers.insert("retry-after", "300".parse().unwrap());
-    let wall = clock::WallClock::new().now();
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    reservation.throttle(&Verdict::of_response(status, &headers, capacity, wall));
+    // Of a cause that lowers no rate.
+    let verdict = Verdict::of_cause(Cause::Capacity).with_retry_after(Some(5 * MINUTE));
+    reservation.throttle(&verdict);
     drop(reservation);
     tokio::time::advance(4 * MINUTE).await;
     assert_eq!(account.idle(clock::now()), Idle::Busy);
     tokio::time::advance(2 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Level);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_is_used_up_keeps_it() {
+    let account = at_once();
+    let reservation = reserve(&account, 10);
+    reservation.mark_sent();
+    let body = br#"{"error":{"type":"usage_limit_reached","resets_in_seconds":18000}}"#;
+    let wall = clock::WallClock::new().now();
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    reservation.fail(&Verdict::of_response(status, &HeaderMap::new(), body, wall));
+    drop(reservation);
+    tokio::time::advance(299 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Busy);
+    tokio::time::advance(MINUTE).await;
     assert_eq!(account.idle(clock::now()), Idle::Level);
 }
 
@@ -135,9 +149,9 @@ async fn a_bucket_has_to_be_full() {
     reservation.mark_sent();
     reservation.settle(60_000, 0);
     drop(reservation);
-    tokio::time::advance(5 * MINUTE).await;
+    tokio::time::advance(2 * MINUTE).await;
     assert_eq!(account.idle(clock::now()), Idle::Busy, "it owes");
-    tokio::time::advance(6 * MINUTE).await;
+    tokio::time::advance(MINUTE).await;
     assert_eq!(account.idle(clock::now()), Idle::Level);
 }
 

@@ -15,6 +15,7 @@ use super::{
     state::State,
 };
 use crate::{
+    adapt::Plan,
     cost::{Cost, OutputLimit},
     queue::WaitQueue,
     quota::{Pacing, Quota, Reserve},
@@ -116,10 +117,11 @@ proptest! {
 
     #[test]
     fn the_three_laws_hold(quota in quotas(), steps in steps()) {
-        let mut state = State::new(quota, WaitQueue::default(), 0);
+        let mut state = State::new(quota, WaitQueue::default(), Plan::new(None), 0);
         let mut log = Log::default();
         let mut now: Nanos = 0;
         let mut bucket_was_full = false;
+        let mut bucket_owed_most = false;
         for step in steps {
             match step {
                 Step::Pass { nanos } => now += nanos,
@@ -160,6 +162,7 @@ proptest! {
                     };
                     state.settle(charge, outcome);
                     bucket_was_full |= is_full(&state);
+                    bucket_owed_most |= owes_most(&state);
                     let entry = &mut log.sends[entry];
                     (entry.input, entry.output) = match outcome {
                         Outcome::Known { input, output } => (input, output),
@@ -180,11 +183,11 @@ proptest! {
             prop_assert_eq!(state.settled_tokens + outstanding, all);
             prop_assert_eq!(state.in_flight, log.outstanding.len() as u64);
 
-            // Law 3: as long as the bucket was never full, its level is the replay of what was
-            // really used.
+            // Law 3: as long as the bucket was never full, nor owed more than it may, its level is
+            // the replay of what was really used.
             bucket_was_full |= fills_by(&state, now);
             state.advance(now);
-            if let (Some(level), false) = (state.tokens.snapshot().level, bucket_was_full) {
+            if let (Some(level), false) = (state.tokens.snapshot().level, bucket_was_full || bucket_owed_most) {
                 let rate = i128::from(quota.usable(quota.tokens()));
                 let replayed = rate * i128::from(now) - i128::from(all) * i128::from(WINDOW);
                 prop_assert_eq!(i128::from(level), replayed.div_euclid(i128::from(WINDOW)));
@@ -195,6 +198,13 @@ proptest! {
 
 fn is_full(state: &State) -> bool {
     state.tokens.fills_at() <= state.now
+}
+
+/// Whether the tokens' bucket is at its lowest: two windows are owed.
+fn owes_most(state: &State) -> bool {
+    let snapshot = state.tokens.snapshot();
+    let most = i64::try_from(2 * snapshot.quota).unwrap_or(i64::MAX);
+    snapshot.level.is_some_and(|level| level <= -most)
 }
 
 /// Whether the tokens' bucket overflows on the way to `now`.
@@ -209,6 +219,7 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
     let mut state = State::new(
         Quota::per_minute(100, 10_000).reserve(Reserve::Ceiling),
         WaitQueue::default(),
+        Plan::new(None),
         0,
     );
     let mut now = 0;
@@ -217,7 +228,7 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
         now = state.ready_at(charge);
         state.advance(now);
         let charge = state.charge(charge);
-        state.on_throttle(charge, Cause::TokenRate, Some(Duration::from_secs(1)));
+        state.on_throttle(charge, Cause::TokenRate, Some(Duration::from_secs(1)), None);
         state.settle(charge, Outcome::Rejected);
     }
     assert!(
@@ -227,4 +238,30 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
     let large = state.estimate(Cost::new(100, OutputLimit::AtMost(9_000)), None);
     let at = state.ready_at(large);
     assert!(at != NEVER && at > now);
+}
+
+/// An absurd `usage` closed an account for 584 years.
+#[test]
+fn a_settle_holds_calls_up_for_two_windows_at_most_and_a_new_quota_forgives_it() {
+    for pacing in [Pacing::Smooth, Pacing::Window] {
+        let quota = Quota::per_minute(100, 10_000).headroom(0).pacing(pacing);
+        let mut state = State::new(quota, WaitQueue::default(), Plan::new(None), 0);
+        let call = state.estimate(Cost::new(10, OutputLimit::NoOutput), None);
+        state.advance(WINDOW);
+        for _ in 0..3 {
+            let charge = state.charge(call);
+            let (input, output) = (u64::MAX / 2, u64::MAX / 2);
+            state.settle(charge, Outcome::Known { input, output });
+        }
+        assert_eq!(state.settled_tokens, u64::MAX, "the sums keep the figure");
+        let ready = state.ready_at(call);
+        assert!(ready <= WINDOW + 2 * WINDOW + WINDOW / 60, "{ready}");
+        state.set_quota(quota);
+        let ready = state.ready_at(call);
+        assert!(
+            ready <= WINDOW + WINDOW + WINDOW / 60,
+            "one window: {ready}"
+        );
+        assert!(state.tokens.snapshot().level.is_none_or(|level| level == 0));
+    }
 }

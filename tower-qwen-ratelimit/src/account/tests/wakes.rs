@@ -140,7 +140,7 @@ proptest! {
         let config = AccountConfig {
             max_queued: usize::MAX,
             discipline,
-            observers: Observers::default(),
+            observers: Observers::default(),            plan_probe_interval: None,
         };
         let account = Account::new(key, quota, config, epoch, epoch);
         let verdict = Verdict::of_response(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), b"", SystemTime::UNIX_EPOCH);

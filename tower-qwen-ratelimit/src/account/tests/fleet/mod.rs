@@ -66,6 +66,7 @@ impl Fleet {
             max_queued: 100,
             discipline,
             observers: Observers::default(),
+            plan_probe_interval: None,
         };
         let now = clock::now();
         let key = Key::new("http://host", "model");

@@ -60,6 +60,7 @@ impl Process {
             max_queued: 100,
             discipline: Discipline::Fifo,
             observers: Observers::default(),
+            plan_probe_interval: None,
         };
         let key = Key::new("http://h", model);
         let now = clock::now();
