@@ -2,7 +2,7 @@
 
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
-use super::{Account, Charge, Outcome};
+use super::{Account, Charge, Outcome, state::State};
 use crate::{observe::LimiterEvent, queue::Wakes};
 
 impl Account {
@@ -51,5 +51,52 @@ impl Account {
             used,
             known: matches!(outcome, Outcome::Known { .. }),
         });
+    }
+}
+
+impl State {
+    /// Settles in the gates.
+    #[inline]
+    pub(super) fn settle(&mut self, charge: Charge, outcome: Outcome) {
+        self.in_flight -= 1;
+        if !charge.is_timed {
+            self.concurrency.settle();
+        }
+        if charge.is_probe {
+            self.plan.on_probe_end(charge.at, self.now);
+        }
+        self.reserved_tokens = self.reserved_tokens.saturating_sub(charge.total());
+        if outcome == Outcome::NeverSent {
+            self.requests.correct(charge.slot, 1, 0);
+        }
+        let (input, output) = charge.cost(outcome);
+        let total = input.saturating_add(output);
+        self.tokens.correct(charge.slot, charge.total(), total);
+        self.tokens_at_end.correct(charge.slot, charge.input, input);
+        self.tokens_at_end.charge(output);
+        self.tokens_of_day
+            .correct(charge.day, charge.total(), total);
+        self.settled_tokens = self.settled_tokens.saturating_add(total);
+    }
+
+    /// Settles in the queue too. Returns how many tokens the call cost.
+    #[inline]
+    pub(super) fn settle_with_queue(&mut self, charge: Charge, outcome: Outcome) -> (u64, Wakes) {
+        let before = self.settled_tokens;
+        self.settle(charge, outcome);
+        let tokens = self.settled_tokens.saturating_sub(before);
+        let actual = match outcome {
+            Outcome::NeverSent => 0,
+            // A call without tokens costs its flow a request, but not more than was reserved for
+            // it.
+            _ if tokens == 0 => self.price(0).min(self.price(charge.total())),
+            // As the buckets: a figure that is a mistake must not starve its flow.
+            _ if tokens > charge.total() => {
+                let most = self.tokens.usable().saturating_mul(2);
+                tokens.min(most.max(charge.total()))
+            }
+            _ => tokens,
+        };
+        (tokens, self.queue.settle(charge.served, actual))
     }
 }

@@ -2,14 +2,14 @@ use std::{collections::BTreeMap, sync::Arc, time::UNIX_EPOCH};
 
 use tower_qwen_tokens::internal::clock::WallClock;
 
+use super::Charge;
 #[cfg(feature = "redis")]
 use super::grants::{GrantedBy, Grants};
-use super::{Charge, Outcome};
 use crate::{
     adapt::{Breaker, OutputEstimate, Plan, SlowStart},
     cost::{Cost, OutputLimit},
     gate::{Concurrency, Day, Gate, Window},
-    queue::{Ahead, Served, WaitQueue, Wakes},
+    queue::{Ahead, Served, WaitQueue},
     quota::Quota,
     units::Nanos,
 };
@@ -227,51 +227,6 @@ impl State {
         charge.day = self.tokens_of_day.charge(charge.total());
         charge.at = self.now;
         charge.dated_until = self.dated_until();
-    }
-
-    /// Settles in the gates.
-    #[inline]
-    pub(super) fn settle(&mut self, charge: Charge, outcome: Outcome) {
-        self.in_flight -= 1;
-        if !charge.is_timed {
-            self.concurrency.settle();
-        }
-        if charge.is_probe {
-            self.plan.on_probe_end(charge.at, self.now);
-        }
-        self.reserved_tokens = self.reserved_tokens.saturating_sub(charge.total());
-        if outcome == Outcome::NeverSent {
-            self.requests.correct(charge.slot, 1, 0);
-        }
-        let (input, output) = charge.cost(outcome);
-        let total = input.saturating_add(output);
-        self.tokens.correct(charge.slot, charge.total(), total);
-        self.tokens_at_end.correct(charge.slot, charge.input, input);
-        self.tokens_at_end.charge(output);
-        self.tokens_of_day
-            .correct(charge.day, charge.total(), total);
-        self.settled_tokens = self.settled_tokens.saturating_add(total);
-    }
-
-    /// Settles in the queue too. Returns how many tokens the call cost.
-    #[inline]
-    pub(super) fn settle_with_queue(&mut self, charge: Charge, outcome: Outcome) -> (u64, Wakes) {
-        let before = self.settled_tokens;
-        self.settle(charge, outcome);
-        let tokens = self.settled_tokens.saturating_sub(before);
-        let actual = match outcome {
-            Outcome::NeverSent => 0,
-            // A call without tokens costs its flow a request, but not more than was reserved for
-            // it.
-            _ if tokens == 0 => self.price(0).min(self.price(charge.total())),
-            // As the buckets: a figure that is a mistake must not starve its flow.
-            _ if tokens > charge.total() => {
-                let most = self.tokens.usable().saturating_mul(2);
-                tokens.min(most.max(charge.total()))
-            }
-            _ => tokens,
-        };
-        (tokens, self.queue.settle(charge.served, actual))
     }
 
     /// What a call of so many tokens costs its flow: one without any costs what a request is worth.

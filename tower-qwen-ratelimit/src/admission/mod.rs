@@ -35,7 +35,7 @@
 //! the account if it is accepted. At the stated end one call goes first, then all.
 //!
 //! A transport error that shows that the provider has never worked on the call returns the whole charge: no
-//! connection came about, or HTTP/2 says so (REFUSED_STREAM, a GOAWAY below the stream; feature `h2-0-4`).
+//! connection came about, or HTTP/2 says so (`REFUSED_STREAM`, a GOAWAY below the stream; feature `h2-0-4`).
 //!
 //! # Example
 //!
