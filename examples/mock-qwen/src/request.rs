@@ -3,10 +3,13 @@
 mod messages;
 mod tools;
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use serde_json::Value;
 
 use self::messages::{chat, items, texts};
+use crate::tokens::{count_prompt, count_text};
 use crate::wire::{Dialect, EarlyUsage, Problem, Profile, Range};
 
 /// One call to the model.
@@ -15,6 +18,8 @@ pub(crate) struct Call {
     pub(crate) model: String,
     /// What is to be answered: one chat, or some texts.
     pub(crate) prompts: Vec<Prompt>,
+    /// The tokens of each, counted once: nothing else takes as long.
+    pub(crate) tokens: Vec<u64>,
     /// Answers to each.
     pub(crate) choices: usize,
     /// The most that an answer may take, if the request says.
@@ -68,6 +73,27 @@ impl Delivery {
     }
 }
 
+impl Prompt {
+    fn tokens(&self) -> u64 {
+        match self {
+            Self::Chat(contents) => count_prompt(contents.iter().map(String::as_str)),
+            Self::Text(text) => count_text(text),
+        }
+    }
+
+    /// What decides the answer: the texts, and for all answers but the first its number.
+    pub(crate) fn contents(&self, choice: usize) -> Cow<'_, [String]> {
+        let mut contents = match self {
+            Self::Chat(contents) => Cow::Borrowed(contents.as_slice()),
+            Self::Text(text) => Cow::Owned(vec![text.clone()]),
+        };
+        if choice > 0 {
+            contents.to_mut().push(choice.to_string());
+        }
+        contents
+    }
+}
+
 impl Call {
     /// Reads a request; `max_output` is the most that the model writes.
     pub(crate) fn read(
@@ -104,6 +130,7 @@ impl Call {
             .or(options["dimension"].as_u64());
         Ok(Self {
             model: model.to_owned(),
+            tokens: prompts.iter().map(Prompt::tokens).collect(),
             prompts,
             choices,
             ceiling: ceiling(profile.range, dialect, options, max_output)?,

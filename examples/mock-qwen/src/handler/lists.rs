@@ -11,7 +11,6 @@ use serde_json::json;
 
 use super::refuse::{Caller, refuse};
 use super::{add_id, key, start};
-use crate::request::Prompt;
 use crate::server::MockQwen;
 use crate::wire::{self, Dialect};
 
@@ -39,7 +38,7 @@ pub(super) async fn count_tokens(
     let id = mock.inner().account().id();
     let mut response = match start::read(&mock, Dialect::Messages, &headers, &body) {
         Ok(call) => {
-            let tokens: u64 = call.prompts.iter().map(Prompt::tokens).sum();
+            let tokens: u64 = call.tokens.iter().sum();
             Json(json!({ "input_tokens": tokens })).into_response()
         }
         Err(refused) => {

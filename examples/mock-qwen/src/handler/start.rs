@@ -10,10 +10,9 @@ use crate::account::{Admitted, Cost, Figures, Refused};
 use crate::answer::Answer;
 use crate::fault::Fault;
 use crate::quota::Scope;
-use crate::request::{Call, Delivery, Prompt};
+use crate::request::{Call, Delivery};
 use crate::server::{Inner, MockQwen};
 use crate::ticket::Ticket;
-use crate::tokens::{count_prompt, count_text};
 use crate::wire::{Dialect, Kind, Problem, Reply, Usage};
 
 /// Why a call that makes sense is not answered.
@@ -43,7 +42,7 @@ pub(super) fn read(
     let config = &inner.config;
     key::check(config, dialect, headers)?;
     let call = Call::read(inner.profile(), dialect, headers, body, config.max_output)?;
-    let asked = call.prompts.iter().map(Prompt::tokens).sum();
+    let asked = call.tokens.iter().sum();
     if asked > config.tpm {
         let message = format!("Range of input length should be [1, {}]", config.tpm);
         return Err(Refused {
@@ -91,18 +90,14 @@ pub(super) async fn start(
     );
     let ceiling = call.ceiling.unwrap_or(config.max_output);
     let mut answers = Vec::new();
-    let mut prompt = 0;
-    for asked in &call.prompts {
-        let tokens = asked.tokens();
-        prompt += tokens;
-        if embeds {
-            continue;
-        }
-        for choice in 0..call.choices {
+    let choices = if embeds { 0 } else { call.choices };
+    for (asked, &tokens) in call.prompts.iter().zip(&call.tokens) {
+        for choice in 0..choices {
             let answer = Answer::new(config, &asked.contents(choice), ceiling);
             answers.push((answer, tokens));
         }
     }
+    let prompt = call.tokens.iter().sum();
     let cost = Cost {
         prompt,
         output: answers.iter().map(|(answer, _)| answer.len()).sum(),
@@ -164,26 +159,5 @@ async fn admit(inner: &Inner, cost: Cost) -> Result<Admitted, Refused> {
         };
         let at = inner.clock.now() + wait;
         inner.clock.sleep_until(at).await;
-    }
-}
-
-impl Prompt {
-    pub(super) fn tokens(&self) -> u64 {
-        match self {
-            Self::Chat(contents) => count_prompt(contents.iter().map(String::as_str)),
-            Self::Text(text) => count_text(text),
-        }
-    }
-
-    /// What decides the answer: the texts, and for all answers but the first its number.
-    fn contents(&self, choice: usize) -> Vec<String> {
-        let mut contents = match self {
-            Self::Chat(contents) => contents.clone(),
-            Self::Text(text) => vec![text.clone()],
-        };
-        if choice > 0 {
-            contents.push(choice.to_string());
-        }
-        contents
     }
 }
