@@ -227,7 +227,7 @@ impl std::error::Error for Closed {
 async fn a_plan_that_is_used_up_is_permanent_and_a_fallback_takes_over_at_once() {
     let closed = || Err(Closed(PlanUsedUp::new(None)).into());
     let alone = run(RetryPolicy::default(), request(), vec![closed()]).await;
-    let error = alone.result.err().expect("no retry, no fallback");
+    let error = alone.result.expect_err("no retry, no fallback");
     assert!(error.is::<Closed>(), "{error}");
 
     let run = run(policy(), keyed(), vec![closed(), closed(), Ok(ok())]).await;
