@@ -88,7 +88,7 @@ YAML
 
 # held_against NAME UPSTREAM ARGS...: the calls of one kind through a gateway with a ledger of its own.
 held_against() {
-  base=
+  base=$llama # Overridden by the argument below.
   RUST_LOG=warn,axum_server::start=info start_gateway "$1" "${wide[@]}" --upstream "$2" --ledger "$work/$1.ledger" "${@:3}"
   python3 "$real_hosts_parts/calls.py" "$1" "$gateway" "$work/$1.ledger" "$llama" || wrong=1
   stop_gateway "$pid"

@@ -118,8 +118,8 @@ both = [("whole", False), ("streamed", True)]
 asked = {"stream": True, "stream_options": {"include_usage": True}}
 # More than the 512 tokens that a slot of the study has.
 long = chat("river " * 1000)
-# The model says nothing of its own accord, so a grammar makes it think first.
-thinking = chat(max_tokens=60, grammar='root ::= "<think>\\n" [a-z ]{20} "\\n</think>\\n\\n" [a-z ]{10}')
+# The model does not think of its own accord: a grammar makes it. At its end only the end is allowed.
+thinking = chat(max_tokens=60, ignore_eos=False, grammar='root ::= "<think>\\n" [a-z ]{20} "\\n</think>\\n\\n" [a-z ]{10}')
 
 
 def left_by_its_caller():
@@ -129,8 +129,10 @@ def left_by_its_caller():
     line = lines[0] if lines else {}
     output = line.get("output_tokens") or 0
     print(f"{name}: the ledger has {line.get('input_tokens')} and {output}, the server {truth[0]} and {truth[1]}")
-    # What is on its way when the caller leaves is counted by the server alone, and random letters by the estimator.
-    check(f"{name}: some output, at most twice the server's", 0 < output <= 2 * truth[1], True)
+    # What is on its way when the caller leaves is counted by the server alone, and the estimator does not know its letters.
+    # LiteLLM reads on for a while, or leaves before the server has counted: only the line itself can be checked then.
+    most = 300 if kind == "litellm" else 2 * truth[1]
+    check(f"{name}: some output, and not too much", 0 < output <= most, True)
 
 
 def chats():
