@@ -14,9 +14,13 @@ use std::{fmt, time::SystemTime};
 /// use tower_qwen_tokens::PlanUsedUp;
 ///
 /// /// When another call may succeed, as far as the provider has said.
-/// fn comes_back_at(error: &(dyn Error + 'static)) -> Option<SystemTime> {
-///     let errors = std::iter::successors(Some(error), |error| error.source());
-///     errors.filter_map(|error| error.downcast_ref::<PlanUsedUp>()).find_map(|plan| plan.until())
+/// fn comes_back_at(mut error: &(dyn Error + 'static)) -> Option<SystemTime> {
+///     loop {
+///         match error.downcast_ref::<PlanUsedUp>() {
+///             Some(plan) => return plan.until(),
+///             None => error = error.source()?,
+///         }
+///     }
 /// }
 /// # assert_eq!(comes_back_at(&PlanUsedUp::new(None)), None);
 /// ```
