@@ -326,7 +326,7 @@ async fn output_ceilings() {
         ),
         (CHAT, json!({"max_tokens": 7.0}), Some(7)),
         (CHAT, json!({"max_tokens": -7}), None),
-        (CHAT, json!({"max_tokens": "7"}), None),
+        (CHAT, json!({"max_tokens": "7"}), Some(7)),
         (CHAT, json!({"max_tokens": null}), None),
         (
             CHAT,
@@ -578,6 +578,80 @@ async fn bodies_that_cannot_be_read() {
         .body(Chunks(vec![Some(Bytes::from_static(b"{")), None]))
         .expect("a request");
     assert!(matches!(read(broken), Err(ReadError::Body(Broken))));
+}
+
+/// Agents cut texts in the middle of a character; servers take what is left of it.
+#[tokio::test]
+async fn half_a_surrogate_pair_in_a_prompt_passes_byte_for_byte() {
+    let halves: [&[u8]; 5] = [
+        br"\ud83d",
+        br"\uDE42",
+        br"\ude42\ud83d",
+        br"\ud83d\n",
+        b"\xed\xa0\xbd",
+    ];
+    let bodies: [(&str, &str, &str); 5] = [
+        (
+            CHAT,
+            r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Why is the sky blue"#,
+            r#""}],"max_tokens":7}"#,
+        ),
+        (
+            CHAT,
+            r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"Why is the sky blue"#,
+            r#""}}]}],"max_tokens":7}"#,
+        ),
+        (
+            CHAT,
+            r#"{"model":"m","tools":[{"Why is the sky blue"#,
+            r#"":1}],"messages":[],"max_tokens":7}"#,
+        ),
+        (
+            "/v1/messages",
+            r#"{"model":"m","system":"Why is the sky blue"#,
+            r#"","messages":[],"max_tokens":7}"#,
+        ),
+        (
+            NATIVE,
+            r#"{"model":"m","input":{"prompt":"Why is the sky blue"#,
+            r#""},"parameters":{"max_tokens":7}}"#,
+        ),
+    ];
+    for (path, before, after) in bodies {
+        let whole = call_of(post(path, [before, after].concat()));
+        let of_whole = whole.model_call().expect("a model call");
+        for half in halves {
+            let body = Bytes::from([before.as_bytes(), half, after.as_bytes()].concat());
+            let call = call_of(post(path, body.clone()));
+            assert_eq!(call.body(), Some(&body), "{path}");
+            let of_half = call.model_call().expect("a model call");
+            assert_eq!((&*of_half.model, of_half.output_ceiling), ("m", Some(7)));
+            assert_eq!(of_half.stream, of_whole.stream);
+            let more = of_half.input_tokens - of_whole.input_tokens;
+            assert!(more <= 6, "{path}: {more} for half a character");
+        }
+    }
+    let broken = r#"{"messages":[{"content":"\ud83d"}]"#;
+    assert!(matches!(
+        read(post(CHAT, broken)),
+        Err(ReadError::Parse(error)) if error.kind() == ParseErrorKind::NotJson
+    ));
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_a_request_passes() {
+    let body = "\u{feff}{\"model\":\"m\",\"messages\":[]}";
+    let call = call_of(post(CHAT, body));
+    assert_eq!(call.body().map(|bytes| &bytes[..]), Some(body.as_bytes()));
+    assert_eq!(&*call.model_call().expect("a model call").model, "m");
+}
+
+#[tokio::test]
+async fn numbers_that_are_written_as_texts_are_read() {
+    let call = model_call(CHAT, &json!({"max_tokens": " 4096", "n": "2"}));
+    assert_eq!((call.output_ceiling, call.choices), (Some(4_096), 2));
+    let call = model_call(CHAT, &json!({"max_tokens": "many", "n": ""}));
+    assert_eq!((call.output_ceiling, call.choices), (None, 1));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod draft;
 mod field;
+mod half_pairs;
 mod parse_error;
 mod reader;
 

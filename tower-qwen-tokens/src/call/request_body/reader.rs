@@ -7,6 +7,7 @@ use super::{
     ParseError,
     draft::Draft,
     field::{RequestField, RequestPart, field},
+    half_pairs::without_half_pairs,
 };
 use crate::{
     Dialect,
@@ -58,6 +59,27 @@ pub(in crate::call) fn read(
     body: &[u8],
     counting: &Counting,
 ) -> Result<ModelCall, ParseError> {
+    // No server needs the mark, and none that reads JSON with Python minds it.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let mut draft = draft_of(dialect, body, counting).or_else(|error| {
+        // Only a body that fails is searched and copied.
+        let whole = without_half_pairs(body).ok_or(error)?;
+        draft_of(dialect, &whole, counting)
+    })?;
+    // The reader passes over any kind of value, so a list or a bare text arrives here as well.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ParseError::not_object());
+    }
+    draft.stream |= dialect.is_native() && asks_for_events(headers);
+    Ok(draft.finish(dialect, counting))
+}
+
+/// What a body says that is valid JSON, its texts as well.
+fn draft_of<'e>(
+    dialect: Dialect,
+    body: &[u8],
+    counting: &'e Counting,
+) -> Result<Draft<'e>, ParseError> {
     let mut draft = Draft {
         counter: counting.counter.as_deref(),
         ..Draft::default()
@@ -75,12 +97,7 @@ pub(in crate::call) fn read(
         .deserialize(&mut deserializer)
         .and_then(|()| deserializer.end())
         .map_err(|error| ParseError::new(&error))?;
-    // The reader passes over any kind of value, so a list or a bare text arrives here as well.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(ParseError::not_object());
-    }
-    draft.stream |= dialect.is_native() && asks_for_events(headers);
-    Ok(draft.finish(dialect, counting))
+    Ok(draft)
 }
 
 /// Whether the headers of a native call ask for a stream.
@@ -112,7 +129,7 @@ impl Draft<'_> {
     }
 
     fn set(&mut self, field: RequestField, value: Scalar) {
-        match (field, value) {
+        match (field, value.as_number_for(field)) {
             (RequestField::Model, Scalar::Text(model)) => self.model = Some(model),
             (RequestField::Stream, Scalar::Flag(on)) => self.stream = on,
             (RequestField::IncludeUsage, Scalar::Flag(on)) => self.include_usage = on,
@@ -137,6 +154,19 @@ impl Draft<'_> {
             (RequestField::Flat(_), Scalar::Nothing) => {}
             (RequestField::Flat(tokens), _) => self.prompt.add_media(tokens),
             _ => {}
+        }
+    }
+}
+
+impl Scalar {
+    /// The number that a text writes, where a number is wanted: servers written in Python take both.
+    fn as_number_for(self, field: RequestField) -> Self {
+        use RequestField::{Ceiling, N, ThinkingBudget};
+        match &self {
+            Self::Text(text) if matches!(field, N | Ceiling(_) | ThinkingBudget) => {
+                text.trim().parse().map_or(Self::Nothing, Self::Number)
+            }
+            _ => self,
         }
     }
 }
