@@ -47,7 +47,13 @@ fn merge_value(key: &str, before: &mut Value, piece: Value) {
 fn grows(key: &str) -> bool {
     matches!(
         key,
-        "content" | "reasoning_content" | "refusal" | "text" | "arguments"
+        "content" | "refusal" | "text" | "arguments"
+            // Thoughts, by the name that each host gives them, and their parts (`reasoning_details`).
+            | "reasoning_content" | "reasoning" | "reasoning_text" | "thinking" | "summary"
+            // Of `audio`: sound in base64, and its words.
+            | "data" | "transcript"
+            // Of a tool call whose argument is text alone.
+            | "input"
     )
 }
 
@@ -98,6 +104,32 @@ mod tests {
                 json!({"content": null, "role": ""}),
             ]),
             json!({"role": "assistant", "content": "你好", "reasoning_content": "ab"})
+        );
+    }
+
+    #[test]
+    fn thoughts_grow_under_every_name_and_so_do_sounds() {
+        for key in [
+            "reasoning_content",
+            "reasoning",
+            "reasoning_text",
+            "thinking",
+        ] {
+            assert_eq!(
+                merged(&[
+                    json!({key: "Hmm, "}),
+                    json!({key: "let me see"}),
+                    json!({key: null})
+                ]),
+                json!({key: "Hmm, let me see"})
+            );
+        }
+        let detail = |text| json!({"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": text}]});
+        assert_eq!(merged(&[detail("Hmm, "), detail("so")]), detail("Hmm, so"));
+        let sound = |data, words| json!({"audio": {"id": "a", "data": data, "transcript": words}});
+        assert_eq!(
+            merged(&[sound("AAAA", "Hel"), sound("BBBB", "lo")]),
+            sound("AAAABBBB", "Hello")
         );
     }
 
