@@ -1,11 +1,9 @@
 //! One call, from its request to the line that tells what became of it.
 
-use std::pin::pin;
-
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, header, response};
+use bytes::Bytes;
+use http::{Request, Response, response};
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use serde_json::value::RawValue;
 use tower::{Service, ServiceExt};
 use tower_qwen_ratelimit::{RejectKind, Rejected};
@@ -16,17 +14,18 @@ use tower_qwen_tokens::{
 };
 
 use crate::{
-    assemble::{Assembler, StreamError},
+    assemble::strict,
+    ending::is_open,
     output::{AnswerPart, ErrorPart, compact},
+    reading::MAX_ANSWER,
+    request::is_streamable,
 };
-
-/// The longest answer that is kept. Unit: bytes.
-pub const MAX_ANSWER: usize = 64 << 20;
 
 /// What became of a call: what the provider answered, and why it failed.
 pub type Outcome = (Option<AnswerPart>, Option<ErrorPart>);
 
-/// Makes a call and waits for its whole answer, until the deadline at most. Streams are put together.
+/// Makes a call and waits for its answer, until the deadline at most. The client hands on whole answers, as
+/// [`WholeLayer`](crate::whole::WholeLayer) does.
 pub async fn perform<S, RB>(
     client: S,
     mut request: Request<Full<Bytes>>,
@@ -37,14 +36,21 @@ where
     RB: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     request.extensions_mut().insert(deadline);
-    let is_native = Dialect::of_path(request.uri().path()).is_some_and(Dialect::is_native);
+    let dialect = Dialect::of_path(request.uri().path());
     let call = async {
         let response = client
             .oneshot(request)
             .await
             .map_err(|error| refused(&*error))?;
         let (parts, body) = response.into_parts();
-        answer(&parts, body, is_native).await
+        if let Some(error) = parts.extensions.get::<ErrorPart>() {
+            return Err(error.clone());
+        }
+        let whole = Limited::new(body, MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| ErrorPart::new("body", chain(&*error)))?;
+        Ok(of_whole(&parts, &whole.to_bytes(), dialect))
     };
     match tokio::time::timeout_at(deadline.instant(), call).await {
         Ok(Ok(outcome)) => outcome,
@@ -59,84 +65,36 @@ where
     }
 }
 
-async fn answer<RB>(
-    parts: &response::Parts,
-    body: RB,
-    is_native: bool,
-) -> Result<Outcome, ErrorPart>
-where
-    RB: Body<Data = Bytes, Error: Into<BoxError>>,
-{
-    let is_stream = parts.status.is_success() && is_event_stream(&parts.headers);
-    let mut assembler = is_stream.then(|| Assembler::new(is_native));
-    let mut whole = BytesMut::new();
-    let mut length = 0_usize;
-    let mut body = pin!(body);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| ErrorPart::new("body", chain(&*error.into())))?;
-        let Some(data) = frame.data_ref() else {
-            continue;
-        };
-        length = length.saturating_add(data.len());
-        if length > MAX_ANSWER {
-            return Err(ErrorPart::new(
-                "body",
-                format!("the answer is longer than {MAX_ANSWER} bytes"),
-            ));
-        }
-        match &mut assembler {
-            Some(assembler) => assembler.push(data),
-            None => whole.extend_from_slice(data),
-        }
-    }
-    Ok(match assembler {
-        Some(assembler) => of_stream(parts, assembler)?,
-        None => of_whole(parts, &whole),
-    })
-}
-
-fn of_stream(parts: &response::Parts, assembler: Assembler) -> Result<Outcome, ErrorPart> {
-    let status = parts.status.as_u16();
-    match assembler.finish() {
-        Ok(assembled) => Ok((
-            Some(part(parts, status, assembled.body.to_string().as_bytes())),
-            None,
-        )),
-        Err(StreamError::Event { verdict, data }) => {
-            let status = verdict.status().map_or(status, |status| status.as_u16());
-            let answer = part(parts, status, data.as_bytes());
-            Ok((Some(answer), Some(provider_error(&verdict, status))))
-        }
-        Err(error) => Err(ErrorPart::new("stream_cut", error.to_string())),
-    }
-}
-
-fn of_whole(parts: &response::Parts, whole: &[u8]) -> Outcome {
-    let status = parts.status.as_u16();
+fn of_whole(parts: &response::Parts, whole: &[u8], dialect: Option<Dialect>) -> Outcome {
+    // A status of success does not make an error an answer: then the verdict has the status that it means.
+    let verdict = parts.extensions.get::<Verdict>();
+    let status = verdict.and_then(Verdict::status).unwrap_or(parts.status);
+    let status = status.as_u16();
     let answer = part(parts, status, whole);
-    let error = if !parts.status.is_success() {
-        Some(match parts.extensions.get::<Verdict>() {
-            Some(verdict) => provider_error(verdict, status),
-            None => ErrorPart::new(format!("http_{status}"), "the provider did not answer"),
-        })
-    } else if answer.body.get().starts_with('{') {
-        None
+    let body = answer.body.get();
+    let error = if let Some(verdict) = verdict {
+        Some(provider_error(verdict, status))
+    } else if !parts.status.is_success() {
+        let code = format!("http_{status}");
+        Some(ErrorPart::new(code, "the provider did not answer"))
+    } else if !body.starts_with('{') {
+        let message = "the answer is not a JSON object";
+        Some(ErrorPart::new("not_json", message))
+    } else if dialect.is_some_and(is_streamable) && is_open(body) {
+        let message = "the answer gives no reason for its end: it may be cut";
+        Some(ErrorPart::new("cut", message))
     } else {
-        Some(ErrorPart::new(
-            "not_json",
-            "the answer is not a JSON object",
-        ))
+        None
     };
     (Some(answer), error)
 }
 
 fn part(parts: &response::Parts, status_code: u16, body: &[u8]) -> AnswerPart {
     let text = String::from_utf8_lossy(body);
-    let body = match serde_json::from_str::<&RawValue>(&text) {
-        Ok(json) => RawValue::from_string(compact(json.get())),
-        Err(_) => serde_json::value::to_raw_value(&text),
-    }
-    .unwrap_or_else(|_| RawValue::NULL.to_owned());
+    let body = json(&text)
+        .or_else(|| json(&strict(&text)))
+        .or_else(|| serde_json::value::to_raw_value(&text).ok())
+        .unwrap_or_else(|| RawValue::NULL.to_owned());
     let header = parts
         .headers
         .get(X_REQUEST_ID)
@@ -149,6 +107,11 @@ fn part(parts: &response::Parts, status_code: u16, body: &[u8]) -> AnswerPart {
             .filter(|id| !id.is_empty()),
         body,
     }
+}
+
+fn json(text: &str) -> Option<Box<RawValue>> {
+    let json = serde_json::from_str::<&RawValue>(text).ok()?;
+    RawValue::from_string(compact(json.get())).ok()
 }
 
 fn request_id(body: &str) -> Option<String> {
@@ -166,14 +129,6 @@ fn provider_error(verdict: &Verdict, status: u16) -> ErrorPart {
         .code()
         .map_or_else(|| format!("http_{status}"), str::to_owned);
     ErrorPart::new(code, verdict.message().unwrap_or_default())
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
 /// Why no answer came at all.
@@ -196,7 +151,7 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> ErrorPart {
 }
 
 /// An error and what caused it, in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -211,12 +166,13 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, error::Error, time::Duration};
+    use std::{error::Error, time::Duration};
 
-    use http::StatusCode;
-    use tower::service_fn;
+    use http::{HeaderMap, StatusCode, header};
+    use tower::{Layer, service_fn};
 
     use super::*;
+    use crate::whole::WholeLayer;
 
     type TestResult = Result<(), Box<dyn Error>>;
 
@@ -244,6 +200,7 @@ mod tests {
             Ok::<_, BoxError>(response)
         });
         let request = Request::post("http://h/v1/chat/completions").body(Full::default())?;
+        let client = WholeLayer.layer(client);
         Ok(perform(client, request, Deadline::after(Duration::from_secs(60))).await)
     }
 
@@ -317,6 +274,67 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_error_of_status_200_is_one() -> TestResult {
+        for (kind, body, status, expected) in [
+            ("application/json", r#"{"error":{"code":429}}"#, 429, "429"),
+            (
+                "application/json",
+                r#"{"code":"Throttling.RateQuota","message":"x"}"#,
+                200,
+                "Throttling.RateQuota",
+            ),
+            (
+                "text/plain",
+                "\n{\n\"error\":{\"type\":\"overloaded_error\"}}",
+                200,
+                "overloaded_error",
+            ),
+            (
+                "text/event-stream",
+                "\n{\n  \"error\": {\"code\": 400, \"type\": \"exceed_context_size_error\"}\n}",
+                400,
+                "exceed_context_size_error",
+            ),
+            ("text/event-stream", r#"{"error":{"code":429}}"#, 429, "429"),
+        ] {
+            let failed = outcome(200, kind, body).await?;
+            assert_eq!(code(&failed), Some(expected), "{kind} {body}");
+            let answer = failed.0.ok_or("the error is kept")?;
+            assert_eq!(answer.status_code, status, "{kind} {body}");
+            assert!(answer.body.get().starts_with('{'));
+        }
+        for kind in ["application/json", "text/event-stream"] {
+            let body = "\u{feff}{\"error\":null,\"choices\":[{\"finish_reason\":\"stop\",\"logprob\":NaN}]}";
+            let (answer, error) = outcome(200, kind, body).await?;
+            assert_eq!(error, None, "{kind}");
+            assert_eq!(
+                answer.ok_or("an answer")?.body.get(),
+                r#"{"error":null,"choices":[{"finish_reason":"stop","logprob":null}]}"#
+            );
+        }
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_without_a_reason_to_stop_is_told_as_cut_and_kept() -> TestResult {
+        let half = r#"{"choices":[{"index":0,"finish_reason":"length"},{"index":1,"finish_reason":null}]}"#;
+        let stream = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n\
+                      data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n";
+        for (kind, body) in [("application/json", half), ("text/event-stream", stream)] {
+            let cut = outcome(200, kind, body).await?;
+            assert_eq!(code(&cut), Some("cut"), "{kind}");
+            assert!(
+                cut.0
+                    .ok_or("the answer is kept")?
+                    .body
+                    .get()
+                    .contains("length")
+            );
+        }
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn no_answer_tells_why() -> TestResult {
         let request = || Request::post("http://h/v1/x").body(Full::<Bytes>::default());
         let deadline = || Deadline::after(Duration::from_secs(1));
@@ -336,22 +354,6 @@ mod tests {
             error,
             Some(ErrorPart::new("transport", "connection refused"))
         );
-        Ok(())
-    }
-
-    #[test]
-    fn the_kind_of_a_stream_may_have_parameters() -> Result<(), Infallible> {
-        for (kind, expected) in [
-            ("text/event-stream", true),
-            ("Text/Event-Stream; charset=utf-8", true),
-            ("application/json", false),
-            ("text/event-stream-x", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
-            assert_eq!(is_event_stream(&headers), expected, "{kind}");
-        }
-        assert!(!is_event_stream(&HeaderMap::new()));
         Ok(())
     }
 }

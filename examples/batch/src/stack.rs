@@ -1,4 +1,4 @@
-//! The client: Retry > Admission > (what this program counts) > Meter > transport.
+//! The client: Retry > (answers read to their end) > Admission > (what this program counts) > Meter > transport.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -14,7 +14,7 @@ use tower_qwen_ratelimit::{AdmissionLayer, Limiter};
 use tower_qwen_retry::{RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{Ledger, MeterLayer, call::BoxError};
 
-use crate::{flight::FlightLayer, tally::Tally};
+use crate::{flight::FlightLayer, tally::Tally, whole::WholeLayer};
 
 /// What the layers of the client share and what can be read off them.
 #[derive(Debug, Clone)]
@@ -58,6 +58,7 @@ impl Stack {
     {
         ServiceBuilder::new()
             .layer(RetryLayer::new(self.policy.clone()))
+            .layer(WholeLayer)
             .layer(AdmissionLayer::new(self.limiter.clone()))
             .layer(FlightLayer::new(self.tally.clone()))
             .layer(MeterLayer::new(self.ledger.clone()))

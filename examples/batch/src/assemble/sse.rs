@@ -23,6 +23,9 @@ pub struct Event {
 
 const STATUS: &str = ":HTTP_STATUS/";
 
+/// What hosts call the event that says why there will be no more.
+pub(super) const ERROR: &str = "error";
+
 impl Events {
     /// Takes the next bytes; hands each event that is complete to `on_event`.
     pub fn push(&mut self, bytes: &[u8], mut on_event: impl FnMut(Event)) {
@@ -41,12 +44,11 @@ impl Events {
     }
 
     /// The stream has ended: what is left counts as an event, since not every server ends its last one.
-    #[must_use]
-    pub fn finish(mut self) -> Option<Event> {
-        if !self.line.is_empty() {
-            self.end_line();
-        }
-        self.dispatch()
+    pub fn finish(mut self, mut on_event: impl FnMut(Event)) {
+        let last = (!self.line.is_empty()).then(|| self.end_line()).flatten();
+        last.into_iter()
+            .chain(self.dispatch())
+            .for_each(&mut on_event);
     }
 
     fn end_line(&mut self) -> Option<Event> {
@@ -58,6 +60,14 @@ impl Events {
         };
         if line.is_empty() {
             return self.dispatch();
+        }
+        if line.starts_with(['{', '[']) {
+            // No field is called so: JSON that a gateway put between the events, as it does with errors.
+            let data = line.to_owned();
+            return Some(Event {
+                data,
+                ..Event::default()
+            });
         }
         if let Some(status) = line.strip_prefix(STATUS) {
             self.next.status = status.trim().parse().ok();
@@ -78,9 +88,11 @@ impl Events {
         None
     }
 
+    /// Ends the event. One without data is none (the standard's rule), unless it is called an error.
     fn dispatch(&mut self) -> Option<Event> {
         let event = std::mem::take(&mut self.next);
-        std::mem::take(&mut self.has_data).then_some(event)
+        self.has_data = false;
+        (!event.data.is_empty() || event.name == ERROR).then_some(event)
     }
 }
 
@@ -93,7 +105,7 @@ mod tests {
         for chunk in chunks {
             events.push(chunk, |event| found.push(event));
         }
-        found.extend(events.finish());
+        events.finish(|event| found.push(event));
         found
     }
 
@@ -112,7 +124,6 @@ mod tests {
         let expected = [
             event("result", "{\"一\":1}", Some(200)),
             event("", "a\n b", None),
-            event("", "", None),
             event("", "[DONE]", None),
         ];
         for first in 0..text.len() {
@@ -125,8 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn json_between_the_events_is_one() {
+        assert_eq!(
+            split(&[b"data: 1\n{\"error\":{}}\n\n[1]"]),
+            [
+                event("", "{\"error\":{}}", None),
+                event("", "1", None),
+                event("", "[1]", None),
+            ]
+        );
+    }
+
+    #[test]
     fn comments_and_names_alone_are_no_events() {
         assert_eq!(split(&[b": ping\n\nevent: x\n\nid: 1\n\n\n"]), []);
+        assert_eq!(split(&[b"data:\n\ndata\n\nevent: ping\ndata: \n\n"]), []);
+        assert_eq!(split(&[b"event: error\n\n"]), [event("error", "", None)]);
         assert_eq!(
             split(&[b":HTTP_STATUS/x\ndata:1\n\n"]),
             [event("", "1", None)]

@@ -5,9 +5,17 @@ use std::fmt;
 use serde_json::{Map, Value};
 use tower_qwen_tokens::Verdict;
 
-use super::{Event, Events, merge::merge};
+use super::{
+    Event, Events,
+    merge::merge,
+    raw::{quoted, unquoted},
+    sse::ERROR,
+};
 
-/// Puts a stream together. Holds the answer, and one event at a time.
+/// Puts a stream together. Holds the answer, its texts as they were written, and one event at a time.
+///
+/// As lenient as the standard and the Meter: what is no object (a beat of the heart, `null`, some word) is passed over, and
+/// of documents that are glued together each is read.
 #[derive(Debug)]
 pub struct Assembler {
     events: Events,
@@ -16,13 +24,6 @@ pub struct Assembler {
     choices: Vec<Value>,
     done: bool,
     failed: Option<StreamError>,
-}
-
-/// An answer in the shape of one that was not streamed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Assembled {
-    /// The body.
-    pub body: Value,
 }
 
 /// Why a stream is no answer.
@@ -63,32 +64,37 @@ impl Assembler {
         self.events = events;
     }
 
-    /// The stream has ended.
+    /// Whether the provider has broken the stream off with an error.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        matches!(self.failed, Some(StreamError::Event { .. }))
+    }
+
+    /// The stream has ended. Returns an answer in the shape of one that was not streamed, as JSON.
     ///
     /// # Errors
     ///
     /// The [`StreamError`] for which it is no answer.
-    pub fn finish(mut self) -> Result<Assembled, StreamError> {
-        if let Some(event) = std::mem::take(&mut self.events).finish() {
+    pub fn finish(mut self) -> Result<String, StreamError> {
+        std::mem::take(&mut self.events).finish(|event| {
             let was_whole = self.is_whole();
             self.take(&event);
             if matches!(self.failed, Some(StreamError::Malformed)) {
                 self.failed = (!was_whole).then_some(StreamError::Cut);
             }
-        }
+        });
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
         if !self.is_whole() {
             return Err(StreamError::Cut);
         }
-        Ok(Assembled {
-            body: Value::Object(if self.native {
-                self.native_body()
-            } else {
-                self.compatible_body()
-            }),
-        })
+        let body = Value::Object(if self.native {
+            self.native_body()
+        } else {
+            self.compatible_body()
+        });
+        Ok(unquoted(&body.to_string()))
     }
 
     fn take(&mut self, event: &Event) {
@@ -99,16 +105,25 @@ impl Assembler {
             self.done = true;
             return;
         }
-        if let Some(verdict) = Verdict::of_event(event.data.as_bytes(), event.status) {
+        if let Some(verdict) = verdict(event) {
             self.failed = Some(StreamError::Event {
                 verdict,
                 data: event.data.clone(),
             });
             return;
         }
-        match serde_json::from_str(&event.data) {
-            Ok(Value::Object(piece)) if event.name != "error" => self.merge(piece),
-            _ => self.failed = Some(StreamError::Malformed),
+        let json = quoted(&event.data);
+        for document in serde_json::Deserializer::from_str(&json).into_iter::<Value>() {
+            match document {
+                Ok(Value::Object(piece)) => self.merge(piece),
+                Ok(_) => {}
+                // Some word between the pieces of the answer. A piece would begin like one.
+                Err(_) if !event.data.trim_start().starts_with('{') => return,
+                Err(_) => {
+                    self.failed = Some(StreamError::Malformed);
+                    return;
+                }
+            }
         }
     }
 
@@ -167,9 +182,11 @@ impl Assembler {
 
     /// Whether the answer is complete: the stream said so, or every choice gave a reason for its end.
     fn is_whole(&self) -> bool {
-        let finished = |of: Option<&Value>| of.is_some_and(Value::is_string);
+        let is_reason = |reason: &str| !matches!(reason, "" | "null");
+        let finished = |of: Option<&Value>| of.and_then(Value::as_str).is_some_and(is_reason);
         let output = self.answer.get("output");
-        self.done
+        // An end is the end of something.
+        (self.done && (output.is_some() || !self.choices.is_empty()))
             || finished(output.and_then(|output| output.get("finish_reason")))
             || (!self.choices.is_empty()
                 && self
@@ -199,6 +216,18 @@ impl Assembler {
         }
         self.answer
     }
+}
+
+/// Why the provider breaks the stream off, if this event says so.
+fn verdict(event: &Event) -> Option<Verdict> {
+    Verdict::of_event(event.data.as_bytes(), event.status).or_else(|| {
+        // Its name says that it is an error, whatever its words are.
+        let words = Some(&*event.data).filter(|words| !words.is_empty());
+        let error = serde_json::json!({ "error": words.unwrap_or(ERROR) }).to_string();
+        (event.name == ERROR)
+            .then(|| Verdict::of_event(error.as_bytes(), event.status))
+            .flatten()
+    })
 }
 
 /// The native shape writes the text `null` while there is no reason yet.
@@ -243,7 +272,8 @@ mod tests {
         for chunk in text.as_bytes().chunks(5) {
             assembler.push(chunk);
         }
-        assembler.finish().map(|assembled| assembled.body)
+        let body = assembler.finish()?;
+        Ok(serde_json::from_str(&body).expect("an answer is JSON"))
     }
 
     fn stream(events: &[Value]) -> String {
@@ -351,6 +381,89 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_piece_of_the_answer_is_passed_over() -> Result<(), StreamError> {
+        let start = stream(&[chunk(0, &json!({"content": "a"}), &Value::Null)]);
+        let end = stream(&[chunk(0, &json!({"content": "b"}), &json!("stop"))]);
+        let expected = assemble(false, &(start.clone() + &end))?;
+        for between in [
+            "data:\n\n",
+            "data\n\n",
+            "data:\ndata:\n\n",
+            "data: null\n\n",
+            "data: ping\n\n",
+            "data: \"ping\"\n\n",
+            "data: []\n\n",
+            "data: 1\n\n",
+            "event: ping\ndata: {}\n\n",
+            ": ping\n\n",
+            "data: {\"choices\":null}\n\n",
+            "data: {\"choices\":[{\"index\":0,\"delta\":null,\"finish_reason\":\"\"}]}\n\n",
+        ] {
+            let text = format!("{between}{start}{between}{end}{between}data: [DONE]\n\n{between}");
+            assert_eq!(assemble(false, &text)?, expected, "{between}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn halves_of_a_pair_meet_over_events_and_other_texts_stay_as_written() {
+        let event = |text: &str, finish: &str| {
+            format!(
+                "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{finish}}}]}}\n\n"
+            )
+        };
+        for (first, second) in [
+            (r"\ud83d", r"\ude42"),
+            (r"a\\\ud83d", r#"\ude42\u00e9\""#),
+            ("", r"\ud83d"),
+            (r"\n/\/", "你"),
+        ] {
+            let mut assembler = Assembler::new(false);
+            assembler.push((event(first, "null") + &event(second, "\"stop\"")).as_bytes());
+            assert_eq!(
+                assembler.finish().expect("an answer"),
+                format!(
+                    "{{\"choices\":[{{\"finish_reason\":\"stop\",\"index\":0,\"message\":{{\"content\":\"{first}{second}\"}}}}]}}"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn documents_in_one_event_and_numbers_that_are_none_are_read() -> Result<(), StreamError> {
+        let text = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"logprobs\":{\"x\":-Infinity}}]}\n\
+                    data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}],\"usage\":{\"x\":NaN,\"y\":1}}\n\n";
+        assert_eq!(
+            assemble(false, text)?,
+            json!({"choices": [{"index": 0, "message": {"content": "ab"}, "logprobs": {"x": null}, "finish_reason": "stop"}],
+                   "usage": {"y": 1}})
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_is_found_wherever_it_stands() {
+        let start = stream(&[chunk(0, &json!({"content": "a"}), &Value::Null)]);
+        for (error, is_throttle) in [
+            ("{\"error\":{\"code\":429}}\n", true),
+            ("data: {}\ndata: {\"error\":{\"code\":429}}\n\n", true),
+            (
+                "data: {\"choices\":[{\"del\ndata: {\"error\":{\"code\":429}}\n\n",
+                true,
+            ),
+            ("event: error\ndata: upstream went away\n\n", false),
+            ("event: error\ndata: {\"detail\":\"x\"}\n\n", false),
+        ] {
+            match assemble(false, &(start.clone() + error + "data: [DONE]\n\n")) {
+                Err(StreamError::Event { verdict, .. }) => {
+                    assert_eq!(verdict.is_throttle(), is_throttle, "{error}");
+                }
+                other => panic!("{error}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn a_stream_cut_anywhere_before_its_end_is_no_answer() {
         let text = stream(&[
             chunk(0, &json!({"content": "a"}), &Value::Null),
@@ -365,10 +478,15 @@ mod tests {
         }
         assert!(assemble(false, &text[..complete]).is_ok());
         assert!(assemble(false, &(text.clone() + "data: [DO")).is_ok());
-        assert!(matches!(
-            assemble(false, "data: nonsense\n\ndata: [DONE]\n\n"),
-            Err(StreamError::Malformed)
-        ));
+        for (text, malformed) in [
+            ("data: {\"choices\":[\n\ndata: [DONE]\n\n", true),
+            ("data: nonsense\n\ndata: [DONE]\n\n", false),
+            ("data: [DONE]\n\n", false),
+            ("data: {\"choices\":[]}\n\ndata: [DONE]\n\n", false),
+        ] {
+            let error = assemble(false, text).expect_err("no answer");
+            assert_eq!(matches!(error, StreamError::Malformed), malformed, "{text}");
+        }
         assert!(matches!(assemble(false, "<html>"), Err(StreamError::Cut)));
     }
 }

@@ -30,7 +30,7 @@ pub struct AnswerPart {
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorPart {
-    /// The provider's code, or one of ours: `deadline`, `rejected`, `unreadable`, `transport`, `body`, `stream_cut`,
+    /// The provider's code, or one of ours: `deadline`, `rejected`, `unreadable`, `transport`, `body`, `stream_cut`, `cut`,
     /// `not_json`, `bad_request`, `http_<status>`.
     pub code: String,
     /// What it means.

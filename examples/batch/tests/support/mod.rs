@@ -102,9 +102,30 @@ impl Harness {
         watch: &mut Watch,
         stop: Stop,
     ) -> TestResult<Counts> {
+        self.run_over(transport(&self.mock), input, watch, stop)
+            .await
+    }
+
+    /// The same over another transport.
+    pub(crate) async fn run_over<T>(
+        &self,
+        transport: T,
+        input: &[u8],
+        watch: &mut Watch,
+        stop: Stop,
+    ) -> TestResult<Counts>
+    where
+        T: Service<
+                Request<Full<Bytes>>,
+                Response = Response<Body>,
+                Error = Infallible,
+                Future: Send,
+            > + Clone
+            + Send,
+    {
         let (mut writer, existing) = output::open(&self.output)?;
         let mut reader = Reader::new(input, base()?);
-        let client = self.stack.client(transport(&self.mock));
+        let client = self.stack.client(transport);
         Ok(self
             .run
             .run(
