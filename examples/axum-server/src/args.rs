@@ -71,7 +71,11 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub window: Duration,
 
-    /// The longest body of a request, in bytes.
+    /// Refuses compressed requests instead of decoding them (gzip, zstd, br).
+    #[arg(long)]
+    pub no_decompression: bool,
+
+    /// The longest body of a request, in bytes, decoded where it is compressed.
     #[arg(long, value_name = "BYTES", default_value_t = 32 << 20)]
     pub max_body: usize,
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use axum::{body::Body, extract::Request, middleware::Next, response::Response};
 use http::{
     StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body_util::LengthLimitError;
 use tower::timeout::error::Elapsed;
@@ -15,6 +15,7 @@ use tower_qwen_tokens::{
     error_format::ErrorFormat,
     protocol::rejection::{
         BAD_GATEWAY, NOT_FOUND, RejectionCodes, TIMED_OUT, TOO_LARGE, UNAVAILABLE,
+        UNSUPPORTED_MEDIA,
     },
 };
 
@@ -113,17 +114,28 @@ impl Failure {
     }
 }
 
-/// Words what tower-http says in plain text: a body that is too long.
+/// Words what tower-http says in plain text or without words: a body that is too long, or compressed in a way that is not
+/// decoded here.
 pub async fn word(request: Request, next: Next) -> Response {
     let format = error_format(&request);
-    let answer = next.run(request).await;
-    let is_plain = |answer: &Response| {
-        let kind = answer.headers().get(CONTENT_TYPE);
-        kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"))
+    let mut answer = next.run(request).await;
+    let kind = answer.headers().get(CONTENT_TYPE);
+    if kind.is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain")) {
+        return answer;
+    }
+    // Only the layer that would decode names what it takes.
+    let accepted = answer.headers_mut().remove(ACCEPT_ENCODING);
+    let (codes, message) = match (answer.status(), &accepted) {
+        (StatusCode::PAYLOAD_TOO_LARGE, _) => (TOO_LARGE, TOO_LONG),
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, Some(_)) => (
+            UNSUPPORTED_MEDIA,
+            "The request is compressed in a way that is not taken here: see the header Accept-Encoding.",
+        ),
+        _ => return answer,
     };
-    if answer.status() == StatusCode::PAYLOAD_TOO_LARGE && is_plain(&answer) {
-        let answer = format.error(TOO_LARGE, TOO_LONG);
-        return answer.map(Body::from);
+    let mut answer = format.error(codes, message).map(Body::from);
+    if let Some(accepted) = accepted {
+        answer.headers_mut().insert(ACCEPT_ENCODING, accepted);
     }
     answer
 }

@@ -39,7 +39,7 @@ pub struct Forward {
 pub async fn forward(forward: Forward, mut request: Request) -> Result<Response, Box<Response>> {
     let format = error_format(&request);
     if is_unread_model_call(&request) {
-        let message = "A call of a model must be uncompressed JSON.";
+        let message = "A call of a model must be JSON.";
         return Ok(format.error(UNSUPPORTED_MEDIA, message).map(Body::from));
     }
     let Ok(uri) = forward.target.uri(request.uri()) else {

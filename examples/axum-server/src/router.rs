@@ -16,6 +16,7 @@ use tower::{Layer, ServiceBuilder, service_fn};
 use tower_http::{
     ServiceBuilderExt,
     compression::CompressionLayer,
+    decompression::RequestDecompressionLayer,
     limit::RequestBodyLimitLayer,
     map_request_body::MapRequestBodyLayer,
     request_id::MakeRequestUuid,
@@ -37,8 +38,8 @@ impl Gateway {
     /// The gateway as a service.
     ///
     /// ```text
-    /// request id > trace > compression > words > auth > plain path > allow-list > body limit > deadline > Enforce
-    ///   > own answers > Meter > forward
+    /// request id > trace > compression > words > auth > plain path > allow-list > decompression > body limit > deadline
+    ///   > Enforce > own answers > Meter > forward
     /// ```
     pub fn router(self: &Arc<Self>) -> Router {
         let to_upstream = self.forward.clone();
@@ -60,12 +61,20 @@ impl Gateway {
                     .service(forward),
             )
         };
+        let decode = !self.args.no_decompression;
         let calls = forward.layer(
             ServiceBuilder::new()
                 .layer(from_fn(word))
                 .layer(from_fn_with_state(self.callers.clone(), auth))
                 .layer(from_fn(path::plain))
                 .layer(from_fn(allow_list::check))
+                .layer(
+                    RequestDecompressionLayer::new()
+                        .gzip(decode)
+                        .zstd(decode)
+                        .br(decode),
+                )
+                // Of what is decoded: a few bytes may hold a whole memory's worth.
                 .layer(RequestBodyLimitLayer::new(self.args.max_body))
                 .layer(MapRequestBodyLayer::new(Body::new)),
         );

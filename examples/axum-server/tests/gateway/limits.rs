@@ -78,9 +78,14 @@ async fn what_cannot_be_let_in_is_told_why() -> TestResult {
     for (request, status, code) in [
         (declared(), 413, "request_too_large"),
         (
-            with("content-encoding", "gzip"),
+            with("content-encoding", "compress"),
             415,
             "unsupported_media_type",
+        ),
+        (
+            with("content-encoding", "gzip"),
+            400,
+            "invalid_parameter_error",
         ),
         (
             with("content-type", "text/plain"),

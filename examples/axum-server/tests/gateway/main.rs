@@ -3,6 +3,7 @@
 
 mod aborts;
 mod calls;
+mod compressed;
 mod headers;
 mod limits;
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! The same stack over every client and router, and among the layers of tower-http.
 
+mod compressed_requests;
 mod compression;
 mod concurrency;
 mod limit;
