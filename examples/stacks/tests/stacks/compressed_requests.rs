@@ -14,7 +14,7 @@ use tower_http::{
 use tower_qwen_ratelimit::{EnforceLayer, KeyOf};
 use tower_qwen_tokens::call::BoxError;
 
-use crate::support::{Place, TestResult, boxed, chat, for_axum, text};
+use crate::support::{Place, TestResult, boxed, chat, text};
 
 const CODINGS: [&str; 3] = ["gzip", "zstd", "br"];
 

@@ -129,7 +129,7 @@ impl Draft<'_> {
     }
 
     fn set(&mut self, field: RequestField, value: Scalar) {
-        match (field, value.as_number_for(field)) {
+        match (field, value.into_number_for(field)) {
             (RequestField::Model, Scalar::Text(model)) => self.model = Some(model),
             (RequestField::Stream, Scalar::Flag(on)) => self.stream = on,
             (RequestField::IncludeUsage, Scalar::Flag(on)) => self.include_usage = on,
@@ -160,7 +160,7 @@ impl Draft<'_> {
 
 impl Scalar {
     /// The number that a text writes, where a number is wanted: servers written in Python take both.
-    fn as_number_for(self, field: RequestField) -> Self {
+    fn into_number_for(self, field: RequestField) -> Self {
         use RequestField::{Ceiling, N, ThinkingBudget};
         match &self {
             Self::Text(text) if matches!(field, N | Ceiling(_) | ThinkingBudget) => {
