@@ -20,7 +20,7 @@ use super::{
     counter::Counter,
     request_usage::request_usage,
     settings::Settings,
-    usage_bound::{Answers, is_possible},
+    usage_bound::{Answers, is_of_all_answers, is_possible},
     usage_event_filter::UsageEventFilter,
 };
 
@@ -218,6 +218,13 @@ impl Attempt {
         let impossible = scanned
             .usage
             .take_if(|usage| !is_possible(usage, &self.call, &model, &self.windows));
+        // Of streams each answer's usage is added where it stands.
+        if let Some(usage) = scanned.usage
+            && self.first_token.is_none()
+        {
+            let delivered = scanned.delivered.tokens();
+            scanned.is_final &= is_of_all_answers(&usage, delivered, &self.call);
+        }
         // What the handler states counts more than what its answer shows.
         let (usage, basis) = match self.handle.stated() {
             Some(stated) => (stated, Basis::Reported),
