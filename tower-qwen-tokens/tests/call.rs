@@ -371,7 +371,12 @@ async fn output_ceilings() {
         model_call(NATIVE, &json!({"parameters": {"n": 3}})).choices,
         3
     );
-    for (n, choices) in [(json!(0), 1), (json!(u64::MAX), u32::MAX), (json!("2"), 1)] {
+    for (n, choices) in [
+        (json!(0), 1),
+        (json!(u64::MAX), u32::MAX),
+        (json!("2"), 2),
+        (json!("two"), 1),
+    ] {
         assert_eq!(model_call(CHAT, &json!({"n": n})).choices, choices);
     }
 }
