@@ -3,6 +3,7 @@
 mod compressed_requests;
 mod compression;
 mod concurrency;
+mod hosts;
 mod limit;
 mod matrix;
 mod middleware;
