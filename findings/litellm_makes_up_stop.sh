@@ -15,7 +15,7 @@ WORK=$work PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 python3 - <<'END'
 import json
 import os
 
-from litellm import proxy
+from litellm_proxy import proxy
 from upstream import Upstream, chunk, completion, events, usage, verdict, whole
 
 count = usage(9, 3)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs: LiteLLM proxy 1.106.12, /v1/messages (the Anthropic API) before a host that has /v1/chat/completions and no
-#   /v1/responses, as llama-server, vLLM of last year and most hosts of Qwen (openai/ provider). max_tokens is 9.
+#   /v1/responses, as many gateways (openai/ provider). max_tokens is 9.
 # Guess: the call is translated to /v1/chat/completions with max_tokens 9.
 # Happens: it goes to /v1/responses, with max_output_tokens 16: the caller's bound is raised. A host without that path
 #   answers 404, and so the call fails although the host could have served it.
-# Matters: Anthropic clients before such a host need a model of another provider prefix (hosted_vllm/); bounds below 16 are gone.
+# Matters: Anthropic clients before such a host fail; bounds below 16 are gone.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -15,7 +15,7 @@ python3 -m venv "$work/venv"
 WORK=$work PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 python3 - <<'END'
 import os
 
-from litellm import proxy
+from litellm_proxy import proxy
 from upstream import Upstream, completion, usage, verdict, whole
 
 

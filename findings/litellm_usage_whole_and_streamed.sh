@@ -14,7 +14,7 @@ WORK=$work PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 python3 - <<'END'
 import json
 import os
 
-from litellm import proxy
+from litellm_proxy import proxy
 from upstream import Upstream, chunk, completion, events, verdict, whole
 
 upstream = Upstream(whole(200, completion()), events(chunk("a"), chunk(" river"), chunk(reason="stop"), "data: [DONE]"))

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs: openai 3.57.0 and anthropic 2.14.0 for Python, against a 429 with Retry-After.
-# Guess: as for years, both take a hint above 60 s for a mistake, ignore it and come back within a second.
+# Guess: openai takes a hint above 60 s for a mistake, as it did for years, and comes back within a second; anthropic, made
+#   with the same generator, does as openai does.
 # Happens: openai waits for up to 120 s as it is told, and above that does not retry at all: one attempt, RateLimitError.
 #   anthropic waits for whatever it is told, a day included.
 # Matters: a gateway that says 61 s holds the thread of its caller for a minute; one that says 121 s takes its retries away.
@@ -15,7 +16,7 @@ from unittest import mock
 
 import anthropic
 import openai
-from upstream import Upstream, completion, throttled, usage, whole
+from upstream import Upstream, completion, throttled, usage, verdict, whole
 
 waits = []
 messages = [{"role": "user", "content": "hi"}]
@@ -50,7 +51,5 @@ stated = {
     ("anthropic", "121"): (3, 121.0),
     ("anthropic", "86400"): (3, 86400.0),
 }
-from upstream import verdict
-
 verdict(seen, stated)
 END
