@@ -20,7 +20,7 @@ use super::{
     counter::Counter,
     request_usage::request_usage,
     settings::Settings,
-    usage_bound::{Answers, is_of_all_answers, is_possible},
+    usage_bound::{Answers, is_of_all_answers, is_possible, of_all_answers, states_one},
     usage_event_filter::UsageEventFilter,
 };
 
@@ -55,6 +55,8 @@ pub(super) struct Attempt {
 
 struct AnswerScan {
     verdict: Option<Verdict>,
+    /// Where the host states the usage of one answer for all of them: how many there are.
+    one_of: Option<Answers>,
     scanner: Result<Scanner, UnknownReason>,
 }
 
@@ -127,6 +129,7 @@ impl Attempt {
             && !is_signed(headers);
         self.answer = Some(AnswerScan {
             verdict: verdict.cloned(),
+            one_of: Some(answers).filter(|answers| answers.all > 1 && states_one(headers)),
             scanner,
         });
         needs_filter.then(|| UsageEventFilter::new(answers.all))
@@ -219,11 +222,15 @@ impl Attempt {
             .usage
             .take_if(|usage| !is_possible(usage, &self.call, &model, &self.windows));
         // Of streams each answer's usage is added where it stands.
-        if let Some(usage) = scanned.usage
+        if let Some(usage) = &mut scanned.usage
             && self.first_token.is_none()
         {
             let delivered = scanned.delivered.tokens();
-            scanned.is_final &= is_of_all_answers(&usage, delivered, &self.call);
+            let is_of_all = is_of_all_answers(usage, delivered, &self.call);
+            scanned.is_final &= answer.one_of.is_none() && is_of_all;
+            if let Some(answers) = answer.one_of {
+                *usage = of_all_answers(*usage, answers, self.input_estimate);
+            }
         }
         // What the handler states counts more than what its answer shows.
         let (usage, basis) = match self.handle.stated() {

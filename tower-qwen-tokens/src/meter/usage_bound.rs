@@ -1,5 +1,6 @@
 //! Whether a stated usage can be.
 
+use http::{HeaderMap, header::SERVER};
 use serde::de::IgnoredAny;
 
 use crate::{Call, Dialect, Usage, call::JsonEdit, data::WindowBook};
@@ -85,9 +86,27 @@ pub(super) fn is_possible(usage: &Usage, call: &Call, model: &str, windows: &Win
     input <= (body.len() as u64).saturating_add(ADDED_BY_HOST) || names_outside(body)
 }
 
+/// Whether the host is one that states the usage of one answer where a whole JSON answer has several.
+// llama-server (run, 11434): of several prompts it states the first one's input too.
+pub(super) fn states_one(headers: &HeaderMap) -> bool {
+    headers
+        .get(SERVER)
+        .is_some_and(|server| server.as_bytes() == b"llama.cpp")
+}
+
+/// The usage of all answers, by that of one. An estimate: answers differ in length.
+pub(super) fn of_all_answers(one: Usage, answers: Answers, input_estimate: Option<u64>) -> Usage {
+    let has_prompts = answers.all > answers.per_prompt;
+    let all = u64::from(answers.all);
+    Usage {
+        input_tokens: one.input_tokens.max(input_estimate.filter(|_| has_prompts)),
+        output_tokens: one.output_tokens.map(|output| output.saturating_mul(all)),
+        ..Usage::default()
+    }
+}
+
 /// Whether a stated output can be that of all answers of a call, by the text that they hold.
-// llama-server states one answer's output where a whole JSON answer has several (run, 11434). One of two is half of the text;
-// estimates of it are off by a seventh in one of twenty cases, so the border is between the half and the whole.
+// A gateway may hide which host it is. One answer of two is half of the text; estimates of it are off by a seventh in one of twenty cases, so the border is between the half and the whole.
 pub(super) fn is_of_all_answers(usage: &Usage, delivered: u64, call: &Call) -> bool {
     let output = usage.output_tokens.unwrap_or(u64::MAX);
     Answers::of(call).all < 2 || output.saturating_mul(4) >= delivered.saturating_mul(3)

@@ -49,6 +49,10 @@ impl Row {
         if !content_type.is_empty() {
             response = response.header("content-type", content_type);
         }
+        let server = self.text("server", "");
+        if !server.is_empty() {
+            response = response.header("server", server);
+        }
         response.body(Script::of(steps)).expect("an answer")
     }
 
