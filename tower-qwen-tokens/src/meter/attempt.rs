@@ -55,8 +55,10 @@ pub(super) struct Attempt {
 
 struct AnswerScan {
     verdict: Option<Verdict>,
-    /// Where the host states the usage of one answer for all of them: how many there are.
-    one_of: Option<Answers>,
+    /// How many answers the call has.
+    answers: Answers,
+    /// Whether the host states the usage of one answer for all of them.
+    states_one: bool,
     scanner: Result<Scanner, UnknownReason>,
 }
 
@@ -129,7 +131,8 @@ impl Attempt {
             && !is_signed(headers);
         self.answer = Some(AnswerScan {
             verdict: verdict.cloned(),
-            one_of: Some(answers).filter(|answers| answers.all > 1 && states_one(headers)),
+            answers,
+            states_one: answers.all > 1 && states_one(headers),
             scanner,
         });
         needs_filter.then(|| UsageEventFilter::new(answers.all))
@@ -206,6 +209,11 @@ impl Attempt {
             self.handle.end(None);
             return;
         };
+        // Of a stream each answer's usage is added where it stands.
+        let is_json = answer
+            .scanner
+            .as_ref()
+            .is_ok_and(|scanner| !scanner.may_read_events());
         let (mut scanned, unread) = match answer.scanner {
             Ok(scanner) if scanner.is_unknown() => {
                 (Scanned::default(), Some(UnknownReason::ContentType))
@@ -218,18 +226,17 @@ impl Attempt {
             _ => Arc::clone(&self.model),
         };
         // As if it had not been stated.
-        let impossible = scanned
-            .usage
-            .take_if(|usage| !is_possible(usage, &self.call, &model, &self.windows));
-        // Of streams each answer's usage is added where it stands.
+        let impossible = scanned.usage.take_if(|usage| {
+            !is_possible(usage, &self.call, answer.answers, &model, &self.windows)
+        });
         if let Some(usage) = &mut scanned.usage
-            && self.first_token.is_none()
+            && is_json
         {
             let delivered = scanned.delivered.tokens();
-            let is_of_all = is_of_all_answers(usage, delivered, &self.call);
-            scanned.is_final &= answer.one_of.is_none() && is_of_all;
-            if let Some(answers) = answer.one_of {
-                *usage = of_all_answers(*usage, answers, self.input_estimate);
+            let is_of_all = is_of_all_answers(usage, delivered, answer.answers);
+            scanned.is_final &= !answer.states_one && is_of_all;
+            if answer.states_one {
+                *usage = of_all_answers(*usage, answer.answers, self.input_estimate);
             }
         }
         // What the handler states counts more than what its answer shows.

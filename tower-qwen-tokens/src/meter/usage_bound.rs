@@ -66,7 +66,13 @@ impl Answers {
 }
 
 /// Whether the model can have read and written as much as the host states.
-pub(super) fn is_possible(usage: &Usage, call: &Call, model: &str, windows: &WindowBook) -> bool {
+pub(super) fn is_possible(
+    usage: &Usage,
+    call: &Call,
+    answers: Answers,
+    model: &str,
+    windows: &WindowBook,
+) -> bool {
     let Some((input, output)) = usage.input_and_output() else {
         return true;
     };
@@ -76,7 +82,7 @@ pub(super) fn is_possible(usage: &Usage, call: &Call, model: &str, windows: &Win
     // Each of the texts to embed has the window to itself, and the bytes bound them all.
     let window = windows.window(model).filter(|_| !is_embedding);
     let window = window.map_or(UNKNOWN_WINDOW, |window| window.context);
-    let answers = u64::from(Answers::of(call).all);
+    let answers = u64::from(answers.all);
     if input.saturating_add(output) > window.saturating_mul(answers) {
         return false;
     }
@@ -106,10 +112,11 @@ pub(super) fn of_all_answers(one: Usage, answers: Answers, input_estimate: Optio
 }
 
 /// Whether a stated output can be that of all answers of a call, by the text that they hold.
-// A gateway may hide which host it is. One answer of two is half of the text; estimates of it are off by a seventh in one of twenty cases, so the border is between the half and the whole.
-pub(super) fn is_of_all_answers(usage: &Usage, delivered: u64, call: &Call) -> bool {
+// A gateway may hide which host it is. One answer of two is half of the text; estimates of it are
+// off by a seventh in one of twenty cases, so the border is between the half and the whole.
+pub(super) fn is_of_all_answers(usage: &Usage, delivered: u64, answers: Answers) -> bool {
     let output = usage.output_tokens.unwrap_or(u64::MAX);
-    Answers::of(call).all < 2 || output.saturating_mul(4) >= delivered.saturating_mul(3)
+    answers.all < 2 || output.saturating_mul(4) >= delivered.saturating_mul(3)
 }
 
 fn names_outside(body: &[u8]) -> bool {
