@@ -6,13 +6,30 @@ use std::time::Duration;
 /// own setting.
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// The default headroom, in percent.
+// Covers the jitter between send and arrival: the runs of docs/performance.md were hardly ever
+// throttled with it.
+const HEADROOM: u8 = 2;
+/// The default burst is this part of a window.
+// With a peak of one and a half times the rate, a sixtieth of the window sees a 120th at once and
+// another one and a half sixtieths: twice its share, which hosts that count seconds let pass.
+const BURST: u64 = 120;
+/// What is not used is saved for this part of a window.
+// Of the study of both dimensions binding in turns: a sixtieth loses 6 % of what flows in, a fifth
+// hardly any, and more gains nothing (docs/design.md, "Gates").
+const CREDIT: u64 = 5;
+/// And for the time of so many requests, where that is longer: at 60 a minute a fifth is a dozen
+/// mean calls, and one large call would empty it.
+const CREDIT_REQUESTS: u64 = 20;
+
 /// How the quota may be spent within its window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pacing {
-    /// Evenly, with a small burst, and never more than the quota in any window. For providers that
-    /// also count seconds or throttle sudden growth, as Model Studio does. The bucket starts empty,
-    /// so the first call waits for its request: 60 s divided by the requests per minute.
+    /// Evenly, and never more than the quota in any window. For providers that also count seconds or
+    /// throttle sudden growth, as Model Studio does. The first call of an idle account goes at once.
+    /// What was not used while calls were few or waited for the other dimension is caught up with
+    /// later, at one and a half times the rate at most: see [`Quota::burst`].
     #[default]
     Smooth,
     /// The whole quota at once, but never more than it in any window. For hosts that count whole
@@ -38,6 +55,16 @@ pub enum Reserve {
     Ceiling,
 }
 
+/// Whether the figures of a quota are its limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+enum Figures {
+    /// They are: more is never sent.
+    #[default]
+    Limit,
+    /// They are where it starts: more is looked for.
+    Start,
+}
+
 /// The limits of a provider: requests and tokens per window, and more. The [crate
 /// docs](crate#defaults) list all defaults.
 ///
@@ -56,9 +83,11 @@ pub enum Reserve {
 pub struct Quota {
     requests: u64,
     tokens: u64,
+    figures: Figures,
     window: Duration,
     burst: Option<Duration>,
-    headroom: u8,
+    /// `None`: the default, which takes no whole request from a small quota.
+    headroom: Option<u8>,
     pacing: Pacing,
     reserve: Reserve,
     slow_start: bool,
@@ -92,11 +121,10 @@ impl Quota {
         Self {
             requests,
             tokens,
+            figures: Figures::Limit,
             window: Duration::from_secs(60),
             burst: None,
-            // Covers the jitter between send and arrival: the runs of docs/performance.md were
-            // hardly ever throttled with it.
-            headroom: 2,
+            headroom: None,
             pacing: Pacing::Smooth,
             reserve: Reserve::Expected,
             slow_start: false,
@@ -104,6 +132,35 @@ impl Quota {
             tokens_per_day: u64::MAX,
             day_begins: Duration::ZERO,
         }
+    }
+
+    /// At least this many requests and tokens per minute, and as many more as the provider grants.
+    ///
+    /// It starts with these, and while all of it is used the rate doubles in each minute, each
+    /// dimension for itself. Where the provider refuses, what was accepted within the latest minute is
+    /// its limit: that is held for a minute and then looked for anew, first gently and then faster, so
+    /// that a limit which rises is followed within four minutes. One that falls is followed at once.
+    /// A call larger than the quota is not rejected, since the limit is not known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_qwen_ratelimit::Quota;
+    ///
+    /// // The page of the model says 600; the account may have more by now.
+    /// let quota = Quota::at_least(600, 1_000_000);
+    /// assert_eq!(quota.check(), Ok(()));
+    /// ```
+    pub const fn at_least(requests: u64, tokens: u64) -> Self {
+        let mut quota = Self::per_minute(requests, tokens);
+        quota.figures = Figures::Start;
+        quota
+    }
+
+    /// The quota is not known: starts with 60 requests and 60,000 tokens a minute, and finds out. As
+    /// [`Quota::at_least`].
+    pub const fn discover() -> Self {
+        Self::at_least(60, 60_000)
     }
 
     /// The same settings with other requests and tokens.
@@ -130,18 +187,27 @@ impl Quota {
         self
     }
 
-    /// The burst of [`Pacing::Smooth`]: the quota of this length of time can be used at once. At
-    /// most the window. Default: a sixtieth of the window (1 s of 60 s).
+    /// The burst of [`Pacing::Smooth`]: the quota of this length of time can be used at once, and at
+    /// least one request. At most the window. Default: a 120th of the window (0.5 s of 60 s).
+    ///
+    /// What flows in and is not used is saved: as much as flows in during a fifth of the window, or
+    /// in the time of 20 requests if that is longer, or in the burst if that is longer still. It is
+    /// spent at one and a half times the rate at most, so that a sixtieth of the window sees no more
+    /// than twice its share of the quota.
     pub const fn burst(mut self, burst: Duration) -> Self {
         self.burst = Some(burst);
         self
     }
 
     /// The part of the quota that is left unused, in percent, because calls do not reach the
-    /// provider at equal distances from their send. Rounded down to whole requests and tokens, but
-    /// at least 1 remains. Default: 2. At most 99.
+    /// provider at equal distances from their send. At most 99. Default: 2.
+    ///
+    /// Under [`Pacing::Smooth`] the rate leaves this part of the quota, and a single window half of
+    /// it: what was missed in one moment can be made up for in the next. Under [`Pacing::Window`] a
+    /// window leaves all of it. Set here, it is rounded up to whole requests and tokens, but at least
+    /// 1 of each remains to be used; the default is rounded down, so that 3 requests a minute stay 3.
     pub const fn headroom(mut self, percent: u8) -> Self {
-        self.headroom = percent;
+        self.headroom = Some(percent);
         self
     }
 
@@ -196,7 +262,9 @@ impl Quota {
         {
             return Err(InvalidQuota::Burst);
         }
-        if self.headroom > 99 {
+        if let Some(percent) = self.headroom
+            && percent > 99
+        {
             return Err(InvalidQuota::Headroom);
         }
         Ok(())
@@ -240,6 +308,11 @@ impl Quota {
         }
     }
 
+    /// Whether the figures are where it starts, and not its limit.
+    pub(crate) const fn is_start(&self) -> bool {
+        matches!(self.figures, Figures::Start)
+    }
+
     // Slow start scales a bucket's rate, and only an even pace has a bucket.
     pub(crate) const fn starts_slowly(&self) -> bool {
         self.slow_start && self.is_smooth()
@@ -269,25 +342,54 @@ impl Quota {
         nanos(self.window_length())
     }
 
+    /// What can be used at once, as the time in which it flows in.
     pub(crate) fn burst_nanos(&self) -> u64 {
         self.burst
-            .map_or(self.window_nanos() / 60, nanos)
+            .map_or(self.window_nanos() / BURST, nanos)
             .min(self.window_nanos())
     }
 
-    /// The burst of `usable` requests or tokens.
-    pub(crate) fn burst_of(&self, usable: u64) -> u64 {
-        let burst =
-            u128::from(usable) * u128::from(self.burst_nanos()) / u128::from(self.window_nanos());
-        u64::try_from(burst).unwrap_or(usable)
+    /// What is saved at most, as the time in which it flows in.
+    pub(crate) fn credit_nanos(&self) -> u64 {
+        let window = self.window_nanos();
+        let of_calls = u128::from(window) * u128::from(CREDIT_REQUESTS)
+            / u128::from(self.requests.max(1));
+        u64::try_from(of_calls)
+            .unwrap_or(window)
+            .max(window / CREDIT)
+            .max(self.burst_nanos())
+            .min(window)
     }
 
-    /// `amount` less the headroom. At least 1 of any amount: a quota of one request is not nothing.
+    /// What of `amount`, the quota's requests or tokens, a single window may hold. At least 1 of any
+    /// amount: a quota of one request is not nothing.
     pub(crate) fn usable(&self, amount: u64) -> u64 {
+        // What a window leaves is counted in halves of a percent.
+        self.less(amount, if self.is_smooth() { 1 } else { 2 })
+    }
+
+    /// What of `amount` flows in during a window.
+    pub(crate) fn rate_of(&self, amount: u64) -> u64 {
+        self.less(amount, 2)
+    }
+
+    /// `amount` less so many halves of the headroom.
+    fn less(&self, amount: u64, halves: u64) -> u64 {
+        let headroom = u128::from(self.headroom.unwrap_or(HEADROOM).min(99));
+        let left = u128::from(amount) * (200 - u128::from(halves) * headroom);
         // In u128: amounts go up to u64::MAX ("unlimited").
-        let usable = u128::from(amount) * u128::from(100 - self.headroom.min(99)) / 100;
+        let usable = match self.headroom {
+            None => left.div_ceil(200),
+            Some(_) => left / 200,
+        };
         u64::try_from(usable).unwrap_or(amount).max(amount.min(1))
     }
+}
+
+/// What flows in during this length of time, at so much a window.
+pub(crate) fn amount_in(nanos: u64, per_window: u64, window: u64) -> u64 {
+    let amount = u128::from(per_window) * u128::from(nanos) / u128::from(window.max(1));
+    u64::try_from(amount).unwrap_or(per_window)
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -303,10 +405,30 @@ mod tests {
         let quota = Quota::qwen2();
         assert_eq!((quota.requests(), quota.tokens()), (800, 800_000));
         assert_eq!(quota.window_length(), Duration::from_secs(60));
-        assert_eq!(quota.burst_nanos(), 1_000_000_000);
-        assert_eq!(quota.usable(800_000), 784_000);
+        assert_eq!(quota.burst_nanos(), 500_000_000);
+        assert_eq!(quota.credit_nanos(), 12_000_000_000);
+        assert_eq!((quota.usable(800_000), quota.rate_of(800_000)), (792_000, 784_000));
+        assert_eq!(quota.pacing(Pacing::Window).usable(800_000), 784_000);
         assert!(quota.is_smooth());
         assert!(!quota.holds_ceiling());
+    }
+
+    #[test]
+    fn the_default_headroom_takes_no_call_from_a_small_quota() {
+        for pacing in [Pacing::Smooth, Pacing::Window] {
+            for requests in [1, 3, 10, 49] {
+                let quota = Quota::per_minute(requests, 1_000).pacing(pacing);
+                assert_eq!((quota.usable(requests), quota.rate_of(requests)), (requests, requests));
+                let asked = quota.headroom(2);
+                assert!(asked.rate_of(requests) < requests || requests == 1);
+            }
+        }
+        let few = Quota::per_minute(3, 3_000);
+        assert_eq!(few.credit_nanos(), few.window_nanos(), "20 requests are more than a window");
+        assert_eq!(Quota::per_minute(300, 1).credit_nanos(), 12_000_000_000);
+        assert_eq!(Quota::per_minute(60, 1).credit_nanos(), 20_000_000_000);
+        let burst = Quota::qwen2().burst(Duration::from_secs(30));
+        assert_eq!(burst.credit_nanos(), burst.burst_nanos());
     }
 
     #[test]

@@ -122,14 +122,18 @@ impl Reservation {
     }
 
     /// Settles a call that the provider throttled: its tokens are returned, its request counts, the
-    /// account closes for a while and its rate is lowered. Returns the instant at which the account
-    /// opens again.
+    /// account closes for a while, and its rate is lowered to what the provider has shown to grant.
+    /// Returns the instant at which the account opens again: now, if it stays open.
+    ///
+    /// That the provider lacks capacity ([`Cause::Capacity`]) closes the account only if 4 answers in
+    /// a row say so, or 16 of the latest 32: a single call waits alone.
     pub fn throttle(&self, verdict: &Verdict) -> Instant {
-        self.throttled(verdict).until
+        self.throttled(verdict)
+            .map_or_else(clock::now, |paced_until| paced_until.until)
     }
 
     /// As `throttle`, with all that a Retry above needs.
-    pub(crate) fn throttled(&self, verdict: &Verdict) -> PacedUntil {
+    pub(crate) fn throttled(&self, verdict: &Verdict) -> Option<PacedUntil> {
         let (charge, now) = (self.charge(), clock::now());
         let paced_until = self.account.on_throttle(charge, verdict, now);
         self.account.on_error(charge, verdict, now);
@@ -143,7 +147,7 @@ impl Reservation {
         let is_unavailable = verdict.cause() == Cause::Unavailable;
         is_unavailable.then(|| {
             self.account
-                .on_unavailable(self.charge(), verdict, clock::now())
+                .on_throttle(self.charge(), verdict, clock::now())
         })?
     }
 
@@ -176,7 +180,7 @@ impl Reservation {
 
     /// Reports that the provider accepted the call.
     pub(crate) fn accepted(&self) {
-        self.account.on_accept(self.charge());
+        self.account.on_accept(&mut self.lock().charge);
     }
 
     /// Reports what the provider states of its limits (`x-ratelimit-remaining-*`).

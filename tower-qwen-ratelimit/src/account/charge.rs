@@ -14,6 +14,8 @@ pub(crate) struct Charge {
     pub(crate) slot: SlotNumber,
     pub(crate) day: DayNumber,
     pub(crate) at: Nanos,
+    /// What the windows of requests and of tokens held before it.
+    pub(crate) before: (u64, u64),
     /// From this instant on it would be charged to another slot or day.
     pub(crate) dated_until: Nanos,
     /// Whether the call's end has to be reported.
@@ -45,6 +47,14 @@ pub(crate) enum Outcome {
 impl Charge {
     pub(crate) fn total(&self) -> u64 {
         self.input.saturating_add(self.output)
+    }
+
+    /// Whether a store knows it by a number.
+    pub(super) fn is_numbered(&self) -> bool {
+        #[cfg(feature = "redis")]
+        return self.id != 0;
+        #[cfg(not(feature = "redis"))]
+        false
     }
 
     /// The tokens of the prompt and the answer that the call cost.

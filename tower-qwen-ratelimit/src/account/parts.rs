@@ -174,12 +174,12 @@ impl State {
 
     pub(super) fn fleet_snapshot(&self) -> FleetSnapshot {
         let grants = &self.grants;
-        let burst = self.quota.burst_of(self.tokens.usable());
+        let beyond = self.tokens.most_beyond_quota(self.quota.tokens());
         let may_overshoot_tokens = match grants.by {
             GrantedBy::Booking(_) | GrantedBy::Nobody => 0,
             GrantedBy::Unlimited => u64::MAX,
             GrantedBy::Own | GrantedBy::Lease(_) | GrantedBy::NoLease(_) => {
-                burst.saturating_add(grants.members.saturating_mul(grants.largest_call))
+                beyond.saturating_add(grants.members.saturating_mul(grants.largest_call))
             }
         };
         let is_store_away = matches!(

@@ -4,14 +4,14 @@ use std::{mem::replace, sync::Arc, time::Duration};
 
 use tower_qwen_tokens::{
     Cause, PacedUntil, Verdict,
-    internal::clock::{Instant, WallClock},
+    internal::clock::{self, Instant, WallClock},
     protocol::{Level, Levels},
 };
 
 use super::{Account, Charge, state::State};
 use crate::{
-    adapt::{PlanEnd, Recurrence, SlowStart, Throttled},
-    gate::ProviderLevel,
+    adapt::{Held, PlanEnd, SlowStart, Throttled},
+    gate::{ProviderLevel, Window},
     observe::LimiterEvent,
     units::{Fraction, Nanos, nanos},
 };
@@ -23,24 +23,30 @@ impl Account {
     }
 
     /// The provider accepted a call.
-    pub(crate) fn on_accept(&self, charge: Charge) {
+    pub(crate) fn on_accept(&self, charge: &mut Charge) {
         let mut state = self.lock();
+        if state.requests.goes_at_once() {
+            // Of a whole window's calls that go at once, the last reach the provider late: it counts
+            // them until late, and its answer says when it has.
+            self.date_by_answer(&mut state, charge);
+        }
+        let charge = *charge;
         let is_opened = state.plan.on_accept(charge.at);
-        if state.breaker.on_accept(charge.at) || is_opened {
+        if state.on_accept(charge) || is_opened {
             let wakes = state.queue.wake_head();
             drop(state);
             wakes.wake();
         }
     }
 
-    /// The provider throttled a call. Returns until when the account is closed, and whether by an
-    /// outage.
+    /// The provider throttled a call, or is not available. Returns until when that closes the account,
+    /// and whether by an outage; `None` where it is this call's alone.
     pub(crate) fn on_throttle(
         &self,
         charge: Charge,
         verdict: &Verdict,
         now: Instant,
-    ) -> PacedUntil {
+    ) -> Option<PacedUntil> {
         let cause = verdict.cause();
         let (until, is_outage, unexplained) = self.change(now, |state| {
             let before = state.unexplained;
@@ -51,30 +57,30 @@ impl Account {
             let is_outage = state.breaker.is_outage();
             (until, is_outage, state.unexplained > before)
         });
-        let until = self.instant(until);
+        let until = until.map(|until| self.instant(until));
+        // That a server is busy for one call is a throttle; that it fails is an error.
+        if until.is_some() || cause != Cause::Unavailable {
+            self.emit(&LimiterEvent::Throttled {
+                key: &self.key,
+                cause,
+                closed_for: until.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)),
+                unexplained,
+            });
+        }
+        let until = until?;
         #[cfg(feature = "redis")]
         self.report_throttle(until);
-        self.emit(&LimiterEvent::Throttled {
-            key: &self.key,
-            cause,
-            closed_for: until.saturating_duration_since(now),
-            unexplained,
-        });
-        PacedUntil::new(until).outage(is_outage)
+        Some(PacedUntil::new(until).outage(is_outage))
     }
 
-    /// The provider is not available. Returns until when the account is closed, where that closes
-    /// it.
-    pub(crate) fn on_unavailable(
-        &self,
-        charge: Charge,
-        verdict: &Verdict,
-        now: Instant,
-    ) -> Option<PacedUntil> {
-        // With a hint it closes at once: the provider itself asks for the pause.
-        let closes =
-            verdict.retry_after().is_some() || self.lock().breaker.on_unavailable(charge.at);
-        closes.then(|| self.on_throttle(charge, verdict, now))
+    #[cold]
+    fn date_by_answer(&self, state: &mut State, charge: &mut Charge) {
+        // A store dates by the send, which it is told.
+        if charge.is_numbered() {
+            return;
+        }
+        state.advance(self.nanos(clock::now()));
+        state.redate(charge);
     }
 
     /// What an error answer says beyond its own call: that the plan is used up, or a wait that
@@ -134,30 +140,72 @@ impl Account {
 }
 
 impl State {
-    /// The provider throttled a call. Returns when the account opens again.
+    /// The provider throttled a call, or is not available. Returns when the account opens again, where
+    /// that closes it.
     pub(super) fn on_throttle(
         &mut self,
         charge: Charge,
         cause: Cause,
         retry_after: Option<Duration>,
         retry_within: Option<Duration>,
-    ) -> Nanos {
+    ) -> Option<Nanos> {
+        let throttled = Throttled::by(cause);
+        let closes = throttled != Throttled::Capacity || self.breaker.on_unavailable(charge.at);
+        if !closes && cause == Cause::Unavailable {
+            return None;
+        }
         *self.throttled.entry(cause.as_str()).or_default() += 1;
+        if !closes {
+            return None;
+        }
         self.unexplained += u64::from(cause == Cause::TokenRate && self.has_room());
-        let recurrence = self.breaker.recurrence();
         let window = self.quota.window_nanos();
         let is_news =
             self.breaker
                 .on_throttle(charge.at, self.now, window, retry_after, retry_within);
-        let throttled = Throttled::by(cause);
         // While the store is away and calls go without limits, no rate of ours is too high; calls
         // at one time are counted on.
         #[cfg(feature = "redis")]
         let is_news = is_news && (!self.is_unlimited() || throttled == Throttled::Concurrency);
-        if is_news && self.breaker.slows(throttled) {
-            self.slow_down(throttled, recurrence);
+        if is_news {
+            self.learn_from(throttled, charge);
         }
-        self.breaker.opens_at()
+        self.close_gates();
+        Some(self.breaker.opens_at())
+    }
+
+    /// The provider accepted a call. Returns whether that lets others go.
+    fn on_accept(&mut self, charge: Charge) -> bool {
+        let opens = self.breaker.on_accept(charge.at);
+        if !self.breaker.is_throttled()
+            && let Some((throttled, last)) = self.draining.take()
+        {
+            let (requests, tokens) = self.held(last);
+            if throttled.concerns_requests() {
+                self.requests.on_drained(requests, self.now);
+            }
+            if throttled.concerns_tokens() {
+                self.tokens.on_drained(tokens, self.now);
+            }
+        }
+        opens
+    }
+
+    /// What flows in while the account is closed goes to nobody.
+    pub(super) fn close_gates(&mut self) {
+        let until = self.breaker.opens_at();
+        self.requests.close_until(until);
+        self.tokens.close_until(until);
+    }
+
+    /// What was accepted within the window when this call was refused.
+    fn held(&self, charge: Charge) -> (Held, Held) {
+        let refused = self.refused.as_ref().map_or(0, Window::sum);
+        let (requests, tokens) = charge.before;
+        (
+            self.requests.held(requests.saturating_sub(refused), 1),
+            self.tokens.held(tokens, charge.total()),
+        )
     }
 
     /// Whether a fifth of the tokens that may be used is left, by our own count.
@@ -166,9 +214,13 @@ impl State {
         used <= self.tokens.allowed() / 5 * 4
     }
 
-    fn slow_down(&mut self, throttled: Throttled, recurrence: Recurrence) {
+    /// A throttle says something new of how much may be sent.
+    fn learn_from(&mut self, throttled: Throttled, charge: Charge) {
         match throttled {
-            Throttled::Growth => {
+            Throttled::Capacity => {}
+            Throttled::Concurrency => self.concurrency.on_throttle(),
+            Throttled::Growth if self.breaker.slows() => {
+                self.pace_evenly();
                 // Calls of the old rate are under way: it goes on from half of that, not from the
                 // least rate.
                 if self.slow_start.is_none() {
@@ -179,15 +231,42 @@ impl State {
                 }
                 self.follow_slow_start();
             }
-            Throttled::Concurrency => self.concurrency.on_throttle(),
-            _ => {}
+            Throttled::Growth => {}
+            _ => self.measure(throttled, charge),
+        }
+    }
+
+    /// What the window held when a call was refused is the provider's limit.
+    fn measure(&mut self, throttled: Throttled, charge: Charge) {
+        let (requests, tokens) = self.held(charge);
+        // One that names no dimension speaks of the one that is nearer to its limit.
+        let throttled = match throttled {
+            Throttled::Both if requests.fill() > tokens.fill() => Throttled::Requests,
+            Throttled::Both if requests.fill() < tokens.fill() => Throttled::Tokens,
+            named => named,
+        };
+        if self.breaker.is_repeated() {
+            // The window is still draining: what the last of these refusals found is the limit.
+            self.draining = Some((throttled, charge));
+            return;
+        }
+        let is_explained = throttled.concerns_requests() && requests.is_full()
+            || throttled.concerns_tokens() && tokens.is_full();
+        // The host counts seconds too, so nothing is known of its window yet.
+        if !is_explained && self.pace_evenly() {
+            return;
         }
         if throttled.concerns_requests() {
-            self.requests.on_throttle(recurrence);
+            self.requests.on_refusal(requests, self.now);
         }
         if throttled.concerns_tokens() {
-            self.tokens.on_throttle(recurrence);
+            self.tokens.on_refusal(tokens, self.now);
         }
+    }
+
+    /// The quota is spread evenly from now on. Returns whether it was not before.
+    fn pace_evenly(&mut self) -> bool {
+        self.requests.pace_evenly(self.now) | self.tokens.pace_evenly(self.now)
     }
 
     /// Begins slow start, at this share of the rate or at the least one.

@@ -3,7 +3,7 @@
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use super::{Account, Charge, Outcome, state::State};
-use crate::{observe::LimiterEvent, queue::Wakes};
+use crate::{gate::Window, observe::LimiterEvent, queue::Wakes};
 
 impl Account {
     /// Dates a charge anew: the call goes out now and not, as was assumed, when it was admitted.
@@ -66,8 +66,10 @@ impl State {
             self.plan.on_probe_end(charge.at, self.now);
         }
         self.reserved_tokens = self.reserved_tokens.saturating_sub(charge.total());
-        if outcome == Outcome::NeverSent {
-            self.requests.correct(charge.slot, 1, 0);
+        match outcome {
+            Outcome::NeverSent => self.requests.correct(charge.slot, 1, 0),
+            Outcome::Rejected => self.on_refused_request(),
+            _ => {}
         }
         let (input, output) = charge.cost(outcome);
         let total = input.saturating_add(output);
@@ -77,6 +79,15 @@ impl State {
         self.tokens_of_day
             .correct(charge.day, charge.total(), total);
         self.settled_tokens = self.settled_tokens.saturating_add(total);
+    }
+
+    /// A request counts that the provider may not have counted: what it accepted is measured without.
+    #[cold]
+    fn on_refused_request(&mut self) {
+        let window = self.quota.window_nanos();
+        let refused = self.refused.get_or_insert_with(|| Window::new(window));
+        refused.advance(self.now);
+        refused.charge(1);
     }
 
     /// Settles in the queue too. Returns how many tokens the call cost.

@@ -6,13 +6,18 @@ use super::Charge;
 #[cfg(feature = "redis")]
 use super::grants::{GrantedBy, Grants};
 use crate::{
-    adapt::{Breaker, OutputEstimate, Plan, SlowStart},
+    adapt::{Breaker, OutputEstimate, Plan, SlowStart, Throttled},
     cost::{Cost, OutputLimit},
     gate::{Concurrency, Day, Gate, Window},
     queue::{Ahead, Served, WaitQueue},
     quota::Quota,
     units::Nanos,
 };
+
+/// Until answers are known, an answer is expected to bring at most this part of a window.
+// A sixteenth: one call with a ceiling of a million closed a new account for everybody. Too little is
+// a debt that later calls wait for.
+const UNKNOWN_OUTPUT: u64 = 16;
 
 /// What an account's lock guards.
 #[derive(Debug)]
@@ -27,6 +32,10 @@ pub(super) struct State {
     /// Slow start, where the quota asks for it or the provider has punished growth.
     pub(super) slow_start: Option<SlowStart>,
     pub(super) breaker: Breaker,
+    /// What the latest refusals in a row speak of, and the last call that met one.
+    pub(super) draining: Option<(Throttled, Charge)>,
+    /// Requests of the window that the provider refused, once it has refused any.
+    pub(super) refused: Option<Window>,
     pub(super) plan: Plan,
     pub(super) queue: WaitQueue,
     pub(super) output: OutputEstimate,
@@ -57,6 +66,8 @@ impl State {
             concurrency: Concurrency::new(quota.most_running(), window, now),
             slow_start: None,
             breaker: Breaker::default(),
+            draining: None,
+            refused: None,
             plan,
             queue,
             output: OutputEstimate::default(),
@@ -97,8 +108,9 @@ impl State {
     #[inline]
     pub(super) fn advance(&mut self, now: Nanos) {
         self.now = self.now.max(now);
-        self.requests.advance(self.now);
-        self.tokens.advance(self.now);
+        let is_awaited = self.queue.len() > 0;
+        self.requests.advance(self.now, is_awaited);
+        self.tokens.advance(self.now, is_awaited);
         self.tokens_at_end.advance(self.now);
         self.tokens_of_day.advance(self.now);
         self.concurrency.advance(self.now);
@@ -126,7 +138,7 @@ impl State {
             Some(ceiling) if self.quota.holds_ceiling() => ceiling,
             _ => self
                 .output
-                .expected(label, ceiling)
+                .expected(label, ceiling, self.tokens.usable() / UNKNOWN_OUTPUT)
                 // A ceiling alone never makes a call too large for the window.
                 .min(self.most_of_a_call().saturating_sub(cost.input_tokens)),
         };
@@ -136,6 +148,7 @@ impl State {
             slot: 0,
             day: 0,
             at: self.now,
+            before: (0, 0),
             dated_until: 0,
             is_timed: false,
             is_probe: false,
@@ -151,7 +164,9 @@ impl State {
     }
 
     pub(super) fn fits_a_window(&self, estimate: Charge) -> bool {
-        self.requests.usable() >= 1 && self.most_of_a_call() >= estimate.total()
+        // A limit that is not known rejects nothing.
+        let fits = self.quota.is_start() || self.tokens.usable() >= estimate.total();
+        self.requests.usable() >= 1 && fits && self.quota.most_of_a_day() >= estimate.total()
     }
 
     #[inline(always)]
@@ -183,6 +198,7 @@ impl State {
     // Always, as what admits a call (`arrive`).
     #[inline(always)]
     pub(super) fn charge(&mut self, estimate: Charge) -> Charge {
+        let before = (self.requests.used(), self.tokens.used());
         self.requests.take(1);
         let slot = self.tokens.take(estimate.total());
         self.tokens_at_end.charge(estimate.input);
@@ -191,7 +207,9 @@ impl State {
         if let Some(slow_start) = &mut self.slow_start {
             slow_start.on_admit(estimate.total());
         }
-        self.breaker.on_send(self.now, self.quota.window_nanos());
+        if self.breaker.on_send(self.now, self.quota.window_nanos()) {
+            self.close_gates();
+        }
         let is_probe = self.plan.on_send(self.now);
         self.in_flight += 1;
         self.admitted += 1;
@@ -202,6 +220,7 @@ impl State {
             slot,
             day,
             at: self.now,
+            before,
             dated_until: self.dated_until(),
             is_timed,
             is_probe,

@@ -1,20 +1,21 @@
 use std::time::Duration;
 
-use super::{Recurrence, Throttled};
 use crate::units::{Nanos, nanos};
 
-/// From this many throttles on, without an accepted call in between, calls probe one by one.
-// One throttle says that too much was sent; the second says that sending less did not help.
-const PROBING_FROM: u32 = 2;
-/// The first throttles in a row, up to this one, slow the gates; later ones do not.
+/// From this many throttles on, without an accepted call in between, the provider may be away for all
+/// calls, which says nothing of any one of them.
+const OUTAGE_FROM: u32 = 3;
+/// The first throttles for growth in a row, up to this one, slow the gates; later ones do not.
 // Later ones met a probe, a single call: what it meets says nothing of the rate (docs/design.md,
 // "Feedback").
 const SLOWING_UP_TO: u32 = 3;
-/// The same for throttles that name no quota: the second in a row looks like an outage.
-const UNNAMED_SLOWING_UP_TO: u32 = 1;
-/// This often in a row the provider has to be unavailable to count as a throttle.
-// One such answer is an accident of a single server; Retry alone deals with it.
-const UNAVAILABLE: u32 = 3;
+/// The provider is away if it was unavailable this often in a row,
+// One such answer is an accident of a single server, and Retry alone deals with it: with 2 of 100
+// calls answered so, four in a row come once in six million.
+const UNAVAILABLE: u32 = 4;
+/// or for this many of the latest 32 answers.
+// Half of them: an outage of every second server is not helped by more calls.
+const MANY_UNAVAILABLE: u32 = 16;
 /// The longest pause that one answer of the provider can impose on an account.
 // A hint that is a mistake, or given in the wrong unit, must not stop an account for a day.
 const LONGEST_HINT: Duration = Duration::from_secs(600);
@@ -27,9 +28,8 @@ const DOUBLINGS: u32 = 5;
 
 /// For how long throttles close an account, and which of them are news.
 ///
-/// Throttles that follow each other without an accepted call in between say that the provider is
-/// away for every call. From the second one on the account probes: after the pause one call
-/// goes, and twice as many in each sixtieth of the window that brings no throttle, until one is
+/// From the first throttle on the account probes, since what is in its way is not known: after the
+/// pause one call goes, and twice as many in each sixtieth of the window that brings no throttle, until one is
 /// accepted. So an outage meets a handful of calls, however many wait, and a slow answer does not
 /// hold up the others.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ pub(crate) struct Breaker {
     news_from: Nanos,
     /// Throttles in a row.
     streak: u32,
-    /// How often in a row the provider was not available.
+    /// Which of the latest 32 answers said that the provider is not available: the latest is bit 0.
     unavailable: u32,
 }
 
@@ -54,32 +54,30 @@ impl Breaker {
         self.closed_until.max(self.next_probe)
     }
 
-    /// What the next throttle would be.
-    pub(crate) fn recurrence(&self) -> Recurrence {
-        match self.streak {
-            0 => Recurrence::First,
-            _ => Recurrence::Repeated,
-        }
+    /// Whether the latest answer was a throttle.
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.streak > 0
+    }
+
+    /// Whether the latest throttle followed another one without an accepted call in between.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.streak > 1
     }
 
     /// Whether throttles follow each other, which says nothing of any one call.
     pub(crate) fn is_outage(&self) -> bool {
-        self.streak > PROBING_FROM
+        self.streak >= OUTAGE_FROM
     }
 
-    /// Whether the latest throttle says something of how many calls were sent.
-    pub(crate) fn slows(&self, throttled: Throttled) -> bool {
-        let slowing = match throttled {
-            Throttled::Both => UNNAMED_SLOWING_UP_TO,
-            _ => SLOWING_UP_TO,
-        };
-        self.streak <= slowing
+    /// Whether the latest throttle says something of how fast calls were sent.
+    pub(crate) fn slows(&self) -> bool {
+        self.streak <= SLOWING_UP_TO
     }
 
     /// The end of a long closure: calls probe one by one, until one is accepted.
     #[cold]
     pub(crate) fn begin_probing(&mut self) {
-        self.streak = self.streak.max(PROBING_FROM);
+        self.streak = self.streak.max(1);
         (self.next_probe, self.probes, self.probes_left) = (0, 1, 1);
     }
 
@@ -88,17 +86,22 @@ impl Breaker {
         self.closed_until = self.closed_until.max(until);
     }
 
-    /// A call goes out.
-    pub(crate) fn on_send(&mut self, now: Nanos, window: u64) {
-        if self.streak < PROBING_FROM {
-            return;
-        }
+    /// A call goes out. Returns whether that closes the account for a moment.
+    #[inline]
+    pub(crate) fn on_send(&mut self, now: Nanos, window: u64) -> bool {
+        self.streak > 0 && self.on_probe(now, window)
+    }
+
+    #[cold]
+    fn on_probe(&mut self, now: Nanos, window: u64) -> bool {
         self.probes_left = self.probes_left.saturating_sub(1);
-        if self.probes_left == 0 {
+        let is_last = self.probes_left == 0;
+        if is_last {
             self.next_probe = now.saturating_add((window / PAUSE).max(1));
             self.probes = self.probes.saturating_mul(2);
             self.probes_left = self.probes;
         }
+        is_last
     }
 
     /// A call sent at `sent_at` was throttled. Returns whether that is news: calls that were under
@@ -141,9 +144,11 @@ impl Breaker {
     /// a throttle: where it happens again and again, and while calls probe.
     pub(crate) fn on_unavailable(&mut self, sent_at: Nanos) -> bool {
         if sent_at >= self.news_from {
-            self.unavailable = self.unavailable.saturating_add(1);
+            self.unavailable = self.unavailable << 1 | 1;
         }
-        self.unavailable >= UNAVAILABLE || self.streak > 0
+        self.unavailable.trailing_ones() >= UNAVAILABLE
+            || self.unavailable.count_ones() >= MANY_UNAVAILABLE
+            || self.streak > 0
     }
 
     /// A call sent at `sent_at` was accepted. Returns whether that lets others go.
@@ -152,8 +157,12 @@ impl Breaker {
         if sent_at < self.news_from {
             return false;
         }
+        // After an outage, what it left in the latest answers says nothing any more.
+        self.unavailable = match self.streak {
+            0 => self.unavailable << 1,
+            _ => 0,
+        };
         self.streak = 0;
-        self.unavailable = 0;
         std::mem::take(&mut self.next_probe) > self.closed_until
     }
 }
@@ -243,30 +252,23 @@ mod tests {
         let mut breaker = Breaker::default();
         breaker.on_send(0, WINDOW);
         assert!(throttle(&mut breaker, 0, 0));
-        assert!(
-            !breaker.is_outage(),
-            "one throttle is about how much was sent"
-        );
-        breaker.on_send(second, WINDOW);
-        assert_eq!(
-            breaker.opens_at(),
-            second,
-            "after the first, calls flow again"
-        );
-        assert!(throttle(&mut breaker, second, second));
+        assert!(!breaker.is_outage() && !breaker.is_repeated());
         let mut now = breaker.opens_at();
-        assert_eq!(now, 3 * second);
+        assert_eq!(now, second);
         // One, then two, then four, as long as none is throttled.
         let mut sent = Vec::new();
-        while now < 10 * second {
+        while now < 8 * second {
             breaker.on_send(now, WINDOW);
             sent.push(now / second);
             now = now.max(breaker.opens_at());
         }
-        assert_eq!(sent[..7], [3, 4, 4, 5, 5, 5, 5]);
+        assert_eq!(sent[..7], [1, 2, 2, 3, 3, 3, 3]);
         assert!(throttle(&mut breaker, now, 10 * second));
-        assert!(breaker.is_outage());
-        assert!(breaker.slows(Throttled::Tokens) && !breaker.slows(Throttled::Both));
+        assert!(breaker.is_repeated() && !breaker.is_outage());
+        now = breaker.opens_at();
+        assert_eq!(now, 12 * second);
+        assert!(throttle(&mut breaker, now, now));
+        assert!(breaker.is_outage() && breaker.slows());
         let open = breaker.opens_at();
         breaker.on_send(open, WINDOW);
         assert_eq!(breaker.opens_at(), open + second, "one again");
@@ -279,18 +281,40 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_is_unavailable_three_times_in_a_row_is_away() {
+    fn a_provider_that_is_unavailable_four_times_in_a_row_is_away() {
         let mut breaker = Breaker::default();
-        assert!(!breaker.on_unavailable(1));
-        assert!(!breaker.on_unavailable(2));
-        breaker.on_accept(3);
-        assert!(!breaker.on_unavailable(4));
-        assert!(!breaker.on_unavailable(5));
-        assert!(breaker.on_unavailable(6));
-        throttle(&mut breaker, 6, 6);
-        breaker.on_accept(8);
-        assert!(!breaker.on_unavailable(9), "from the beginning");
-        throttle(&mut breaker, 10, 10);
-        assert!(breaker.on_unavailable(11), "it has just throttled a call");
+        for at in 1..4 {
+            assert!(!breaker.on_unavailable(at));
+        }
+        breaker.on_accept(4);
+        for at in 5..8 {
+            assert!(!breaker.on_unavailable(at));
+        }
+        assert!(breaker.on_unavailable(8));
+        throttle(&mut breaker, 8, 8);
+        assert!(breaker.on_unavailable(9), "it has just throttled a call");
+        breaker.on_accept(10);
+        assert!(!breaker.on_unavailable(11), "from the beginning");
+    }
+
+    #[test]
+    fn one_of_two_unavailable_is_away_and_two_of_a_hundred_are_not() {
+        let mut breaker = Breaker::default();
+        let mut answered = 0;
+        while answered < 15 {
+            answered += 1;
+            breaker.on_accept(answered);
+            assert!(!breaker.on_unavailable(answered), "{answered}");
+        }
+        breaker.on_accept(answered);
+        assert!(breaker.on_unavailable(answered));
+
+        let mut breaker = Breaker::default();
+        for at in 0..100_000 {
+            match at % 50 {
+                0 => assert!(!breaker.on_unavailable(at)),
+                _ => assert!(!breaker.on_accept(at)),
+            }
+        }
     }
 }

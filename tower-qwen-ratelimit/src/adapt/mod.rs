@@ -2,15 +2,15 @@
 //! answers cost.
 
 mod breaker;
+mod learned_share;
 mod output;
 mod plan;
-mod rate_share;
 mod slow_start;
 mod throttled;
 
 pub(crate) use breaker::Breaker;
+pub(crate) use learned_share::{Held, LearnedShare};
 pub(crate) use output::OutputEstimate;
 pub(crate) use plan::{Plan, PlanEnd};
-pub(crate) use rate_share::RateShare;
 pub(crate) use slow_start::SlowStart;
-pub(crate) use throttled::{Recurrence, Throttled};
+pub(crate) use throttled::Throttled;

@@ -45,14 +45,20 @@ impl OutputEstimate {
         }
     }
 
-    /// What an answer is expected to cost whose ceiling is `ceiling`.
-    pub(crate) fn expected(&self, label: Option<&Arc<str>>, ceiling: Option<u64>) -> u64 {
+    /// What an answer is expected to cost whose ceiling is `ceiling`: at most `unknown`, until
+    /// answers are known.
+    pub(crate) fn expected(
+        &self,
+        label: Option<&Arc<str>>,
+        ceiling: Option<u64>,
+        unknown: u64,
+    ) -> u64 {
         let own = label
             .and_then(|label| self.by_label.get(label))
             .and_then(Samples::expected);
         let expected = own
             .or_else(|| self.all.expected())
-            .unwrap_or_else(|| ceiling.unwrap_or(UNKNOWN));
+            .unwrap_or_else(|| ceiling.unwrap_or(UNKNOWN).min(unknown));
         expected.min(ceiling.unwrap_or(u64::MAX))
     }
 }
@@ -90,15 +96,16 @@ mod tests {
     #[test]
     fn the_ceiling_stands_until_enough_is_known() {
         let mut estimate = OutputEstimate::default();
-        assert_eq!(estimate.expected(None, Some(9_000)), 9_000);
-        assert_eq!(estimate.expected(None, None), UNKNOWN);
+        assert_eq!(estimate.expected(None, Some(9_000), u64::MAX), 9_000);
+        assert_eq!(estimate.expected(None, None, u64::MAX), UNKNOWN);
+        assert_eq!(estimate.expected(None, Some(9_000), 500), 500);
         for _ in 0..ENOUGH - 1 {
             estimate.learn(None, 100);
         }
-        assert_eq!(estimate.expected(None, Some(9_000)), 9_000);
+        assert_eq!(estimate.expected(None, Some(9_000), u64::MAX), 9_000);
         estimate.learn(None, 100);
-        assert_eq!(estimate.expected(None, Some(9_000)), 100);
-        assert_eq!(estimate.expected(None, Some(40)), 40);
+        assert_eq!(estimate.expected(None, Some(9_000), u64::MAX), 100);
+        assert_eq!(estimate.expected(None, Some(40), u64::MAX), 40);
     }
 
     #[test]
@@ -110,7 +117,7 @@ mod tests {
         for output in 0..SAMPLES as u64 {
             estimate.learn(None, output);
         }
-        assert_eq!(estimate.expected(None, None), 40);
+        assert_eq!(estimate.expected(None, None, u64::MAX), 40);
     }
 
     #[test]
@@ -121,12 +128,12 @@ mod tests {
             estimate.learn(Some(&short), 3);
             estimate.learn(Some(&long), 3_000);
         }
-        assert_eq!(estimate.expected(Some(&short), None), 3);
-        assert_eq!(estimate.expected(Some(&long), Some(4_000)), 3_000);
+        assert_eq!(estimate.expected(Some(&short), None, u64::MAX), 3);
+        assert_eq!(estimate.expected(Some(&long), Some(4_000), u64::MAX), 3_000);
         let unknown = "new".into();
         assert_eq!(
-            estimate.expected(Some(&unknown), None),
-            estimate.expected(None, None)
+            estimate.expected(Some(&unknown), None, u64::MAX),
+            estimate.expected(None, None, u64::MAX)
         );
     }
 

@@ -15,13 +15,6 @@ pub(crate) enum Throttled {
     Capacity,
 }
 
-/// Whether a throttle follows another without an accepted call in between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Recurrence {
-    First,
-    Repeated,
-}
-
 impl Throttled {
     pub(crate) fn by(cause: Cause) -> Self {
         match cause {

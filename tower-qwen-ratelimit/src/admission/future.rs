@@ -213,7 +213,7 @@ fn report_head<B>(reservation: &Reservation, response: &mut Response<B>, clock: 
         return;
     };
     let paced_until = if verdict.is_throttle() {
-        Some(reservation.throttled(verdict))
+        reservation.throttled(verdict)
     } else {
         reservation.fail(verdict);
         reservation.unavailable(verdict)

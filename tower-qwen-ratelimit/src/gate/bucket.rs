@@ -16,6 +16,8 @@ const MOST_OWED: u64 = 2;
 pub(crate) struct Bucket {
     level: i128,
     capacity: i128,
+    /// The level at which a call of any cost may go; it then owes the rest.
+    enough: i128,
     /// The lowest level.
     lowest: i128,
     /// Amount per window.
@@ -25,18 +27,23 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// An empty bucket that gains `rate` per `window` nanoseconds and holds at most `capacity` (at
-    /// least 1).
-    pub(crate) fn empty(rate: u64, window: u64, capacity: u64, now: Nanos) -> Self {
+    /// A bucket that gains `rate` per `window` nanoseconds, holds at most `capacity`, and lets go a
+    /// call of any cost at a level of `burst`, which it begins with: the first call goes at once.
+    /// Neither is less than 1, and the capacity not less than the burst.
+    pub(crate) fn new(rate: u64, window: u64, capacity: u64, burst: u64, now: Nanos) -> Self {
         let window = window.max(1);
-        Self {
+        let mut bucket = Self {
             level: 0,
-            capacity: units(capacity.max(1), window),
+            capacity: 0,
+            enough: 0,
             lowest: lowest(rate, window),
             rate,
             window,
             at: now,
-        }
+        };
+        bucket.set_capacity(capacity, burst);
+        bucket.level = bucket.enough;
+        bucket
     }
 
     /// Refills up to `now`.
@@ -64,17 +71,22 @@ impl Bucket {
             .min(self.capacity);
     }
 
-    /// The first instant at which `amount` may go. An amount above the capacity goes when the
-    /// bucket is full, and then owes the rest.
+    /// Gains nothing before `until`.
+    pub(crate) fn freeze_until(&mut self, until: Nanos) {
+        self.at = self.at.max(until);
+    }
+
+    /// The first instant at which `amount` may go. An amount above the burst goes at a level of one
+    /// burst, and then owes the rest.
     #[inline]
     pub(crate) fn ready_at(&self, amount: u64) -> Nanos {
-        self.reaches(units(amount, self.window).min(self.capacity))
+        self.reaches(units(amount, self.window).min(self.enough))
     }
 
     /// The first instant at which `amount` may go behind `ahead`, as long as the bucket is never
     /// full in between.
     pub(crate) fn serves_at(&self, ahead: u64, amount: u64) -> Nanos {
-        let own = units(amount, self.window).min(self.capacity);
+        let own = units(amount, self.window).min(self.enough);
         self.reaches(units(ahead, self.window).saturating_add(own))
     }
 
@@ -83,9 +95,11 @@ impl Bucket {
         self.rate = rate;
     }
 
-    /// Changes what the bucket holds at most, from now on.
-    pub(crate) fn set_capacity(&mut self, capacity: u64) {
-        self.capacity = units(capacity.max(1), self.window);
+    /// Changes what the bucket holds at most, and what of it is a burst, from now on.
+    pub(crate) fn set_capacity(&mut self, capacity: u64, burst: u64) {
+        let burst = burst.max(1);
+        self.enough = units(burst, self.window);
+        self.capacity = units(capacity.max(burst), self.window);
         self.level = self.level.min(self.capacity);
     }
 
@@ -98,6 +112,17 @@ impl Bucket {
     /// Lowers the level to `amount`, if it is higher.
     pub(crate) fn lower_to(&mut self, amount: u64) {
         self.level = self.level.min(units(amount, self.window));
+    }
+
+    /// Whether it holds less than this part of what it can.
+    pub(crate) fn is_below(&self, part: i128) -> bool {
+        self.level < self.capacity / part
+    }
+
+    /// When the bucket is full.
+    #[cfg(test)]
+    pub(crate) fn fills_at(&self) -> Nanos {
+        self.reaches(self.capacity)
     }
 
     /// Whole requests or tokens in the bucket; negative while it owes.
@@ -140,9 +165,18 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
+    /// One that has spent what it begins with.
+    fn spent(rate: u64, window: u64, capacity: u64, burst: u64) -> Bucket {
+        let mut bucket = Bucket::new(rate, window, capacity, burst, 0);
+        bucket.level = 0;
+        bucket
+    }
+
     #[test]
-    fn starts_empty_and_refills_evenly() {
-        let mut bucket = Bucket::empty(60, 60 * SECOND, 10, 0);
+    fn starts_with_a_burst_and_refills_evenly() {
+        let mut bucket = Bucket::new(60, 60 * SECOND, 10, 2, 0);
+        assert_eq!((bucket.level(), bucket.ready_at(50)), (2, 0));
+        bucket.take(2);
         assert_eq!(bucket.ready_at(0), 0);
         assert_eq!(bucket.ready_at(1), SECOND);
         bucket.advance(SECOND - 1);
@@ -154,8 +188,8 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_above_the_capacity_waits_for_a_full_bucket_and_owes_the_rest() {
-        let mut bucket = Bucket::empty(60, 60 * SECOND, 10, 0);
+    fn an_amount_above_the_burst_waits_for_one_burst_and_owes_the_rest() {
+        let mut bucket = spent(60, 60 * SECOND, 30, 10);
         assert_eq!(bucket.ready_at(50), 10 * SECOND);
         bucket.advance(10 * SECOND);
         bucket.take(50);
@@ -165,8 +199,20 @@ mod tests {
     }
 
     #[test]
+    fn a_frozen_bucket_gains_nothing() {
+        let mut bucket = spent(60, 60 * SECOND, 30, 10);
+        bucket.freeze_until(20 * SECOND);
+        assert_eq!(bucket.ready_at(1), 21 * SECOND);
+        bucket.advance(20 * SECOND);
+        assert_eq!(bucket.level(), 0);
+        bucket.freeze_until(SECOND);
+        bucket.advance(25 * SECOND);
+        assert_eq!(bucket.level(), 5, "an instant that has gone by freezes nothing");
+    }
+
+    #[test]
     fn a_rate_of_nothing_never_serves() {
-        let bucket = Bucket::empty(0, SECOND, 10, 0);
+        let bucket = spent(0, SECOND, 10, 10);
         assert_eq!(bucket.ready_at(1), NEVER);
         assert_eq!(bucket.ready_at(0), 0);
     }
@@ -174,14 +220,15 @@ mod tests {
     proptest! {
         #[test]
         fn no_input_overflows(
-            rate: u64, window: u64, capacity: u64, steps in prop::collection::vec((any::<u64>(), any::<u64>(), 0..3u8), 0..20)
+            rate: u64, window: u64, capacity: u64, burst: u64, steps in prop::collection::vec((any::<u64>(), any::<u64>(), 0..4u8), 0..20)
         ) {
-            let mut bucket = Bucket::empty(rate, window, capacity, 0);
+            let mut bucket = Bucket::new(rate, window, capacity, burst, 0);
             for (now, amount, action) in steps {
                 bucket.advance(now);
                 match action {
                     0 => bucket.take(amount),
                     1 => bucket.give(amount),
+                    2 => bucket.freeze_until(amount),
                     _ => { bucket.set_rate(amount); }
                 }
                 prop_assert!(bucket.ready_at(amount) >= bucket.at);
@@ -191,7 +238,7 @@ mod tests {
             }
         }
 
-        /// Whatever calls cost, the next one waits for two windows, a full bucket and its rounding.
+        /// Whatever calls cost, the next one waits for two windows, one burst and its rounding.
         #[test]
         fn at_most_two_windows_are_owed(
             quota in 1..1_000_000u64,
@@ -201,7 +248,7 @@ mod tests {
             amount: u64,
         ) {
             let capacity = capacity.min(quota);
-            let mut bucket = Bucket::empty(quota, window, capacity, 0);
+            let mut bucket = Bucket::new(quota, window, quota, capacity, 0);
             for cost in &costs {
                 bucket.take(*cost);
             }
@@ -216,10 +263,10 @@ mod tests {
         fn the_stated_instant_is_the_first_that_fits(
             rate in 1..1_000_000u64, window in 1..100 * SECOND, capacity in 1..10_000u64, owed in 0..10_000u64, amount in 1..10_000u64
         ) {
-            let mut bucket = Bucket::empty(rate, window, capacity, 0);
+            let mut bucket = spent(rate, window, capacity.saturating_mul(2), capacity);
             bucket.take(owed);
             let at = bucket.ready_at(amount);
-            let need = units(amount, window).min(bucket.capacity);
+            let need = units(amount, window).min(bucket.enough);
             bucket.advance(at.saturating_sub(1));
             prop_assert!(at == 0 || bucket.level < need);
             bucket.advance(at);

@@ -1,12 +1,12 @@
 #[cfg(feature = "redis")]
 use super::part::Part;
 use super::{
-    bucket::Bucket,
+    buckets::{Buckets, Capacity},
     window::{SlotNumber, Window},
 };
 use crate::{
-    adapt::{RateShare, Recurrence},
-    quota::Quota,
+    adapt::{Held, LearnedShare},
+    quota::{Quota, amount_in},
     snapshot::GateSnapshot,
     units::{Fraction, Nanos},
 };
@@ -15,12 +15,17 @@ use crate::{
 /// any window.
 #[derive(Debug)]
 pub(crate) struct Gate {
+    /// The quota of a window.
+    told: u64,
+    /// What a window may hold by the quota alone, less the headroom.
     quota: u64,
-    /// What may go in one burst, by the quota alone.
-    burst: u64,
-    bucket: Option<Bucket>,
+    /// What flows in during a window by the quota alone, less the headroom.
+    rate: u64,
+    capacity: Capacity,
+    buckets: Option<Buckets>,
     window: Window,
-    share: RateShare,
+    /// What the provider is believed to grant of it.
+    share: LearnedShare,
     /// What slow start allows of rate and burst.
     slow_start: Fraction,
     #[cfg(feature = "redis")]
@@ -32,19 +37,21 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(quota: &Quota, amount: u64, now: Nanos) -> Self {
         let length = quota.window_nanos();
-        let usable = quota.usable(amount);
-        let burst = quota.burst_of(usable);
-        let bucket = quota
+        let (usable, rate) = (quota.usable(amount), quota.rate_of(amount));
+        let capacity = Capacity::of(quota, rate);
+        let buckets = quota
             .is_smooth()
-            .then(|| Bucket::empty(usable, length, burst, now));
+            .then(|| Buckets::new(rate, length, capacity, now));
         let mut window = Window::new(length);
         window.advance(now);
         Self {
+            told: amount,
             quota: usable,
-            burst,
-            bucket,
+            rate,
+            capacity,
+            buckets,
             window,
-            share: RateShare::whole(length, now),
+            share: LearnedShare::new(quota.is_start(), length, now),
             slow_start: Fraction::WHOLE,
             #[cfg(feature = "redis")]
             part: Part::whole(quota.is_smooth()),
@@ -55,25 +62,27 @@ impl Gate {
     /// Goes on under another quota, of the same window and pacing. What was charged within the
     /// window stays charged; what is owed beyond it is forgiven.
     pub(crate) fn set_quota(&mut self, quota: &Quota, amount: u64) {
+        self.told = amount;
         self.quota = quota.usable(amount);
-        self.burst = quota.burst_of(self.quota);
-        if let Some(bucket) = &mut self.bucket {
-            bucket.set_quota(self.quota);
+        self.rate = quota.rate_of(amount);
+        self.capacity = Capacity::of(quota, self.rate);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.set_quota(self.rate);
         }
         self.set_slow_start(self.slow_start);
     }
 
     #[inline]
-    pub(crate) fn advance(&mut self, now: Nanos) {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.advance(now);
+    pub(crate) fn advance(&mut self, now: Nanos, is_awaited: bool) {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.advance(now);
         }
         self.window.advance(now);
-        let is_changed = self.share.advance(now);
+        let is_changed = self.share.advance(now, is_awaited && self.is_used());
         #[cfg(feature = "redis")]
         let is_changed = is_changed | self.part.advance(now);
         if is_changed {
-            self.follow();
+            self.set_slow_start(self.slow_start);
         }
     }
 
@@ -85,6 +94,11 @@ impl Gate {
     /// This process's part of it.
     pub(crate) fn own(&self) -> u64 {
         self.own_part(self.quota)
+    }
+
+    /// What the window holds.
+    pub(crate) fn used(&self) -> u64 {
+        self.window.sum()
     }
 
     /// What of it may be used at present.
@@ -99,24 +113,87 @@ impl Gate {
         self.set_slow_start(self.slow_start);
     }
 
+    /// By how much the parts of a fleet may exceed `quota`, the amount of a window, together.
+    #[cfg(feature = "redis")]
+    pub(crate) fn most_beyond_quota(&self, quota: u64) -> u64 {
+        let saved = self.part.saved_of(self.capacity.credit, self.rate);
+        self.rate
+            .saturating_add(saved.max(self.capacity.burst))
+            .saturating_sub(quota)
+    }
+
     /// What throttles have left of the quota.
     #[cfg(feature = "redis")]
     pub(crate) fn share(&self) -> Fraction {
         self.share.fraction()
     }
 
-    /// A throttle named this dimension.
-    pub(crate) fn on_throttle(&mut self, recurrence: Recurrence) {
-        self.share.cut(recurrence);
-        self.follow();
+    /// What was accepted when a call was refused that cost `amount` and found `before` in the window.
+    pub(crate) fn held(&self, before: u64, amount: u64) -> Held {
+        Held {
+            before,
+            with_it: before.saturating_add(amount),
+            allowed: self.allowed,
+            told: self.told,
+        }
+    }
+
+    /// A call was refused, and this was held.
+    pub(crate) fn on_refusal(&mut self, held: Held, now: Nanos) {
+        if self.share.on_refusal(held, now) {
+            self.set_slow_start(self.slow_start);
+        }
+    }
+
+    /// A call was accepted after several refusals in a row, the last of which found this much.
+    pub(crate) fn on_drained(&mut self, held: Held, now: Nanos) {
+        if self.share.on_drained(held, now) {
+            self.set_slow_start(self.slow_start);
+        }
+    }
+
+    /// The account is closed until then.
+    pub(crate) fn close_until(&mut self, until: Nanos) {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.close_until(until);
+        }
+    }
+
+    /// Spreads the quota evenly from now on, whatever was set. Returns whether it did not before.
+    pub(crate) fn pace_evenly(&mut self, now: Nanos) -> bool {
+        let is_new = self.buckets.is_none();
+        if is_new {
+            let length = self.window.length();
+            let capacity = self.own_capacity(self.slow_start);
+            let mut buckets = Buckets::new(self.rate, length, capacity, now);
+            // A whole window may just have gone at once.
+            buckets.lower_to(0);
+            self.buckets = Some(buckets);
+            self.follow();
+        }
+        is_new
+    }
+
+    /// Whether a whole window may go at once.
+    #[inline]
+    pub(crate) fn goes_at_once(&self) -> bool {
+        self.buckets.is_none()
+    }
+
+    /// Whether what flows in is used, rather than saved.
+    fn is_used(&self) -> bool {
+        match &self.buckets {
+            Some(buckets) => buckets.is_used(),
+            None => self.window.sum() >= self.allowed / 10 * 9,
+        }
     }
 
     /// Slow start allows this share of rate and burst.
     pub(crate) fn set_slow_start(&mut self, share: Fraction) {
         self.slow_start = share;
-        let burst = self.own_part(share.of(self.burst));
-        if let Some(bucket) = &mut self.bucket {
-            bucket.set_capacity(burst);
+        let capacity = self.own_capacity(share);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.set_capacity(capacity);
         }
         self.follow();
     }
@@ -130,8 +207,8 @@ impl Gate {
         let unknown = used.saturating_sub(self.window.sum());
         let slot = self.window.leaving_at(level.reset_at);
         self.window.add(slot, unknown);
-        if let Some(bucket) = &mut self.bucket {
-            bucket.lower_to(level.remaining);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.lower_to(level.remaining);
         }
     }
 
@@ -145,10 +222,25 @@ impl Gate {
         {
             self.allowed = self.part.held_of(quota);
         }
-        let rate = self.own_part(self.slow_start.of(quota));
-        if let Some(bucket) = &mut self.bucket {
-            // Never nothing of something: the bucket would never fill again.
-            bucket.set_rate(rate.max(self.quota.min(1)));
+        let rate = self.share.of(self.rate);
+        #[cfg(feature = "redis")]
+        let rate = rate.min(self.part.capped(self.rate));
+        let rate = self.own_part(self.slow_start.of(rate));
+        if let Some(buckets) = &mut self.buckets {
+            // Never nothing of something: the buckets would never fill again.
+            buckets.set_rate(rate.max(self.rate.min(1)));
+        }
+    }
+
+    /// What the buckets hold at most under this share of slow start.
+    fn own_capacity(&self, share: Fraction) -> Capacity {
+        let credit = self.capacity.credit;
+        #[cfg(feature = "redis")]
+        let credit = self.part.saved_of(credit, self.rate);
+        let own = |amount| self.own_part(share.of(self.share.of(amount)));
+        Capacity {
+            burst: own(self.capacity.burst),
+            credit: own(credit),
         }
     }
 
@@ -169,19 +261,19 @@ impl Gate {
         // A call above what is allowed at present, but within the quota, goes alone instead of
         // never.
         let quota = self.allowed().max(amount);
-        let bucket = self
-            .bucket
+        let buckets = self
+            .buckets
             .as_ref()
-            .map_or(now, |bucket| bucket.ready_at(amount));
-        bucket.max(self.window.ready_at(now, amount, quota))
+            .map_or(now, |buckets| buckets.ready_at(amount));
+        buckets.max(self.window.ready_at(now, amount, quota))
     }
 
     /// The instant at which `amount` will go behind `ahead`, at today's rate.
     pub(crate) fn predicted(&self, now: Nanos, ahead: u64, amount: u64) -> Nanos {
         let quota = self.allowed().max(amount).max(1);
         let all = ahead.saturating_add(amount);
-        match &self.bucket {
-            Some(bucket) => bucket.serves_at(ahead, amount).max(self.window.ready_at(
+        match &self.buckets {
+            Some(buckets) => buckets.serves_at(ahead, amount).max(self.window.ready_at(
                 now,
                 all.min(quota),
                 quota,
@@ -198,8 +290,8 @@ impl Gate {
     /// Charges `amount` now and says where.
     #[inline]
     pub(crate) fn take(&mut self, amount: u64) -> SlotNumber {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.take(amount);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.take(amount);
         }
         self.window.charge(amount)
     }
@@ -210,10 +302,10 @@ impl Gate {
     /// a slot leaves the window after one.
     #[inline]
     pub(crate) fn correct(&mut self, slot: SlotNumber, charged: u64, actual: u64) {
-        if let Some(bucket) = &mut self.bucket {
+        if let Some(buckets) = &mut self.buckets {
             match charged.checked_sub(actual) {
-                Some(refund) => bucket.give(refund),
-                None => bucket.take(actual - charged),
+                Some(refund) => buckets.give(refund),
+                None => buckets.take(actual - charged),
             }
         }
         self.window.correct(slot, charged, actual);
@@ -241,20 +333,31 @@ impl Gate {
         self.window.charge(amount)
     }
 
-    /// The instant at which the bucket is full and begins to lose what flows in.
+    /// The instant at which what is saved is at its most, and what flows in begins to be lost.
     #[cfg(test)]
     pub(crate) fn fills_at(&self) -> Nanos {
-        self.bucket
+        self.buckets
             .as_ref()
-            .map_or(crate::units::NEVER, |bucket| bucket.ready_at(u64::MAX))
+            .map_or(crate::units::NEVER, Buckets::fills_at)
     }
 
     pub(crate) fn snapshot(&self) -> GateSnapshot {
         GateSnapshot {
             quota: self.quota,
             used: self.window.sum(),
-            level: self.bucket.as_ref().map(Bucket::level),
+            level: self.buckets.as_ref().map(Buckets::level),
             rate_percent: self.share.fraction().percent(),
+        }
+    }
+}
+
+impl Capacity {
+    /// By the quota alone, of what flows in during a window.
+    pub(crate) fn of(quota: &Quota, rate: u64) -> Self {
+        let window = quota.window_nanos();
+        Self {
+            burst: amount_in(quota.burst_nanos(), rate, window),
+            credit: amount_in(quota.credit_nanos(), rate, window),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! ([`Nanos`](crate::units::Nanos)); amounts are requests or tokens.
 
 mod bucket;
+mod buckets;
 mod concurrency;
 mod day;
 mod gate;
@@ -12,7 +13,9 @@ mod part;
 mod window;
 
 #[cfg(all(test, feature = "redis"))]
-pub(crate) use bucket::Bucket;
+pub(crate) use buckets::Buckets;
+#[cfg(any(test, feature = "redis"))]
+pub(crate) use buckets::Capacity;
 pub(crate) use concurrency::Concurrency;
 pub(crate) use day::{Day, DayNumber};
 pub(crate) use gate::{Gate, ProviderLevel};

@@ -1,5 +1,8 @@
 use crate::units::{Fraction, Nanos};
 
+/// A fleet in which each has its part saves this part of a window in all.
+const SAVED: u64 = 30;
+
 /// A process's part of an account that a fleet shares; the whole where nobody shares it.
 ///
 /// The rate follows a new part at once. With an even pace, the window's limit follows the largest
@@ -13,6 +16,8 @@ pub(crate) struct Part {
     peak: Fraction,
     peak_until: Nanos,
     is_even: bool,
+    /// Whether a fleet has ever said what this process's part is, be it the whole.
+    is_shared: bool,
 }
 
 impl Part {
@@ -23,6 +28,7 @@ impl Part {
             peak: Fraction::ZERO,
             peak_until: 0,
             is_even,
+            is_shared: false,
         }
     }
 
@@ -34,12 +40,24 @@ impl Part {
         }
         self.part = part;
         self.cap = cap;
+        self.is_shared = true;
     }
 
     /// What of `amount` flows in.
     #[inline]
     pub(crate) fn of(&self, amount: u64) -> u64 {
         self.part.of(amount)
+    }
+
+    /// What of `credit` the whole fleet may save, at `rate` per window.
+    // What each process has saved is spent whatever the others do, beside the rate that is in force.
+    // A thirtieth more than a rate of 0.98 is 1.013 of the quota, and the bound is 1.02
+    // (docs/design.md, "Parts of a fleet").
+    pub(crate) fn saved_of(&self, credit: u64, rate: u64) -> u64 {
+        match self.is_shared {
+            true => credit.min(rate / SAVED),
+            false => credit,
+        }
     }
 
     /// What of `quota` the window may hold.

@@ -1,8 +1,7 @@
 /// A part of a whole, from nothing to all of it.
 ///
 /// Counted in integer parts, so that this process and a store's scripts compute the same.
-// 2^16 parts: a hundredth of a sixty-fourth is still ten of them, and a product with 100 fits 32
-// bits.
+// 2^16 parts: a sixty-fourth is still a thousand of them, and a product with 100 fits 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fraction(u32);
 
@@ -16,11 +15,6 @@ impl Fraction {
             return Self::WHOLE;
         }
         Self(parts)
-    }
-
-    /// So many hundredths of the whole, rounded down.
-    pub(crate) const fn from_percent(percent: u32) -> Self {
-        Self::from_parts(Self::WHOLE.0 * percent / 100)
     }
 
     /// One part of `count` equal ones, rounded down, but never nothing.
@@ -63,12 +57,6 @@ impl Fraction {
         self.of(amount).max(amount.min(1))
     }
 
-    /// So many hundredths of this fraction.
-    // Divided first: each hundredth is worth the same, and nothing overflows.
-    pub(crate) const fn hundredths(self, percent: u32) -> Self {
-        Self::from_parts(self.0 / 100 * percent)
-    }
-
     /// In percent, rounded down.
     pub(crate) fn percent(self) -> u8 {
         u8::try_from(self.0 * 100 / Self::WHOLE.0).unwrap_or(100)
@@ -93,15 +81,12 @@ mod tests {
         assert_eq!((half.of(7), half.percent()), (3, 50));
         assert_eq!((half.of_at_least_one(1), half.of_at_least_one(0)), (1, 0));
         assert_eq!(Fraction::WHOLE.of(u64::MAX), u64::MAX);
-        assert_eq!(Fraction::from_percent(99).of(u64::MAX) >> 54, 1_013);
         assert_eq!(Fraction::ZERO.of(u64::MAX), 0);
-        assert_eq!(Fraction::WHOLE.hundredths(85).parts(), 55_675);
     }
 
     #[test]
     fn no_fraction_is_more_than_the_whole_or_overflows() {
         assert_eq!(Fraction::from_parts(u32::MAX), Fraction::WHOLE);
-        assert_eq!(Fraction::from_percent(100), Fraction::WHOLE);
         assert_eq!(Fraction::one_of(0), Fraction::WHOLE);
         assert_eq!(Fraction::one_of(u64::MAX).parts(), 1);
         assert_eq!(Fraction::ratio_rounded_up(u64::MAX, 0), Fraction::WHOLE);

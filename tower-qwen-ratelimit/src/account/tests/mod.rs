@@ -17,6 +17,7 @@ use super::{
 use crate::{
     adapt::Plan,
     cost::{Cost, OutputLimit},
+    gate::Capacity,
     queue::WaitQueue,
     quota::{Pacing, Quota, Reserve},
     units::{NEVER, Nanos},
@@ -188,8 +189,9 @@ proptest! {
             bucket_was_full |= fills_by(&state, now);
             state.advance(now);
             if let (Some(level), false) = (state.tokens.snapshot().level, bucket_was_full || bucket_owed_most) {
-                let rate = i128::from(quota.usable(quota.tokens()));
-                let replayed = rate * i128::from(now) - i128::from(all) * i128::from(WINDOW);
+                let rate = quota.rate_of(quota.tokens());
+                let begun = i128::from(Capacity::of(&quota, rate).burst.max(1));
+                let replayed = (begun - i128::from(all)) * i128::from(WINDOW) + i128::from(rate) * i128::from(now);
                 prop_assert_eq!(i128::from(level), replayed.div_euclid(i128::from(WINDOW)));
             }
         }
@@ -203,7 +205,8 @@ fn is_full(state: &State) -> bool {
 /// Whether the tokens' bucket is at its lowest: two windows are owed.
 fn owes_most(state: &State) -> bool {
     let snapshot = state.tokens.snapshot();
-    let most = i64::try_from(2 * snapshot.quota).unwrap_or(i64::MAX);
+    // The buckets owe by the rate, which is a little less than what a window may hold.
+    let most = i64::try_from(snapshot.quota / 100 * 195).unwrap_or(i64::MAX);
     snapshot.level.is_some_and(|level| level <= -most)
 }
 

@@ -1,7 +1,7 @@
 use tower_qwen_tokens::ledger::Day;
 
 use super::slots::{HashSlot, slot_of};
-use crate::{key::Key, quota::Quota};
+use crate::{gate::Capacity, key::Key, quota::Quota};
 
 /// The names of the keys of one account.
 ///
@@ -78,8 +78,8 @@ pub(super) fn quota_arguments(quota: &Quota) -> [i64; 8] {
         signed(requests),
         signed(tokens),
         signed(micros(quota.window_nanos())),
-        signed(quota.burst_of(requests)),
-        signed(quota.burst_of(tokens)),
+        signed(Capacity::of(quota, quota.rate_of(quota.requests())).burst),
+        signed(Capacity::of(quota, quota.rate_of(quota.tokens())).burst),
         i64::from(quota.is_smooth()),
         if day == u64::MAX { -1 } else { signed(day) },
         i64::try_from(quota.day_begins_after().as_micros() % DAY_MICROS).unwrap_or_default(),

@@ -51,7 +51,10 @@ async fn the_bound_is_that_of_the_way_in_which_calls_go() {
             let during = seen(&fleet).may_overshoot_tokens;
             (before, during)
         };
-        let burst = quota().burst_of(quota().usable(quota().tokens()));
+        // 0.98 flows in, and a thirtieth of that is saved.
+        let rate = quota().rate_of(quota().tokens());
+        let burst = (rate + rate / 30).saturating_sub(quota().tokens());
+        assert!(burst <= quota().tokens() / 50);
         let shared = match sharing {
             Sharing::Booking => 0,
             Sharing::Lease => burst,

@@ -3,7 +3,7 @@
 
 use super::super::{BEGIN, DAY, WINDOW};
 use crate::{
-    gate::{Bucket, SlotNumber, Window},
+    gate::{Buckets, Capacity, SlotNumber, Window},
     quota::Quota,
     units::NEVER,
 };
@@ -23,8 +23,8 @@ pub(super) struct Model {
 
 #[derive(Clone)]
 struct Gates {
-    requests: (Bucket, Window),
-    tokens: (Bucket, Window),
+    requests: (Buckets, Window),
+    tokens: (Buckets, Window),
     at_end: Window,
     at: u64,
 }
@@ -51,8 +51,8 @@ pub(super) struct Cost {
 impl Gates {
     fn advance(&mut self, now: u64) {
         self.at = self.at.max(now);
-        for (bucket, window) in [&mut self.requests, &mut self.tokens] {
-            bucket.advance(self.at);
+        for (buckets, window) in [&mut self.requests, &mut self.tokens] {
+            buckets.advance(self.at);
             window.advance(self.at);
         }
         self.at_end.advance(self.at);
@@ -60,12 +60,12 @@ impl Gates {
 
     /// The first instant at which everything has room.
     fn ready_at(&self, quota: &Quota, input: u64, total: u64) -> u64 {
-        let ready = |(bucket, window): &(Bucket, Window), amount: u64, most: u64| {
-            let bucket = match quota.is_smooth() {
-                true => bucket.ready_at(amount),
+        let ready = |(buckets, window): &(Buckets, Window), amount: u64, most: u64| {
+            let buckets = match quota.is_smooth() {
+                true => buckets.ready_at(amount),
                 false => 0,
             };
-            bucket.max(window.ready_at(self.at, amount, most.max(amount)))
+            buckets.max(window.ready_at(self.at, amount, most.max(amount)))
         };
         let requests = quota.usable(quota.requests());
         let tokens = quota.usable(quota.tokens());
@@ -124,10 +124,9 @@ impl BookingReply {
 impl Model {
     pub(super) fn new(quota: Quota) -> Self {
         let gate = |amount| {
-            let usable = quota.usable(amount);
-            let burst = quota.burst_of(usable);
-            let bucket = Bucket::empty(usable, WINDOW, burst, BEGIN);
-            (bucket, Window::new(WINDOW))
+            let rate = quota.rate_of(amount);
+            let buckets = Buckets::new(rate, WINDOW, Capacity::of(&quota, rate), BEGIN);
+            (buckets, Window::new(WINDOW))
         };
         Self {
             quota,
@@ -251,8 +250,8 @@ impl Model {
 
     pub(super) fn snapshot(&mut self, now: u64) -> Vec<i64> {
         self.advance(now);
-        let level = |bucket: &Bucket| match self.quota.is_smooth() {
-            true => bucket.level(),
+        let level = |buckets: &Buckets| match self.quota.is_smooth() {
+            true => buckets.level(),
             false => 0,
         };
         let signed = |amount: u64| i64::try_from(amount).unwrap();
