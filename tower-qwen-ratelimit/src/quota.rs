@@ -202,9 +202,10 @@ impl Quota {
     /// The part of the quota that is left unused, in percent, because calls do not reach the
     /// provider at equal distances from their send. At most 99. Default: 2.
     ///
-    /// Under [`Pacing::Smooth`] the rate leaves this part of the quota, and a single window half of
-    /// it: what was missed in one moment can be made up for in the next. Under [`Pacing::Window`] a
-    /// window leaves all of it. Set here, it is rounded up to whole requests and tokens, but at least
+    /// Under [`Pacing::Smooth`] the rate leaves this part of the quota, and a single window a little
+    /// less, so that what was missed in one moment is made up for in the next: half of it, or a
+    /// hundredth of the quota less (1 and 9 of 100 at a headroom of 2 and 10). Under
+    /// [`Pacing::Window`] a window leaves all of it. Set here, it is rounded up to whole requests and tokens, but at least
     /// 1 of each remains to be used; the default is rounded down, so that 3 requests a minute stay 3.
     pub const fn headroom(mut self, percent: u8) -> Self {
         self.headroom = Some(percent);
@@ -364,19 +365,24 @@ impl Quota {
     /// What of `amount`, the quota's requests or tokens, a single window may hold. At least 1 of any
     /// amount: a quota of one request is not nothing.
     pub(crate) fn usable(&self, amount: u64) -> u64 {
-        // What a window leaves is counted in halves of a percent.
-        self.less(amount, if self.is_smooth() { 1 } else { 2 })
+        let halves = 2 * self.headroom_percent();
+        // Half of the headroom, or a hundredth of the quota if that is less.
+        let window = (halves / 2).max(halves.saturating_sub(2));
+        self.less(amount, if self.is_smooth() { window } else { halves })
     }
 
     /// What of `amount` flows in during a window.
     pub(crate) fn rate_of(&self, amount: u64) -> u64 {
-        self.less(amount, 2)
+        self.less(amount, 2 * self.headroom_percent())
     }
 
-    /// `amount` less so many halves of the headroom.
+    fn headroom_percent(&self) -> u64 {
+        u64::from(self.headroom.unwrap_or(HEADROOM).min(99))
+    }
+
+    /// `amount` less so many halves of a percent.
     fn less(&self, amount: u64, halves: u64) -> u64 {
-        let headroom = u128::from(self.headroom.unwrap_or(HEADROOM).min(99));
-        let left = u128::from(amount) * (200 - u128::from(halves) * headroom);
+        let left = u128::from(amount) * u128::from(200 - halves);
         // In u128: amounts go up to u64::MAX ("unlimited").
         let usable = match self.headroom {
             None => left.div_ceil(200),
@@ -436,7 +442,7 @@ mod tests {
         let quota = Quota::per_minute(1, 0).headroom(200).window(Duration::ZERO);
         assert_eq!(quota.usable(1), 1);
         assert_eq!(quota.usable(0), 0);
-        assert_eq!(quota.usable(1_000), 10);
+        assert_eq!((quota.usable(1_000), quota.rate_of(1_000)), (20, 10));
         assert_eq!(quota.window_length(), Duration::from_millis(1));
     }
 
