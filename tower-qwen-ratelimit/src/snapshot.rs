@@ -95,11 +95,16 @@ pub struct FleetSnapshot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GateSnapshot {
-    /// The quota of a window, less the headroom (2 % by default).
+    /// What a window may hold by the quota: less 1 % by default, see
+    /// [`Quota::headroom`](crate::Quota::headroom).
     pub quota: u64,
+    /// What the provider is believed to grant in a window: the quota as it was told, less where it
+    /// refused, more where a quota of [`Quota::at_least`](crate::Quota::at_least) found more.
+    pub believed: u64,
     /// Charged within the latest window.
     pub used: u64,
-    /// What can be used at once; negative while there is a debt. `None` with
+    /// What is saved and can be used, at one and a half times the rate; negative while there is a
+    /// debt. `None` with
     /// [`Pacing::Window`](crate::Pacing::Window), which has no bucket.
     pub level: Option<i64>,
     /// Current rate limit after throttling, in percent of the quota: 100 while no throttle has

@@ -10,7 +10,7 @@ use tower_qwen_tokens::{
 
 use super::{Account, Charge, state::State};
 use crate::{
-    adapt::{Held, PlanEnd, SlowStart, Throttled},
+    adapt::{Held, News, PlanEnd, SlowStart, Throttled},
     gate::{ProviderLevel, Window},
     observe::LimiterEvent,
     units::{Fraction, Nanos, nanos},
@@ -126,6 +126,15 @@ impl Account {
         }
     }
 
+    /// Goes on from what was learned before.
+    pub(crate) fn believe(&self, requests: u64, tokens: u64, now: Instant) {
+        self.change(now, |state| {
+            let now = state.now;
+            state.requests.believe(requests, now);
+            state.tokens.believe(tokens, now);
+        });
+    }
+
     /// The provider says what is left of its limits.
     pub(crate) fn lower_to(&self, levels: &Levels, now: Instant) {
         let mut state = self.advanced(now);
@@ -168,6 +177,7 @@ impl State {
         #[cfg(feature = "redis")]
         let is_news = is_news && (!self.is_unlimited() || throttled == Throttled::Concurrency);
         if is_news {
+            self.news.on_refusal();
             self.learn_from(throttled, charge);
         }
         self.close_gates();
@@ -189,6 +199,15 @@ impl State {
             }
         }
         opens
+    }
+
+    /// What is news of the quota.
+    #[inline]
+    pub(super) fn quota_news(&mut self) -> Option<News> {
+        let believed = (self.requests.believed(), self.tokens.believed());
+        let is_full = self.requests.is_nearly_full() || self.tokens.is_nearly_full();
+        let (is_start, window) = (self.quota.is_start(), self.quota.window_nanos());
+        self.news.of(believed, is_full, is_start, self.now, window)
     }
 
     /// What flows in while the account is closed goes to nobody.

@@ -3,7 +3,7 @@
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
 use super::{Account, Charge, Outcome, state::State};
-use crate::{gate::Window, observe::LimiterEvent, queue::Wakes};
+use crate::{adapt::News, gate::Window, observe::LimiterEvent, queue::Wakes};
 
 impl Account {
     /// Dates a charge anew: the call goes out now and not, as was assumed, when it was admitted.
@@ -41,7 +41,8 @@ impl Account {
         }
     }
 
-    fn settled(&self, charge: Charge, outcome: Outcome, (used, wakes): (u64, Wakes)) {
+    fn settled(&self, charge: Charge, outcome: Outcome, settled: Settled) {
+        let Settled { used, wakes, news } = settled;
         wakes.wake();
         #[cfg(feature = "redis")]
         self.report_outcome(charge, outcome);
@@ -51,7 +52,31 @@ impl Account {
             used,
             known: matches!(outcome, Outcome::Known { .. }),
         });
+        if let Some(news) = news {
+            self.emit_news(news);
+        }
     }
+
+    #[cold]
+    fn emit_news(&self, news: News) {
+        let key = &self.key;
+        self.emit(&match news {
+            News::Believed { requests, tokens } => LimiterEvent::QuotaLearned {
+                key,
+                requests,
+                tokens,
+            },
+            News::MoreMayBeHad => LimiterEvent::MoreMayBeHad { key },
+        });
+    }
+}
+
+/// What a settlement has to tell others once the lock is released.
+pub(super) struct Settled {
+    /// Tokens that the call cost.
+    used: u64,
+    wakes: Wakes,
+    news: Option<News>,
 }
 
 impl State {
@@ -90,9 +115,9 @@ impl State {
         refused.charge(1);
     }
 
-    /// Settles in the queue too. Returns how many tokens the call cost.
+    /// Settles in the queue too.
     #[inline]
-    pub(super) fn settle_with_queue(&mut self, charge: Charge, outcome: Outcome) -> (u64, Wakes) {
+    pub(super) fn settle_with_queue(&mut self, charge: Charge, outcome: Outcome) -> Settled {
         let before = self.settled_tokens;
         self.settle(charge, outcome);
         let tokens = self.settled_tokens.saturating_sub(before);
@@ -108,6 +133,10 @@ impl State {
             }
             _ => tokens,
         };
-        (tokens, self.queue.settle(charge.served, actual))
+        Settled {
+            used: tokens,
+            wakes: self.queue.settle(charge.served, actual),
+            news: self.quota_news(),
+        }
     }
 }

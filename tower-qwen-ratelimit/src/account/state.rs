@@ -6,7 +6,7 @@ use super::Charge;
 #[cfg(feature = "redis")]
 use super::grants::{GrantedBy, Grants};
 use crate::{
-    adapt::{Breaker, OutputEstimate, Plan, SlowStart, Throttled},
+    adapt::{Breaker, OutputEstimate, Plan, QuotaNews, SlowStart, Throttled},
     cost::{Cost, OutputLimit},
     gate::{Concurrency, Day, Gate, Window},
     queue::{Ahead, Served, WaitQueue},
@@ -36,6 +36,7 @@ pub(super) struct State {
     pub(super) draining: Option<(Throttled, Charge)>,
     /// Requests of the window that the provider refused, once it has refused any.
     pub(super) refused: Option<Window>,
+    pub(super) news: QuotaNews,
     pub(super) plan: Plan,
     pub(super) queue: WaitQueue,
     pub(super) output: OutputEstimate,
@@ -68,6 +69,7 @@ impl State {
             breaker: Breaker::default(),
             draining: None,
             refused: None,
+            news: QuotaNews::default(),
             plan,
             queue,
             output: OutputEstimate::default(),

@@ -120,6 +120,15 @@ impl LearnedShare {
         self.share != before
     }
 
+    /// As if the provider had just refused at `amount`.
+    pub(crate) fn believe(&mut self, amount: u64, told: u64, now: Nanos) {
+        let share = (u128::from(amount) * u128::from(WHOLE)).div_ceil(u128::from(told.max(1)));
+        let share = u64::try_from(share).unwrap_or(MOST);
+        self.share = share.clamp(LEAST, self.most);
+        self.steps = 0;
+        self.at = now;
+    }
+
     /// A call was refused, and none before it since another was accepted. Returns whether the share
     /// changed.
     pub(crate) fn on_refusal(&mut self, held: Held, now: Nanos) -> bool {

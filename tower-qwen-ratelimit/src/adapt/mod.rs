@@ -5,6 +5,7 @@ mod breaker;
 mod learned_share;
 mod output;
 mod plan;
+mod quota_news;
 mod slow_start;
 mod throttled;
 
@@ -12,5 +13,6 @@ pub(crate) use breaker::Breaker;
 pub(crate) use learned_share::{Held, LearnedShare};
 pub(crate) use output::OutputEstimate;
 pub(crate) use plan::{Plan, PlanEnd};
+pub(crate) use quota_news::{News, QuotaNews};
 pub(crate) use slow_start::SlowStart;
 pub(crate) use throttled::Throttled;

@@ -152,6 +152,18 @@ impl Gate {
         }
     }
 
+    /// What the provider is believed to grant in a window.
+    #[inline]
+    pub(crate) fn believed(&self) -> u64 {
+        self.share.of(self.told)
+    }
+
+    /// Goes on from what was believed before.
+    pub(crate) fn believe(&mut self, amount: u64, now: Nanos) {
+        self.share.believe(amount, self.told, now);
+        self.set_slow_start(self.slow_start);
+    }
+
     /// The account is closed until then.
     pub(crate) fn close_until(&mut self, until: Nanos) {
         if let Some(buckets) = &mut self.buckets {
@@ -184,8 +196,14 @@ impl Gate {
     fn is_used(&self) -> bool {
         match &self.buckets {
             Some(buckets) => buckets.is_used(),
-            None => self.window.sum() >= self.allowed / 10 * 9,
+            None => self.is_nearly_full(),
         }
+    }
+
+    /// Whether nine tenths of what a window may hold are used.
+    #[inline]
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.window.sum() >= self.allowed / 10 * 9
     }
 
     /// Slow start allows this share of rate and burst.
@@ -346,6 +364,7 @@ impl Gate {
             quota: self.quota,
             used: self.window.sum(),
             level: self.buckets.as_ref().map(Buckets::level),
+            believed: self.believed(),
             rate_percent: self.share.fraction().percent(),
         }
     }

@@ -139,6 +139,7 @@ impl CallerAccount {
                 used: requests.limit - requests.remaining,
                 level: i64::try_from(requests.remaining).ok(),
                 // No throttle slows a server's own quota.
+                believed: requests.limit,
                 rate_percent: 100,
             };
         }

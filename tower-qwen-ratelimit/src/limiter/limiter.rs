@@ -138,6 +138,28 @@ impl Limiter {
         });
     }
 
+    /// Goes on from what an earlier process has learned of this key's quota: the `believed` figures
+    /// of its last [`Limiter::snapshot`]. It is as if the provider had just refused at these: they
+    /// are held for a window, and then more is looked for, up to the quota (or beyond, where that is
+    /// a start). A plain quota is not exceeded, whatever is given here.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_qwen_ratelimit::{Key, Limiter, Quota};
+    ///
+    /// let key = Key::new("https://dashscope.aliyuncs.com", "qwen-plus");
+    /// // Saved by the process before: 700 requests and 650,000 tokens.
+    /// let limiter = Limiter::new(Quota::discover());
+    /// limiter.believe(&key, 700, 650_000);
+    /// let account = &limiter.snapshot()[0];
+    /// assert_eq!((account.requests.believed, account.tokens.believed), (700, 650_000));
+    /// ```
+    pub fn believe(&self, key: &Key, requests: u64, tokens: u64) {
+        self.account(key.as_ref())
+            .believe(requests, tokens, clock::now());
+    }
+
     /// All accounts as they are now, in no particular order.
     ///
     /// # Examples

@@ -55,6 +55,25 @@ pub enum LimiterEvent<'a> {
         /// for possible reasons.
         unexplained: bool,
     },
+    /// The provider is believed to grant another quota than was said last (at first: than was told).
+    /// Emitted once per change of more than a sixteenth, at the next settlement.
+    #[non_exhaustive]
+    QuotaLearned {
+        /// The key of the account.
+        key: &'a Key,
+        /// Requests per window.
+        requests: u64,
+        /// Tokens per window.
+        tokens: u64,
+    },
+    /// All of the quota was used for ten windows in a row, and the provider refused nothing: more may
+    /// be had. Emitted once per account; never for [`Quota::at_least`](crate::Quota::at_least), which
+    /// looks for more by itself.
+    #[non_exhaustive]
+    MoreMayBeHad {
+        /// The key of the account.
+        key: &'a Key,
+    },
     /// A window of the account's plan is used up: the account is closed, and calls are rejected until
     /// it ends. Emitted once for all calls that were under way, and again for each probe that is
     /// rejected for the same reason.

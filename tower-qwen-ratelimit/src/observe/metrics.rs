@@ -23,6 +23,9 @@ const PLAN_CLOSED: &str = "tower_qwen.ratelimit.plan_closed";
 const ABSURD_WAITS: &str = "tower_qwen.ratelimit.absurd_waits";
 const USED: &str = "tower_qwen.ratelimit.used";
 const QUOTA: &str = "tower_qwen.ratelimit.quota";
+const BELIEVED: &str = "tower_qwen.ratelimit.believed";
+const LEARNED: &str = "tower_qwen.ratelimit.quota_learned";
+const MORE: &str = "tower_qwen.ratelimit.more_may_be_had";
 const LEVEL: &str = "tower_qwen.ratelimit.level";
 const QUEUED: &str = "tower_qwen.ratelimit.queued";
 const RUNNING: &str = "tower_qwen.ratelimit.running";
@@ -54,6 +57,8 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 /// | `tower_qwen.ratelimit.throttled` | counter, answers | `error.type`: the cause |
 /// | `tower_qwen.ratelimit.plan_used_up` | counter: how often a window of the plan was found used up, probes included | |
 /// | `tower_qwen.ratelimit.absurd_waits` | counter: accounts whose provider stated a wait beyond belief | `error.type`: the cause |
+/// | `tower_qwen.ratelimit.quota_learned` | counter: how often the provider was found to grant another quota | |
+/// | `tower_qwen.ratelimit.more_may_be_had` | counter: accounts whose quota was used up for ten windows without a refusal | |
 /// | `tower_qwen.ratelimit.store.outages` | counter | none at all |
 /// | `tower_qwen.ratelimit.store.refused` | counter: accounts that other processes share with other settings | |
 /// | `tower_qwen.ratelimit.store.away` | gauge, 1 while the store is away | none at all |
@@ -63,6 +68,7 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 /// | metric | kind | labels beside the common ones |
 /// |---|---|---|
 /// | `tower_qwen.ratelimit.used`, `.quota` | gauges, of a window | `dimension`: `requests` or `tokens` |
+/// | `tower_qwen.ratelimit.believed` | gauge: what the provider is believed to grant in a window | `dimension` |
 /// | `tower_qwen.ratelimit.level` | gauge; negative: debt | `dimension` |
 /// | `tower_qwen.ratelimit.queued`, `.running` | gauges, calls | |
 /// | `tower_qwen.ratelimit.plan_closed` | gauge, 1 while calls are rejected because a window of the plan is used up | |
@@ -109,16 +115,19 @@ impl LimiterMetrics {
         );
         describe_gauge!(PLAN_CLOSED, "1 while a window of the plan is used up");
         describe_counter!(ABSURD_WAITS, Unit::Count, "Waits beyond belief");
+        describe_counter!(LEARNED, Unit::Count, "Changes of the believed quota");
+        describe_counter!(MORE, Unit::Count, "Accounts that may have a larger quota");
+        describe_gauge!(BELIEVED, Unit::Count, "The quota that is believed");
         describe_gauge!(USED, Unit::Count, "Charged within the window");
         describe_gauge!(
             QUOTA,
             Unit::Count,
-            "The quota of a window, less the headroom"
+            "What a window may hold by the quota"
         );
         describe_gauge!(
             LEVEL,
             Unit::Count,
-            "What can be used at once; negative: debt"
+            "What is saved; negative: debt"
         );
         describe_gauge!(QUEUED, Unit::Count, "Calls that wait for quota");
         describe_gauge!(RUNNING, Unit::Count, "Calls that run");
@@ -203,6 +212,10 @@ impl LimiterObserver for LimiterMetrics {
                 let cause = Label::from_static_parts("error.type", cause.as_str());
                 counter!(THROTTLED, with(self.labels(key), cause)).increment(1);
             }
+            LimiterEvent::QuotaLearned { key, .. } => {
+                counter!(LEARNED, self.labels(key)).increment(1);
+            }
+            LimiterEvent::MoreMayBeHad { key } => counter!(MORE, self.labels(key)).increment(1),
             LimiterEvent::PlanUsedUp { key, .. } => {
                 counter!(PLAN_USED_UP, self.labels(key)).increment(1);
             }
@@ -246,6 +259,7 @@ fn record_gate(common: &[Label], dimension: &'static str, gate: &GateSnapshot) {
     );
     gauge!(USED, labels.clone()).set(gate.used as f64);
     gauge!(QUOTA, labels.clone()).set(gate.quota as f64);
+    gauge!(BELIEVED, labels.clone()).set(gate.believed as f64);
     // Without a bucket there is no level; a 0 would look like an empty one.
     if let Some(level) = gate.level {
         gauge!(LEVEL, labels).set(level as f64);

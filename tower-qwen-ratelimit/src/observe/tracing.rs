@@ -5,7 +5,7 @@ use tracing::{debug, info, warn};
 use super::{LimiterEvent, LimiterObserver};
 
 /// An observer that emits a `tracing` event for every limiter event: throttles, rejections, used-up
-/// plans, absurd waits and outages of the store at level warn, long waits and the end of an outage at info, all others at
+/// plans, absurd waits and outages of the store at level warn, long waits, what was learned of the quota and the end of an outage at info, all others at
 /// debug.
 ///
 /// The target is `tower_qwen_ratelimit`. Events hold figures and names, never content.
@@ -68,6 +68,16 @@ impl LimiterObserver for LimiterTracing {
                 unexplained,
             } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, cause = cause.as_str(), ?closed_for, unexplained, "throttled");
+            }
+            LimiterEvent::QuotaLearned {
+                key,
+                requests,
+                tokens,
+            } => {
+                info!(target: "tower_qwen_ratelimit", ?key, requests, tokens, "the provider grants another quota");
+            }
+            LimiterEvent::MoreMayBeHad { key } => {
+                info!(target: "tower_qwen_ratelimit", ?key, "the whole quota is used and nothing refused: more may be had");
             }
             LimiterEvent::PlanUsedUp { key, window, until } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, ?window, ?until, "a window of the plan is used up");
