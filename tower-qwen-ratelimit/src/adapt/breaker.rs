@@ -42,8 +42,9 @@ pub(crate) struct Breaker {
     probes_left: u32,
     /// The latest throttle has answered for all calls sent before this instant.
     news_from: Nanos,
-    /// Throttles in a row.
+    /// Throttles in a row, and how often there were any.
     streak: u32,
+    streaks: u32,
     /// Which of the latest 32 answers said that the provider is not available: the latest is bit 0.
     unavailable: u32,
 }
@@ -57,6 +58,11 @@ impl Breaker {
     /// Whether the latest answer was a throttle.
     pub(crate) fn is_throttled(&self) -> bool {
         self.streak > 0
+    }
+
+    /// The number of the latest throttles in a row.
+    pub(crate) fn streaks(&self) -> u32 {
+        self.streaks
     }
 
     /// Whether the latest throttle followed another one without an accepted call in between.
@@ -128,6 +134,7 @@ impl Breaker {
             let pause = ((window / PAUSE).max(1) << doublings).min(window / LONGEST_PAUSE);
             let pause = ceiling.map_or(pause, |ceiling| pause.min(nanos(ceiling)));
             self.close_until(now.saturating_add(pause));
+            self.streaks = self.streaks.wrapping_add(u32::from(self.streak == 0));
             self.streak = self.streak.saturating_add(1);
             // A call sent in this very nanosecond was under way too.
             self.news_from = now.saturating_add(1);

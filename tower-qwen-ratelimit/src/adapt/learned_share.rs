@@ -13,12 +13,16 @@ const MOST: u64 = WHOLE << 16;
 const OF_MEASURED: u64 = 995;
 /// From this part of what may be held on, a refusal is what was to be expected. Percent.
 const EXPLAINED: u64 = 97;
+/// A fall to less than this part of what was believed needs a second proof: an outage looks alike, and
+/// so does one call that is refused for what it is. Percent.
+const SMALL_FALL: u64 = 75;
+/// The second proof comes within so many windows,
+const PROOF_WINDOWS: u64 = 2;
+/// and finds the limit within this part of the first.
+const ALIKE: u64 = 2;
 /// One refusal leaves at least this part of what was believed.
 // What an idle process has sent says little: others may have used up the quota.
 const LEFT: u64 = 16;
-/// What was still accepted when a window had drained is measured only above this part of what was
-/// believed: below, it was an outage.
-const DRAINED: u64 = 4;
 /// Growth goes in this many steps a window: about one a second, so that the rate does not jump.
 const STEPS: u32 = 64;
 /// By what each step grows, in 65,536ths, in the first window after the limit was met, the second
@@ -46,6 +50,25 @@ pub(crate) struct LearnedShare {
     window: u64,
     /// When a refusal was last one that was to be expected.
     explained_at: Option<Nanos>,
+    /// The last refusal that claims a large fall.
+    claim: Option<Claim>,
+}
+
+/// A limit that is far below what is believed.
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    measured: u64,
+    at: Nanos,
+    refusal: Refusal,
+}
+
+/// Which call was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// When it arrived, which all its attempts have in common.
+    pub(crate) arrived: Nanos,
+    /// The number of the refusals in a row to which it belongs.
+    pub(crate) streak: u32,
 }
 
 /// What was accepted within the latest window when a call was refused, the call itself included, and
@@ -89,6 +112,7 @@ impl LearnedShare {
             step: (window / u64::from(STEPS)).max(1),
             window,
             explained_at: None,
+            claim: None,
         }
     }
 
@@ -131,29 +155,55 @@ impl LearnedShare {
 
     /// A call was refused, and none before it since another was accepted. Returns whether the share
     /// changed.
-    pub(crate) fn on_refusal(&mut self, held: Held, now: Nanos) -> bool {
-        self.steps = 0;
-        self.at = now;
+    pub(crate) fn on_refusal(&mut self, held: Held, refusal: Refusal, now: Nanos) -> bool {
+        self.hold(now);
         // Calls arrive a little sooner or later than they should; twice in a window is no accident.
         let is_recent = |at: Nanos| now.saturating_sub(at) <= self.window;
         if held.is_full() && !self.explained_at.replace(now).is_some_and(is_recent) {
             return false;
         }
-        self.lower_to(held.measured().max(self.share / LEFT))
+        self.lower_to(held.measured(), refusal, now)
     }
 
     /// A call was accepted after several refusals in a row, the last of which found this much.
-    pub(crate) fn on_drained(&mut self, held: Held, now: Nanos) -> bool {
-        self.steps = 0;
-        self.at = now;
-        let measured = held.measured();
-        measured >= self.share / DRAINED && self.lower_to(measured)
+    pub(crate) fn on_drained(&mut self, held: Held, refusal: Refusal, now: Nanos) -> bool {
+        self.hold(now);
+        self.lower_to(held.measured(), refusal, now)
     }
 
-    fn lower_to(&mut self, measured: u64) -> bool {
+    fn hold(&mut self, now: Nanos) {
+        self.steps = 0;
+        self.at = now;
+    }
+
+    fn lower_to(&mut self, measured: u64, refusal: Refusal, now: Nanos) -> bool {
         let before = self.share;
-        self.share = self.share.min(measured).max(LEAST);
+        if measured < before / 100 * SMALL_FALL && !self.is_proven(measured, refusal, now) {
+            return false;
+        }
+        self.share = before.min(measured).max(before / LEFT).max(LEAST);
         self.share != before
+    }
+
+    /// Whether another call, in other refusals in a row, has just met about the same limit.
+    fn is_proven(&mut self, measured: u64, refusal: Refusal, now: Nanos) -> bool {
+        let claim = Claim {
+            measured,
+            at: now,
+            refusal,
+        };
+        let first = match self.claim {
+            // The first claim of these refusals stays: later ones are of what had drained.
+            Some(first) if first.refusal.streak == refusal.streak => return false,
+            first => first,
+        };
+        self.claim = Some(claim);
+        first.is_some_and(|first| {
+            let (least, most) = (first.measured.min(measured), first.measured.max(measured));
+            now.saturating_sub(first.at) <= self.window.saturating_mul(PROOF_WINDOWS)
+                && first.refusal.arrived != refusal.arrived
+                && most / ALIKE <= least
+        })
     }
 
     /// This multiple of `amount`, at least 1 of anything.

@@ -5,7 +5,7 @@ use super::{
     window::{SlotNumber, Window},
 };
 use crate::{
-    adapt::{Held, LearnedShare},
+    adapt::{Held, LearnedShare, Refusal},
     quota::{Quota, amount_in},
     snapshot::GateSnapshot,
     units::{Fraction, Nanos},
@@ -139,15 +139,15 @@ impl Gate {
     }
 
     /// A call was refused, and this was held.
-    pub(crate) fn on_refusal(&mut self, held: Held, now: Nanos) {
-        if self.share.on_refusal(held, now) {
+    pub(crate) fn on_refusal(&mut self, held: Held, refusal: Refusal, now: Nanos) {
+        if self.share.on_refusal(held, refusal, now) {
             self.set_slow_start(self.slow_start);
         }
     }
 
     /// A call was accepted after several refusals in a row, the last of which found this much.
-    pub(crate) fn on_drained(&mut self, held: Held, now: Nanos) {
-        if self.share.on_drained(held, now) {
+    pub(crate) fn on_drained(&mut self, held: Held, refusal: Refusal, now: Nanos) {
+        if self.share.on_drained(held, refusal, now) {
             self.set_slow_start(self.slow_start);
         }
     }
