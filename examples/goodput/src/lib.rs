@@ -10,6 +10,7 @@ pub mod args;
 pub mod bound;
 pub mod callers;
 pub mod cases;
+pub mod ideal;
 pub mod jobs;
 pub mod measure;
 pub mod paused;

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::bound::{Bound, CaseRun, median};
 use crate::cases::Case;
+use crate::ideal;
 
-/// Writes the names of the columns.
+/// Writes the names of the columns: what an ideal client uses ([`ideal`]); what was used, of the larger dimension, with the least and
+/// the most of the seeds, and of each dimension; throttles per call; calls given up; waits; and the window from which on 0.9 is used.
 ///
 /// # Errors
 ///
@@ -14,8 +16,9 @@ use crate::cases::Case;
 pub fn head(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
-        "{:<26} {:>6} {:>15} {:>6} {:>6} {:>9} {:>6} {:>6} {:>7} {:>5}  bounds (median, least and most of the seeds)",
+        "{:<26} {:>6} {:>6} {:>15} {:>6} {:>6} {:>9} {:>6} {:>6} {:>7} {:>5}  bounds (median, least and most of the seeds)",
         "case",
+        "ideal",
         "used",
         "least - most",
         "rpm",
@@ -24,7 +27,7 @@ pub fn head(out: &mut impl Write) -> io::Result<()> {
         "failed",
         "p50 s",
         "p99 s",
-        "0.9"
+        "from"
     )
 }
 
@@ -46,10 +49,14 @@ pub fn row(out: &mut impl Write, case: &Case, runs: &[CaseRun]) -> io::Result<bo
             .well_used_from()
             .map_or(f64::INFINITY, f64::from)
     });
+    let ideals: Vec<f64> = (1..=runs.len() as u64)
+        .filter_map(|seed| ideal::used(&case.setup, seed))
+        .collect();
     write!(
         out,
-        "{:<26} {:>6.4} {least:>6.4} - {most:.4} {:>6.4} {:>6.4} {:>9.5} {:>6} {:>6.1} {:>7.1} {from:>5}",
+        "{:<26} {:>6} {:>6.4} {least:>6.4} - {most:.4} {:>6.4} {:>6.4} {:>9.5} {:>6} {:>6.1} {:>7.1} {from:>5}",
         case.name,
+        ideal_column(&ideals),
         median(&used),
         middle(&|run| run.figures.mean(windows.clone()).requests),
         middle(&|run| run.figures.mean(windows.clone()).tokens),
@@ -103,6 +110,13 @@ pub fn windows(out: &mut impl Write, seed: u64, run: &CaseRun) -> io::Result<()>
 /// Where it cannot be written.
 pub fn took(out: &mut impl Write, time: Duration) -> io::Result<()> {
     writeln!(out, "took {:.1} s", time.as_secs_f64())
+}
+
+fn ideal_column(ideals: &[f64]) -> String {
+    match ideals {
+        [] => "-".to_owned(),
+        _ => format!("{:.4}", median(ideals)),
+    }
 }
 
 fn ends(figures: &[f64]) -> (f64, f64) {

@@ -22,6 +22,12 @@ fn of_size(size: Size) -> Setup {
     }
 }
 
+fn tokens_bind() -> Setup {
+    let mut setup = Setup::new(800);
+    setup.provider.rpm *= 2;
+    setup
+}
+
 fn enforced(enforce: Enforce) -> Setup {
     let mut setup = Setup::new(800);
     setup.provider.enforce = enforce;
@@ -42,10 +48,10 @@ pub(super) fn cases() -> Vec<Case> {
     };
     vec![
         too_high("told-2x-requests", of_size(Size::RequestsBind), 2, 0.96),
-        too_high("told-2x-tokens", of_size(Size::TokensBind), 2, 0.96),
+        too_high("told-2x-tokens", tokens_bind(), 2, 0.96),
         too_high("told-2x-both", Setup::new(800), 2, 0.94),
         too_high("told-10x-requests", of_size(Size::RequestsBind), 10, 0.96),
-        too_high("told-10x-tokens", of_size(Size::TokensBind), 10, 0.96),
+        too_high("told-10x-tokens", tokens_bind(), 10, 0.96),
         too_high("told-10x-both", Setup::new(800), 10, 0.94),
         too_high("told-10x-both-hints", with_hints(), 10, 0.94),
         too_high("told-10x-both-fixed", enforced(Enforce::Fixed), 10, 0.94),
