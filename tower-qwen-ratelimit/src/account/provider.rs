@@ -256,6 +256,8 @@ impl State {
                     slow_start.cut();
                 }
                 self.follow_slow_start();
+                // Slow start finds out; calls one by one would be the next growth to be punished.
+                self.breaker.skip_probing();
             }
             Throttled::Growth => {}
             _ => self.measure(throttled, charge),
@@ -283,11 +285,15 @@ impl State {
             return;
         }
         let refusal = self.refusal(charge);
+        let mut is_known = true;
         if throttled.concerns_requests() {
-            self.requests.on_refusal(requests, refusal, self.now);
+            is_known &= self.requests.on_refusal(requests, refusal, self.now);
         }
         if throttled.concerns_tokens() {
-            self.tokens.on_refusal(tokens, refusal, self.now);
+            is_known &= self.tokens.on_refusal(tokens, refusal, self.now);
+        }
+        if is_known {
+            self.breaker.skip_probing();
         }
     }
 

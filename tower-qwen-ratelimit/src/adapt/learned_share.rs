@@ -153,22 +153,22 @@ impl LearnedShare {
         self.at = now;
     }
 
-    /// A call was refused, and none before it since another was accepted. Returns whether the share
-    /// changed.
+    /// A call was refused, and none before it since another was accepted. Returns whether the limit is
+    /// known now.
     pub(crate) fn on_refusal(&mut self, held: Held, refusal: Refusal, now: Nanos) -> bool {
         self.hold(now);
         // Calls arrive a little sooner or later than they should; twice in a window is no accident.
         let is_recent = |at: Nanos| now.saturating_sub(at) <= self.window;
         if held.is_full() && !self.explained_at.replace(now).is_some_and(is_recent) {
-            return false;
+            return true;
         }
         self.lower_to(held.measured(), refusal, now)
     }
 
     /// A call was accepted after several refusals in a row, the last of which found this much.
-    pub(crate) fn on_drained(&mut self, held: Held, refusal: Refusal, now: Nanos) -> bool {
+    pub(crate) fn on_drained(&mut self, held: Held, refusal: Refusal, now: Nanos) {
         self.hold(now);
-        self.lower_to(held.measured(), refusal, now)
+        self.lower_to(held.measured(), refusal, now);
     }
 
     fn hold(&mut self, now: Nanos) {
@@ -182,7 +182,7 @@ impl LearnedShare {
             return false;
         }
         self.share = before.min(measured).max(before / LEFT).max(LEAST);
-        self.share != before
+        true
     }
 
     /// Whether another call, in other refusals in a row, has just met about the same limit.

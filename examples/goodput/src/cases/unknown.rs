@@ -1,6 +1,7 @@
 //! The limiter is given a wrong quota.
 
-use mock_qwen::{Enforce, RetryAfter};
+use mock_qwen::{Enforce, Growth, RetryAfter};
+use tower_qwen_ratelimit::Quota;
 
 use super::Case;
 use crate::bound::Bound;
@@ -56,7 +57,48 @@ pub(super) fn cases() -> Vec<Case> {
         too_high("told-10x-both-hints", with_hints(), 10, 0.94),
         too_high("told-10x-both-fixed", enforced(Enforce::Fixed), 10, 0.94),
         too_high("told-10x-both-bucket", enforced(Enforce::Bucket), 10, 0.94),
-        // A limiter that looks for more than it was given, or is given nothing:
-        // used(8, 0.9) and Bound::Throttled(0.005), under a growth rule 0.01.
+        finds_out(
+            "at-least-10x-low",
+            Setup::new(800),
+            Quota::at_least(80, 80_000),
+        ),
+        finds_out("discover-60", Setup::new(60), Quota::discover()),
+        finds_out("discover-200", Setup::new(200), Quota::discover()),
+        finds_out("discover-800", Setup::new(800), Quota::discover()),
+        finds_out(
+            "discover-800-fixed",
+            enforced(Enforce::Fixed),
+            Quota::discover(),
+        ),
+        finds_out(
+            "discover-800-bucket",
+            enforced(Enforce::Bucket),
+            Quota::discover(),
+        ),
+        Case {
+            bounds: vec![used(8, 0.9), Bound::Throttled(0.01)],
+            ..finds_out("discover-800-growth", with_growth(), Quota::discover())
+        },
+        finds_out("discover-3000", Setup::new(3_000), Quota::discover()),
+        Case {
+            is_slow: true,
+            ..finds_out("discover-30000", Setup::new(30_000), Quota::discover())
+        },
     ]
+}
+
+/// A limiter that looks for more than it was given.
+fn finds_out(name: &'static str, setup: Setup, quota: Quota) -> Case {
+    Case::with_quota(
+        name,
+        setup,
+        quota,
+        vec![used(8, 0.9), Bound::Throttled(0.005)],
+    )
+}
+
+fn with_growth() -> Setup {
+    let mut setup = Setup::new(800);
+    setup.provider.growth = Some(Growth::default());
+    setup
 }
