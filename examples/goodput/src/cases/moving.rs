@@ -1,6 +1,7 @@
 //! The quota moves, others use it too, or the provider fails now and then.
 
 use mock_qwen::{Config, Faults};
+use tower_qwen_ratelimit::Quota;
 
 use super::Case;
 use crate::bound::Bound;
@@ -71,10 +72,10 @@ pub(super) fn cases() -> Vec<Case> {
             vec![used(FALLS, FALLS + 5, 0.90), Bound::Throttled(0.005)],
         ),
         // From the second whole window after the fall, and from the fourth after the return.
-        Case::with_times(
+        Case::with_quota(
             "halved-restored",
             halved(),
-            1,
+            Quota::at_least(800, 800_000),
             vec![
                 used(HALVED + 1, RESTORED - 1, 0.92),
                 used(RESTORED + 3, 21, 0.92),
