@@ -78,7 +78,13 @@ mod tests {
         let (requests, tokens) = (1_499, 160);
         assert_eq!(of((1_499, 160)), Some(News::Believed { requests, tokens }));
         assert_eq!(of((1_499, 160)), None);
-        assert_eq!(of((1_600, 160)), Some(News::Believed { requests: 1_600, tokens }));
+        assert_eq!(
+            of((1_600, 160)),
+            Some(News::Believed {
+                requests: 1_600,
+                tokens
+            })
+        );
     }
 
     #[test]

@@ -119,16 +119,8 @@ impl LimiterMetrics {
         describe_counter!(MORE, Unit::Count, "Accounts that may have a larger quota");
         describe_gauge!(BELIEVED, Unit::Count, "The quota that is believed");
         describe_gauge!(USED, Unit::Count, "Charged within the window");
-        describe_gauge!(
-            QUOTA,
-            Unit::Count,
-            "What a window may hold by the quota"
-        );
-        describe_gauge!(
-            LEVEL,
-            Unit::Count,
-            "What is saved; negative: debt"
-        );
+        describe_gauge!(QUOTA, Unit::Count, "What a window may hold by the quota");
+        describe_gauge!(LEVEL, Unit::Count, "What is saved; negative: debt");
         describe_gauge!(QUEUED, Unit::Count, "Calls that wait for quota");
         describe_gauge!(RUNNING, Unit::Count, "Calls that run");
         #[cfg(feature = "redis")]
