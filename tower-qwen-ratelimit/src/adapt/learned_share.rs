@@ -172,3 +172,225 @@ impl LearnedShare {
         u32::try_from(self.share >> 16).map_or(Fraction::WHOLE, Fraction::from_parts)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Of a second for each step.
+    const WINDOW: u64 = STEPS as u64 * SECOND;
+    const SECOND: u64 = 1_000_000_000;
+    const TOLD: u64 = 1_000_000;
+
+    /// A refusal of a call that found `before` in the window, which was not full.
+    fn refused_at(before: u64) -> Held {
+        Held {
+            before,
+            with_it: before + 1,
+            allowed: 2 * before + 2,
+            told: TOLD,
+        }
+    }
+
+    /// A refusal that our own count explains, at so much.
+    fn full_at(before: u64) -> Held {
+        Held {
+            allowed: before,
+            ..refused_at(before)
+        }
+    }
+
+    /// What is believed of a limit that was measured.
+    fn believed_of(measured: u64) -> u64 {
+        measured * OF_MEASURED / 1_000
+    }
+
+    fn plain() -> LearnedShare {
+        LearnedShare::new(false, WINDOW, 0)
+    }
+
+    #[track_caller]
+    fn assert_is(share: &LearnedShare, amount: u64) {
+        let believed = share.of(TOLD);
+        assert!(believed.abs_diff(amount) <= 1, "{believed} is not {amount}");
+    }
+
+    #[test]
+    fn what_was_accepted_before_a_refusal_is_the_limit() {
+        let mut share = plain();
+        assert!(share.on_refusal(refused_at(500_000), 0));
+        assert_is(&share, believed_of(500_000));
+        assert!(
+            !share.on_refusal(refused_at(900_000), 0),
+            "more is no limit"
+        );
+        assert_is(&share, believed_of(500_000));
+        assert!(share.on_refusal(refused_at(400_000), 0));
+        assert_is(&share, believed_of(400_000));
+    }
+
+    #[test]
+    fn a_limit_is_held_for_a_window_and_then_looked_for_faster_and_faster() {
+        let mut share = plain();
+        share.on_refusal(refused_at(100_000), 0);
+        let mut now = 0;
+        for growth in GROWTH {
+            let before = share.share as f64;
+            for _ in 0..STEPS {
+                now += SECOND;
+                share.advance(now, false);
+            }
+            let expected = (1.0 + growth as f64 / 65_536.0).powi(STEPS as i32);
+            let grown = share.share as f64 / before;
+            assert!((grown / expected - 1.0).abs() < 0.001, "{grown} {expected}");
+        }
+        assert_eq!(GROWTH[0], 0, "it is held");
+        assert!(GROWTH.is_sorted());
+        share.advance(now + 10 * WINDOW, false);
+        assert_is(&share, TOLD);
+    }
+
+    #[test]
+    fn it_does_not_matter_how_often_it_is_looked_at() {
+        let (mut often, mut once) = (plain(), plain());
+        for share in [&mut often, &mut once] {
+            share.on_refusal(refused_at(50_000), 0);
+        }
+        for now in (0..3 * WINDOW).step_by(300_000_000) {
+            often.advance(now, false);
+        }
+        often.advance(3 * WINDOW, false);
+        once.advance(3 * WINDOW, false);
+        assert_eq!(often.share, once.share);
+    }
+
+    #[test]
+    fn a_refusal_that_our_count_explains_cuts_nothing_but_a_second_within_a_window_does() {
+        let mut share = plain();
+        assert!(!share.on_refusal(full_at(700_000), 0));
+        assert!(!share.on_refusal(full_at(700_000), WINDOW + 1), "long ago");
+        assert_is(&share, TOLD);
+        assert!(share.on_refusal(full_at(700_000), 2 * WINDOW));
+        assert_is(&share, believed_of(700_000));
+    }
+
+    #[test]
+    fn one_refusal_leaves_a_part_and_many_leave_the_least() {
+        let mut share = plain();
+        share.on_refusal(refused_at(0), 0);
+        assert_is(&share, TOLD / LEFT);
+        for now in 1..20 {
+            share.on_refusal(refused_at(0), now);
+        }
+        assert_eq!(share.share, LEAST);
+        assert_eq!(
+            (share.of(1), share.of(0)),
+            (1, 0),
+            "never nothing of something"
+        );
+        share.advance(30 * WINDOW, false);
+        assert_is(&share, TOLD);
+    }
+
+    #[test]
+    fn what_was_accepted_last_while_a_window_drained_is_the_limit_unless_it_is_hardly_anything() {
+        let mut share = plain();
+        assert!(share.on_drained(refused_at(TOLD / 2), 0));
+        assert_is(&share, believed_of(TOLD / 2));
+        assert!(!share.on_drained(refused_at(TOLD / 2 / (DRAINED + 1)), 0));
+        assert!(!share.on_drained(refused_at(TOLD), 0), "more is no limit");
+        assert_is(&share, believed_of(TOLD / 2));
+    }
+
+    #[test]
+    fn a_start_grows_beyond_what_was_told_only_while_all_of_it_is_used() {
+        let mut share = LearnedShare::new(true, WINDOW, 0);
+        assert!(!share.advance(WINDOW, false));
+        assert_is(&share, TOLD);
+        assert!(share.advance(2 * WINDOW, true));
+        let grown = share.of(TOLD);
+        assert!(
+            (19 * TOLD / 10..2 * TOLD + TOLD / 10).contains(&grown),
+            "{grown}"
+        );
+        assert!(
+            !share.advance(9 * WINDOW, false),
+            "unused, it stays where it is"
+        );
+        assert_is(&share, grown);
+        share.on_refusal(refused_at(TOLD / 4), 9 * WINDOW);
+        share.advance(20 * WINDOW, false);
+        assert_is(&share, TOLD);
+        share.advance(100 * WINDOW, true);
+        assert_eq!(share.share, MOST);
+        assert_eq!(share.fraction(), Fraction::WHOLE);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Advance(u64, bool),
+        Refused(Held),
+        Drained(Held),
+        Believe(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let held = || {
+            (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+                |(before, amount, allowed, told)| Held {
+                    before,
+                    with_it: before.saturating_add(amount),
+                    allowed,
+                    told,
+                },
+            )
+        };
+        prop_oneof![
+            3 => (0..3 * WINDOW, any::<bool>()).prop_map(|(time, used)| Step::Advance(time, used)),
+            2 => held().prop_map(Step::Refused),
+            2 => (0..2 * TOLD).prop_map(|before| Step::Refused(refused_at(before))),
+            1 => held().prop_map(Step::Drained),
+            1 => any::<u64>().prop_map(Step::Believe),
+        ]
+    }
+
+    proptest! {
+        /// A quota that was told is a ceiling, whatever the provider does.
+        #[test]
+        fn never_above_what_was_told_nor_below_the_least(
+            is_start: bool,
+            amount: u64,
+            steps in prop::collection::vec(step(), 1..60),
+        ) {
+            let mut share = LearnedShare::new(is_start, WINDOW, 0);
+            let mut now = 0;
+            for step in steps {
+                let before = share.share;
+                match step {
+                    Step::Advance(time, is_used) => {
+                        now += time;
+                        let is_changed = share.advance(now, is_used);
+                        prop_assert_eq!(is_changed, share.share != before);
+                        prop_assert!(share.share >= before, "time takes nothing");
+                    }
+                    Step::Refused(held) => {
+                        share.on_refusal(held, now);
+                        prop_assert!(share.share <= before);
+                        prop_assert!(share.share >= (before / LEFT).max(LEAST));
+                    }
+                    Step::Drained(held) => {
+                        share.on_drained(held, now);
+                        prop_assert!(share.share <= before);
+                    }
+                    Step::Believe(amount) => share.believe(amount, TOLD, now),
+                }
+                let most = if is_start { MOST } else { WHOLE };
+                prop_assert!((LEAST..=most).contains(&share.share));
+                prop_assert!(is_start || share.of(amount) <= amount);
+                prop_assert!(share.of(amount) >= amount.min(1));
+            }
+        }
+    }
+}
