@@ -134,6 +134,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         .await;
     let makespan = Instant::now().duration_since(started);
     progress.finish();
+    let accounts = stack.limiter.snapshot();
     drop((progress, stack.limiter));
     admission.end().await;
     writer.sync().map_err(io_failure("writing the output"))?;
@@ -148,6 +149,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         attempts: stack.tally.attempts(),
         totals: stack.ledger.snapshot().total,
         quota: args.quota(),
+        accounts: &accounts,
         makespan,
         stats: mock.as_ref().map(RunningMock::stats),
     });

@@ -39,6 +39,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
 
+    /// What is known of the quota. `told`: `--rpm` and `--tpm`, never more. `at-least`: it starts with these, and looks
+    /// for more. `discover`: nothing; it starts with 60 requests and 60,000 tokens a minute, and finds out.
+    #[arg(long, value_enum, default_value_t = QuotaArg::Told)]
+    pub quota: QuotaArg,
+
     /// Requests that the provider allows in a window.
     #[arg(long, default_value_t = Quota::qwen2().requests(), value_parser = clap::value_parser!(u64).range(1..))]
     pub rpm: u64,
@@ -92,6 +97,17 @@ pub struct Args {
     pub dry_run: bool,
 }
 
+/// What is known of the quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum QuotaArg {
+    /// The figures that are given.
+    Told,
+    /// At least these.
+    AtLeast,
+    /// Nothing.
+    Discover,
+}
+
 /// How the quota is spent within its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PacingArg {
@@ -112,29 +128,38 @@ pub enum OutageArg {
     Reject,
 }
 
+/// The most calls that are held at once by default: for the sake of memory and sockets.
+const MOST_AT_ONCE: u64 = 256;
+
 impl Args {
     /// The quota that the run keeps to.
     pub fn quota(&self) -> Quota {
-        Quota::per_minute(self.rpm, self.tpm)
-            .window(self.window)
-            .pacing(match self.pacing {
-                PacingArg::Smooth => Pacing::Smooth,
-                PacingArg::Window => Pacing::Window,
-            })
+        let quota = match self.quota {
+            QuotaArg::Told => Quota::per_minute(self.rpm, self.tpm),
+            QuotaArg::AtLeast => Quota::at_least(self.rpm, self.tpm),
+            QuotaArg::Discover => Quota::discover(),
+        };
+        quota.window(self.window).pacing(match self.pacing {
+            PacingArg::Smooth => Pacing::Smooth,
+            PacingArg::Window => Pacing::Window,
+        })
     }
 
     /// Calls held at once.
     ///
     /// By default what the request quota starts in 15 seconds, so that answers of up to that length leave none of it
-    /// unused; at least 16, and at most 256 for the sake of memory and sockets.
+    /// unused; at least 16, and at most 256 for the sake of memory and sockets. These 256 where the quota is not known.
     #[must_use]
     pub fn concurrency(&self) -> usize {
         let chosen = self.concurrency.map(u64::from).unwrap_or_else(|| {
+            if self.quota != QuotaArg::Told {
+                return MOST_AT_ONCE;
+            }
             let window = self.window.as_millis().max(1);
             let of_15_seconds = u128::from(self.rpm).saturating_mul(15_000) / window;
             u64::try_from(of_15_seconds)
                 .unwrap_or(u64::MAX)
-                .clamp(16, 256)
+                .clamp(16, MOST_AT_ONCE)
         });
         usize::try_from(chosen).unwrap_or(usize::MAX)
     }
@@ -206,6 +231,20 @@ mod tests {
     }
 
     #[test]
+    fn the_quota_is_told_or_looked_for() -> Result<(), clap::Error> {
+        let line = &["--rpm", "100", "--tpm", "2000", "--quota"];
+        for (quota, expected) in [
+            ("told", Quota::per_minute(100, 2_000)),
+            ("at-least", Quota::at_least(100, 2_000)),
+            ("discover", Quota::discover()),
+        ] {
+            let line: Vec<&str> = line.iter().copied().chain([quota]).collect();
+            assert_eq!(parse(&line)?.quota(), expected);
+        }
+        Ok(())
+    }
+
+    #[test]
     fn concurrency_follows_the_quota_within_bounds() -> Result<(), clap::Error> {
         for (line, expected) in [
             (&["--rpm", "60"][..], 16),
@@ -214,6 +253,8 @@ mod tests {
             (&["--rpm", "30000"], 256),
             (&["--rpm", "18446744073709551615", "--window", "1ms"], 256),
             (&["--rpm", "30000", "--concurrency", "3"], 3),
+            (&["--rpm", "60", "--quota", "at-least"], 256),
+            (&["--quota", "discover"], 256),
         ] {
             assert_eq!(parse(line)?.concurrency(), expected, "{line:?}");
         }

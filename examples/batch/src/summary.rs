@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use mock_qwen::Stats;
 use serde::Serialize;
-use tower_qwen_ratelimit::Quota;
+use tower_qwen_ratelimit::{AccountSnapshot, Quota};
 use tower_qwen_tokens::{Money, ledger::Totals};
 
 use crate::{run::Counts, table::Table, tally::Attempts};
@@ -32,6 +32,9 @@ pub struct Summary {
     pub makespan_seconds: f64,
     /// The quota, and how much of what it allowed in that time was used.
     pub quota: QuotaUse,
+    /// What the provider is believed to grant in a window, where that is not the quota: to be given as `--rpm` and
+    /// `--tpm` next time.
+    pub learned: Vec<Learned>,
     /// What the provider itself counted; only for the built-in mock.
     pub provider_view: Option<ProviderView>,
 }
@@ -90,6 +93,17 @@ pub struct QuotaUse {
     pub tokens_share: f64,
 }
 
+/// What was learned of a quota.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Learned {
+    /// The model.
+    pub model: String,
+    /// Requests per window.
+    pub requests: u64,
+    /// Tokens per window.
+    pub tokens: u64,
+}
+
 /// What the provider counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ProviderView {
@@ -114,6 +128,8 @@ pub struct Facts<'a> {
     pub totals: Totals,
     /// What was kept to.
     pub quota: Quota,
+    /// The accounts at the end.
+    pub accounts: &'a [AccountSnapshot],
     /// From the first call to the end of the last.
     pub makespan: Duration,
     /// What the mock has seen.
@@ -165,6 +181,11 @@ impl Summary {
                 requests_share: share(facts.attempts.sent, quota.requests(), windows),
                 tokens_share: share(used, quota.tokens(), windows),
             },
+            learned: facts
+                .accounts
+                .iter()
+                .filter_map(|account| learned(account, quota))
+                .collect(),
             provider_view: facts.stats.map(|stats| ProviderView {
                 seen: stats.seen,
                 throttled: stats.throttled.total(),
@@ -220,6 +241,17 @@ impl fmt::Display for Summary {
                 self.quota.window_seconds
             ),
         );
+        for Learned {
+            model,
+            requests,
+            tokens,
+        } in &self.learned
+        {
+            table.row(
+                "quota learned",
+                format!("{model}: {requests} requests, {tokens} tokens"),
+            );
+        }
         if let Some(view) = &self.provider_view {
             table.row(
                 "seen by the provider",
@@ -258,6 +290,16 @@ fn with_parts<K: fmt::Display>(total: u64, parts: &BTreeMap<K, u64>) -> String {
         .map(|(part, count)| format!("{part} {count}"))
         .collect();
     format!("{total} ({})", parts.join(", "))
+}
+
+fn learned(account: &AccountSnapshot, quota: Quota) -> Option<Learned> {
+    let (requests, tokens) = (account.requests.believed, account.tokens.believed);
+    let is_known = (requests, tokens) == (quota.requests(), quota.tokens());
+    (!is_known).then(|| Learned {
+        model: account.key.model().to_owned(),
+        requests,
+        tokens,
+    })
 }
 
 fn share(used: u64, allowed: u64, windows: f64) -> f64 {
@@ -315,6 +357,7 @@ mod tests {
             },
             totals: Totals::default(),
             quota: Quota::per_minute(100, 1_000),
+            accounts: &[],
             makespan,
             stats: None,
         };

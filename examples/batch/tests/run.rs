@@ -57,6 +57,7 @@ async fn every_bundled_prompt_is_answered_and_none_throttled() -> TestResult {
         attempts: harness.stack.tally.attempts(),
         totals: harness.stack.ledger.snapshot().total,
         quota: Quota::qwen2(),
+        accounts: &[],
         makespan,
         stats: Some(stats.clone()),
     });

@@ -17,7 +17,8 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use self::refuse::{Caller, add_rate_limit, refuse};
+use self::refuse::add_rate_limit;
+pub(crate) use self::refuse::{Caller, refuse};
 use self::stream::Progress;
 use crate::answer::Answer;
 use crate::fault::Fault;

@@ -3,7 +3,7 @@
 //!
 //! It is what the crates of this workspace are proven against, so it shares no code with them.
 //! Its clock is tokio's: call [`MockQwen::router`] in-process with paused time, and minutes pass
-//! in milliseconds.
+//! in milliseconds. [`MockQwen::start_call`] leaves HTTP out too.
 //!
 //! ```
 //! use mock_qwen::{Config, MockQwen};
@@ -68,6 +68,7 @@ mod answer;
 mod clock;
 mod config;
 mod date;
+mod direct;
 mod fault;
 mod go_duration;
 mod handler;
@@ -89,6 +90,7 @@ mod wire;
 pub use self::config::{
     Charge, Config, Enforce, Faults, Growth, Plan, PlanWindow, RateLimitHeaders, RetryAfter,
 };
+pub use self::direct::{CallTokens, RunningCall};
 pub use self::host::{Host, UnknownHost};
 pub use self::provider::Provider;
 pub use self::running::RunningMock;

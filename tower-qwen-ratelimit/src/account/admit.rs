@@ -166,6 +166,7 @@ impl Account {
         serve: impl FnOnce(&mut WaitQueue, u64) -> (Served, Wakes),
     ) -> Charge {
         let mut charge = state.charge(due);
+        charge.arrived = request.arrived.map_or(state.now, |at| self.nanos(at));
         #[cfg(feature = "redis")]
         self.number(&mut charge);
         let cost = state.price(due.total());

@@ -14,6 +14,8 @@ pub(crate) struct Charge {
     pub(crate) slot: SlotNumber,
     pub(crate) day: DayNumber,
     pub(crate) at: Nanos,
+    /// When the call's first attempt arrived.
+    pub(crate) arrived: Nanos,
     /// What the windows of requests and of tokens held before it.
     pub(crate) before: (u64, u64),
     /// From this instant on it would be charged to another slot or day.

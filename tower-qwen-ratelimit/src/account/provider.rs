@@ -10,7 +10,7 @@ use tower_qwen_tokens::{
 
 use super::{Account, Charge, state::State};
 use crate::{
-    adapt::{Held, News, PlanEnd, SlowStart, Throttled},
+    adapt::{Held, News, PlanEnd, Refusal, SlowStart, Throttled},
     gate::ProviderLevel,
     observe::LimiterEvent,
     queue::Wakes,
@@ -193,12 +193,12 @@ impl State {
         if !self.breaker.is_throttled()
             && let Some((throttled, last)) = self.draining.take()
         {
-            let (requests, tokens) = self.held(last);
+            let ((requests, tokens), refusal) = (self.held(last), self.refusal(last));
             if throttled.concerns_requests() {
-                self.requests.on_drained(requests, self.now);
+                self.requests.on_drained(requests, refusal, self.now);
             }
             if throttled.concerns_tokens() {
-                self.tokens.on_drained(tokens, self.now);
+                self.tokens.on_drained(tokens, refusal, self.now);
             }
         }
         opens
@@ -218,6 +218,13 @@ impl State {
         let until = self.breaker.opens_at();
         self.requests.close_until(until);
         self.tokens.close_until(until);
+    }
+
+    fn refusal(&self, charge: Charge) -> Refusal {
+        Refusal {
+            arrived: charge.arrived,
+            streak: self.breaker.streaks(),
+        }
     }
 
     /// What was accepted within the window when this call was refused.
@@ -256,6 +263,8 @@ impl State {
                     slow_start.cut();
                 }
                 self.follow_slow_start();
+                // Slow start finds out; calls one by one would be the next growth to be punished.
+                self.breaker.skip_probing();
             }
             Throttled::Growth => {}
             _ => self.measure(throttled, charge),
@@ -282,11 +291,16 @@ impl State {
         if !is_explained && self.pace_evenly() {
             return;
         }
+        let refusal = self.refusal(charge);
+        let mut is_known = true;
         if throttled.concerns_requests() {
-            self.requests.on_refusal(requests, self.now);
+            is_known &= self.requests.on_refusal(requests, refusal, self.now);
         }
         if throttled.concerns_tokens() {
-            self.tokens.on_refusal(tokens, self.now);
+            is_known &= self.tokens.on_refusal(tokens, refusal, self.now);
+        }
+        if is_known {
+            self.breaker.skip_probing();
         }
     }
 

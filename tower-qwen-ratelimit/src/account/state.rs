@@ -149,6 +149,7 @@ impl State {
             slot: 0,
             day: 0,
             at: self.now,
+            arrived: self.now,
             before: (0, 0),
             dated_until: 0,
             is_timed: false,

@@ -42,8 +42,11 @@ pub(crate) struct Breaker {
     probes_left: u32,
     /// The latest throttle has answered for all calls sent before this instant.
     news_from: Nanos,
-    /// Throttles in a row.
+    /// Whether calls go one by one: not where the first throttle has shown the limit.
+    is_probing: bool,
+    /// Throttles in a row, and how often there were any.
     streak: u32,
+    streaks: u32,
     /// Which of the latest 32 answers said that the provider is not available: the latest is bit 0.
     unavailable: u32,
 }
@@ -57,6 +60,11 @@ impl Breaker {
     /// Whether the latest answer was a throttle.
     pub(crate) fn is_throttled(&self) -> bool {
         self.streak > 0
+    }
+
+    /// The number of the latest throttles in a row.
+    pub(crate) fn streaks(&self) -> u32 {
+        self.streaks
     }
 
     /// Whether the latest throttle followed another one without an accepted call in between.
@@ -74,10 +82,17 @@ impl Breaker {
         self.streak <= SLOWING_UP_TO
     }
 
+    /// The latest throttle has shown what the limit is, and the gates keep to it: nothing has to be
+    /// found out.
+    pub(crate) fn skip_probing(&mut self) {
+        self.is_probing = false;
+    }
+
     /// The end of a long closure: calls probe one by one, until one is accepted.
     #[cold]
     pub(crate) fn begin_probing(&mut self) {
         self.streak = self.streak.max(1);
+        self.is_probing = true;
         (self.next_probe, self.probes, self.probes_left) = (0, 1, 1);
     }
 
@@ -89,7 +104,7 @@ impl Breaker {
     /// A call goes out. Returns whether that closes the account for a moment.
     #[inline]
     pub(crate) fn on_send(&mut self, now: Nanos, window: u64) -> bool {
-        self.streak > 0 && self.on_probe(now, window)
+        self.is_probing && self.on_probe(now, window)
     }
 
     #[cold]
@@ -128,9 +143,11 @@ impl Breaker {
             let pause = ((window / PAUSE).max(1) << doublings).min(window / LONGEST_PAUSE);
             let pause = ceiling.map_or(pause, |ceiling| pause.min(nanos(ceiling)));
             self.close_until(now.saturating_add(pause));
+            self.streaks = self.streaks.wrapping_add(u32::from(self.streak == 0));
             self.streak = self.streak.saturating_add(1);
             // A call sent in this very nanosecond was under way too.
             self.news_from = now.saturating_add(1);
+            self.is_probing = true;
             (self.probes, self.probes_left) = (1, 1);
         }
         // Even an old call's hint is the provider's word on when to come back.
@@ -163,6 +180,7 @@ impl Breaker {
             _ => 0,
         };
         self.streak = 0;
+        self.is_probing = false;
         std::mem::take(&mut self.next_probe) > self.closed_until
     }
 }

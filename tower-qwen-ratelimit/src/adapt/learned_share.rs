@@ -13,12 +13,16 @@ const MOST: u64 = WHOLE << 16;
 const OF_MEASURED: u64 = 995;
 /// From this part of what may be held on, a refusal is what was to be expected. Percent.
 const EXPLAINED: u64 = 97;
+/// A fall to less than this part of what was believed needs a second proof: an outage looks alike, and
+/// so does one call that is refused for what it is. Percent.
+const SMALL_FALL: u64 = 75;
+/// The second proof comes within so many windows,
+const PROOF_WINDOWS: u64 = 2;
+/// and finds the limit within this part of the first.
+const ALIKE: u64 = 2;
 /// One refusal leaves at least this part of what was believed.
 // What an idle process has sent says little: others may have used up the quota.
 const LEFT: u64 = 16;
-/// What was still accepted when a window had drained is measured only above this part of what was
-/// believed: below, it was an outage.
-const DRAINED: u64 = 4;
 /// Growth goes in this many steps a window: about one a second, so that the rate does not jump.
 const STEPS: u32 = 64;
 /// By what each step grows, in 65,536ths, in the first window after the limit was met, the second
@@ -46,6 +50,25 @@ pub(crate) struct LearnedShare {
     window: u64,
     /// When a refusal was last one that was to be expected.
     explained_at: Option<Nanos>,
+    /// The last refusal that claims a large fall.
+    claim: Option<Claim>,
+}
+
+/// A limit that is far below what is believed.
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    measured: u64,
+    at: Nanos,
+    refusal: Refusal,
+}
+
+/// Which call was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// When it arrived, which all its attempts have in common.
+    pub(crate) arrived: Nanos,
+    /// The number of the refusals in a row to which it belongs.
+    pub(crate) streak: u32,
 }
 
 /// What was accepted within the latest window when a call was refused, the call itself included, and
@@ -89,6 +112,7 @@ impl LearnedShare {
             step: (window / u64::from(STEPS)).max(1),
             window,
             explained_at: None,
+            claim: None,
         }
     }
 
@@ -129,31 +153,57 @@ impl LearnedShare {
         self.at = now;
     }
 
-    /// A call was refused, and none before it since another was accepted. Returns whether the share
-    /// changed.
-    pub(crate) fn on_refusal(&mut self, held: Held, now: Nanos) -> bool {
-        self.steps = 0;
-        self.at = now;
+    /// A call was refused, and none before it since another was accepted. Returns whether the limit is
+    /// known now.
+    pub(crate) fn on_refusal(&mut self, held: Held, refusal: Refusal, now: Nanos) -> bool {
+        self.hold(now);
         // Calls arrive a little sooner or later than they should; twice in a window is no accident.
         let is_recent = |at: Nanos| now.saturating_sub(at) <= self.window;
         if held.is_full() && !self.explained_at.replace(now).is_some_and(is_recent) {
-            return false;
+            return true;
         }
-        self.lower_to(held.measured().max(self.share / LEFT))
+        self.lower_to(held.measured(), refusal, now)
     }
 
     /// A call was accepted after several refusals in a row, the last of which found this much.
-    pub(crate) fn on_drained(&mut self, held: Held, now: Nanos) -> bool {
-        self.steps = 0;
-        self.at = now;
-        let measured = held.measured();
-        measured >= self.share / DRAINED && self.lower_to(measured)
+    pub(crate) fn on_drained(&mut self, held: Held, refusal: Refusal, now: Nanos) {
+        self.hold(now);
+        self.lower_to(held.measured(), refusal, now);
     }
 
-    fn lower_to(&mut self, measured: u64) -> bool {
+    fn hold(&mut self, now: Nanos) {
+        self.steps = 0;
+        self.at = now;
+    }
+
+    fn lower_to(&mut self, measured: u64, refusal: Refusal, now: Nanos) -> bool {
         let before = self.share;
-        self.share = self.share.min(measured).max(LEAST);
-        self.share != before
+        if measured < before / 100 * SMALL_FALL && !self.is_proven(measured, refusal, now) {
+            return false;
+        }
+        self.share = before.min(measured).max(before / LEFT).max(LEAST);
+        true
+    }
+
+    /// Whether another call, in other refusals in a row, has just met about the same limit.
+    fn is_proven(&mut self, measured: u64, refusal: Refusal, now: Nanos) -> bool {
+        let claim = Claim {
+            measured,
+            at: now,
+            refusal,
+        };
+        let first = match self.claim {
+            // The first claim of these refusals stays: later ones are of what had drained.
+            Some(first) if first.refusal.streak == refusal.streak => return false,
+            first => first,
+        };
+        self.claim = Some(claim);
+        first.is_some_and(|first| {
+            let (least, most) = (first.measured.min(measured), first.measured.max(measured));
+            now.saturating_sub(first.at) <= self.window.saturating_mul(PROOF_WINDOWS)
+                && first.refusal.arrived != refusal.arrived
+                && most / ALIKE <= least
+        })
     }
 
     /// This multiple of `amount`, at least 1 of anything.
@@ -207,8 +257,25 @@ mod tests {
         measured * OF_MEASURED / 1_000
     }
 
+    /// One of many calls, each in refusals of its own.
+    fn call(number: u32) -> Refusal {
+        Refusal {
+            arrived: number.into(),
+            streak: number,
+        }
+    }
+
     fn plain() -> LearnedShare {
         LearnedShare::new(false, WINDOW, 0)
+    }
+
+    /// One that has just learned that no more than this is granted, by two proofs.
+    fn fallen_to(before: u64) -> LearnedShare {
+        let mut share = plain();
+        assert!(!share.on_refusal(refused_at(before), call(1), 0));
+        assert!(share.on_refusal(refused_at(before), call(2), 0));
+        assert_is(&share, believed_of(before));
+        share
     }
 
     #[track_caller]
@@ -220,21 +287,41 @@ mod tests {
     #[test]
     fn what_was_accepted_before_a_refusal_is_the_limit() {
         let mut share = plain();
-        assert!(share.on_refusal(refused_at(500_000), 0));
-        assert_is(&share, believed_of(500_000));
-        assert!(
-            !share.on_refusal(refused_at(900_000), 0),
-            "more is no limit"
-        );
-        assert_is(&share, believed_of(500_000));
-        assert!(share.on_refusal(refused_at(400_000), 0));
-        assert_is(&share, believed_of(400_000));
+        assert!(share.on_refusal(refused_at(900_000), call(1), 0));
+        assert_is(&share, believed_of(900_000));
+        assert!(share.on_refusal(refused_at(950_000), call(2), 0));
+        assert_is(&share, believed_of(900_000));
+        assert!(share.on_refusal(refused_at(800_000), call(3), 0));
+        assert_is(&share, believed_of(800_000));
+    }
+
+    #[test]
+    fn a_large_fall_needs_the_proof_of_another_call_in_other_refusals_soon() {
+        let first = call(1);
+        let same_call = Refusal { streak: 2, ..first };
+        let same_refusals = Refusal {
+            arrived: 2,
+            ..first
+        };
+        let too_late = PROOF_WINDOWS * WINDOW + 1;
+        for (second, before, now) in [
+            (same_call, 200_000, 0),
+            (same_refusals, 200_000, 0),
+            (call(2), 200_000, too_late),
+            (call(2), 200_000 * (ALIKE + 1), 0),
+            (call(2), 200_000 / (ALIKE + 1), 0),
+        ] {
+            let mut share = plain();
+            assert!(!share.on_refusal(refused_at(200_000), first, 0));
+            assert!(!share.on_refusal(refused_at(before), second, now));
+            assert_is(&share, TOLD);
+        }
+        fallen_to(200_000);
     }
 
     #[test]
     fn a_limit_is_held_for_a_window_and_then_looked_for_faster_and_faster() {
-        let mut share = plain();
-        share.on_refusal(refused_at(100_000), 0);
+        let mut share = fallen_to(100_000);
         let mut now = 0;
         for growth in GROWTH {
             let before = share.share as f64;
@@ -254,10 +341,7 @@ mod tests {
 
     #[test]
     fn it_does_not_matter_how_often_it_is_looked_at() {
-        let (mut often, mut once) = (plain(), plain());
-        for share in [&mut often, &mut once] {
-            share.on_refusal(refused_at(50_000), 0);
-        }
+        let (mut often, mut once) = (fallen_to(100_000), fallen_to(100_000));
         for now in (0..3 * WINDOW).step_by(300_000_000) {
             often.advance(now, false);
         }
@@ -269,20 +353,21 @@ mod tests {
     #[test]
     fn a_refusal_that_our_count_explains_cuts_nothing_but_a_second_within_a_window_does() {
         let mut share = plain();
-        assert!(!share.on_refusal(full_at(700_000), 0));
-        assert!(!share.on_refusal(full_at(700_000), WINDOW + 1), "long ago");
+        assert!(share.on_refusal(full_at(800_000), call(1), 0));
+        assert!(share.on_refusal(full_at(800_000), call(2), WINDOW + 1));
         assert_is(&share, TOLD);
-        assert!(share.on_refusal(full_at(700_000), 2 * WINDOW));
-        assert_is(&share, believed_of(700_000));
+        assert!(share.on_refusal(full_at(800_000), call(3), 2 * WINDOW));
+        assert_is(&share, believed_of(800_000));
     }
 
     #[test]
-    fn one_refusal_leaves_a_part_and_many_leave_the_least() {
+    fn one_proof_leaves_a_part_and_many_leave_the_least() {
         let mut share = plain();
-        share.on_refusal(refused_at(0), 0);
+        share.on_refusal(refused_at(0), call(0), 0);
+        share.on_refusal(refused_at(0), call(1), 0);
         assert_is(&share, TOLD / LEFT);
-        for now in 1..20 {
-            share.on_refusal(refused_at(0), now);
+        for number in 2..20 {
+            share.on_refusal(refused_at(0), call(number), number.into());
         }
         assert_eq!(share.share, LEAST);
         assert_eq!(
@@ -295,13 +380,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_accepted_last_while_a_window_drained_is_the_limit_unless_it_is_hardly_anything() {
+    fn what_was_accepted_last_while_a_window_drained_is_the_limit() {
         let mut share = plain();
-        assert!(share.on_drained(refused_at(TOLD / 2), 0));
-        assert_is(&share, believed_of(TOLD / 2));
-        assert!(!share.on_drained(refused_at(TOLD / 2 / (DRAINED + 1)), 0));
-        assert!(!share.on_drained(refused_at(TOLD), 0), "more is no limit");
-        assert_is(&share, believed_of(TOLD / 2));
+        share.on_drained(refused_at(900_000), call(1), 0);
+        assert_is(&share, believed_of(900_000));
+        share.on_drained(refused_at(950_000), call(2), 0);
+        assert_is(&share, believed_of(900_000));
+        share.on_drained(refused_at(100_000), call(3), 0);
+        assert_is(&share, believed_of(900_000));
+        share.on_drained(refused_at(110_000), call(4), 0);
+        assert_is(&share, believed_of(110_000));
     }
 
     #[test]
@@ -320,7 +408,10 @@ mod tests {
             "unused, it stays where it is"
         );
         assert_is(&share, grown);
-        share.on_refusal(refused_at(TOLD / 4), 9 * WINDOW);
+        for number in 0..2 {
+            share.on_refusal(refused_at(TOLD / 4), call(number), 9 * WINDOW);
+        }
+        assert_is(&share, believed_of(TOLD / 4));
         share.advance(20 * WINDOW, false);
         assert_is(&share, TOLD);
         share.advance(100 * WINDOW, true);
@@ -331,8 +422,8 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Advance(u64, bool),
-        Refused(Held),
-        Drained(Held),
+        Refused(Held, Refusal),
+        Drained(Held, Refusal),
         Believe(u64),
     }
 
@@ -347,11 +438,15 @@ mod tests {
                 },
             )
         };
+        let refusal =
+            || (0..4u64, 0..4u32).prop_map(|(arrived, streak)| Refusal { arrived, streak });
+        let likely = (0..2 * TOLD, refusal())
+            .prop_map(|(before, refusal)| Step::Refused(refused_at(before), refusal));
         prop_oneof![
             3 => (0..3 * WINDOW, any::<bool>()).prop_map(|(time, used)| Step::Advance(time, used)),
-            2 => held().prop_map(Step::Refused),
-            2 => (0..2 * TOLD).prop_map(|before| Step::Refused(refused_at(before))),
-            1 => held().prop_map(Step::Drained),
+            2 => (held(), refusal()).prop_map(|(held, refusal)| Step::Refused(held, refusal)),
+            4 => likely,
+            1 => (held(), refusal()).prop_map(|(held, refusal)| Step::Drained(held, refusal)),
             1 => any::<u64>().prop_map(Step::Believe),
         ]
     }
@@ -375,13 +470,13 @@ mod tests {
                         prop_assert_eq!(is_changed, share.share != before);
                         prop_assert!(share.share >= before, "time takes nothing");
                     }
-                    Step::Refused(held) => {
-                        share.on_refusal(held, now);
+                    Step::Refused(held, refusal) => {
+                        share.on_refusal(held, refusal, now);
                         prop_assert!(share.share <= before);
                         prop_assert!(share.share >= (before / LEFT).max(LEAST));
                     }
-                    Step::Drained(held) => {
-                        share.on_drained(held, now);
+                    Step::Drained(held, refusal) => {
+                        share.on_drained(held, refusal, now);
                         prop_assert!(share.share <= before);
                     }
                     Step::Believe(amount) => share.believe(amount, TOLD, now),

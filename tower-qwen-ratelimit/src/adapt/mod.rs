@@ -10,7 +10,7 @@ mod slow_start;
 mod throttled;
 
 pub(crate) use breaker::Breaker;
-pub(crate) use learned_share::{Held, LearnedShare};
+pub(crate) use learned_share::{Held, LearnedShare, Refusal};
 pub(crate) use output::OutputEstimate;
 pub(crate) use plan::{Plan, PlanEnd};
 pub(crate) use quota_news::{News, QuotaNews};

@@ -5,7 +5,7 @@ use super::{
     window::{SlotNumber, Window},
 };
 use crate::{
-    adapt::{Held, LearnedShare},
+    adapt::{Held, LearnedShare, Refusal},
     quota::{Quota, amount_in},
     snapshot::GateSnapshot,
     units::{Fraction, Nanos},
@@ -141,18 +141,17 @@ impl Gate {
         }
     }
 
-    /// A call was refused, and this was held.
-    pub(crate) fn on_refusal(&mut self, held: Held, now: Nanos) {
-        if self.share.on_refusal(held, now) {
-            self.set_slow_start(self.slow_start);
-        }
+    /// A call was refused, and this was held. Returns whether the limit is known now.
+    pub(crate) fn on_refusal(&mut self, held: Held, refusal: Refusal, now: Nanos) -> bool {
+        let is_known = self.share.on_refusal(held, refusal, now);
+        self.set_slow_start(self.slow_start);
+        is_known
     }
 
     /// A call was accepted after several refusals in a row, the last of which found this much.
-    pub(crate) fn on_drained(&mut self, held: Held, now: Nanos) {
-        if self.share.on_drained(held, now) {
-            self.set_slow_start(self.slow_start);
-        }
+    pub(crate) fn on_drained(&mut self, held: Held, refusal: Refusal, now: Nanos) {
+        self.share.on_drained(held, refusal, now);
+        self.set_slow_start(self.slow_start);
     }
 
     /// What the provider is believed to grant in a window.
@@ -195,12 +194,9 @@ impl Gate {
         self.buckets.is_none()
     }
 
-    /// Whether what flows in is used, rather than saved.
+    /// Whether all that may be used is used, rather than saved.
     fn is_used(&self) -> bool {
-        match &self.buckets {
-            Some(buckets) => buckets.is_used(),
-            None => self.is_nearly_full(),
-        }
+        self.is_nearly_full() || self.buckets.as_ref().is_some_and(Buckets::is_used)
     }
 
     /// Whether nine tenths of what a window may hold are used.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::Gate;
 use crate::{
-    adapt::Held,
+    adapt::{Held, Refusal},
     quota::{Pacing, Quota},
     units::Nanos,
 };
@@ -106,17 +106,16 @@ fn a_start_grows_while_it_is_used_and_a_limit_does_not() {
 fn a_limit_that_was_measured_holds_rate_burst_and_window() {
     let quota = Quota::per_minute(6_000, 1).burst(Duration::from_secs(6));
     let mut gate = gate(quota);
-    gate.on_refusal(
-        Held {
-            before: 3_000,
-            with_it: 3_001,
-            allowed: 5_940,
-            told: 6_000,
-        },
-        0,
-    );
+    let held = Held {
+        before: 5_000,
+        with_it: 5_001,
+        allowed: 5_940,
+        told: 6_000,
+    };
+    let (arrived, streak) = (0, 1);
+    assert!(gate.on_refusal(held, Refusal { arrived, streak }, 0));
     let allowed = gate.allowed();
-    assert!((2_900..3_000).contains(&allowed), "{allowed}");
+    assert!((4_900..5_000).contains(&allowed), "{allowed}");
     assert_eq!(drain(&mut gate, 0, 1), gate_burst(allowed));
     let calls = drain(&mut gate, 1, MINUTE);
     assert!(calls + gate_burst(allowed) <= allowed, "{calls}");

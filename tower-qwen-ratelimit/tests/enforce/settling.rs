@@ -265,8 +265,7 @@ async fn of_several_attempts_the_one_that_was_served_is_charged() {
     assert_eq!(read(server).await, 200);
     assert_eq!(account(&upstream).admitted, 4);
     let account = account(&caller);
-    // The upstream account waits for minutes between refusals, and a window forgets after one.
-    assert_eq!((account.settled_tokens, account.admitted), (1_200, 1));
+    assert_eq!((account.tokens.used, account.admitted), (1_200, 1));
     assert!(account.closed_for.is_zero());
 }
 

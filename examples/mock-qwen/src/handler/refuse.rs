@@ -18,7 +18,7 @@ use crate::wire::{
 
 /// Who calls, as far as is known.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(crate) struct Caller {
     pub(super) dialect: Dialect,
     pub(super) id: String,
     model: String,
@@ -27,7 +27,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn new(dialect: Dialect, headers: &HeaderMap, id: String) -> Self {
+    pub(crate) fn new(dialect: Dialect, headers: &HeaderMap, id: String) -> Self {
         Self {
             dialect,
             id,
@@ -42,7 +42,7 @@ impl Caller {
     }
 }
 
-pub(super) fn refuse(mock: &MockQwen, caller: &Caller, refused: &Refused) -> Response<Body> {
+pub(crate) fn refuse(mock: &MockQwen, caller: &Caller, refused: &Refused) -> Response<Body> {
     let inner = mock.inner();
     let profile = inner.profile();
     let kind = refused.problem.kind;

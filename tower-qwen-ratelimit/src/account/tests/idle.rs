@@ -88,28 +88,45 @@ async fn nor_are_those_who_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn nor_is_a_throttle() {
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    let mut hours = HeaderMap::new();
-    hours.insert("retry-after", "300".parse().unwrap());
+    let mut minutes = HeaderMap::new();
+    minutes.insert("retry-after", "300".parse().unwrap());
     let wall = clock::WallClock::new().now();
-    for (headers, busy_for) in [(HeaderMap::new(), 2), (hours, 4)] {
-        let account = account(Quota::per_minute(100, 1_000));
-        let verdict = Verdict::of_response(status, &headers, b"", wall);
+    let account = account(Quota::per_minute(100, 1_000));
+    let reservation = reserve(&account, 10);
+    reservation.mark_sent();
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    reservation.throttle(&Verdict::of_response(status, &minutes, b"", wall));
+    drop(reservation);
+    tokio::time::advance(4 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Busy);
+    tokio::time::advance(10 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Level);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_what_throttles_have_left_of_the_rate() {
+    let account = account(Quota::per_minute(100, 1_000));
+    // A large fall needs two proofs, of calls with an accepted one in between.
+    let refusal = Verdict::of_cause(Cause::TokenRate);
+    for is_refused in [false, false, false, true, false, true] {
         let reservation = reserve(&account, 10);
         reservation.mark_sent();
-        reservation.throttle(&verdict);
-        drop(reservation);
-        tokio::time::advance(busy_for * MINUTE).await;
-        assert_eq!(account.idle(clock::now()), Idle::Busy);
-        tokio::time::advance(10 * MINUTE).await;
-        assert_eq!(
-            account.idle(clock::now()),
-            Idle::Busy,
-            "the rate has just come back, and the burst has not"
-        );
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(account.idle(clock::now()), Idle::Level);
+        match is_refused {
+            true => drop(reservation.throttle(&refusal)),
+            false => reservation.accepted(),
+        }
+        tokio::time::advance(Duration::from_secs(5)).await;
     }
+    tokio::time::advance(2 * MINUTE).await;
+    assert_eq!(account.idle(clock::now()), Idle::Busy);
+    tokio::time::advance(10 * MINUTE).await;
+    assert_eq!(
+        account.idle(clock::now()),
+        Idle::Busy,
+        "the rate has just come back, and the burst has not"
+    );
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(account.idle(clock::now()), Idle::Level);
 }
 
 #[tokio::test(start_paused = true)]

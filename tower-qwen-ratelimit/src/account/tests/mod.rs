@@ -227,12 +227,17 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
         0,
     );
     let mut now = 0;
-    for _ in 0..30 {
+    // Every second call is accepted: refusals without an accepted call in between are one.
+    for number in 0..30 {
         let charge = state.estimate(Cost::request(), None);
         now = state.ready_at(charge);
         state.advance(now);
         let charge = state.charge(charge);
-        state.on_throttle(charge, Cause::TokenRate, Some(Duration::from_secs(1)), None);
+        if number % 2 == 0 {
+            state.on_throttle(charge, Cause::TokenRate, Some(Duration::from_secs(1)), None);
+        } else {
+            state.on_accept(charge);
+        }
         state.settle(charge, Outcome::Rejected);
     }
     assert!(

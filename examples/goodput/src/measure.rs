@@ -1,0 +1,143 @@
+//! The figures of a run.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::record::{Seen, Window};
+use crate::setup::Setup;
+
+/// Between these windows the served tokens of several processes are compared.
+const COMPARED: RangeInclusive<u32> = 11..=20;
+/// From when on a quota counts as used.
+const WELL_USED: f64 = 0.9;
+
+/// The figures of a run. Windows count from 1.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// Of each window: what was used of the quota in force.
+    pub windows: Vec<Share>,
+    /// Throttles by the provider, the first window included.
+    pub throttled: u64,
+    /// Calls that the provider let in.
+    pub admitted: u64,
+    /// Calls that ended well.
+    pub done: u64,
+    /// Calls that were given up.
+    pub failed: u64,
+    /// How long calls waited beyond the provider's own time, sorted.
+    waits: Vec<Duration>,
+    /// Jain's index of the tokens that each process was served in windows 11 to 20.
+    pub jain: f64,
+}
+
+/// What was used in one window of the quota in force, nothing taken off for headroom.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Share {
+    /// Of the requests.
+    pub requests: f64,
+    /// Of the tokens.
+    pub tokens: f64,
+}
+
+impl Share {
+    /// Of whichever dimension was used more.
+    #[must_use]
+    pub fn larger(self) -> f64 {
+        self.requests.max(self.tokens)
+    }
+}
+
+impl Figures {
+    /// The figures of what was seen.
+    #[must_use]
+    pub fn new(setup: &Setup, mut seen: Seen) -> Self {
+        let empty = Window {
+            tokens_by_process: vec![0; setup.processes],
+            ..Window::default()
+        };
+        // The callers stop at the end of the last full window.
+        seen.windows.resize(setup.windows as usize, empty);
+        let share = |(number, window): (u32, &Window)| {
+            let (rpm, tpm) = setup.schedule.limits(&setup.provider, number);
+            Share {
+                requests: window.requests as f64 / rpm as f64,
+                tokens: window.tokens as f64 / tpm as f64,
+            }
+        };
+        seen.waits.sort_unstable();
+        let served = |process: usize| {
+            let compared = (1..).zip(&seen.windows);
+            let compared = compared.filter(|(number, _)| COMPARED.contains(number));
+            let tokens = compared.map(|(_, window)| window.tokens_by_process[process]);
+            tokens.sum::<u64>() as f64
+        };
+        let served: Vec<f64> = (0..setup.processes).map(served).collect();
+        Self {
+            windows: (1..).zip(&seen.windows).map(share).collect(),
+            throttled: seen.windows.iter().map(|window| window.throttled).sum(),
+            admitted: seen.windows.iter().map(|window| window.requests).sum(),
+            done: seen.done,
+            failed: seen.failed,
+            waits: seen.waits,
+            jain: jain(&served),
+        }
+    }
+
+    /// The mean of these windows, of the dimension that was used more over all of them.
+    #[must_use]
+    pub fn used(&self, windows: RangeInclusive<u32>) -> f64 {
+        let mean = self.mean(windows);
+        mean.larger()
+    }
+
+    /// The mean of these windows.
+    #[must_use]
+    pub fn mean(&self, windows: RangeInclusive<u32>) -> Share {
+        let each: Vec<Share> = (1..)
+            .zip(&self.windows)
+            .filter(|(number, _)| windows.contains(number))
+            .map(|(_, share)| *share)
+            .collect();
+        let mean = |of: fn(&Share) -> f64| each.iter().map(of).sum::<f64>() / each.len() as f64;
+        Share {
+            requests: mean(|share| share.requests),
+            tokens: mean(|share| share.tokens),
+        }
+    }
+
+    /// Throttles for each call that was let in or given up.
+    #[must_use]
+    pub fn throttled_per_call(&self) -> f64 {
+        self.throttled as f64 / (self.admitted + self.failed).max(1) as f64
+    }
+
+    /// The wait that this share of the calls did not exceed; zero without calls.
+    #[must_use]
+    pub fn wait(&self, share: f64) -> Duration {
+        let place = (self.waits.len() as f64 * share) as usize;
+        let last = self.waits.len().saturating_sub(1);
+        self.waits.get(place.min(last)).copied().unwrap_or_default()
+    }
+
+    /// The window from which on 0.9 is used on the mean of each three in a row; `None` where the last ones do not.
+    ///
+    /// Of three, because requests and tokens bind in turns: single windows differ by some percent.
+    #[must_use]
+    pub fn well_used_from(&self) -> Option<u32> {
+        let last = u32::try_from(self.windows.len()).ok()?.checked_sub(2)?;
+        let kept = (1..=last)
+            .rev()
+            .take_while(|&first| self.used(first..=first + 2) >= WELL_USED);
+        kept.last()
+    }
+}
+
+/// Jain's index of fairness: 1 where all have the same, one n-th where one has all.
+fn jain(served: &[f64]) -> f64 {
+    let sum: f64 = served.iter().sum();
+    let squares: f64 = served.iter().map(|tokens| tokens * tokens).sum();
+    if squares == 0.0 {
+        return 1.0;
+    }
+    sum * sum / (served.len() as f64 * squares)
+}
