@@ -86,8 +86,8 @@ async fn an_answer_to_a_call_sent_before_a_plan_was_used_up_does_not_renew_it() 
 /// Of 40 requests that an earlier window saw refused, none is missing in what this one held.
 #[tokio::test(start_paused = true)]
 async fn refusals_of_an_earlier_window_do_not_lower_what_was_measured() {
-    const TOLD: u64 = 1_300;
-    let quota = Quota::per_minute(TOLD, 1_000_000).headroom(0);
+    const QUOTA: u64 = 1_300;
+    let quota = Quota::per_minute(QUOTA, 1_000_000).headroom(0);
     let account = account(quota.burst(Duration::from_secs(3)));
     let refusal = Verdict::of_cause(Cause::RequestRate);
     let refused: Vec<_> = (0..40).map(|_| sent(&account)).collect();
@@ -108,7 +108,7 @@ async fn refusals_of_an_earlier_window_do_not_lower_what_was_measured() {
     }
     pass(1).await;
     let believed = || account.snapshot(clock::now()).requests.believed;
-    assert_eq!(believed(), TOLD);
+    assert_eq!(believed(), QUOTA);
     sent(&account).throttle(&refusal);
     assert!((990..=1_000).contains(&believed()), "{}", believed());
 }

@@ -32,7 +32,7 @@ enum Step {
         output: u64,
     },
     /// The provider refuses a call that is under way.
-    Refuse {
+    Throttle {
         which: usize,
         cause: Cause,
         hint: Option<u64>,
@@ -61,14 +61,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Cause::Unavailable,
         Cause::Throttled,
     ]);
-    let refuse = (
+    let throttle = (
         any::<usize>(),
         cause,
         prop::option::weighted(0.2, 0..100u64),
     )
-        .prop_map(|(which, cause, hint)| Step::Refuse { which, cause, hint });
+        .prop_map(|(which, cause, hint)| Step::Throttle { which, cause, hint });
     prop::collection::vec(
-        prop_oneof![6 => admit, 3 => pass, 3 => accept, 3 => finish, 2 => refuse],
+        prop_oneof![6 => admit, 3 => pass, 3 => accept, 3 => finish, 2 => throttle],
         1..150,
     )
 }
@@ -77,7 +77,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn no_throttle_makes_a_window_hold_more_than_was_told(quota in quotas(), steps in steps()) {
+    fn no_throttle_makes_a_window_hold_more_than_the_quota(quota in quotas(), steps in steps()) {
         let mut state = State::new(quota, WaitQueue::default(), Plan::new(None), 0);
         let mut log = Log::default();
         let mut now: Nanos = 0;
@@ -107,7 +107,7 @@ proptest! {
                     let answers: u64 = log.within_window(now, |entry| entry.ended).map(|entry| entry.output).sum();
                     prop_assert!(prompts + answers <= quota.usable(quota.tokens()));
                 }
-                Step::Accept { .. } | Step::Finish { .. } | Step::Refuse { .. } if log.outstanding.is_empty() => {}
+                Step::Accept { .. } | Step::Finish { .. } | Step::Throttle { .. } if log.outstanding.is_empty() => {}
                 Step::Accept { which } => {
                     state.advance(now);
                     let which = which % log.outstanding.len();
@@ -124,7 +124,7 @@ proptest! {
                     let entry = &mut log.sends[entry];
                     (entry.input, entry.output, entry.ended) = (input, output, Some(now));
                 }
-                Step::Refuse { which, cause, hint } => {
+                Step::Throttle { which, cause, hint } => {
                     state.advance(now);
                     let (entry, charge) = log.outstanding.swap_remove(which % log.outstanding.len());
                     state.on_throttle(charge, cause, hint.map(Duration::from_secs), None);
