@@ -11,8 +11,8 @@ use tower_qwen_tokens::{Call, call::ModelCall};
 /// | situation | reserved for the answer |
 /// |---|---|
 /// | [`OutputLimit::NoOutput`] | 0 |
-/// | fewer than 8 answers are known yet, with a ceiling | the ceiling |
-/// | fewer than 8 answers are known yet, [`OutputLimit::Unlimited`] | 4,096 |
+/// | fewer than 8 answers are known yet, with a ceiling | the ceiling, at most a sixteenth of what a window may hold |
+/// | fewer than 8 answers are known yet, [`OutputLimit::Unlimited`] | 4,096, at most a sixteenth of what a window may hold |
 /// | at least 8 answers are known | the 65th percentile of the latest 64 answers, at most the ceiling |
 /// | [`Reserve::Ceiling`](crate::Reserve::Ceiling), with a ceiling | the ceiling, always |
 ///
@@ -22,8 +22,10 @@ use tower_qwen_tokens::{Call, call::ModelCall};
 /// those count. Without `Reserve::Ceiling` the sum is cut to what a window may hold, so a large
 /// ceiling alone never makes a call too large.
 ///
-/// So a call without `max_tokens` reserves 4,096 tokens until 8 answers of its account are known.
-/// Settling corrects the charge in any case.
+/// So a call without `max_tokens` reserves 4,096 tokens until 8 answers of its account are known,
+/// and fewer where a window holds less than 65,536 tokens. The sixteenth leaves room for others:
+/// a call with a ceiling of a million would else hold all of a new account. Settling corrects the
+/// charge in any case.
 ///
 /// # Examples
 ///
@@ -69,11 +71,11 @@ pub enum OutputLimit {
     /// The answer has no tokens: embeddings, or a request that calls no model. Reserves 0.
     #[default]
     NoOutput,
-    /// At most this many tokens, all choices together (`max_tokens` x `n`). Reserves this many, or
-    /// fewer once 8 answers are known.
+    /// At most this many tokens, all choices together (`max_tokens` x `n`). Reserves this many, at
+    /// most a sixteenth of what a window may hold, or the expected length once 8 answers are known.
     AtMost(u64),
-    /// The call sets no limit. Reserves 4,096 tokens, or the expected length once 8 answers are
-    /// known.
+    /// The call sets no limit. Reserves 4,096 tokens, at most a sixteenth of what a window may hold,
+    /// or the expected length once 8 answers are known.
     Unlimited,
 }
 

@@ -180,7 +180,9 @@ impl Reservation {
 
     /// Reports that the provider accepted the call.
     pub(crate) fn accepted(&self) {
-        self.account.on_accept(&mut self.lock().charge);
+        // Those who wait are woken once the lock is released, at the end of the statement.
+        let wakes = self.account.on_accept(&mut self.lock().charge);
+        wakes.wake();
     }
 
     /// Reports what the provider states of its limits (`x-ratelimit-remaining-*`).

@@ -11,7 +11,7 @@ use crate::key::Key;
 /// `Display` shows the main figures in one line:
 ///
 /// ```text
-/// https://host qwen-plus: requests 12/784, tokens 5300/784000, 3 in flight, 2 queued
+/// https://host qwen-plus: requests 12/792, tokens 5300/792000, 3 in flight, 2 queued
 /// ```
 ///
 /// A rate that throttles have lowered is added as `at 85 %`, a closed account as `closed for 1.5s`.
@@ -44,8 +44,8 @@ pub struct AccountSnapshot {
     /// Tokens of all settled calls.
     pub settled_tokens: u64,
     /// The tokens that are reserved for the answer of a call without `max_tokens`: the 65th
-    /// percentile of the latest 64 answers, and 4,096 until 8 answers are known. See
-    /// [`Cost`](crate::Cost).
+    /// percentile of the latest 64 answers. Until 8 answers are known: 4,096, at most a sixteenth of
+    /// what a window may hold. See [`Cost`](crate::Cost).
     pub expected_output: u64,
     /// Throttles by the provider so far, by cause
     /// ([`Cause::as_str`](tower_qwen_tokens::Cause::as_str)).

@@ -148,9 +148,16 @@ fn one_a_second() -> Quota {
     Quota::per_minute(60, 1_000_000).headroom(0)
 }
 
+/// A fair limiter of such a quota, whose first call, which goes at once, has just gone.
+async fn busy() -> Limiter {
+    let limiter = limiter(Discipline::Fair, one_a_second());
+    call(&limiter, "first", 100).await.unwrap().mark_sent();
+    limiter
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_comes_anew_is_not_made_to_wait_for_the_others_backlog() {
-    let limiter = limiter(Discipline::Fair, one_a_second());
+    let limiter = busy().await;
     let mut backlog: Vec<_> = (0..100)
         .map(|_| task::spawn(call(&limiter, "hog", 100)))
         .collect();
@@ -216,7 +223,7 @@ async fn the_predicted_wait_comes_true() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retried_call_keeps_its_first_place_in_its_flow() {
-    let limiter = limiter(Discipline::Fair, one_a_second());
+    let limiter = busy().await;
     let first_arrival = clock::now();
     tokio::time::advance(Duration::from_millis(100)).await;
     let mut earlier = task::spawn(call(&limiter, "a", 100));
@@ -243,7 +250,7 @@ async fn a_retried_call_keeps_its_first_place_in_its_flow() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_tenant_all_are_one() {
-    let limiter = limiter(Discipline::Fair, one_a_second());
+    let limiter = busy().await;
     let nobody = || limiter.acquire(&key(), Cost::new(100, OutputLimit::NoOutput));
     let mut first = task::spawn(nobody());
     let mut second = task::spawn(nobody());
@@ -346,12 +353,11 @@ async fn order(requests: Vec<(&'static str, u32)>) -> Vec<&'static str> {
             async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
         }
     });
-    let limiter = limiter(Discipline::Fair, one_a_second());
-    let service = AdmissionLayer::new(limiter).layer(inner);
+    let service = AdmissionLayer::new(busy().await).layer(inner);
     let mut calls = JoinSet::new();
     for (name, share) in requests {
         let mut request =
-            Request::post("http://host/compatible-mode/v1/chat/completions")
+            Request::post("https://host/compatible-mode/v1/chat/completions")
                 .body(Full::from(
                     r#"{"model":"qwen-plus","messages":[{"role":"user","content":"Hi"}],"max_tokens":9}"#,
                 ))

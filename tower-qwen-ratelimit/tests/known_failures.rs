@@ -1,6 +1,6 @@
 //! Known failures of other limiters for models: a test for each that is on record.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -69,8 +69,8 @@ async fn overshoot_by_checking_before_counting() {
         .map(|_| task::spawn(limiter.acquire(&key(), Cost::new(40, OutputLimit::AtMost(5)))))
         .collect();
     let admitted = calls.iter_mut().filter_map(|call| match call.poll() {
-        std::task::Poll::Ready(reservation) => Some(reservation.unwrap()),
-        std::task::Poll::Pending => None,
+        Poll::Ready(reservation) => Some(reservation.unwrap()),
+        Poll::Pending => None,
     });
     assert_eq!(admitted.collect::<Vec<_>>().len(), 2);
 }
@@ -84,7 +84,8 @@ async fn estimates_bypassed_by_another_spelling() {
         (r#","max_tokens":500,"n":20"#, 10_000),
         (r#","max_tokens":1"#, 8),
     ] {
-        let limiter = limiter(1_000, 100_000);
+        // No ceiling here is above the sixteenth of a window that an unknown answer may reserve.
+        let limiter = limiter(1_000, 1_000_000);
         let seen = {
             let limiter = limiter.clone();
             AdmissionLayer::new(limiter.clone()).layer(service_fn(move |_: Request<Body>| {
@@ -107,7 +108,7 @@ async fn estimates_bypassed_by_another_spelling() {
 async fn estimates_too_large_for_the_bucket() {
     let limiter = Limiter::new(Quota::per_minute(60, 6_000));
     let start = clock::now();
-    // A bucket of one second holds 98 tokens.
+    // A burst is 49 tokens.
     let large = limiter.acquire(&key(), Cost::new(5_000, OutputLimit::NoOutput));
     drop(large.await.unwrap());
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -279,12 +280,13 @@ async fn bursts_from_rest() {
     let mut calls: Vec<_> = (0..100)
         .map(|_| task::spawn(limiter.acquire(&key(), Cost::request())))
         .collect();
-    let at_once = calls
+    // Held, since what is dropped unsent comes back.
+    let at_once: Vec<_> = calls
         .iter_mut()
-        .map(|call| call.poll().is_ready())
-        .filter(|is_ready| *is_ready)
-        .count();
-    assert!(at_once <= 1, "{at_once}");
+        .map(|call| call.poll())
+        .filter(Poll::is_ready)
+        .collect();
+    assert_eq!(at_once.len(), 1);
 }
 
 /// A window shorter than the answers forgot them while they ran.

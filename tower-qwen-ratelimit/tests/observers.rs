@@ -147,19 +147,23 @@ async fn every_event_is_emitted_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_shows_its_main_figures() {
-    let quota = Quota::per_minute(100, 1_000).pacing(Pacing::Window);
-    let limiter = Limiter::new(quota);
+    let limiter = Limiter::new(Quota::per_minute(100, 1_000));
+    for _ in 0..80 {
+        let call = limiter.acquire(&key(), Cost::request()).await.unwrap();
+        call.mark_sent();
+        call.settle(0, 0);
+    }
     let call = limiter.acquire(&key(), Cost::new(100, OutputLimit::NoOutput));
     let call = call.await.unwrap();
     call.mark_sent();
     assert_eq!(
         limiter.snapshot()[0].to_string(),
-        "https://host qwen-plus: requests 1/98, tokens 100/980, 1 in flight, 0 queued"
+        "https://host qwen-plus: requests 81/99, tokens 100/990, 1 in flight, 0 queued"
     );
     call.throttle(&throttle());
     assert_eq!(
         limiter.snapshot()[0].to_string(),
-        "https://host qwen-plus: requests 1/98 at 84 %, tokens 0/980, 0 in flight, 0 queued, \
+        "https://host qwen-plus: requests 81/99 at 79 %, tokens 0/990, 0 in flight, 0 queued, \
          closed for 7s"
     );
 }

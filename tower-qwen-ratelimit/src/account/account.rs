@@ -89,7 +89,7 @@ impl Account {
             admitted: state.admitted,
             reserved_tokens: state.reserved_tokens,
             settled_tokens: state.settled_tokens,
-            expected_output: state.output.expected(None, None, u64::MAX),
+            expected_output: state.expected_output(None, None),
             throttled: state.throttled.clone(),
             unexplained_throttles: state.unexplained,
             closed_for: state.wait_until(state.breaker.opens_at().max(state.plan.opens_at())),

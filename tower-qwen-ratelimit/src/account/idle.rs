@@ -11,7 +11,7 @@ pub(super) const LEARNS: u64 = 8;
 pub(crate) enum Idle {
     /// Calls under way, something charged, or a throttle that is not forgotten.
     Busy,
-    /// How long answers are, or that the provider limits growth.
+    /// How long answers are, or that the provider limits growth or counts seconds.
     Learned,
     /// Nothing: a new account would grant no more.
     Level,
@@ -23,7 +23,8 @@ impl Account {
         let state = self.advanced(now);
         if !state.is_level() {
             Idle::Busy
-        } else if state.admitted >= LEARNS || state.has_learned_growth() {
+        } else if state.admitted >= LEARNS || state.has_learned_growth() || state.has_learned_pace()
+        {
             Idle::Learned
         } else {
             Idle::Level
@@ -36,8 +37,14 @@ impl State {
         self.slow_start.is_some() && !self.quota.starts_slowly()
     }
 
+    /// Whether a quota that was to go at once is spread evenly.
+    fn has_learned_pace(&self) -> bool {
+        !self.quota.is_smooth() && !self.requests.goes_at_once()
+    }
+
     fn is_level(&self) -> bool {
         let is_full = |gate: &crate::gate::Gate| {
+            // A new account begins with one burst too, whatever an older one has saved.
             gate.usable() == 0
                 || (gate.ready_at(self.now, u64::MAX) <= self.now
                     && gate.snapshot().rate_percent == 100)

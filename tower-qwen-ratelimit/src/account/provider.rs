@@ -11,8 +11,9 @@ use tower_qwen_tokens::{
 use super::{Account, Charge, state::State};
 use crate::{
     adapt::{Held, News, PlanEnd, Refusal, SlowStart, Throttled},
-    gate::{ProviderLevel, Window},
+    gate::ProviderLevel,
     observe::LimiterEvent,
+    queue::Wakes,
     units::{Fraction, Nanos, nanos},
 };
 
@@ -22,8 +23,8 @@ impl Account {
         self.lock().output.learn(label, output);
     }
 
-    /// The provider accepted a call.
-    pub(crate) fn on_accept(&self, charge: &mut Charge) {
+    /// The provider accepted a call. Returns who is to be woken.
+    pub(crate) fn on_accept(&self, charge: &mut Charge) -> Wakes {
         let mut state = self.lock();
         if state.requests.goes_at_once() {
             // Of a whole window's calls that go at once, the last reach the provider late: it counts
@@ -33,10 +34,9 @@ impl Account {
         let charge = *charge;
         let is_opened = state.plan.on_accept(charge.at);
         if state.on_accept(charge) || is_opened {
-            let wakes = state.queue.wake_head();
-            drop(state);
-            wakes.wake();
+            return state.queue.wake_head();
         }
+        Wakes::default()
     }
 
     /// The provider throttled a call, or is not available. Returns until when that closes the account,
@@ -80,7 +80,10 @@ impl Account {
             return;
         }
         state.advance(self.nanos(clock::now()));
+        // What it says of the provider dates from its send all the same.
+        let sent_at = charge.at;
         state.redate(charge);
+        charge.at = sent_at;
     }
 
     /// What an error answer says beyond its own call: that the plan is used up, or a wait that
@@ -185,7 +188,7 @@ impl State {
     }
 
     /// The provider accepted a call. Returns whether that lets others go.
-    fn on_accept(&mut self, charge: Charge) -> bool {
+    pub(super) fn on_accept(&mut self, charge: Charge) -> bool {
         let opens = self.breaker.on_accept(charge.at);
         if !self.breaker.is_throttled()
             && let Some((throttled, last)) = self.draining.take()
@@ -225,8 +228,12 @@ impl State {
     }
 
     /// What was accepted within the window when this call was refused.
-    fn held(&self, charge: Charge) -> (Held, Held) {
-        let refused = self.refused.as_ref().map_or(0, Window::sum);
+    fn held(&mut self, charge: Charge) -> (Held, Held) {
+        let now = self.now;
+        let refused = self.refused.as_mut().map_or(0, |refused| {
+            refused.advance(now);
+            refused.sum()
+        });
         let (requests, tokens) = charge.before;
         (
             self.requests.held(requests.saturating_sub(refused), 1),

@@ -139,8 +139,7 @@ impl State {
         let output = match ceiling {
             Some(ceiling) if self.quota.holds_ceiling() => ceiling,
             _ => self
-                .output
-                .expected(label, ceiling, self.tokens.usable() / UNKNOWN_OUTPUT)
+                .expected_output(label, ceiling)
                 // A ceiling alone never makes a call too large for the window.
                 .min(self.most_of_a_call().saturating_sub(cost.input_tokens)),
         };
@@ -159,6 +158,13 @@ impl State {
             id: 0,
             served: Served::default(),
         }
+    }
+
+    /// What an answer is expected to bring.
+    #[inline]
+    pub(super) fn expected_output(&self, label: Option<&Arc<str>>, ceiling: Option<u64>) -> u64 {
+        let unknown = self.tokens.usable() / UNKNOWN_OUTPUT;
+        self.output.expected(label, ceiling, unknown)
     }
 
     /// The most tokens that one call may cost.

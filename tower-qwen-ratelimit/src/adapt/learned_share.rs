@@ -222,3 +222,270 @@ impl LearnedShare {
         u32::try_from(self.share >> 16).map_or(Fraction::WHOLE, Fraction::from_parts)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Of a second for each step.
+    const WINDOW: u64 = STEPS as u64 * SECOND;
+    const SECOND: u64 = 1_000_000_000;
+    const TOLD: u64 = 1_000_000;
+
+    /// A refusal of a call that found `before` in the window, which was not full.
+    fn refused_at(before: u64) -> Held {
+        Held {
+            before,
+            with_it: before + 1,
+            allowed: 2 * before + 2,
+            told: TOLD,
+        }
+    }
+
+    /// A refusal that our own count explains, at so much.
+    fn full_at(before: u64) -> Held {
+        Held {
+            allowed: before,
+            ..refused_at(before)
+        }
+    }
+
+    /// What is believed of a limit that was measured.
+    fn believed_of(measured: u64) -> u64 {
+        measured * OF_MEASURED / 1_000
+    }
+
+    /// One of many calls, each in refusals of its own.
+    fn call(number: u32) -> Refusal {
+        Refusal {
+            arrived: number.into(),
+            streak: number,
+        }
+    }
+
+    fn plain() -> LearnedShare {
+        LearnedShare::new(false, WINDOW, 0)
+    }
+
+    /// One that has just learned that no more than this is granted, by two proofs.
+    fn fallen_to(before: u64) -> LearnedShare {
+        let mut share = plain();
+        assert!(!share.on_refusal(refused_at(before), call(1), 0));
+        assert!(share.on_refusal(refused_at(before), call(2), 0));
+        assert_is(&share, believed_of(before));
+        share
+    }
+
+    #[track_caller]
+    fn assert_is(share: &LearnedShare, amount: u64) {
+        let believed = share.of(TOLD);
+        assert!(believed.abs_diff(amount) <= 1, "{believed} is not {amount}");
+    }
+
+    #[test]
+    fn what_was_accepted_before_a_refusal_is_the_limit() {
+        let mut share = plain();
+        assert!(share.on_refusal(refused_at(900_000), call(1), 0));
+        assert_is(&share, believed_of(900_000));
+        assert!(share.on_refusal(refused_at(950_000), call(2), 0));
+        assert_is(&share, believed_of(900_000));
+        assert!(share.on_refusal(refused_at(800_000), call(3), 0));
+        assert_is(&share, believed_of(800_000));
+    }
+
+    #[test]
+    fn a_large_fall_needs_the_proof_of_another_call_in_other_refusals_soon() {
+        let first = call(1);
+        let same_call = Refusal { streak: 2, ..first };
+        let same_refusals = Refusal {
+            arrived: 2,
+            ..first
+        };
+        let too_late = PROOF_WINDOWS * WINDOW + 1;
+        for (second, before, now) in [
+            (same_call, 200_000, 0),
+            (same_refusals, 200_000, 0),
+            (call(2), 200_000, too_late),
+            (call(2), 200_000 * (ALIKE + 1), 0),
+            (call(2), 200_000 / (ALIKE + 1), 0),
+        ] {
+            let mut share = plain();
+            assert!(!share.on_refusal(refused_at(200_000), first, 0));
+            assert!(!share.on_refusal(refused_at(before), second, now));
+            assert_is(&share, TOLD);
+        }
+        fallen_to(200_000);
+    }
+
+    #[test]
+    fn a_limit_is_held_for_a_window_and_then_looked_for_faster_and_faster() {
+        let mut share = fallen_to(100_000);
+        let mut now = 0;
+        for growth in GROWTH {
+            let before = share.share as f64;
+            for _ in 0..STEPS {
+                now += SECOND;
+                share.advance(now, false);
+            }
+            let expected = (1.0 + growth as f64 / 65_536.0).powi(STEPS as i32);
+            let grown = share.share as f64 / before;
+            assert!((grown / expected - 1.0).abs() < 0.001, "{grown} {expected}");
+        }
+        assert_eq!(GROWTH[0], 0, "it is held");
+        assert!(GROWTH.is_sorted());
+        share.advance(now + 10 * WINDOW, false);
+        assert_is(&share, TOLD);
+    }
+
+    #[test]
+    fn it_does_not_matter_how_often_it_is_looked_at() {
+        let (mut often, mut once) = (fallen_to(100_000), fallen_to(100_000));
+        for now in (0..3 * WINDOW).step_by(300_000_000) {
+            often.advance(now, false);
+        }
+        often.advance(3 * WINDOW, false);
+        once.advance(3 * WINDOW, false);
+        assert_eq!(often.share, once.share);
+    }
+
+    #[test]
+    fn a_refusal_that_our_count_explains_cuts_nothing_but_a_second_within_a_window_does() {
+        let mut share = plain();
+        assert!(share.on_refusal(full_at(800_000), call(1), 0));
+        assert!(share.on_refusal(full_at(800_000), call(2), WINDOW + 1));
+        assert_is(&share, TOLD);
+        assert!(share.on_refusal(full_at(800_000), call(3), 2 * WINDOW));
+        assert_is(&share, believed_of(800_000));
+    }
+
+    #[test]
+    fn one_proof_leaves_a_part_and_many_leave_the_least() {
+        let mut share = plain();
+        share.on_refusal(refused_at(0), call(0), 0);
+        share.on_refusal(refused_at(0), call(1), 0);
+        assert_is(&share, TOLD / LEFT);
+        for number in 2..20 {
+            share.on_refusal(refused_at(0), call(number), number.into());
+        }
+        assert_eq!(share.share, LEAST);
+        assert_eq!(
+            (share.of(1), share.of(0)),
+            (1, 0),
+            "never nothing of something"
+        );
+        share.advance(30 * WINDOW, false);
+        assert_is(&share, TOLD);
+    }
+
+    #[test]
+    fn what_was_accepted_last_while_a_window_drained_is_the_limit() {
+        let mut share = plain();
+        share.on_drained(refused_at(900_000), call(1), 0);
+        assert_is(&share, believed_of(900_000));
+        share.on_drained(refused_at(950_000), call(2), 0);
+        assert_is(&share, believed_of(900_000));
+        share.on_drained(refused_at(100_000), call(3), 0);
+        assert_is(&share, believed_of(900_000));
+        share.on_drained(refused_at(110_000), call(4), 0);
+        assert_is(&share, believed_of(110_000));
+    }
+
+    #[test]
+    fn a_start_grows_beyond_what_was_told_only_while_all_of_it_is_used() {
+        let mut share = LearnedShare::new(true, WINDOW, 0);
+        assert!(!share.advance(WINDOW, false));
+        assert_is(&share, TOLD);
+        assert!(share.advance(2 * WINDOW, true));
+        let grown = share.of(TOLD);
+        assert!(
+            (19 * TOLD / 10..2 * TOLD + TOLD / 10).contains(&grown),
+            "{grown}"
+        );
+        assert!(
+            !share.advance(9 * WINDOW, false),
+            "unused, it stays where it is"
+        );
+        assert_is(&share, grown);
+        for number in 0..2 {
+            share.on_refusal(refused_at(TOLD / 4), call(number), 9 * WINDOW);
+        }
+        assert_is(&share, believed_of(TOLD / 4));
+        share.advance(20 * WINDOW, false);
+        assert_is(&share, TOLD);
+        share.advance(100 * WINDOW, true);
+        assert_eq!(share.share, MOST);
+        assert_eq!(share.fraction(), Fraction::WHOLE);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Advance(u64, bool),
+        Refused(Held, Refusal),
+        Drained(Held, Refusal),
+        Believe(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let held = || {
+            (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+                |(before, amount, allowed, told)| Held {
+                    before,
+                    with_it: before.saturating_add(amount),
+                    allowed,
+                    told,
+                },
+            )
+        };
+        let refusal =
+            || (0..4u64, 0..4u32).prop_map(|(arrived, streak)| Refusal { arrived, streak });
+        let likely = (0..2 * TOLD, refusal())
+            .prop_map(|(before, refusal)| Step::Refused(refused_at(before), refusal));
+        prop_oneof![
+            3 => (0..3 * WINDOW, any::<bool>()).prop_map(|(time, used)| Step::Advance(time, used)),
+            2 => (held(), refusal()).prop_map(|(held, refusal)| Step::Refused(held, refusal)),
+            4 => likely,
+            1 => (held(), refusal()).prop_map(|(held, refusal)| Step::Drained(held, refusal)),
+            1 => any::<u64>().prop_map(Step::Believe),
+        ]
+    }
+
+    proptest! {
+        /// A quota that was told is a ceiling, whatever the provider does.
+        #[test]
+        fn never_above_what_was_told_nor_below_the_least(
+            is_start: bool,
+            amount: u64,
+            steps in prop::collection::vec(step(), 1..60),
+        ) {
+            let mut share = LearnedShare::new(is_start, WINDOW, 0);
+            let mut now = 0;
+            for step in steps {
+                let before = share.share;
+                match step {
+                    Step::Advance(time, is_used) => {
+                        now += time;
+                        let is_changed = share.advance(now, is_used);
+                        prop_assert_eq!(is_changed, share.share != before);
+                        prop_assert!(share.share >= before, "time takes nothing");
+                    }
+                    Step::Refused(held, refusal) => {
+                        share.on_refusal(held, refusal, now);
+                        prop_assert!(share.share <= before);
+                        prop_assert!(share.share >= (before / LEFT).max(LEAST));
+                    }
+                    Step::Drained(held, refusal) => {
+                        share.on_drained(held, refusal, now);
+                        prop_assert!(share.share <= before);
+                    }
+                    Step::Believe(amount) => share.believe(amount, TOLD, now),
+                }
+                let most = if is_start { MOST } else { WHOLE };
+                prop_assert!((LEAST..=most).contains(&share.share));
+                prop_assert!(is_start || share.of(amount) <= amount);
+                prop_assert!(share.of(amount) >= amount.min(1));
+            }
+        }
+    }
+}

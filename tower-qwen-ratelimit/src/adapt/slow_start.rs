@@ -97,7 +97,8 @@ impl SlowStart {
             Fraction::ZERO => self.share.parts() / 2,
             _ => self.share.parts() / 5 * 4,
         };
-        let grown = used.parts() * 3 / 2;
+        // What was saved is spent faster than the rate, which must not make it grow faster.
+        let grown = used.min(self.share).parts() * 3 / 2;
         self.share = Fraction::from_parts(grown.max(floor)).max(LEAST);
     }
 }
@@ -126,6 +127,16 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn use_beyond_what_was_allowed_does_not_make_it_grow_faster() {
+        let mut slow_start = slow_start();
+        for _ in 0..100 {
+            slow_start.on_admit(0);
+        }
+        slow_start.advance(SECOND);
+        assert_eq!(slow_start.share().parts(), LEAST.parts() * 3 / 2);
+    }
 
     fn slow_start() -> SlowStart {
         SlowStart::new(960, 960_000, 60 * SECOND, 0)

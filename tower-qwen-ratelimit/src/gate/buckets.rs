@@ -121,3 +121,136 @@ impl Buckets {
 fn peak(rate: u64) -> u64 {
     rate.saturating_add(rate.div_ceil(2))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const WINDOW: u64 = 60 * SECOND;
+    const CAPACITY: Capacity = Capacity {
+        burst: 5,
+        credit: 120,
+    };
+
+    /// Ten a second, of which five may go at once.
+    fn buckets() -> Buckets {
+        Buckets::new(600, WINDOW, CAPACITY, 0)
+    }
+
+    /// Takes calls of `amount` as soon as they may go, until `end`. Returns how many.
+    fn drain(buckets: &mut Buckets, now: Nanos, end: Nanos, amount: u64) -> u64 {
+        buckets.advance(now);
+        let mut calls = 0;
+        loop {
+            let at = buckets.ready_at(amount);
+            if at >= end {
+                return calls;
+            }
+            buckets.advance(at);
+            buckets.take(amount);
+            calls += 1;
+        }
+    }
+
+    #[test]
+    fn the_first_burst_goes_at_once_and_a_larger_call_too() {
+        assert_eq!(drain(&mut buckets(), 0, 1, 1), 5);
+        let mut large = buckets();
+        assert_eq!(large.ready_at(500), 0);
+        large.take(500);
+        assert_eq!(large.level(), -495);
+        // The next small one waits for what is owed, and a large one for a burst besides.
+        assert_eq!(large.ready_at(1), 49_600_000_000);
+        assert_eq!(large.ready_at(500), 50 * SECOND);
+    }
+
+    #[test]
+    fn what_was_not_used_is_spent_later_at_one_and_a_half_times_the_rate() {
+        let mut buckets = buckets();
+        drain(&mut buckets, 0, 1, 1);
+        buckets.advance(6 * SECOND);
+        assert_eq!(buckets.level(), 60, "six seconds of ten");
+        assert!(!buckets.is_used());
+        let spent = drain(&mut buckets, 6 * SECOND, 7 * SECOND, 1);
+        assert_eq!(spent, 5 + 14, "a burst, and what has come to a whole call");
+        let long = drain(&mut buckets, 7 * SECOND, 60 * SECOND, 1);
+        assert!((53 * 10..=53 * 10 + 55).contains(&long), "{long}");
+        assert!(buckets.is_used());
+        buckets.advance(600 * SECOND);
+        assert_eq!(buckets.level(), 120, "no more than the credit is saved");
+    }
+
+    #[test]
+    fn after_a_pause_there_is_neither_a_burst_nor_what_flowed_in() {
+        let mut buckets = buckets();
+        buckets.advance(3 * SECOND);
+        let saved = buckets.level();
+        buckets.close_until(20 * SECOND);
+        assert_eq!(buckets.ready_at(1), 20 * SECOND + 66_666_667);
+        buckets.advance(20 * SECOND);
+        assert_eq!(buckets.level(), saved, "what was saved before stays");
+        assert_eq!(drain(&mut buckets, 20 * SECOND, 21 * SECOND, 1), 14);
+    }
+
+    proptest! {
+        /// However calls come, no time sees more than the burst and what flows in at the peak, nor
+        /// more than the credit and what flows in at the rate.
+        #[test]
+        fn no_time_sees_more_than_the_peak_and_the_credit_allow(
+            rate in 60..100_000u64,
+            burst in 1..200u64,
+            credit in 1..20_000u64,
+            calls in prop::collection::vec((1..200u64, 0..3 * SECOND, prop::option::of(0..10 * SECOND)), 1..60),
+        ) {
+            let credit = credit.max(burst);
+            let mut buckets = Buckets::new(rate, WINDOW, Capacity { burst, credit }, 0);
+            let mut now = 0;
+            let mut sent: Vec<(Nanos, u64)> = Vec::new();
+            for (amount, pause, closed) in calls {
+                let amount = amount.min(burst);
+                now += pause;
+                buckets.advance(now);
+                if let Some(closed) = closed {
+                    buckets.close_until(now + closed);
+                    let opens = buckets.ready_at(amount);
+                    // Nothing but the peak's own flow goes from there on.
+                    let alone = u128::from(amount) * u128::from(WINDOW) / u128::from(peak(rate));
+                    prop_assert!(u128::from(opens) >= u128::from(now + closed) + alone);
+                }
+                now = buckets.ready_at(amount).max(now);
+                buckets.advance(now);
+                buckets.take(amount);
+                sent.push((now, amount));
+                for (first, (since, _)) in sent.iter().enumerate() {
+                    let sum: u64 = sent[first..].iter().map(|(_, amount)| amount).sum();
+                    let flowed = |rate: u64| u128::from(rate) * u128::from(now - since) / u128::from(WINDOW);
+                    prop_assert!(u128::from(sum) <= u128::from(burst) + flowed(peak(rate)) + 1);
+                    prop_assert!(u128::from(sum) <= u128::from(credit) + flowed(rate) + 1);
+                }
+            }
+        }
+
+        /// What the other dimension holds up is not lost, up to the credit.
+        #[test]
+        fn nothing_is_lost_below_the_credit(
+            rate in 60..100_000u64,
+            takes in prop::collection::vec((1..50u64, 0..SECOND), 1..50),
+        ) {
+            let mut buckets = Buckets::new(rate, WINDOW, Capacity { burst: 1, credit: u64::MAX }, 0);
+            let (mut now, mut taken) = (0, 0);
+            for (amount, pause) in takes {
+                now += pause;
+                buckets.advance(now);
+                buckets.take(amount);
+                taken += amount;
+            }
+            let flowed = i128::from(rate) * i128::from(now) - i128::from(taken) * i128::from(WINDOW);
+            let level = (flowed + i128::from(WINDOW)).div_euclid(i128::from(WINDOW));
+            prop_assume!(level > -2 * i128::from(rate));
+            prop_assert_eq!(i128::from(buckets.level()), level);
+        }
+    }
+}

@@ -74,11 +74,14 @@ impl Gate {
 
     #[inline]
     pub(crate) fn advance(&mut self, now: Nanos, is_awaited: bool) {
+        // Of the time that has gone by, and so before it leaves the window: where a whole window goes
+        // at once, nothing happens until all of it is free again.
+        let is_used = is_awaited && self.is_used();
         if let Some(buckets) = &mut self.buckets {
             buckets.advance(now);
         }
         self.window.advance(now);
-        let is_changed = self.share.advance(now, is_awaited && self.is_used());
+        let is_changed = self.share.advance(now, is_used);
         #[cfg(feature = "redis")]
         let is_changed = is_changed | self.part.advance(now);
         if is_changed {

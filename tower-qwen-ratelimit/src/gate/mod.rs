@@ -10,6 +10,8 @@ mod day;
 mod gate;
 #[cfg(feature = "redis")]
 mod part;
+#[cfg(test)]
+mod tests;
 mod window;
 
 #[cfg(all(test, feature = "redis"))]

@@ -76,10 +76,14 @@ impl Part {
         is_over
     }
 
-    /// What throttles have left the fleet of `quota`.
+    /// What throttles have left the fleet of `quota`. No limit where they have left all: an account
+    /// may have found more than it was told.
     #[inline]
     pub(crate) fn capped(&self, quota: u64) -> u64 {
-        self.cap.of_at_least_one(quota)
+        match self.cap {
+            Fraction::WHOLE => u64::MAX,
+            cap => cap.of_at_least_one(quota),
+        }
     }
 }
 
@@ -109,6 +113,7 @@ mod tests {
     #[test]
     fn a_throttle_of_the_fleet_leaves_something() {
         let mut part = Part::whole(false);
+        assert_eq!(part.capped(100), u64::MAX, "there was none");
         part.set(Fraction::WHOLE, Fraction::one_of(2), 0, 1);
         assert_eq!(part.capped(100), 50);
         assert_eq!((part.capped(1), part.capped(0)), (1, 0));

@@ -177,8 +177,8 @@ impl Limiter {
     /// assert_eq!(account.key, key);
     /// assert_eq!((account.in_flight, account.queued), (1, 0));
     /// assert_eq!(account.reserved_tokens, 500);
-    /// // 100,000 tokens less the headroom of 2 %.
-    /// assert_eq!((account.tokens.used, account.tokens.quota), (500, 98_000));
+    /// // A window leaves 1 % of 100,000 tokens; the headroom of 2 % is that of the rate.
+    /// assert_eq!((account.tokens.used, account.tokens.quota), (500, 99_000));
     /// # drop(reservation);
     /// # Ok(())
     /// # }

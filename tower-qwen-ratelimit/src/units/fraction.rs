@@ -52,6 +52,7 @@ impl Fraction {
 
     /// The same, but at least 1 of anything: a gate that lets nothing through never learns that it
     /// may.
+    #[cfg(any(test, feature = "redis"))]
     #[inline]
     pub(crate) fn of_at_least_one(self, amount: u64) -> u64 {
         self.of(amount).max(amount.min(1))

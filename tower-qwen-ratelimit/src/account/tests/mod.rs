@@ -1,9 +1,11 @@
 //! The laws of an account, over random schedules of calls, settles, failures and drops.
 
+mod answers;
 #[cfg(feature = "redis")]
 mod fleet;
 mod head;
 mod idle;
+mod throttles;
 mod wakes;
 
 use std::time::Duration;
@@ -163,7 +165,7 @@ proptest! {
                     };
                     state.settle(charge, outcome);
                     bucket_was_full |= is_full(&state);
-                    bucket_owed_most |= owes_most(&state);
+                    bucket_owed_most |= owes_most(&state, &quota);
                     let entry = &mut log.sends[entry];
                     (entry.input, entry.output) = match outcome {
                         Outcome::Known { input, output } => (input, output),
@@ -202,12 +204,11 @@ fn is_full(state: &State) -> bool {
     state.tokens.fills_at() <= state.now
 }
 
-/// Whether the tokens' bucket is at its lowest: two windows are owed.
-fn owes_most(state: &State) -> bool {
-    let snapshot = state.tokens.snapshot();
-    // The buckets owe by the rate, which is a little less than what a window may hold.
-    let most = i64::try_from(snapshot.quota / 100 * 195).unwrap_or(i64::MAX);
-    snapshot.level.is_some_and(|level| level <= -most)
+/// Whether the tokens' buckets are at their lowest: what flows in during two windows is owed.
+fn owes_most(state: &State, quota: &Quota) -> bool {
+    let most = i64::try_from(2 * quota.rate_of(quota.tokens())).unwrap();
+    let level = state.tokens.snapshot().level;
+    level.is_some_and(|level| level <= -most)
 }
 
 /// Whether the tokens' bucket overflows on the way to `now`.
@@ -226,12 +227,17 @@ fn a_call_alone_above_the_allowed_share_still_goes() {
         0,
     );
     let mut now = 0;
-    for _ in 0..30 {
+    // Every second call is accepted: refusals without an accepted call in between are one.
+    for number in 0..30 {
         let charge = state.estimate(Cost::request(), None);
         now = state.ready_at(charge);
         state.advance(now);
         let charge = state.charge(charge);
-        state.on_throttle(charge, Cause::TokenRate, Some(Duration::from_secs(1)), None);
+        if number % 2 == 0 {
+            state.on_throttle(charge, Cause::TokenRate, Some(Duration::from_secs(1)), None);
+        } else {
+            state.on_accept(charge);
+        }
         state.settle(charge, Outcome::Rejected);
     }
     assert!(
