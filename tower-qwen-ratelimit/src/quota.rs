@@ -352,8 +352,8 @@ impl Quota {
     /// What is saved at most, as the time in which it flows in.
     pub(crate) fn credit_nanos(&self) -> u64 {
         let window = self.window_nanos();
-        let of_calls = u128::from(window) * u128::from(CREDIT_REQUESTS)
-            / u128::from(self.requests.max(1));
+        let of_calls =
+            u128::from(window) * u128::from(CREDIT_REQUESTS) / u128::from(self.requests.max(1));
         u64::try_from(of_calls)
             .unwrap_or(window)
             .max(window / CREDIT)
@@ -407,7 +407,10 @@ mod tests {
         assert_eq!(quota.window_length(), Duration::from_secs(60));
         assert_eq!(quota.burst_nanos(), 500_000_000);
         assert_eq!(quota.credit_nanos(), 12_000_000_000);
-        assert_eq!((quota.usable(800_000), quota.rate_of(800_000)), (792_000, 784_000));
+        assert_eq!(
+            (quota.usable(800_000), quota.rate_of(800_000)),
+            (792_000, 784_000)
+        );
         assert_eq!(quota.pacing(Pacing::Window).usable(800_000), 784_000);
         assert!(quota.is_smooth());
         assert!(!quota.holds_ceiling());
@@ -418,13 +421,20 @@ mod tests {
         for pacing in [Pacing::Smooth, Pacing::Window] {
             for requests in [1, 3, 10, 49] {
                 let quota = Quota::per_minute(requests, 1_000).pacing(pacing);
-                assert_eq!((quota.usable(requests), quota.rate_of(requests)), (requests, requests));
+                assert_eq!(
+                    (quota.usable(requests), quota.rate_of(requests)),
+                    (requests, requests)
+                );
                 let asked = quota.headroom(2);
                 assert!(asked.rate_of(requests) < requests || requests == 1);
             }
         }
         let few = Quota::per_minute(3, 3_000);
-        assert_eq!(few.credit_nanos(), few.window_nanos(), "20 requests are more than a window");
+        assert_eq!(
+            few.credit_nanos(),
+            few.window_nanos(),
+            "20 requests are more than a window"
+        );
         assert_eq!(Quota::per_minute(300, 1).credit_nanos(), 12_000_000_000);
         assert_eq!(Quota::per_minute(60, 1).credit_nanos(), 20_000_000_000);
         let burst = Quota::qwen2().burst(Duration::from_secs(30));

@@ -207,7 +207,11 @@ mod tests {
         assert_eq!(bucket.level(), 0);
         bucket.freeze_until(SECOND);
         bucket.advance(25 * SECOND);
-        assert_eq!(bucket.level(), 5, "an instant that has gone by freezes nothing");
+        assert_eq!(
+            bucket.level(),
+            5,
+            "an instant that has gone by freezes nothing"
+        );
     }
 
     #[test]

@@ -71,15 +71,20 @@ pub(super) fn without_braces(text: &str) -> String {
 }
 
 /// The quota as scripts read it.
-pub(super) fn quota_arguments(quota: &Quota) -> [i64; 8] {
-    let (requests, tokens) = (quota.usable(quota.requests()), quota.usable(quota.tokens()));
+pub(super) fn quota_arguments(quota: &Quota) -> [i64; 12] {
+    let rates = [quota.requests(), quota.tokens()].map(|amount| quota.rate_of(amount));
+    let [requests, tokens] = rates.map(|rate| Capacity::of(quota, rate));
     let day = quota.most_of_a_day();
     [
-        signed(requests),
-        signed(tokens),
+        signed(quota.usable(quota.requests())),
+        signed(quota.usable(quota.tokens())),
         signed(micros(quota.window_nanos())),
-        signed(Capacity::of(quota, quota.rate_of(quota.requests())).burst),
-        signed(Capacity::of(quota, quota.rate_of(quota.tokens())).burst),
+        signed(rates[0]),
+        signed(rates[1]),
+        signed(requests.burst),
+        signed(tokens.burst),
+        signed(requests.credit),
+        signed(tokens.credit),
         i64::from(quota.is_smooth()),
         if day == u64::MAX { -1 } else { signed(day) },
         i64::try_from(quota.day_begins_after().as_micros() % DAY_MICROS).unwrap_or_default(),
@@ -126,18 +131,20 @@ mod tests {
 
     #[test]
     fn quotas_as_scripts_read_them() {
-        let quota = Quota::per_minute(600, 60_000).headroom(0);
+        let quota = Quota::per_minute(600, 60_000).headroom(10);
         let minute = 60_000_000;
         assert_eq!(
             quota_arguments(&quota),
-            [600, 60_000, minute, 10, 1_000, 1, -1, 0]
+            [
+                570, 57_000, minute, 540, 54_000, 4, 450, 108, 10_800, 1, -1, 0
+            ]
         );
         let quota = quota
             .tokens_per_day(7)
             .day_begins(Duration::from_secs(86_401))
             .pacing(crate::Pacing::Window);
-        assert_eq!(quota_arguments(&quota)[5..], [0, 7, 1_000_000]);
+        assert_eq!(quota_arguments(&quota)[9..], [0, 7, 1_000_000]);
         let most = Quota::per_minute(u64::MAX, u64::MAX);
-        assert!(quota_arguments(&most)[..5].iter().all(|&n| n > 0));
+        assert!(quota_arguments(&most)[..9].iter().all(|&n| n > 0));
     }
 }

@@ -1,12 +1,12 @@
 -- A member says that it lives, what it holds and what it wants; and learns what is its own until when.
 --
 -- KEYS[2]  the members: a hash of what each holds.
--- ARGV[10] the member              ARGV[11] microseconds until it is taken for dead
--- ARGV[12] the share of the quota that it runs on now, ARGV[13] the share that it wants; of 65536
--- ARGV[14] ARGV[15] the shares of requests and tokens that throttles have left it, of 65536
--- ARGV[16] calls that may run at one time in the whole fleet (-1: any)
--- ARGV[17] slots of these that it holds now, ARGV[18] slots that it wants
--- ARGV[19] the tokens of the largest call that it knows of
+-- ARGV[14] the member              ARGV[15] microseconds until it is taken for dead
+-- ARGV[16] the share of the quota that it runs on now, ARGV[17] the share that it wants; of 65536
+-- ARGV[18] ARGV[19] the shares of requests and tokens that throttles have left it, of 65536
+-- ARGV[20] calls that may run at one time in the whole fleet (-1: any)
+-- ARGV[21] slots of these that it holds now, ARGV[22] slots that it wants
+-- ARGV[23] the tokens of the largest call that it knows of
 --
 -- What a member holds stays its own until it says that it runs on less, or is dead: so the shares of all never exceed the
 -- whole. Wants are met evenly (max-min). Slots that cannot be divided go round.
@@ -22,13 +22,13 @@
 
 local failed = load()
 if failed then return failed end
-local me, term = ARGV[10], tonumber(ARGV[11])
+local me, term = ARGV[14], tonumber(ARGV[15])
 local mine = {
-  name = me, till = now + term, held = tonumber(ARGV[12]), granted = 0, want = tonumber(ARGV[13]),
-  sr = tonumber(ARGV[14]), st = tonumber(ARGV[15]), slots = tonumber(ARGV[17]), slots_granted = 0,
-  slots_want = tonumber(ARGV[18]), largest = tonumber(ARGV[19]),
+  name = me, till = now + term, held = tonumber(ARGV[16]), granted = 0, want = tonumber(ARGV[17]),
+  sr = tonumber(ARGV[18]), st = tonumber(ARGV[19]), slots = tonumber(ARGV[21]), slots_granted = 0,
+  slots_want = tonumber(ARGV[22]), largest = tonumber(ARGV[23]),
 }
-local most_slots = tonumber(ARGV[16])
+local most_slots = tonumber(ARGV[20])
 
 local PARTS = { 'till', 'held', 'granted', 'want', 'sr', 'st', 'slots', 'slots_granted', 'slots_want', 'largest' }
 local members, before = { mine }, nil

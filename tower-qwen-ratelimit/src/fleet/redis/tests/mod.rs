@@ -140,15 +140,27 @@ impl Scripts {
     /// The sum of each ring as it is left, and of its slots.
     fn sums(&mut self) -> [(u64, u64); 3] {
         let account = self.names.account.clone();
-        let fields: HashMap<String, f64> = self.connection.hgetall(account).unwrap();
-        ["r", "t", "e"].map(|ring| {
-            let left = fields.get(&format!("{ring}s")).copied();
+        let left: Vec<u64> = redis::Script::new(
+            "local values = cmsgpack.unpack(redis.call('HGET', KEYS[1], 'state'))
+            return { values[1], values[2], values[3] }",
+        )
+        .key(&account)
+        .invoke(&mut self.connection)
+        .unwrap();
+        let fields: HashMap<String, Vec<u8>> = self.connection.hgetall(account).unwrap();
+        let of_ring = |ring| {
             let slots = fields.iter().filter_map(|(field, amount)| {
                 let slot = field.strip_prefix(ring)?.parse::<u8>();
-                slot.is_ok().then_some(*amount)
+                let amount = str::from_utf8(amount).ok()?.parse::<f64>().ok()?;
+                slot.is_ok().then_some(amount)
             });
-            (left.unwrap_or_default() as u64, slots.sum::<f64>() as u64)
-        })
+            slots.sum::<f64>() as u64
+        };
+        [
+            (left[0], of_ring("r")),
+            (left[1], of_ring("t")),
+            (left[2], of_ring("e")),
+        ]
     }
 }
 
@@ -359,7 +371,8 @@ fn nobody_stands_for_a_booking_that_was_given_back() {
         let pause = ["90000000", "me", "65536", "65536"];
         scripts.run(Script::Pause, 11_000_000, &members, &pause);
         let wait = scripts.reserve(12_000_000, 3, 100, 0, None)[1];
-        assert_eq!(wait, 89_000_000);
+        // What is owed is paid from the opening on.
+        assert!(wait == 89_000_000 || quota.is_smooth() && wait > 89_000_000);
         scripts.settle(13_000_000, 3, (0, 0), 0, 0, 0);
         assert_eq!(scripts.snapshot(13_000_000)[6], 0);
     }
@@ -376,7 +389,7 @@ fn who_is_refused_changes_nothing() {
     scripts.settle(0, 1, (0, 0), 300, 0, 1);
     scripts.reserve(0, 2, 600, 0, None);
     let account = scripts.names.account.clone();
-    let left = |scripts: &mut Scripts| -> HashMap<String, String> {
+    let left = |scripts: &mut Scripts| -> HashMap<String, Vec<u8>> {
         scripts.connection.hgetall(&account).unwrap()
     };
     let before = left(&mut scripts);

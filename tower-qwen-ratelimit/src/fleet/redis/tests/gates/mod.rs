@@ -264,16 +264,14 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                         );
                     }
                     Step::Close(micros) => {
-                        let micros = micros.to_string();
                         let members = scripts.names.members.clone();
                         scripts.run(
                             Script::Pause,
                             wall(now),
                             &members,
-                            &[&micros, "me", "65536", "65536"],
+                            &[&micros.to_string(), "me", "65536", "65536"],
                         );
-                        model.closed_until =
-                            model.closed_until.max(now + micros.parse::<u64>().unwrap());
+                        model.close(now, now + micros);
                     }
                     Step::Die => outstanding.clear(),
                     Step::ClockBack(micros)

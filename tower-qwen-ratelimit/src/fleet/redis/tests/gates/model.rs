@@ -13,7 +13,7 @@ pub(super) struct Model {
     gates: Gates,
     /// How it would be if the latest booking, which lies ahead, had never been.
     twin: Option<(Gates, BookingReply)>,
-    pub(super) closed_until: u64,
+    closed_until: u64,
     day: (u64, u64),
     charged: u64,
     given_back: u64,
@@ -161,6 +161,17 @@ impl Model {
         }
     }
 
+    /// The account is closed until then: what flows in goes to nobody.
+    pub(super) fn close(&mut self, now: u64, until: u64) {
+        self.advance(now);
+        self.closed_until = self.closed_until.max(until);
+        let until = self.closed_until;
+        self.each(|gates| {
+            gates.requests.0.close_until(until);
+            gates.tokens.0.close_until(until);
+        });
+    }
+
     pub(super) fn reserve(
         &mut self,
         now: u64,
@@ -250,8 +261,8 @@ impl Model {
 
     pub(super) fn snapshot(&mut self, now: u64) -> Vec<i64> {
         self.advance(now);
-        let level = |buckets: &Buckets| match self.quota.is_smooth() {
-            true => buckets.level(),
+        let level = |level: i64| match self.quota.is_smooth() {
+            true => level,
             false => 0,
         };
         let signed = |amount: u64| i64::try_from(amount).unwrap();
@@ -260,14 +271,16 @@ impl Model {
             signed(gates.requests.1.sum()),
             signed(gates.tokens.1.sum()),
             signed(gates.at_end.sum()),
-            level(&gates.requests.0),
-            level(&gates.tokens.0),
+            level(gates.requests.0.level()),
+            level(gates.tokens.0.level()),
             signed(self.closed_until.saturating_sub(now)),
             signed(gates.at - now),
             signed(self.charged),
             signed(self.given_back),
             signed(self.day.1),
             1,
+            level(gates.requests.0.peak_level()),
+            level(gates.tokens.0.peak_level()),
         ]
     }
 }
