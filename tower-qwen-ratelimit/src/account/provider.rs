@@ -9,6 +9,8 @@ use tower_qwen_tokens::{
 };
 
 use super::{Account, Charge, state::State};
+#[cfg(feature = "redis")]
+use crate::fleet::Used;
 use crate::{
     adapt::{Held, PlanEnd, SlowStart, Throttled},
     gate::{ProviderLevel, Window},
@@ -200,12 +202,19 @@ impl State {
 
     /// What was accepted within the window when this call was refused.
     fn held(&self, charge: Charge) -> (Held, Held) {
-        let refused = self.refused.as_ref().map_or(0, Window::sum);
         let (requests, tokens) = charge.before;
+        let requests = requests.saturating_sub(self.throttled_requests());
+        #[cfg(feature = "redis")]
+        let Used { requests, tokens } = self.used_by_all(Used { requests, tokens });
         (
-            self.requests.held(requests.saturating_sub(refused), 1),
+            self.requests.held(requests, 1),
             self.tokens.held(tokens, charge.total()),
         )
+    }
+
+    /// Requests of the window that the provider refused.
+    pub(super) fn throttled_requests(&self) -> u64 {
+        self.refused.as_ref().map_or(0, Window::sum)
     }
 
     /// Whether a fifth of the tokens that may be used is left, by our own count.

@@ -1,3 +1,5 @@
+#[cfg(feature = "redis")]
+use super::belief::{Belief, Since};
 use crate::units::{Fraction, Nanos};
 
 /// All of the quota that was told. Finer than a [`Fraction`], so that growth in steps loses nothing.
@@ -46,6 +48,18 @@ pub(crate) struct LearnedShare {
     window: u64,
     /// When a refusal was last one that was to be expected.
     explained_at: Option<Nanos>,
+    #[cfg(feature = "redis")]
+    met: Met,
+}
+
+/// When the limit was last met, by this process or by another one of its fleet.
+#[cfg(feature = "redis")]
+#[derive(Debug, Clone, Copy)]
+enum Met {
+    /// By this process, and the store has not said when that was by its clock.
+    Here(Nanos),
+    /// By the store's clock, in microseconds; 0: never.
+    Store(u64),
 }
 
 /// What was accepted within the latest window when a call was refused, the call itself included, and
@@ -89,6 +103,8 @@ impl LearnedShare {
             step: (window / u64::from(STEPS)).max(1),
             window,
             explained_at: None,
+            #[cfg(feature = "redis")]
+            met: Met::Store(0),
         }
     }
 
@@ -123,8 +139,7 @@ impl LearnedShare {
     /// A call was refused, and none before it since another was accepted. Returns whether the share
     /// changed.
     pub(crate) fn on_refusal(&mut self, held: Held, now: Nanos) -> bool {
-        self.steps = 0;
-        self.at = now;
+        self.meet(now);
         // Calls arrive a little sooner or later than they should; twice in a window is no accident.
         let is_recent = |at: Nanos| now.saturating_sub(at) <= self.window;
         if held.is_full() && !self.explained_at.replace(now).is_some_and(is_recent) {
@@ -135,10 +150,57 @@ impl LearnedShare {
 
     /// A call was accepted after several refusals in a row, the last of which found this much.
     pub(crate) fn on_drained(&mut self, held: Held, now: Nanos) -> bool {
-        self.steps = 0;
-        self.at = now;
+        self.meet(now);
         let measured = held.measured();
         measured >= self.share / DRAINED && self.lower_to(measured)
+    }
+
+    /// Growth begins anew.
+    fn meet(&mut self, now: Nanos) {
+        self.steps = 0;
+        self.at = now;
+        #[cfg(feature = "redis")]
+        {
+            self.met = Met::Here(now);
+        }
+    }
+
+    /// What this process tells its fleet.
+    #[cfg(feature = "redis")]
+    pub(crate) fn belief(&self, now: Nanos) -> Belief {
+        Belief {
+            since: match self.met {
+                Met::Here(at) => Since::Ago(now.saturating_sub(at)),
+                Met::Store(micros) => Since::Store(micros),
+            },
+            steps: self.steps,
+            share: self.share,
+        }
+    }
+
+    /// Takes over what the fleet believes, as the answer to what was sent at `sent_at`, and grows on
+    /// from there. Returns whether the share changed.
+    // From the steps of the others and not from an instant: clocks are not compared, and who is a step
+    // behind is put right by the next heartbeat.
+    #[cfg(feature = "redis")]
+    pub(crate) fn take_over(&mut self, belief: Belief, sent_at: Nanos, now: Nanos) -> bool {
+        let Since::Store(micros) = belief.since else {
+            return false;
+        };
+        let is_known = match self.met {
+            // The store has still to learn of it.
+            Met::Here(at) => at > sent_at,
+            Met::Store(own) => (micros, belief.steps) <= (own, self.steps),
+        };
+        if is_known {
+            return false;
+        }
+        let before = self.share;
+        self.met = Met::Store(micros);
+        self.share = belief.share.clamp(LEAST, self.most);
+        self.steps = belief.steps;
+        self.at = now;
+        self.share != before
     }
 
     fn lower_to(&mut self, measured: u64) -> bool {

@@ -4,6 +4,8 @@ use super::{
     buckets::{Buckets, Capacity},
     window::{SlotNumber, Window},
 };
+#[cfg(feature = "redis")]
+use crate::adapt::Belief;
 use crate::{
     adapt::{Held, LearnedShare},
     quota::{Quota, amount_in},
@@ -106,11 +108,18 @@ impl Gate {
         self.allowed
     }
 
-    /// This process has a part of the account, and throttles have left the fleet `cap` of it.
+    /// This process has a part of the account.
     #[cfg(feature = "redis")]
-    pub(crate) fn set_part(&mut self, part: Fraction, cap: Fraction, now: Nanos) {
-        self.part.set(part, cap, now, self.window.length());
+    pub(crate) fn set_part(&mut self, part: Fraction, now: Nanos) {
+        self.part.set(part, now, self.window.length());
         self.set_slow_start(self.slow_start);
+    }
+
+    /// The store, whose buckets count for all, says whether what flows in is used; `None`: those of
+    /// this process say so.
+    #[cfg(feature = "redis")]
+    pub(crate) fn set_used(&mut self, is_used: Option<bool>) {
+        self.part.set_used(is_used);
     }
 
     /// By how much the parts of a fleet may exceed `quota`, the amount of a window, together.
@@ -122,18 +131,27 @@ impl Gate {
             .saturating_sub(quota)
     }
 
-    /// What throttles have left of the quota.
+    /// What this process believes of the limit.
     #[cfg(feature = "redis")]
-    pub(crate) fn share(&self) -> Fraction {
-        self.share.fraction()
+    pub(crate) fn belief(&self, now: Nanos) -> Belief {
+        self.share.belief(now)
     }
 
-    /// What was accepted when a call was refused that cost `amount` and found `before` in the window.
+    /// Takes over what the fleet believes, as the answer to what was sent at `sent_at`.
+    #[cfg(feature = "redis")]
+    pub(crate) fn take_over(&mut self, belief: Belief, sent_at: Nanos, now: Nanos) {
+        if self.share.take_over(belief, sent_at, now) {
+            self.set_slow_start(self.slow_start);
+        }
+    }
+
+    /// What was accepted of all processes when a call was refused that cost `amount` and found
+    /// `before` in the window.
     pub(crate) fn held(&self, before: u64, amount: u64) -> Held {
         Held {
             before,
             with_it: before.saturating_add(amount),
-            allowed: self.allowed,
+            allowed: self.share.of(self.quota),
             told: self.told,
         }
     }
@@ -182,6 +200,10 @@ impl Gate {
 
     /// Whether what flows in is used, rather than saved.
     fn is_used(&self) -> bool {
+        #[cfg(feature = "redis")]
+        if let Some(is_used) = self.part.is_used() {
+            return is_used;
+        }
         match &self.buckets {
             Some(buckets) => buckets.is_used(),
             None => self.window.sum() >= self.allowed / 10 * 9,
@@ -215,16 +237,12 @@ impl Gate {
     /// Computes rate and window anew after a change of quota, share or part.
     fn follow(&mut self) {
         let quota = self.share.of(self.quota);
-        #[cfg(feature = "redis")]
-        let quota = quota.min(self.part.capped(self.quota));
         self.allowed = quota;
         #[cfg(feature = "redis")]
         {
             self.allowed = self.part.held_of(quota);
         }
         let rate = self.share.of(self.rate);
-        #[cfg(feature = "redis")]
-        let rate = rate.min(self.part.capped(self.rate));
         let rate = self.own_part(self.slow_start.of(rate));
         if let Some(buckets) = &mut self.buckets {
             // Never nothing of something: the buckets would never fill again.

@@ -18,14 +18,15 @@
 -- n   number of the newest slot                pr, pt    levels of those that fill at the peak rate, and bound a burst
 -- p   closed until then: nothing flows in      rs ts es  sums of the rings: requests, tokens, tokens dated at the end
 --                                              r0-r127   slots of the rings; so t0-, e0-
--- d, du  number of the day, its tokens         sr, st    shares of the quota in use, of 65536: below after a throttle
+-- d, du  number of the day, its tokens         sr, st    multiples of the quota that are believed, in 2^-32
 -- c, g   tokens ever charged, given back       m         members, as the latest heartbeat counted them
 -- k      until then a part is leased           f         when the account was made
+-- hr, ht, gr, gt  since when (belief.lua)
 -- b      instant of the latest booking while it stands apart, else 0
 -- bn     its number                            bi, bo    its tokens: prompt, answer
 -- br, bt, xr, xt  levels of the buckets after it, as lr, lt, pr, pt
 
-local SLOTS, FULL = 128, 65536
+local SLOTS, WHOLE = 128, 4294967296
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 local account = KEYS[1]
 
@@ -47,8 +48,8 @@ local width = ceil(quota.window / (SLOTS - 1))
 -- All of these but the slots are one field, `state`, in this order: to read and write each by itself took a third of a
 -- script's time.
 local FIELDS = {
-  'rs', 'ts', 'es', 'o', 't', 'v', 'n', 'w', 'qr', 'qt', 'lr', 'lt', 'pr', 'pt', 'p', 'd', 'du', 'sr', 'st', 'c', 'g', 'm',
-  'k', 'f', 'b', 'bn', 'bi', 'bo', 'br', 'bt', 'xr', 'xt',
+  'rs', 'ts', 'es', 'o', 't', 'v', 'n', 'w', 'qr', 'qt', 'lr', 'lt', 'pr', 'pt', 'p', 'd', 'du', 'sr', 'st', 'hr', 'ht', 'gr',
+  'gt', 'c', 'g', 'm', 'k', 'f', 'b', 'bn', 'bi', 'bo', 'br', 'bt', 'xr', 'xt',
 }
 local SUMS = { 'rs', 'ts', 'es' }
 local state, now, wall = {}, 0, 0
@@ -57,11 +58,11 @@ local slots = {}
 
 local function share_of(amount, share)
   -- By far the most frequent case.
-  if share == FULL then return amount end
-  return max(floor(amount * share / FULL), min(amount, 1))
+  if share == WHOLE then return amount end
+  return max(floor(amount * share / WHOLE), min(amount, 1))
 end
 
--- What may be used at present, by what members have heard of throttles.
+-- What a window may hold, by what members have learned.
 local function allowed_requests() return share_of(quota.requests, state.sr) end
 local function allowed_tokens() return share_of(quota.tokens, state.st) end
 
@@ -171,7 +172,8 @@ local function load()
   else
     state = {
       o = 0, t = wall, v = wall, n = slot_at(wall), w = quota.window, qr = 0, qt = 0, lr = 0, lt = 0, pr = 0, pt = 0,
-      rs = 0, ts = 0, es = 0, p = 0, d = 0, du = 0, sr = FULL, st = FULL, c = 0, g = 0, m = 1, k = 0, f = wall,
+      rs = 0, ts = 0, es = 0, p = 0, d = 0, du = 0, sr = WHOLE, st = WHOLE, c = 0, g = 0, m = 1, k = 0, f = wall,
+      hr = 0, ht = 0, gr = 0, gt = 0,
       -- A number that no earlier life of the account has given.
       b = 0, bn = wall, bi = 0, bo = 0, br = 0, bt = 0, xr = 0, xt = 0,
     }
