@@ -164,6 +164,12 @@ impl SharedAccount for Account {
         let Some(link) = &self.link else { return };
         let sharing = link.terms().sharing;
         // From the send on, not from the answer: the store counts from an instant between the two.
+        if let Some((own, other)) = reply.formats
+            && link.report_format()
+        {
+            let key = &self.key;
+            self.emit(&LimiterEvent::StoreFormat { key, own, other });
+        }
         let sent_at = self.nanos(sent_at);
         let until = sent_at.saturating_add(nanos(term));
         self.change(clock::now(), |state| {

@@ -89,6 +89,10 @@ pub(crate) struct HeartbeatReply {
     pub(crate) others: Used,
     /// Whether requests and tokens are used as fast as they flow in, by the store's buckets.
     pub(crate) is_used: (bool, bool),
+    /// Whether the store knew nothing of the account.
+    pub(crate) is_new: bool,
+    /// Where processes of another version store the account too: the number of our format, and theirs.
+    pub(crate) formats: Option<(u32, u32)>,
 }
 
 /// The store's answer to a booking.

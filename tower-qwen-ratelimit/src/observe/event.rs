@@ -98,6 +98,18 @@ pub enum LimiterEvent<'a> {
         /// The store's reason, in words.
         reason: &'a str,
     },
+    /// Processes of another version of this crate use the account too, and store it in another format.
+    /// The two do not share: each may use the whole quota. Emitted once for each account.
+    #[cfg(feature = "redis")]
+    #[non_exhaustive]
+    StoreFormat {
+        /// The key of the account.
+        key: &'a Key,
+        /// The number of this process's format.
+        own: u32,
+        /// That of the others; 1 where they store none.
+        other: u32,
+    },
     /// The store can be reached again.
     #[cfg(feature = "redis")]
     #[non_exhaustive]

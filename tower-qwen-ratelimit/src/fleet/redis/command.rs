@@ -5,7 +5,7 @@ use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{
     ledger,
-    names::{DayNames, Names, quota_arguments},
+    names::{DayNames, FORMAT, Names, quota_arguments},
     presence,
     script::Script,
     slots::HashSlot,
@@ -143,8 +143,17 @@ impl Commands {
             limit(heartbeat.largest_call).max(0),
             limit(heartbeat.used.requests).max(0),
             limit(heartbeat.used.tokens).max(0),
+            FORMAT,
         );
-        about_members(Script::Beat, &self.names(account), &quota, arguments)
+        let Names {
+            account,
+            members,
+            formats,
+            unnumbered,
+            ..
+        } = self.names(account);
+        let keys = [account, members, formats, unnumbered];
+        Script::Beat.run(&keys, ("", &quota_arguments(&quota), arguments))
     }
 
     pub(super) fn leave(&self, names: &Names, quota: &Quota) -> Cmd {

@@ -3,7 +3,15 @@ use tower_qwen_tokens::ledger::Day;
 use super::slots::{HashSlot, slot_of};
 use crate::{gate::Capacity, key::Key, quota::Quota};
 
+/// The number of the format in which accounts are stored: what the scripts (`lua/`) write and read, and
+/// what members say of themselves. A change that a process of the version before would misread takes the
+/// next one.
+// Format 1 had no number.
+pub(super) const FORMAT: u32 = 2;
+
 /// The names of the keys of one account.
+///
+/// They carry the number of the format, so that processes of different versions keep apart.
 ///
 /// All keys of an account carry the same hash tag, so that a cluster keeps them in one slot.
 #[derive(Debug, Clone)]
@@ -12,6 +20,10 @@ pub(super) struct Names {
     pub(super) account: String,
     /// The processes that live, and what each holds.
     pub(super) members: String,
+    /// The formats in use, of processes of all versions.
+    pub(super) formats: String,
+    /// The gates in the format that had no number.
+    pub(super) unnumbered: String,
     /// The slot of all of them in a cluster.
     pub(super) slot: HashSlot,
     stem: String,
@@ -20,9 +32,12 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn new(namespace: &str, key: &Key) -> Self {
         let tag = without_braces(&key.to_string());
-        let stem = format!("{namespace}:{{{tag}}}");
+        let all = format!("{namespace}:{{{tag}}}");
+        let stem = format!("{all}:{FORMAT}");
         Self {
             slot: slot_of(&tag),
+            formats: format!("{all}:formats"),
+            unnumbered: format!("{all}:gates"),
             account: format!("{stem}:gates"),
             members: format!("{stem}:members"),
             stem,
@@ -112,9 +127,11 @@ mod tests {
     #[test]
     fn keys_of_an_account_share_one_hash_tag() {
         let names = Names::new("ns", &Key::new("https://h", "a{b}c"));
-        assert_eq!(names.account, "ns:{https://h a%7Bb%7Dc}:gates");
-        assert_eq!(names.members, "ns:{https://h a%7Bb%7Dc}:members");
-        assert_eq!(names.call("m", 255), "ns:{https://h a%7Bb%7Dc}:call:m-ff");
+        assert_eq!(names.account, "ns:{https://h a%7Bb%7Dc}:2:gates");
+        assert_eq!(names.members, "ns:{https://h a%7Bb%7Dc}:2:members");
+        assert_eq!(names.formats, "ns:{https://h a%7Bb%7Dc}:formats");
+        assert_eq!(names.unnumbered, "ns:{https://h a%7Bb%7Dc}:gates");
+        assert_eq!(names.call("m", 255), "ns:{https://h a%7Bb%7Dc}:2:call:m-ff");
     }
 
     #[test]
@@ -122,7 +139,7 @@ mod tests {
         let options = super::super::RedisOptions::new("redis://h").unwrap();
         let namespace = options.namespace("a{b}c").namespace;
         let names = Names::new(&namespace, &Key::new("https://h", "m"));
-        assert_eq!(names.account, "a%7Bb%7Dc:{https://h m}:gates");
+        assert_eq!(names.account, "a%7Bb%7Dc:{https://h m}:2:gates");
         assert_eq!(
             DayNames::new(&namespace).processes(),
             "a%7Bb%7Dc:{usage}:processes"

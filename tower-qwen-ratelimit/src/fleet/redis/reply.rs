@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use redis::Value;
 
+use super::names::FORMAT;
 use crate::{
     adapt::{Belief, Beliefs, Since},
     fleet::{BookingReply, HeartbeatReply, Used},
@@ -43,6 +44,8 @@ pub(super) fn heartbeat(value: &Value) -> Option<HeartbeatReply> {
             others_tokens,
             uses_requests,
             uses_tokens,
+            is_new,
+            other_format,
         ] => Some(HeartbeatReply {
             members: count(members)?,
             busy: count(busy)?,
@@ -60,6 +63,11 @@ pub(super) fn heartbeat(value: &Value) -> Option<HeartbeatReply> {
                 tokens: count(others_tokens)?,
             },
             is_used: (uses_requests > 0, uses_tokens > 0),
+            is_new: is_new > 0,
+            formats: u32::try_from(other_format)
+                .ok()
+                .filter(|other| *other > 0)
+                .map(|other| (FORMAT, other)),
         }),
         _ => None,
     }
@@ -134,6 +142,8 @@ mod tests {
             18,
             0,
             1,
+            1,
+            9,
         ];
         let reply = heartbeat(&value(&good)).unwrap();
         assert_eq!((reply.members, reply.busy), (3, 2));
@@ -145,8 +155,9 @@ mod tests {
         assert_eq!(reply.booked_ahead, Duration::from_micros(4));
         assert_eq!(reply.largest_call, 7);
         assert_eq!((reply.others.requests, reply.others.tokens), (17, 18));
-        assert_eq!(reply.is_used, (false, true));
-        for at in 0..good.len() - 2 {
+        assert_eq!((reply.is_used, reply.is_new), ((false, true), true));
+        assert_eq!(reply.formats, Some((FORMAT, 9)));
+        for at in 0..good.len() - 4 {
             let mut bad = good;
             bad[at] = -1;
             // A pause or a booking of the past is none.

@@ -149,6 +149,8 @@ fn heartbeat_reply(members: u64, granted: Fraction, slots: u64) -> HeartbeatRepl
         largest_call: 0,
         others: Used::default(),
         is_used: (false, false),
+        is_new: true,
+        formats: None,
     }
 }
 

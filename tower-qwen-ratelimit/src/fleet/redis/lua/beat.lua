@@ -1,6 +1,8 @@
 -- A member says that it lives, what it holds and what it wants; and learns what is its own until when.
 --
 -- KEYS[2]  the members: a hash of what each holds.
+-- KEYS[3]  the formats in which the account is stored: a sorted set of their numbers by the server's time until which each
+--          is known to be in use. KEYS[4] the account as versions without a number stored it.
 -- ARGV[14] the member              ARGV[15] microseconds until it is taken for dead
 -- ARGV[16] the share of the quota that it runs on now, ARGV[17] the share that it wants; of 65536
 -- ARGV[18-23] what it believes of the provider's limits (belief.lua)
@@ -8,6 +10,7 @@
 -- ARGV[25] slots of these that it holds now, ARGV[26] slots that it wants
 -- ARGV[27] the tokens of the largest call that it knows of
 -- ARGV[28] ARGV[29] requests and tokens of it that were accepted within the latest window
+-- ARGV[30] the number of this format
 --
 -- What a member holds stays its own until it says that it runs on less, or is dead: so the shares of all never exceed the
 -- whole. Wants are met evenly (max-min). Slots that cannot be divided go round.
@@ -20,7 +23,8 @@
 --
 -- Returns { members, those of them that want something, share granted, closed for, slots granted, booked ahead, the largest
 -- call; what is believed of requests: since when, steps, share; of tokens; requests and tokens that the others have used;
--- whether requests are used as fast as they flow in (1 or 0), whether tokens are }.
+-- whether requests are used as fast as they flow in (1 or 0), whether tokens are; whether the account is new; another format
+-- that is in use, 0: none }.
 
 local failed = load()
 if failed then return failed end
@@ -145,8 +149,19 @@ local function is_used(level, most) return level * 4 < most * state.w and 1 or 0
 local saved = state.b > 0 and { state.br, state.bt } or { state.lr, state.lt }
 learn_from(18)
 save()
+
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', wall))
+redis.call('ZADD', KEYS[3], string.format('%.0f', wall + term), ARGV[30])
+redis.call('PEXPIRE', KEYS[3], string.format('%.0f', ceil(term / 1000) + 1000))
+local other_format = 0
+for _, format in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+  if format ~= ARGV[30] then other_format = tonumber(format) end
+end
+-- The first format, which had no number, is number 1.
+if other_format == 0 then other_format = redis.call('EXISTS', KEYS[4]) end
 return {
   #members, busy, mine.granted, max(state.p - now, 0), mine.slots_granted, max(state.v, state.b) - now, largest,
   state.hr, state.gr, state.sr, state.ht, state.gt, state.st, requests, tokens,
-  is_used(saved[1], saved_requests), is_used(saved[2], saved_tokens),
+  is_used(saved[1], saved_requests), is_used(saved[2], saved_tokens), state.f == now and 1 or 0,
+  other_format,
 }

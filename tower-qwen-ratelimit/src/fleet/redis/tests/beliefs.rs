@@ -20,7 +20,7 @@ impl Scripts {
         let whole = WHOLE.to_string();
         let arguments = [
             name, TERM, "0", "1", since, steps, share, "0", "0", &whole, "-1", "0", "0", "0",
-            &used, "0",
+            &used, "0", "2",
         ];
         let members = self.names.members.clone();
         let reply = self.run(Script::Beat, now, &members, &arguments);

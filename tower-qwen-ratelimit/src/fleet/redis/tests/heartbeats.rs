@@ -108,6 +108,8 @@ fn heartbeat_reply(granted: Fraction) -> HeartbeatReply {
         largest_call: 0,
         others: Used::default(),
         is_used: (false, false),
+        is_new: true,
+        formats: None,
     }
 }
 

@@ -58,6 +58,8 @@ impl Scripts {
         let reply: redis::Value = redis::Script::new(script.source())
             .key(&self.names.account)
             .key(key)
+            .key(&self.names.formats)
+            .key(&self.names.unnumbered)
             .arg(BEGIN + now)
             .arg(&quota_arguments(&self.quota))
             .arg(arguments)
@@ -197,7 +199,7 @@ fn keys_expire_once_they_say_nothing() {
     let beat = [
         &member[..],
         &NOTHING_LEARNED,
-        &["-1", "0", "0", "0", "0", "0"],
+        &["-1", "0", "0", "0", "0", "0", "2"],
     ]
     .concat();
     scripts.run(Script::Beat, WINDOW / 2, &members, &beat);
@@ -207,6 +209,7 @@ fn keys_expire_once_they_say_nothing() {
     let expected = [
         (scripts.names.account.clone(), 120_000..240_000),
         (members, 3_000..5_000),
+        (scripts.names.formats.clone(), 3_000..5_000),
         (call(1), 1..KEEP),
         (call(2), 1..KEEP),
         (call(3), 1..KEEP),
@@ -427,7 +430,7 @@ fn who_is_refused_changes_nothing() {
             .key(&scripts.names.members)
             .arg(BEGIN + now)
             .arg(&quota_arguments(&quota))
-            .arg(&["9"; 16])
+            .arg(&["9"; 17])
             .invoke(&mut scripts.connection);
         assert_eq!(lease.unwrap_err().code(), Some("SHARING"));
         assert_eq!(left(&mut scripts), before);

@@ -99,7 +99,7 @@ impl<'a> Fleet<'a> {
             &before.map(String::as_str)[..],
             &NOTHING_LEARNED,
             &slots.map(String::as_str),
-            &["0", "0", "0"],
+            &["0", "0", "0", "2"],
         ]
         .concat();
         let key = self.scripts.names.members.clone();
@@ -347,7 +347,7 @@ fn the_largest_call_of_any_process_is_known_to_all() {
         let beat: Vec<&str> = [
             &[name, &term, "0", "0"][..],
             &NOTHING_LEARNED,
-            &["-1", "0", "0", &own, "0", "0"],
+            &["-1", "0", "0", &own, "0", "0", "2"],
         ]
         .concat();
         scripts.run(Script::Beat, now, &key, &beat)[6]
