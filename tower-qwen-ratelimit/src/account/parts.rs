@@ -25,6 +25,9 @@ impl State {
             Sharing::Lease => GrantedBy::NoLease(patience),
         };
         self.grants = Grants::new(by, members);
+        // It saves as one of many from the beginning: how many come is not known.
+        self.requests.set_part(Fraction::WHOLE, self.now);
+        self.tokens.set_part(Fraction::WHOLE, self.now);
         // Slots are always leased: until the store has granted some there are none.
         if self.quota.most_running() < u64::MAX {
             self.concurrency.set_limit(0);
@@ -54,6 +57,9 @@ impl State {
         // Who books takes from the store's buckets, and its own are hardly ever used.
         let is_used = (sharing == Sharing::Booking).then_some(reply.is_used);
         self.set_used(is_used);
+        if sharing == Sharing::Lease && !reply.is_new {
+            self.begin_empty();
+        }
         let grants = &mut self.grants;
         match sharing {
             Sharing::Lease => {
@@ -71,6 +77,7 @@ impl State {
 
     /// The store is away, and so many processes live in the fleet.
     pub(super) fn on_store_away(&mut self, outage: OutagePolicy, processes: u64) {
+        self.begin_empty();
         let grants = &mut self.grants;
         grants.give_back(self.now);
         // Idle processes may have calls at any time, so they count too.
@@ -96,6 +103,20 @@ impl State {
             (GrantedBy::Booking(_) | GrantedBy::Lease(_) | GrantedBy::NoLease(_), _) => {}
             (_, Sharing::Booking) => self.book_again(),
             (_, Sharing::Lease) => self.grants.by = GrantedBy::NoLease(patience),
+        }
+    }
+
+    /// Without a part, nothing has flowed in for this process that it could have saved: others had it.
+    // Else each process that starts, or returns, would bring a burst of its own.
+    fn begin_empty(&mut self) {
+        let is_without = match self.grants.by {
+            GrantedBy::Lease(until) => self.now >= until,
+            GrantedBy::NoLease(_) => true,
+            _ => false,
+        };
+        if is_without {
+            self.requests.drain();
+            self.tokens.drain();
         }
     }
 

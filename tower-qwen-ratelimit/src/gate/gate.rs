@@ -122,6 +122,14 @@ impl Gate {
         self.part.set_used(is_used);
     }
 
+    /// What this process has saved is not its own any more.
+    #[cfg(feature = "redis")]
+    pub(crate) fn drain(&mut self) {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.lower_to(0);
+        }
+    }
+
     /// By how much the parts of a fleet may exceed `quota`, the amount of a window, together.
     #[cfg(feature = "redis")]
     pub(crate) fn most_beyond_quota(&self, quota: u64) -> u64 {

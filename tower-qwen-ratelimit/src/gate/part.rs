@@ -14,7 +14,7 @@ pub(crate) struct Part {
     peak: Fraction,
     peak_until: Nanos,
     is_even: bool,
-    /// Whether a fleet has ever said what this process's part is, be it the whole.
+    /// Whether a fleet shares the account, be this process's part the whole.
     is_shared: bool,
     /// Whether the fleet uses what flows in, where the store says so.
     is_used: Option<bool>,
