@@ -1,6 +1,7 @@
 //! An account that a fleet shares, and a store in the hands of the test.
 
 mod beliefs;
+mod bound;
 mod law;
 mod outage;
 mod predict;
