@@ -111,8 +111,8 @@ impl State {
     fn begin_empty(&mut self) {
         let is_without = match self.grants.by {
             GrantedBy::Lease(until) => self.now >= until,
-            GrantedBy::NoLease(_) | GrantedBy::Booking(_) => true,
-            GrantedBy::Own | GrantedBy::Unlimited | GrantedBy::Nobody => false,
+            GrantedBy::NoLease(_) => true,
+            _ => false,
         };
         if is_without {
             self.requests.drain();
