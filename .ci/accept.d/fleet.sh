@@ -20,8 +20,8 @@ fleet_check() { # fleet_check NAME FIGURE OP BOUND
   check "$1: $2" "$(jq ".$2" "$work/$1.json")" "$3" "$4"
 }
 
-# The most of a window that leases allow: headroom 2 %, burst a sixtieth, and four calls of at most 500 of 200,000 tokens.
-leased_bound() { jq -n '0.98 * (1 + 1 / 60) + 4 * 500 / 200000'; }
+# The most of a window that leases allow: headroom 2 %, a thirtieth saved, and four calls of at most 500 of 200,000 tokens.
+leased_bound() { jq -n '0.98 * (1 + 1 / 30) + 4 * 500 / 200000'; }
 
 # Four processes, all the time, and with one that is killed and one that joins: booked and leased.
 fleet() {

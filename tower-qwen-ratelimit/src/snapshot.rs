@@ -82,12 +82,14 @@ pub struct FleetSnapshot {
     /// - with [`Sharing::Booking`](crate::Sharing::Booking): 0;
     /// - with [`Sharing::Lease`](crate::Sharing::Lease), or with
     ///   [`OutagePolicy::LocalShare`](crate::OutagePolicy::LocalShare) while the store is away: the
-    ///   burst, and the largest call so far for each process;
+    ///   quota less its headroom and a thirtieth more (or the burst, where that is set longer), less the
+    ///   quota: 0.013 of it by default; and the largest call so far for each process;
     /// - with [`OutagePolicy::Unlimited`](crate::OutagePolicy::Unlimited) while the store is away:
     ///   [`u64::MAX`].
     ///
     /// With leases, once after the server has lost its memory, it can be an eighth of the quota and
-    /// a burst more: if the first heartbeat comes from a process without a part.
+    /// a thirtieth more: if the first heartbeat comes from a process without a part. With bookings,
+    /// once when the store goes away, a fifth: what was saved there may just have been spent.
     pub may_overshoot_tokens: u64,
 }
 
@@ -98,8 +100,8 @@ pub struct GateSnapshot {
     /// What a window may hold by the quota: less 1 % by default, see
     /// [`Quota::headroom`](crate::Quota::headroom).
     pub quota: u64,
-    /// What the provider is believed to grant in a window: the quota as it was told, less where it
-    /// refused, more where a quota of [`Quota::at_least`](crate::Quota::at_least) found more.
+    /// What the provider is believed to grant in a window: the quota as it was given, less where it
+    /// throttled, more where a quota of [`Quota::at_least`](crate::Quota::at_least) found more.
     pub believed: u64,
     /// Charged within the latest window.
     pub used: u64,

@@ -6,7 +6,7 @@ use tower_qwen_tokens::internal::clock::Instant;
 
 use super::Charge;
 use crate::{
-    fleet::{BookingReply, CallId, Shares},
+    fleet::{BookingReply, CallId, Used},
     queue::Ticket,
     units::{Fraction, Nanos, nanos},
 };
@@ -23,9 +23,8 @@ pub(super) struct Grants {
     pub(super) booked_until: Nanos,
     /// The part of the account that is this process's own.
     pub(super) part: Fraction,
-    /// What throttles have left the fleet.
-    pub(super) caps: Shares,
-    pub(super) caps_in_force: Shares,
+    /// What the others have used within the latest window, as far as is known.
+    pub(super) others: Used,
     /// The tokens of the largest call in the fleet so far, as far as is known.
     pub(super) largest_call: u64,
     /// Whether more slots were requested since their number last changed.
@@ -99,8 +98,7 @@ impl Grants {
             busy: 1,
             booked_until: 0,
             part: Fraction::WHOLE,
-            caps: Shares::WHOLE,
-            caps_in_force: Shares::WHOLE,
+            others: Used::default(),
             largest_call: 0,
             has_requested_slots: false,
             patience_left: None,

@@ -5,8 +5,8 @@ use super::{
     state::State,
 };
 use crate::{
-    adapt::SlowStart,
-    fleet::{Heartbeat, HeartbeatReply, Shares},
+    adapt::{Beliefs, SlowStart},
+    fleet::{Heartbeat, HeartbeatReply, Used},
     sharing::{OutagePolicy, Sharing},
     snapshot::{FleetSnapshot, GateSnapshot},
     units::{Fraction, Nanos, nanos},
@@ -25,6 +25,9 @@ impl State {
             Sharing::Lease => GrantedBy::NoLease(patience),
         };
         self.grants = Grants::new(by, members);
+        // It saves as one of many from the beginning: how many come is not known.
+        self.requests.set_part(Fraction::WHOLE, self.now);
+        self.tokens.set_part(Fraction::WHOLE, self.now);
         // Slots are always leased: until the store has granted some there are none.
         if self.quota.most_running() < u64::MAX {
             self.concurrency.set_limit(0);
@@ -34,8 +37,11 @@ impl State {
     /// The store has answered a heartbeat. A lease ends at `until`.
     pub(super) fn on_heartbeat(&mut self, reply: HeartbeatReply, sharing: Sharing, until: Nanos) {
         let now = self.now;
-        self.breaker
-            .close_until(now.saturating_add(nanos(reply.closed_for)));
+        if !reply.closed_for.is_zero() {
+            self.breaker
+                .close_until(now.saturating_add(nanos(reply.closed_for)));
+            self.close_gates();
+        }
         let has_slots = self.quota.most_running() < u64::MAX;
         let grants = &mut self.grants;
         if has_slots && reply.slots != self.concurrency.limit() {
@@ -47,9 +53,16 @@ impl State {
         grants.booked_until = now.saturating_add(nanos(reply.booked_ahead));
         grants.largest_call = grants.largest_call.max(reply.largest_call);
         grants.patience_left = None;
+        grants.others = reply.others;
+        // Who books takes from the store's buckets, and its own are hardly ever used.
+        let is_used = (sharing == Sharing::Booking).then_some(reply.is_used);
+        self.set_used(is_used);
+        if sharing == Sharing::Lease && !reply.is_new {
+            self.begin_empty();
+        }
+        let grants = &mut self.grants;
         match sharing {
             Sharing::Lease => {
-                grants.caps = reply.shares;
                 grants.by = match reply.granted {
                     Fraction::ZERO => GrantedBy::NoLease(until),
                     _ => GrantedBy::Lease(until),
@@ -64,6 +77,7 @@ impl State {
 
     /// The store is away, and so many processes live in the fleet.
     pub(super) fn on_store_away(&mut self, outage: OutagePolicy, processes: u64) {
+        self.begin_empty();
         let grants = &mut self.grants;
         grants.give_back(self.now);
         // Idle processes may have calls at any time, so they count too.
@@ -77,6 +91,7 @@ impl State {
             self.concurrency
                 .set_limit((self.quota.most_running() / members).max(1));
         }
+        self.set_used(None);
         if outage == OutagePolicy::LocalShare {
             self.run_on(Fraction::one_of(members));
         }
@@ -88,6 +103,20 @@ impl State {
             (GrantedBy::Booking(_) | GrantedBy::Lease(_) | GrantedBy::NoLease(_), _) => {}
             (_, Sharing::Booking) => self.book_again(),
             (_, Sharing::Lease) => self.grants.by = GrantedBy::NoLease(patience),
+        }
+    }
+
+    /// Without a part, nothing has flowed in for this process that it could have saved: others had it.
+    // Else each process that starts, or returns, would bring a burst of its own.
+    fn begin_empty(&mut self) {
+        let is_without = match self.grants.by {
+            GrantedBy::Lease(until) => self.now >= until,
+            GrantedBy::NoLease(_) => true,
+            _ => false,
+        };
+        if is_without {
+            self.requests.drain();
+            self.tokens.drain();
         }
     }
 
@@ -110,15 +139,12 @@ impl State {
     }
 
     fn run_on(&mut self, part: Fraction) {
-        let grants = &mut self.grants;
-        if part == grants.part && grants.caps == grants.caps_in_force {
+        if part == self.grants.part {
             return;
         }
-        let Shares { requests, tokens } = grants.caps;
-        grants.part = part;
-        grants.caps_in_force = grants.caps;
-        self.requests.set_part(part, requests, self.now);
-        self.tokens.set_part(part, tokens, self.now);
+        self.grants.part = part;
+        self.requests.set_part(part, self.now);
+        self.tokens.set_part(part, self.now);
         self.tokens_of_day
             .set_limit(self.own_tokens_of_day(&self.quota));
         // Slow start measures use against this process's own rate.
@@ -153,7 +179,7 @@ impl State {
         Some(Heartbeat {
             held,
             wanted,
-            shares: self.shares(),
+            beliefs: self.beliefs(),
             most_running,
             slots_held: running.max(self.concurrency.limit().min(most_running)),
             slots_wanted: running
@@ -161,15 +187,51 @@ impl State {
                 .saturating_add(1)
                 .min(most_running),
             largest_call: grants.largest_call,
+            used: Used {
+                requests: requests.used.saturating_sub(self.throttled_requests()),
+                tokens: tokens.used,
+            },
         })
     }
 
-    /// What throttles have left this process.
-    pub(super) fn shares(&self) -> Shares {
-        Shares {
-            requests: self.requests.share(),
-            tokens: self.tokens.share(),
+    /// What this process has learned of the provider's limits.
+    pub(super) fn beliefs(&self) -> Beliefs {
+        Beliefs {
+            requests: self.requests.belief(self.now),
+            tokens: self.tokens.belief(self.now),
         }
+    }
+
+    /// Takes over what the fleet has learned, as the answer to what was sent at `sent_at`.
+    pub(super) fn believe(&mut self, beliefs: Beliefs, sent_at: Nanos) {
+        let Beliefs { requests, tokens } = beliefs;
+        self.requests.take_over(requests, sent_at, self.now);
+        self.tokens.take_over(tokens, sent_at, self.now);
+    }
+
+    /// What of the quota all processes have used, where this one has used so much of it.
+    // The limit that a throttle shows is that of all. While the store is away, all have equal parts,
+    // and each is taken to have used as much of its own.
+    pub(super) fn used_by_all(&self, own: Used) -> Used {
+        let Grants {
+            members, others, ..
+        } = self.grants;
+        match self.grants.by {
+            GrantedBy::Own => Used {
+                requests: own.requests.saturating_mul(members.max(1)),
+                tokens: own.tokens.saturating_mul(members.max(1)),
+            },
+            _ => Used {
+                requests: own.requests.saturating_add(others.requests),
+                tokens: own.tokens.saturating_add(others.tokens),
+            },
+        }
+    }
+
+    fn set_used(&mut self, is_used: Option<(bool, bool)>) {
+        self.requests
+            .set_used(is_used.map(|(requests, _)| requests));
+        self.tokens.set_used(is_used.map(|(_, tokens)| tokens));
     }
 
     pub(super) fn fleet_snapshot(&self) -> FleetSnapshot {

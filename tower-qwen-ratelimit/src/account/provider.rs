@@ -9,9 +9,11 @@ use tower_qwen_tokens::{
 };
 
 use super::{Account, Charge, state::State};
+#[cfg(feature = "redis")]
+use crate::fleet::Used;
 use crate::{
-    adapt::{Held, News, PlanEnd, Refusal, SlowStart, Throttled},
-    gate::ProviderLevel,
+    adapt::{Held, News, PlanEnd, SlowStart, Throttled, ThrottledCall},
+    gate::{ProviderLevel, Window},
     observe::LimiterEvent,
     queue::Wakes,
     units::{Fraction, Nanos, nanos},
@@ -75,7 +77,7 @@ impl Account {
 
     #[cold]
     fn date_by_answer(&self, state: &mut State, charge: &mut Charge) {
-        // A store dates by the send, which it is told.
+        // A store dates by the send, which is reported to it.
         if charge.is_numbered() {
             return;
         }
@@ -180,7 +182,7 @@ impl State {
         #[cfg(feature = "redis")]
         let is_news = is_news && (!self.is_unlimited() || throttled == Throttled::Concurrency);
         if is_news {
-            self.news.on_refusal();
+            self.news.on_throttle();
             self.learn_from(throttled, charge);
         }
         self.close_gates();
@@ -193,12 +195,12 @@ impl State {
         if !self.breaker.is_throttled()
             && let Some((throttled, last)) = self.draining.take()
         {
-            let ((requests, tokens), refusal) = (self.held(last), self.refusal(last));
+            let ((requests, tokens), call) = (self.held(last), self.throttled_call(last));
             if throttled.concerns_requests() {
-                self.requests.on_drained(requests, refusal, self.now);
+                self.requests.on_drained(requests, call, self.now);
             }
             if throttled.concerns_tokens() {
-                self.tokens.on_drained(tokens, refusal, self.now);
+                self.tokens.on_drained(tokens, call, self.now);
             }
         }
         opens
@@ -220,25 +222,29 @@ impl State {
         self.tokens.close_until(until);
     }
 
-    fn refusal(&self, charge: Charge) -> Refusal {
-        Refusal {
+    fn throttled_call(&self, charge: Charge) -> ThrottledCall {
+        ThrottledCall {
             arrived: charge.arrived,
             streak: self.breaker.streaks(),
+            has_other_fallen: self.requests.has_fallen() || self.tokens.has_fallen(),
         }
     }
 
-    /// What was accepted within the window when this call was refused.
-    fn held(&mut self, charge: Charge) -> (Held, Held) {
-        let now = self.now;
-        let refused = self.refused.as_mut().map_or(0, |refused| {
-            refused.advance(now);
-            refused.sum()
-        });
+    /// What was accepted within the window when this call was throttled.
+    fn held(&self, charge: Charge) -> (Held, Held) {
         let (requests, tokens) = charge.before;
+        let requests = requests.saturating_sub(self.throttled_requests());
+        #[cfg(feature = "redis")]
+        let Used { requests, tokens } = self.used_by_all(Used { requests, tokens });
         (
-            self.requests.held(requests.saturating_sub(refused), 1),
+            self.requests.held(requests, 1),
             self.tokens.held(tokens, charge.total()),
         )
+    }
+
+    /// Requests of the window that the provider throttled.
+    pub(super) fn throttled_requests(&self) -> u64 {
+        self.throttled_requests.as_ref().map_or(0, Window::sum)
     }
 
     /// Whether a fifth of the tokens that may be used is left, by our own count.
@@ -271,7 +277,7 @@ impl State {
         }
     }
 
-    /// What the window held when a call was refused is the provider's limit.
+    /// What the window held when a call was throttled is the provider's limit.
     fn measure(&mut self, throttled: Throttled, charge: Charge) {
         let (requests, tokens) = self.held(charge);
         // One that names no dimension speaks of the one that is nearer to its limit.
@@ -281,7 +287,7 @@ impl State {
             named => named,
         };
         if self.breaker.is_repeated() {
-            // The window is still draining: what the last of these refusals found is the limit.
+            // The window is still draining: what the last of these throttles found is the limit.
             self.draining = Some((throttled, charge));
             return;
         }
@@ -291,13 +297,13 @@ impl State {
         if !is_explained && self.pace_evenly() {
             return;
         }
-        let refusal = self.refusal(charge);
+        let call = self.throttled_call(charge);
         let mut is_known = true;
         if throttled.concerns_requests() {
-            is_known &= self.requests.on_refusal(requests, refusal, self.now);
+            is_known &= self.requests.on_throttle(requests, call, self.now);
         }
         if throttled.concerns_tokens() {
-            is_known &= self.tokens.on_refusal(tokens, refusal, self.now);
+            is_known &= self.tokens.on_throttle(tokens, call, self.now);
         }
         if is_known {
             self.breaker.skip_probing();

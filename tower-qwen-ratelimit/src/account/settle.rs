@@ -93,7 +93,7 @@ impl State {
         self.reserved_tokens = self.reserved_tokens.saturating_sub(charge.total());
         match outcome {
             Outcome::NeverSent => self.requests.correct(charge.slot, 1, 0),
-            Outcome::Rejected => self.on_refused_request(),
+            Outcome::Rejected => self.on_throttled_request(),
             _ => {}
         }
         let (input, output) = charge.cost(outcome);
@@ -108,11 +108,13 @@ impl State {
 
     /// A request counts that the provider may not have counted: what it accepted is measured without.
     #[cold]
-    fn on_refused_request(&mut self) {
+    fn on_throttled_request(&mut self) {
         let window = self.quota.window_nanos();
-        let refused = self.refused.get_or_insert_with(|| Window::new(window));
-        refused.advance(self.now);
-        refused.charge(1);
+        let throttled = self
+            .throttled_requests
+            .get_or_insert_with(|| Window::new(window));
+        throttled.advance(self.now);
+        throttled.charge(1);
     }
 
     /// Settles in the queue too.

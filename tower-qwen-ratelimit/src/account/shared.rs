@@ -90,11 +90,12 @@ impl Account {
         if let Some(link) = &self.link
             && let Some(account) = link.account()
         {
-            let shares = self.lock().shares();
+            let beliefs = self.lock().beliefs();
             link.push(Op::Throttle {
                 account,
                 until,
-                shares,
+                beliefs,
+                noted_at: clock::now(),
             });
         }
     }
@@ -163,8 +164,16 @@ impl SharedAccount for Account {
         let Some(link) = &self.link else { return };
         let sharing = link.terms().sharing;
         // From the send on, not from the answer: the store counts from an instant between the two.
-        let until = self.nanos(sent_at).saturating_add(nanos(term));
+        if let Some((own, other)) = reply.formats
+            && link.report_format()
+        {
+            let key = &self.key;
+            self.emit(&LimiterEvent::StoreFormat { key, own, other });
+        }
+        let sent_at = self.nanos(sent_at);
+        let until = sent_at.saturating_add(nanos(term));
         self.change(clock::now(), |state| {
+            state.believe(reply.beliefs, sent_at);
             state.on_heartbeat(reply, sharing, until);
         });
     }

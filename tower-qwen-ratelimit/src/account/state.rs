@@ -32,10 +32,10 @@ pub(super) struct State {
     /// Slow start, where the quota asks for it or the provider has punished growth.
     pub(super) slow_start: Option<SlowStart>,
     pub(super) breaker: Breaker,
-    /// What the latest refusals in a row speak of, and the last call that met one.
+    /// What the latest throttles in a row speak of, and the last call that met one.
     pub(super) draining: Option<(Throttled, Charge)>,
-    /// Requests of the window that the provider refused, once it has refused any.
-    pub(super) refused: Option<Window>,
+    /// Requests of the window that the provider throttled, once there were any.
+    pub(super) throttled_requests: Option<Window>,
     pub(super) news: QuotaNews,
     pub(super) plan: Plan,
     pub(super) queue: WaitQueue,
@@ -68,7 +68,7 @@ impl State {
             slow_start: None,
             breaker: Breaker::default(),
             draining: None,
-            refused: None,
+            throttled_requests: None,
             news: QuotaNews::default(),
             plan,
             queue,
@@ -114,6 +114,9 @@ impl State {
         self.requests.advance(self.now, is_awaited);
         self.tokens.advance(self.now, is_awaited);
         self.tokens_at_end.advance(self.now);
+        if let Some(throttled) = &mut self.throttled_requests {
+            throttled.advance(self.now);
+        }
         self.tokens_of_day.advance(self.now);
         self.concurrency.advance(self.now);
         if self.plan.advance(self.now) {

@@ -1,43 +1,56 @@
+#[cfg(feature = "redis")]
+use super::belief::{Belief, Since};
 use crate::units::{Fraction, Nanos};
 
-/// All of the quota that was told. Finer than a [`Fraction`], so that growth in steps loses nothing.
+/// All of the quota as it was given. Finer than a [`Fraction`], so that growth in steps loses nothing.
 const WHOLE: u64 = 1 << 32;
 /// The least that is ever believed of a quota, and the most of one that is not a ceiling.
-// A sixty-five-thousandth either way: a told quota can hardly be further off, and products with an
-// amount fit 128 bits.
+// A sixty-five-thousandth either way: a quota can hardly be further off, and products with an amount
+// fit 128 bits.
 const LEAST: u64 = WHOLE >> 16;
 const MOST: u64 = WHOLE << 16;
 /// What is believed of what was measured, in thousandths.
-// A window holds 990 of them: 985 of what was accepted when the provider refused. Calls do not reach
-// it in the order and at the distances of their sends.
-const OF_MEASURED: u64 = 995;
-/// From this part of what may be held on, a refusal is what was to be expected. Percent.
+// A window holds 990 of a quota, so 998 of what was measured: calls do not reach the provider in the
+// order and at the distances of their sends. With 995 it used a hundredth less, with 1,015 it was
+// throttled a quarter more (examples/goodput).
+const OF_MEASURED: u64 = 1_008;
+/// From this part of what may be held on, a throttle is what was to be expected. Percent.
 const EXPLAINED: u64 = 97;
 /// A fall to less than this part of what was believed needs a second proof: an outage looks alike, and
-/// so does one call that is refused for what it is. Percent.
+/// so does one call that is throttled for what it is. Percent.
 const SMALL_FALL: u64 = 75;
+/// A fall to at least this part of it is followed all the same until then, and grown out of at once if
+/// no proof comes. Percent.
+// Below, it is more likely an outage, after which all calls are to go at once.
+const LIKELY_FALL: u64 = 25;
 /// The second proof comes within so many windows,
 const PROOF_WINDOWS: u64 = 2;
 /// and finds the limit within this part of the first.
 const ALIKE: u64 = 2;
-/// One refusal leaves at least this part of what was believed.
+/// One throttle leaves at least this part of what was believed.
 // What an idle process has sent says little: others may have used up the quota.
 const LEFT: u64 = 16;
 /// Growth goes in this many steps a window: about one a second, so that the rate does not jump.
 const STEPS: u32 = 64;
-/// By what each step grows, in 65,536ths, in the first window after the limit was met, the second
-/// and so on; the last entry holds for all later ones.
+/// For so many windows a measured limit is held: one of a quota that is a ceiling longer, since
+/// nothing beyond that is looked for.
+const HELD_WINDOWS: u32 = 3;
+const HELD_WINDOWS_OF_A_START: u32 = 2;
+/// By what each step grows, in 65,536ths, in the first window after that, the second and so on; the
+/// last entry holds for all later ones.
 // The shape of CUBIC: a limit that stays is met seldom and gently, one that went is left behind
-// within four windows. 0, 4, 40 and 100 percent a window (docs/design.md, "Feedback").
-const GROWTH: [u64; 4] = [0, 40, 345, 714];
+// within four windows. 2, 40 and 100 percent a window (docs/design.md, "Feedback").
+const GROWTH: [u64; 3] = [20, 345, 714];
 /// From here on growth is at its fastest.
-const FASTEST: u32 = (GROWTH.len() as u32 - 1) * STEPS;
+const FASTEST: u32 = (HELD_WINDOWS + GROWTH.len() as u32 - 1) * STEPS;
+/// By what each step grows out of a fall that has not been proven: fourfold in a window.
+const UNPROVEN_GROWTH: u64 = 1_400;
 
-/// What the provider is believed to grant of a quota, as a multiple of what was told.
+/// What the provider is believed to grant of a quota, as a multiple of the figure that was given.
 ///
-/// What was accepted within the latest window when the provider refuses *is* its limit. It is held
-/// for a window, and then looked for anew, faster and faster: up to what was told, or beyond it
-/// where the quota was told as a beginning.
+/// What was accepted within the latest window when the provider throttles *is* its limit. It is held
+/// for some windows, and then looked for anew, faster and faster: up to the figure, or beyond it where
+/// the figure is a start.
 #[derive(Debug)]
 pub(crate) struct LearnedShare {
     share: u64,
@@ -48,10 +61,14 @@ pub(crate) struct LearnedShare {
     at: Nanos,
     step: u64,
     window: u64,
-    /// When a refusal was last one that was to be expected.
+    /// When a throttle was last one that was to be expected.
     explained_at: Option<Nanos>,
-    /// The last refusal that claims a large fall.
+    /// The last throttle that claims a large fall.
     claim: Option<Claim>,
+    /// What was believed before a fall that is not proven yet.
+    unproven_from: Option<u64>,
+    #[cfg(feature = "redis")]
+    met: Met,
 }
 
 /// A limit that is far below what is believed.
@@ -59,27 +76,38 @@ pub(crate) struct LearnedShare {
 struct Claim {
     measured: u64,
     at: Nanos,
-    refusal: Refusal,
+    call: ThrottledCall,
 }
 
-/// Which call was refused.
+/// Which call was throttled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct ThrottledCall {
     /// When it arrived, which all its attempts have in common.
     pub(crate) arrived: Nanos,
-    /// The number of the refusals in a row to which it belongs.
+    /// The number of the throttles in a row to which it belongs.
     pub(crate) streak: u32,
+    /// Whether the other dimension has been proven to have fallen: then no outage looks alike.
+    pub(crate) has_other_fallen: bool,
 }
 
-/// What was accepted within the latest window when a call was refused, the call itself included, and
+/// When the limit was last met, by this process or by another one of its fleet.
+#[cfg(feature = "redis")]
+#[derive(Debug, Clone, Copy)]
+enum Met {
+    /// By this process, and the store has not said when that was by its clock.
+    Here(Nanos),
+    /// By the store's clock, in microseconds; 0: never.
+    Store(u64),
+}
+
+/// What was accepted within the latest window when a call was throttled, the call itself included, and
 /// what might have been.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
-    pub(crate) before: u64,
     pub(crate) with_it: u64,
     pub(crate) allowed: u64,
-    /// The quota that was told.
-    pub(crate) told: u64,
+    /// The quota as it was given.
+    pub(crate) quota: u64,
 }
 
 impl Held {
@@ -94,29 +122,35 @@ impl Held {
         u64::try_from(fill).unwrap_or(u64::MAX)
     }
 
-    /// The limit that the provider shows, as a multiple of what was told.
+    /// The limit that the provider shows, as a multiple of what was given.
+    // With the call itself: of calls that differ, the large ones are throttled first, and what stood
+    // before them is less than the limit by a part of them.
     fn measured(self) -> u64 {
-        let held = u128::from(self.before) * u128::from(WHOLE) / u128::from(self.told.max(1));
+        let held = u128::from(self.with_it) * u128::from(WHOLE) / u128::from(self.quota.max(1));
         u64::try_from(held * u128::from(OF_MEASURED) / 1_000).unwrap_or(MOST)
     }
 }
 
 impl LearnedShare {
-    /// The whole of what was told, which is a ceiling unless `is_start`.
+    /// The whole of what was given, which is a ceiling unless `is_start`.
     pub(crate) fn new(is_start: bool, window: u64, now: Nanos) -> Self {
         Self {
             share: WHOLE,
             most: if is_start { MOST } else { WHOLE },
+            // It has never been met, so there is nothing to hold.
             steps: FASTEST,
             at: now,
             step: (window / u64::from(STEPS)).max(1),
             window,
             explained_at: None,
             claim: None,
+            unproven_from: None,
+            #[cfg(feature = "redis")]
+            met: Met::Store(0),
         }
     }
 
-    /// Goes on to `now`. Beyond what was told it grows only where all of it is used. Returns whether
+    /// Goes on to `now`. Beyond what was given it grows only where all of it is used. Returns whether
     /// it changed.
     #[inline]
     pub(crate) fn advance(&mut self, now: Nanos, is_used: bool) -> bool {
@@ -132,78 +166,158 @@ impl LearnedShare {
         let before = self.share;
         self.at = self.at.saturating_add(elapsed.saturating_mul(self.step));
         for _ in 0..elapsed {
-            let most = if is_used { self.most } else { WHOLE };
+            let most = match is_used {
+                true => self.most,
+                false => WHOLE,
+            };
             if self.share >= most {
                 break;
             }
-            let window = usize::try_from(self.steps / STEPS).unwrap_or(usize::MAX);
-            let gain = (self.share >> 16) * GROWTH[window.min(GROWTH.len() - 1)];
-            self.share = self.share.saturating_add(gain).min(most);
+            self.share = match self.unproven_from {
+                Some(from) if self.grown_by(UNPROVEN_GROWTH) >= from => {
+                    self.unproven_from = None;
+                    from.min(self.most)
+                }
+                Some(_) => self.grown_by(UNPROVEN_GROWTH),
+                None => self.grown_by(self.growth()).min(most),
+            };
             self.steps = self.steps.saturating_add(1);
         }
         self.share != before
     }
 
-    /// As if the provider had just refused at `amount`.
-    pub(crate) fn believe(&mut self, amount: u64, told: u64, now: Nanos) {
-        let share = (u128::from(amount) * u128::from(WHOLE)).div_ceil(u128::from(told.max(1)));
-        let share = u64::try_from(share).unwrap_or(MOST);
-        self.share = share.clamp(LEAST, self.most);
-        self.steps = 0;
-        self.at = now;
+    /// By what the next step grows.
+    fn growth(&self) -> u64 {
+        let held = match self.most {
+            WHOLE => HELD_WINDOWS,
+            _ => HELD_WINDOWS_OF_A_START,
+        };
+        let Some(window) = (self.steps / STEPS).checked_sub(held) else {
+            return 0;
+        };
+        let window = usize::try_from(window).unwrap_or(usize::MAX);
+        GROWTH[window.min(GROWTH.len() - 1)]
     }
 
-    /// A call was refused, and none before it since another was accepted. Returns whether the limit is
-    /// known now.
-    pub(crate) fn on_refusal(&mut self, held: Held, refusal: Refusal, now: Nanos) -> bool {
-        self.hold(now);
+    fn grown_by(&self, growth: u64) -> u64 {
+        self.share.saturating_add((self.share >> 16) * growth)
+    }
+
+    /// As if the provider had just throttled at `amount` of this quota.
+    pub(crate) fn believe(&mut self, amount: u64, quota: u64, now: Nanos) {
+        let share = (u128::from(amount) * u128::from(WHOLE)).div_ceil(u128::from(quota.max(1)));
+        let share = u64::try_from(share).unwrap_or(MOST);
+        self.share = share.clamp(LEAST, self.most);
+        self.unproven_from = None;
+        self.meet(now);
+    }
+
+    /// A call was throttled, and none before it since another was accepted. Returns whether the limit
+    /// is known now.
+    pub(crate) fn on_throttle(&mut self, held: Held, call: ThrottledCall, now: Nanos) -> bool {
+        self.meet(now);
         // Calls arrive a little sooner or later than they should; twice in a window is no accident.
         let is_recent = |at: Nanos| now.saturating_sub(at) <= self.window;
         if held.is_full() && !self.explained_at.replace(now).is_some_and(is_recent) {
             return true;
         }
-        self.lower_to(held.measured(), refusal, now)
+        self.lower_to(held.measured(), call, now)
     }
 
-    /// A call was accepted after several refusals in a row, the last of which found this much.
-    pub(crate) fn on_drained(&mut self, held: Held, refusal: Refusal, now: Nanos) {
-        self.hold(now);
-        self.lower_to(held.measured(), refusal, now);
+    /// A call was accepted after several throttles in a row, the last of which found this much.
+    pub(crate) fn on_drained(&mut self, held: Held, call: ThrottledCall, now: Nanos) {
+        self.meet(now);
+        self.lower_to(held.measured(), call, now);
     }
 
-    fn hold(&mut self, now: Nanos) {
+    /// Whether it has been proven to have fallen by much.
+    pub(crate) fn has_fallen(&self) -> bool {
+        self.share < WHOLE / 100 * SMALL_FALL && self.unproven_from.is_none()
+    }
+
+    /// Growth begins anew.
+    fn meet(&mut self, now: Nanos) {
         self.steps = 0;
         self.at = now;
-    }
-
-    fn lower_to(&mut self, measured: u64, refusal: Refusal, now: Nanos) -> bool {
-        let before = self.share;
-        if measured < before / 100 * SMALL_FALL && !self.is_proven(measured, refusal, now) {
-            return false;
+        #[cfg(feature = "redis")]
+        {
+            self.met = Met::Here(now);
         }
-        self.share = before.min(measured).max(before / LEFT).max(LEAST);
-        true
     }
 
-    /// Whether another call, in other refusals in a row, has just met about the same limit.
-    fn is_proven(&mut self, measured: u64, refusal: Refusal, now: Nanos) -> bool {
+    /// Returns whether that is proven.
+    fn lower_to(&mut self, measured: u64, call: ThrottledCall, now: Nanos) -> bool {
+        let before = self.share;
+        let is_small = measured >= before / 100 * SMALL_FALL;
+        let is_proven = is_small || call.has_other_fallen || self.is_proven(measured, call, now);
+        if is_proven {
+            self.unproven_from = None;
+            self.share = before.min(measured).max(before / LEFT).max(LEAST);
+        } else if measured >= before / 100 * LIKELY_FALL {
+            self.unproven_from = Some(self.unproven_from.unwrap_or(before));
+            self.share = measured.max(LEAST);
+        }
+        is_proven
+    }
+
+    /// Whether another call, in other throttles in a row, has just met about the same limit.
+    fn is_proven(&mut self, measured: u64, call: ThrottledCall, now: Nanos) -> bool {
         let claim = Claim {
             measured,
             at: now,
-            refusal,
+            call,
         };
         let first = match self.claim {
-            // The first claim of these refusals stays: later ones are of what had drained.
-            Some(first) if first.refusal.streak == refusal.streak => return false,
+            // The first claim of these throttles stays: later ones are of what had drained.
+            Some(first) if first.call.streak == call.streak => return false,
             first => first,
         };
         self.claim = Some(claim);
         first.is_some_and(|first| {
             let (least, most) = (first.measured.min(measured), first.measured.max(measured));
             now.saturating_sub(first.at) <= self.window.saturating_mul(PROOF_WINDOWS)
-                && first.refusal.arrived != refusal.arrived
+                && first.call.arrived != call.arrived
                 && most / ALIKE <= least
         })
+    }
+
+    /// What this process reports to its fleet.
+    #[cfg(feature = "redis")]
+    pub(crate) fn belief(&self, now: Nanos) -> Belief {
+        Belief {
+            since: match self.met {
+                Met::Here(at) => Since::Ago(now.saturating_sub(at)),
+                Met::Store(micros) => Since::Store(micros),
+            },
+            steps: self.steps,
+            share: self.share,
+        }
+    }
+
+    /// Takes over what the fleet believes, as the answer to what was sent at `sent_at`, and grows on
+    /// from there. Returns whether the share changed.
+    // From the steps of the others and not from an instant: clocks are not compared, and who is a step
+    // behind is put right by the next heartbeat.
+    #[cfg(feature = "redis")]
+    pub(crate) fn take_over(&mut self, belief: Belief, sent_at: Nanos, now: Nanos) -> bool {
+        let Since::Store(micros) = belief.since else {
+            return false;
+        };
+        let is_known = match self.met {
+            // The store has still to learn of it.
+            Met::Here(at) => at > sent_at,
+            Met::Store(own) => (micros, belief.steps) <= (own, self.steps),
+        };
+        if is_known {
+            return false;
+        }
+        let before = self.share;
+        self.met = Met::Store(micros);
+        self.share = belief.share.clamp(LEAST, self.most);
+        self.unproven_from = None;
+        self.steps = belief.steps;
+        self.at = now;
+        self.share != before
     }
 
     /// This multiple of `amount`, at least 1 of anything.
@@ -232,23 +346,22 @@ mod tests {
     /// Of a second for each step.
     const WINDOW: u64 = STEPS as u64 * SECOND;
     const SECOND: u64 = 1_000_000_000;
-    const TOLD: u64 = 1_000_000;
+    const QUOTA: u64 = 1_000_000;
 
-    /// A refusal of a call that found `before` in the window, which was not full.
-    fn refused_at(before: u64) -> Held {
+    /// A throttle at so much, with the call itself, in a window that was not full.
+    fn throttled_at(with_it: u64) -> Held {
         Held {
-            before,
-            with_it: before + 1,
-            allowed: 2 * before + 2,
-            told: TOLD,
+            with_it,
+            allowed: 2 * with_it + 2,
+            quota: QUOTA,
         }
     }
 
-    /// A refusal that our own count explains, at so much.
-    fn full_at(before: u64) -> Held {
+    /// A throttle that our own count explains, at so much.
+    fn full_at(with_it: u64) -> Held {
         Held {
-            allowed: before,
-            ..refused_at(before)
+            allowed: with_it,
+            ..throttled_at(with_it)
         }
     }
 
@@ -257,11 +370,12 @@ mod tests {
         measured * OF_MEASURED / 1_000
     }
 
-    /// One of many calls, each in refusals of its own.
-    fn call(number: u32) -> Refusal {
-        Refusal {
+    /// One of many calls, each in throttles of its own.
+    fn call(number: u32) -> ThrottledCall {
+        ThrottledCall {
             arrived: number.into(),
             streak: number,
+            has_other_fallen: false,
         }
     }
 
@@ -272,49 +386,49 @@ mod tests {
     /// One that has just learned that no more than this is granted, by two proofs.
     fn fallen_to(before: u64) -> LearnedShare {
         let mut share = plain();
-        assert!(!share.on_refusal(refused_at(before), call(1), 0));
-        assert!(share.on_refusal(refused_at(before), call(2), 0));
+        assert!(!share.on_throttle(throttled_at(before), call(1), 0));
+        assert!(share.on_throttle(throttled_at(before), call(2), 0));
         assert_is(&share, believed_of(before));
         share
     }
 
     #[track_caller]
     fn assert_is(share: &LearnedShare, amount: u64) {
-        let believed = share.of(TOLD);
+        let believed = share.of(QUOTA);
         assert!(believed.abs_diff(amount) <= 1, "{believed} is not {amount}");
     }
 
     #[test]
-    fn what_was_accepted_before_a_refusal_is_the_limit() {
+    fn what_was_accepted_when_a_call_was_throttled_is_the_limit() {
         let mut share = plain();
-        assert!(share.on_refusal(refused_at(900_000), call(1), 0));
+        assert!(share.on_throttle(throttled_at(900_000), call(1), 0));
         assert_is(&share, believed_of(900_000));
-        assert!(share.on_refusal(refused_at(950_000), call(2), 0));
+        assert!(share.on_throttle(throttled_at(950_000), call(2), 0));
         assert_is(&share, believed_of(900_000));
-        assert!(share.on_refusal(refused_at(800_000), call(3), 0));
+        assert!(share.on_throttle(throttled_at(800_000), call(3), 0));
         assert_is(&share, believed_of(800_000));
     }
 
     #[test]
-    fn a_large_fall_needs_the_proof_of_another_call_in_other_refusals_soon() {
+    fn a_large_fall_needs_the_proof_of_another_call_in_other_throttles_soon() {
         let first = call(1);
-        let same_call = Refusal { streak: 2, ..first };
-        let same_refusals = Refusal {
+        let same_call = ThrottledCall { streak: 2, ..first };
+        let same_streak = ThrottledCall {
             arrived: 2,
             ..first
         };
         let too_late = PROOF_WINDOWS * WINDOW + 1;
         for (second, before, now) in [
             (same_call, 200_000, 0),
-            (same_refusals, 200_000, 0),
+            (same_streak, 200_000, 0),
             (call(2), 200_000, too_late),
             (call(2), 200_000 * (ALIKE + 1), 0),
             (call(2), 200_000 / (ALIKE + 1), 0),
         ] {
             let mut share = plain();
-            assert!(!share.on_refusal(refused_at(200_000), first, 0));
-            assert!(!share.on_refusal(refused_at(before), second, now));
-            assert_is(&share, TOLD);
+            assert!(!share.on_throttle(throttled_at(200_000), first, 0));
+            assert!(!share.on_throttle(throttled_at(before), second, now));
+            assert_is(&share, QUOTA);
         }
         fallen_to(200_000);
     }
@@ -336,7 +450,7 @@ mod tests {
         assert_eq!(GROWTH[0], 0, "it is held");
         assert!(GROWTH.is_sorted());
         share.advance(now + 10 * WINDOW, false);
-        assert_is(&share, TOLD);
+        assert_is(&share, QUOTA);
     }
 
     #[test]
@@ -351,23 +465,23 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_our_count_explains_cuts_nothing_but_a_second_within_a_window_does() {
+    fn a_throttle_that_our_count_explains_cuts_nothing_but_a_second_within_a_window_does() {
         let mut share = plain();
-        assert!(share.on_refusal(full_at(800_000), call(1), 0));
-        assert!(share.on_refusal(full_at(800_000), call(2), WINDOW + 1));
-        assert_is(&share, TOLD);
-        assert!(share.on_refusal(full_at(800_000), call(3), 2 * WINDOW));
+        assert!(share.on_throttle(full_at(800_000), call(1), 0));
+        assert!(share.on_throttle(full_at(800_000), call(2), WINDOW + 1));
+        assert_is(&share, QUOTA);
+        assert!(share.on_throttle(full_at(800_000), call(3), 2 * WINDOW));
         assert_is(&share, believed_of(800_000));
     }
 
     #[test]
     fn one_proof_leaves_a_part_and_many_leave_the_least() {
         let mut share = plain();
-        share.on_refusal(refused_at(0), call(0), 0);
-        share.on_refusal(refused_at(0), call(1), 0);
-        assert_is(&share, TOLD / LEFT);
+        share.on_throttle(throttled_at(0), call(0), 0);
+        share.on_throttle(throttled_at(0), call(1), 0);
+        assert_is(&share, QUOTA / LEFT);
         for number in 2..20 {
-            share.on_refusal(refused_at(0), call(number), number.into());
+            share.on_throttle(throttled_at(0), call(number), number.into());
         }
         assert_eq!(share.share, LEAST);
         assert_eq!(
@@ -376,31 +490,31 @@ mod tests {
             "never nothing of something"
         );
         share.advance(30 * WINDOW, false);
-        assert_is(&share, TOLD);
+        assert_is(&share, QUOTA);
     }
 
     #[test]
     fn what_was_accepted_last_while_a_window_drained_is_the_limit() {
         let mut share = plain();
-        share.on_drained(refused_at(900_000), call(1), 0);
+        share.on_drained(throttled_at(900_000), call(1), 0);
         assert_is(&share, believed_of(900_000));
-        share.on_drained(refused_at(950_000), call(2), 0);
+        share.on_drained(throttled_at(950_000), call(2), 0);
         assert_is(&share, believed_of(900_000));
-        share.on_drained(refused_at(100_000), call(3), 0);
+        share.on_drained(throttled_at(100_000), call(3), 0);
         assert_is(&share, believed_of(900_000));
-        share.on_drained(refused_at(110_000), call(4), 0);
+        share.on_drained(throttled_at(110_000), call(4), 0);
         assert_is(&share, believed_of(110_000));
     }
 
     #[test]
-    fn a_start_grows_beyond_what_was_told_only_while_all_of_it_is_used() {
+    fn a_start_grows_beyond_its_figure_only_while_all_of_it_is_used() {
         let mut share = LearnedShare::new(true, WINDOW, 0);
         assert!(!share.advance(WINDOW, false));
-        assert_is(&share, TOLD);
+        assert_is(&share, QUOTA);
         assert!(share.advance(2 * WINDOW, true));
-        let grown = share.of(TOLD);
+        let grown = share.of(QUOTA);
         assert!(
-            (19 * TOLD / 10..2 * TOLD + TOLD / 10).contains(&grown),
+            (19 * QUOTA / 10..2 * QUOTA + QUOTA / 10).contains(&grown),
             "{grown}"
         );
         assert!(
@@ -409,11 +523,11 @@ mod tests {
         );
         assert_is(&share, grown);
         for number in 0..2 {
-            share.on_refusal(refused_at(TOLD / 4), call(number), 9 * WINDOW);
+            share.on_throttle(throttled_at(QUOTA / 4), call(number), 9 * WINDOW);
         }
-        assert_is(&share, believed_of(TOLD / 4));
+        assert_is(&share, believed_of(QUOTA / 4));
         share.advance(20 * WINDOW, false);
-        assert_is(&share, TOLD);
+        assert_is(&share, QUOTA);
         share.advance(100 * WINDOW, true);
         assert_eq!(share.share, MOST);
         assert_eq!(share.fraction(), Fraction::WHOLE);
@@ -422,39 +536,41 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Advance(u64, bool),
-        Refused(Held, Refusal),
-        Drained(Held, Refusal),
+        Throttled(Held, ThrottledCall),
+        Drained(Held, ThrottledCall),
         Believe(u64),
     }
 
     fn step() -> impl Strategy<Value = Step> {
         let held = || {
-            (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
-                |(before, amount, allowed, told)| Held {
-                    before,
-                    with_it: before.saturating_add(amount),
-                    allowed,
-                    told,
-                },
-            )
+            (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(with_it, allowed, quota)| Held {
+                with_it,
+                allowed,
+                quota,
+            })
         };
-        let refusal =
-            || (0..4u64, 0..4u32).prop_map(|(arrived, streak)| Refusal { arrived, streak });
-        let likely = (0..2 * TOLD, refusal())
-            .prop_map(|(before, refusal)| Step::Refused(refused_at(before), refusal));
+        let call_of_four = || {
+            (0..4u64, 0..4u32).prop_map(|(arrived, streak)| ThrottledCall {
+                arrived,
+                streak,
+                has_other_fallen: false,
+            })
+        };
+        let likely = (0..2 * QUOTA, call_of_four())
+            .prop_map(|(before, call)| Step::Throttled(throttled_at(before), call));
         prop_oneof![
             3 => (0..3 * WINDOW, any::<bool>()).prop_map(|(time, used)| Step::Advance(time, used)),
-            2 => (held(), refusal()).prop_map(|(held, refusal)| Step::Refused(held, refusal)),
+            2 => (held(), call_of_four()).prop_map(|(held, call)| Step::Throttled(held, call)),
             4 => likely,
-            1 => (held(), refusal()).prop_map(|(held, refusal)| Step::Drained(held, refusal)),
+            1 => (held(), call_of_four()).prop_map(|(held, call)| Step::Drained(held, call)),
             1 => any::<u64>().prop_map(Step::Believe),
         ]
     }
 
     proptest! {
-        /// A quota that was told is a ceiling, whatever the provider does.
+        /// A quota that was given is a ceiling, whatever the provider does.
         #[test]
-        fn never_above_what_was_told_nor_below_the_least(
+        fn never_above_what_was_given_nor_below_the_least(
             is_start: bool,
             amount: u64,
             steps in prop::collection::vec(step(), 1..60),
@@ -470,16 +586,16 @@ mod tests {
                         prop_assert_eq!(is_changed, share.share != before);
                         prop_assert!(share.share >= before, "time takes nothing");
                     }
-                    Step::Refused(held, refusal) => {
-                        share.on_refusal(held, refusal, now);
+                    Step::Throttled(held, call) => {
+                        share.on_throttle(held, call, now);
                         prop_assert!(share.share <= before);
                         prop_assert!(share.share >= (before / LEFT).max(LEAST));
                     }
-                    Step::Drained(held, refusal) => {
-                        share.on_drained(held, refusal, now);
+                    Step::Drained(held, call) => {
+                        share.on_drained(held, call, now);
                         prop_assert!(share.share <= before);
                     }
-                    Step::Believe(amount) => share.believe(amount, TOLD, now),
+                    Step::Believe(amount) => share.believe(amount, QUOTA, now),
                 }
                 let most = if is_start { MOST } else { WHOLE };
                 prop_assert!((LEAST..=most).contains(&share.share));

@@ -1,6 +1,8 @@
 //! What the provider's answers teach an account: how fast it may go, whether at all, and what
 //! answers cost.
 
+#[cfg(feature = "redis")]
+mod belief;
 mod breaker;
 mod learned_share;
 mod output;
@@ -9,8 +11,10 @@ mod quota_news;
 mod slow_start;
 mod throttled;
 
+#[cfg(feature = "redis")]
+pub(crate) use belief::{Belief, Beliefs, Since};
 pub(crate) use breaker::Breaker;
-pub(crate) use learned_share::{Held, LearnedShare, Refusal};
+pub(crate) use learned_share::{Held, LearnedShare, ThrottledCall};
 pub(crate) use output::OutputEstimate;
 pub(crate) use plan::{Plan, PlanEnd};
 pub(crate) use quota_news::{News, QuotaNews};

@@ -3,7 +3,7 @@ use crate::units::Nanos;
 /// A belief that has changed by this part is news.
 // A sixteenth: finer than any change that matters, coarser than the steps of growth.
 const CHANGED: u64 = 16;
-/// For so many windows a quota is used up without a refusal before more may be had.
+/// For so many windows a quota is used up without a throttle before more may be had.
 const FULL_WINDOWS: u64 = 10;
 
 /// What is news of an account's quota: said once per change, and once for ever.
@@ -11,7 +11,7 @@ const FULL_WINDOWS: u64 = 10;
 pub(crate) struct QuotaNews {
     /// What was said last of requests and tokens.
     said: Option<(u64, u64)>,
-    /// Since when all of the quota is used and nothing is refused.
+    /// Since when all of the quota is used and nothing is throttled.
     full_since: Option<Nanos>,
     has_said_more: bool,
 }
@@ -21,13 +21,13 @@ pub(crate) struct QuotaNews {
 pub(crate) enum News {
     /// The provider is believed to grant so many requests and tokens a window.
     Believed { requests: u64, tokens: u64 },
-    /// All of the quota was used for ten windows, and nothing was refused.
+    /// All of the quota was used for ten windows, and nothing was throttled.
     MoreMayBeHad,
 }
 
 impl QuotaNews {
-    /// The provider refused a call.
-    pub(crate) fn on_refusal(&mut self) {
+    /// The provider throttled a call.
+    pub(crate) fn on_throttle(&mut self) {
         self.full_since = None;
     }
 
@@ -73,7 +73,7 @@ mod tests {
     fn a_belief_is_said_once_per_change() {
         let mut news = QuotaNews::default();
         let mut of = |believed| news.of(believed, false, false, 0, 1);
-        assert_eq!(of((1_600, 160)), None, "what was told is no news");
+        assert_eq!(of((1_600, 160)), None, "what was given is no news");
         assert_eq!(of((1_500, 150)), None);
         let (requests, tokens) = (1_499, 160);
         assert_eq!(of((1_499, 160)), Some(News::Believed { requests, tokens }));
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(of(&mut news, true, 99), None);
         assert_eq!(of(&mut news, false, 100), None);
         assert_eq!(of(&mut news, true, 101), None);
-        news.on_refusal();
+        news.on_throttle();
         assert_eq!(of(&mut news, true, 201), None);
         assert_eq!(of(&mut news, true, 301), Some(News::MoreMayBeHad));
         assert_eq!(of(&mut news, true, 401), None);

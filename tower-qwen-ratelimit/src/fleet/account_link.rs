@@ -15,6 +15,8 @@ pub(crate) struct AccountLink {
     account: Weak<dyn SharedAccount>,
     /// The store rejects the account: others share it under other terms.
     is_rejected: AtomicBool,
+    /// Another format was reported: once is enough.
+    has_reported_format: AtomicBool,
 }
 
 impl AccountLink {
@@ -23,6 +25,7 @@ impl AccountLink {
             link,
             account,
             is_rejected: AtomicBool::new(false),
+            has_reported_format: AtomicBool::new(false),
         }
     }
 
@@ -75,6 +78,11 @@ impl AccountLink {
     /// The store has accepted the account.
     pub(crate) fn accept(&self) {
         self.is_rejected.store(false, Ordering::Relaxed);
+    }
+
+    /// The account is stored in another format too. Returns whether that is news.
+    pub(crate) fn report_format(&self) -> bool {
+        !self.has_reported_format.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn is_rejected(&self) -> bool {

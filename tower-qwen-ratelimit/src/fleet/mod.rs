@@ -26,7 +26,7 @@ pub(crate) use link::{Handle, Link, Terms};
 pub(crate) use op::Op;
 pub(crate) use op_queue::{FlushEpoch, OpBatch};
 pub(crate) use shared_account::{
-    BookingReply, CallId, Heartbeat, HeartbeatReply, SharedAccount, Shares,
+    BookingReply, CallId, Heartbeat, HeartbeatReply, SharedAccount, Used,
 };
 pub(crate) use usage::{UsageBatch, UsageQuery};
 pub(crate) use work::{Linger, Work};

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use tower_qwen_tokens::{internal::clock::Instant, ledger::Day};
 
-use super::{CallId, SharedAccount, Shares, UsageBatch, UsageQuery};
+use super::{CallId, SharedAccount, UsageBatch, UsageQuery};
+use crate::adapt::Beliefs;
 
 /// An operation for the store.
 #[derive(Debug)]
@@ -43,7 +44,9 @@ pub(crate) enum Op {
     Throttle {
         account: Arc<dyn SharedAccount>,
         until: Instant,
-        shares: Shares,
+        /// What is believed after that, as of `noted_at`.
+        beliefs: Beliefs,
+        noted_at: Instant,
     },
 }
 

@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use tower_qwen_tokens::internal::clock::Instant;
 
-use crate::{key::Key, quota::Quota, units::Fraction};
+use crate::{adapt::Beliefs, key::Key, quota::Quota, units::Fraction};
 
 /// A call's number at the store. Unique within a process.
 pub(crate) type CallId = u64;
@@ -43,11 +43,11 @@ pub(crate) trait SharedAccount: fmt::Debug + Send + Sync {
     fn is_rejected(&self) -> bool;
 }
 
-/// What throttles have left of the quota.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shares {
-    pub(crate) requests: Fraction,
-    pub(crate) tokens: Fraction,
+/// What was accepted within the latest window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Used {
+    pub(crate) requests: u64,
+    pub(crate) tokens: u64,
 }
 
 /// What a process reports of itself at an account.
@@ -57,14 +57,15 @@ pub(crate) struct Heartbeat {
     pub(crate) held: Fraction,
     /// The part that it could use.
     pub(crate) wanted: Fraction,
-    /// What throttles have left it.
-    pub(crate) shares: Shares,
+    /// What it has learned of the provider's limits.
+    pub(crate) beliefs: Beliefs,
     /// Calls that may run at one time, in the fleet.
     pub(crate) most_running: u64,
     pub(crate) slots_held: u64,
     pub(crate) slots_wanted: u64,
     /// The tokens of the largest call that it knows of.
     pub(crate) largest_call: u64,
+    pub(crate) used: Used,
 }
 
 /// What the store says of the fleet, and grants this process.
@@ -76,14 +77,22 @@ pub(crate) struct HeartbeatReply {
     /// The part of the quota that this process may run on.
     pub(crate) granted: Fraction,
     pub(crate) closed_for: Duration,
-    /// What throttles have left the fleet.
-    pub(crate) shares: Shares,
+    /// What the fleet has learned of the provider's limits.
+    pub(crate) beliefs: Beliefs,
     /// Calls that this process may run at one time.
     pub(crate) slots: u64,
     /// How far ahead the latest booking lies.
     pub(crate) booked_ahead: Duration,
     /// The tokens of the largest call that any process knows of.
     pub(crate) largest_call: u64,
+    /// What the others have used, as each last reported it.
+    pub(crate) others: Used,
+    /// Whether requests and tokens are used as fast as they flow in, by the store's buckets.
+    pub(crate) is_used: (bool, bool),
+    /// Whether the store knew nothing of the account.
+    pub(crate) is_new: bool,
+    /// Where processes of another version store the account too: the number of our format, and theirs.
+    pub(crate) formats: Option<(u32, u32)>,
 }
 
 /// The store's answer to a booking.
@@ -97,11 +106,4 @@ pub(crate) enum BookingReply {
     RetryAfter(Duration),
     /// It can never go, or was given back before it was booked.
     Never,
-}
-
-impl Shares {
-    pub(crate) const WHOLE: Self = Self {
-        requests: Fraction::WHOLE,
-        tokens: Fraction::WHOLE,
-    };
 }

@@ -80,7 +80,7 @@ impl Buckets {
     /// Begins anew under another quota of a window: what was owed is forgiven.
     pub(crate) fn set_quota(&mut self, quota: u64) {
         self.credit.set_quota(quota);
-        self.peak.set_quota(quota);
+        self.peak.set_quota(peak(quota));
     }
 
     /// Lowers what is saved to `amount`, if it is more.
@@ -107,6 +107,13 @@ impl Buckets {
     #[cfg(test)]
     pub(crate) fn fills_at(&self) -> Nanos {
         self.credit.fills_at()
+    }
+
+    /// What of it can be used at once.
+    #[cfg(test)]
+    #[cfg(feature = "redis")]
+    pub(crate) fn peak_level(&self) -> i64 {
+        self.peak.level()
     }
 
     /// What is saved; negative while there is a debt.

@@ -4,8 +4,10 @@ use super::{
     buckets::{Buckets, Capacity},
     window::{SlotNumber, Window},
 };
+#[cfg(feature = "redis")]
+use crate::adapt::Belief;
 use crate::{
-    adapt::{Held, LearnedShare, Refusal},
+    adapt::{Held, LearnedShare, ThrottledCall},
     quota::{Quota, amount_in},
     snapshot::GateSnapshot,
     units::{Fraction, Nanos},
@@ -16,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Gate {
     /// The quota of a window.
-    told: u64,
+    given: u64,
     /// What a window may hold by the quota alone, less the headroom.
     quota: u64,
     /// What flows in during a window by the quota alone, less the headroom.
@@ -45,7 +47,7 @@ impl Gate {
         let mut window = Window::new(length);
         window.advance(now);
         Self {
-            told: amount,
+            given: amount,
             quota: usable,
             rate,
             capacity,
@@ -62,7 +64,7 @@ impl Gate {
     /// Goes on under another quota, of the same window and pacing. What was charged within the
     /// window stays charged; what is owed beyond it is forgiven.
     pub(crate) fn set_quota(&mut self, quota: &Quota, amount: u64) {
-        self.told = amount;
+        self.given = amount;
         self.quota = quota.usable(amount);
         self.rate = quota.rate_of(amount);
         self.capacity = Capacity::of(quota, self.rate);
@@ -109,11 +111,26 @@ impl Gate {
         self.allowed
     }
 
-    /// This process has a part of the account, and throttles have left the fleet `cap` of it.
+    /// This process has a part of the account.
     #[cfg(feature = "redis")]
-    pub(crate) fn set_part(&mut self, part: Fraction, cap: Fraction, now: Nanos) {
-        self.part.set(part, cap, now, self.window.length());
+    pub(crate) fn set_part(&mut self, part: Fraction, now: Nanos) {
+        self.part.set(part, now, self.window.length());
         self.set_slow_start(self.slow_start);
+    }
+
+    /// The store, whose buckets count for all, says whether what flows in is used; `None`: those of
+    /// this process say so.
+    #[cfg(feature = "redis")]
+    pub(crate) fn set_used(&mut self, is_used: Option<bool>) {
+        self.part.set_used(is_used);
+    }
+
+    /// What this process has saved is not its own any more.
+    #[cfg(feature = "redis")]
+    pub(crate) fn drain(&mut self) {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.lower_to(0);
+        }
     }
 
     /// By how much the parts of a fleet may exceed `quota`, the amount of a window, together.
@@ -125,44 +142,57 @@ impl Gate {
             .saturating_sub(quota)
     }
 
-    /// What throttles have left of the quota.
+    /// What this process believes of the limit.
     #[cfg(feature = "redis")]
-    pub(crate) fn share(&self) -> Fraction {
-        self.share.fraction()
+    pub(crate) fn belief(&self, now: Nanos) -> Belief {
+        self.share.belief(now)
     }
 
-    /// What was accepted when a call was refused that cost `amount` and found `before` in the window.
-    pub(crate) fn held(&self, before: u64, amount: u64) -> Held {
-        Held {
-            before,
-            with_it: before.saturating_add(amount),
-            allowed: self.allowed,
-            told: self.told,
+    /// Takes over what the fleet believes, as the answer to what was sent at `sent_at`.
+    #[cfg(feature = "redis")]
+    pub(crate) fn take_over(&mut self, belief: Belief, sent_at: Nanos, now: Nanos) {
+        if self.share.take_over(belief, sent_at, now) {
+            self.set_slow_start(self.slow_start);
         }
     }
 
-    /// A call was refused, and this was held. Returns whether the limit is known now.
-    pub(crate) fn on_refusal(&mut self, held: Held, refusal: Refusal, now: Nanos) -> bool {
-        let is_known = self.share.on_refusal(held, refusal, now);
+    /// What was accepted of all processes when a call was throttled that cost `amount` and found
+    /// `before` in the window.
+    pub(crate) fn held(&self, before: u64, amount: u64) -> Held {
+        Held {
+            with_it: before.saturating_add(amount),
+            allowed: self.share.of(self.quota),
+            quota: self.given,
+        }
+    }
+
+    /// A call was throttled, and this was held. Returns whether the limit is known now.
+    pub(crate) fn on_throttle(&mut self, held: Held, call: ThrottledCall, now: Nanos) -> bool {
+        let is_known = self.share.on_throttle(held, call, now);
         self.set_slow_start(self.slow_start);
         is_known
     }
 
-    /// A call was accepted after several refusals in a row, the last of which found this much.
-    pub(crate) fn on_drained(&mut self, held: Held, refusal: Refusal, now: Nanos) {
-        self.share.on_drained(held, refusal, now);
+    /// A call was accepted after several throttles in a row, the last of which found this much.
+    pub(crate) fn on_drained(&mut self, held: Held, call: ThrottledCall, now: Nanos) {
+        self.share.on_drained(held, call, now);
         self.set_slow_start(self.slow_start);
+    }
+
+    /// Whether the limit has been proven to have fallen by much.
+    pub(crate) fn has_fallen(&self) -> bool {
+        self.share.has_fallen()
     }
 
     /// What the provider is believed to grant in a window.
     #[inline]
     pub(crate) fn believed(&self) -> u64 {
-        self.share.of(self.told)
+        self.share.of(self.given)
     }
 
     /// Goes on from what was believed before.
     pub(crate) fn believe(&mut self, amount: u64, now: Nanos) {
-        self.share.believe(amount, self.told, now);
+        self.share.believe(amount, self.given, now);
         self.set_slow_start(self.slow_start);
     }
 
@@ -196,6 +226,10 @@ impl Gate {
 
     /// Whether all that may be used is used, rather than saved.
     fn is_used(&self) -> bool {
+        #[cfg(feature = "redis")]
+        if let Some(is_used) = self.part.is_used() {
+            return is_used;
+        }
         self.is_nearly_full() || self.buckets.as_ref().is_some_and(Buckets::is_used)
     }
 
@@ -232,16 +266,12 @@ impl Gate {
     /// Computes rate and window anew after a change of quota, share or part.
     fn follow(&mut self) {
         let quota = self.share.of(self.quota);
-        #[cfg(feature = "redis")]
-        let quota = quota.min(self.part.capped(self.quota));
         self.allowed = quota;
         #[cfg(feature = "redis")]
         {
             self.allowed = self.part.held_of(quota);
         }
         let rate = self.share.of(self.rate);
-        #[cfg(feature = "redis")]
-        let rate = rate.min(self.part.capped(self.rate));
         let rate = self.own_part(self.slow_start.of(rate));
         if let Some(buckets) = &mut self.buckets {
             // Never nothing of something: the buckets would never fill again.

@@ -10,36 +10,35 @@ const SAVED: u64 = 30;
 #[derive(Debug)]
 pub(crate) struct Part {
     part: Fraction,
-    /// What throttles have left the whole fleet.
-    cap: Fraction,
     /// The largest part of the latest window; nothing where that is the present one.
     peak: Fraction,
     peak_until: Nanos,
     is_even: bool,
-    /// Whether a fleet has ever said what this process's part is, be it the whole.
+    /// Whether a fleet shares the account, be this process's part the whole.
     is_shared: bool,
+    /// Whether the fleet uses what flows in, where the store says so.
+    is_used: Option<bool>,
 }
 
 impl Part {
     pub(crate) fn whole(is_even: bool) -> Self {
         Self {
             part: Fraction::WHOLE,
-            cap: Fraction::WHOLE,
             peak: Fraction::ZERO,
             peak_until: 0,
             is_even,
             is_shared: false,
+            is_used: None,
         }
     }
 
-    pub(crate) fn set(&mut self, part: Fraction, cap: Fraction, now: Nanos, window: u64) {
+    pub(crate) fn set(&mut self, part: Fraction, now: Nanos, window: u64) {
         self.advance(now);
         if self.is_even && part < self.part && self.part >= self.peak {
             self.peak = self.part;
             self.peak_until = now.saturating_add(window);
         }
         self.part = part;
-        self.cap = cap;
         self.is_shared = true;
     }
 
@@ -76,14 +75,12 @@ impl Part {
         is_over
     }
 
-    /// What throttles have left the fleet of `quota`. No limit where they have left all: an account
-    /// may have found more than it was told.
-    #[inline]
-    pub(crate) fn capped(&self, quota: u64) -> u64 {
-        match self.cap {
-            Fraction::WHOLE => u64::MAX,
-            cap => cap.of_at_least_one(quota),
-        }
+    pub(crate) fn set_used(&mut self, is_used: Option<bool>) {
+        self.is_used = is_used;
+    }
+
+    pub(crate) fn is_used(&self) -> Option<bool> {
+        self.is_used
     }
 }
 
@@ -95,15 +92,15 @@ mod tests {
     fn what_flows_in_follows_at_once_and_the_window_a_window_later() {
         let mut part = Part::whole(true);
         assert_eq!((part.of(100), part.held_of(100)), (100, 100));
-        part.set(Fraction::one_of(4), Fraction::WHOLE, 10, 100);
+        part.set(Fraction::one_of(4), 10, 100);
         assert_eq!((part.of(100), part.held_of(100)), (25, 100));
         assert!(!part.advance(109));
         assert_eq!(part.held_of(100), 100);
         assert!(part.advance(110));
         assert_eq!(part.held_of(100), 25);
-        part.set(Fraction::one_of(2), Fraction::WHOLE, 120, 100);
-        part.set(Fraction::one_of(8), Fraction::WHOLE, 130, 100);
-        part.set(Fraction::one_of(16), Fraction::WHOLE, 140, 100);
+        part.set(Fraction::one_of(2), 120, 100);
+        part.set(Fraction::one_of(8), 130, 100);
+        part.set(Fraction::one_of(16), 140, 100);
         part.advance(229);
         assert_eq!(part.held_of(160), 80, "the largest of the window");
         part.advance(230);
@@ -111,14 +108,10 @@ mod tests {
     }
 
     #[test]
-    fn a_throttle_of_the_fleet_leaves_something() {
+    fn what_may_go_at_once_follows_at_once() {
         let mut part = Part::whole(false);
-        assert_eq!(part.capped(100), u64::MAX, "there was none");
-        part.set(Fraction::WHOLE, Fraction::one_of(2), 0, 1);
-        assert_eq!(part.capped(100), 50);
-        assert_eq!((part.capped(1), part.capped(0)), (1, 0));
         assert_eq!(part.of(u64::MAX), u64::MAX);
-        part.set(Fraction::one_of(2), Fraction::WHOLE, 0, 1);
+        part.set(Fraction::one_of(2), 0, 1);
         assert_eq!(part.held_of(100), 50, "all may have gone at once");
     }
 }

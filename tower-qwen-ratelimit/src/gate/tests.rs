@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::Gate;
 use crate::{
-    adapt::{Held, Refusal},
+    adapt::{Held, ThrottledCall},
     quota::{Pacing, Quota},
     units::Nanos,
 };
@@ -107,13 +107,17 @@ fn a_limit_that_was_measured_holds_rate_burst_and_window() {
     let quota = Quota::per_minute(6_000, 1).burst(Duration::from_secs(6));
     let mut gate = gate(quota);
     let held = Held {
-        before: 5_000,
         with_it: 5_001,
         allowed: 5_940,
-        told: 6_000,
+        quota: 6_000,
     };
     let (arrived, streak) = (0, 1);
-    assert!(gate.on_refusal(held, Refusal { arrived, streak }, 0));
+    let call = ThrottledCall {
+        arrived,
+        streak,
+        has_other_fallen: false,
+    };
+    assert!(gate.on_throttle(held, call, 0));
     let allowed = gate.allowed();
     assert!((4_900..5_000).contains(&allowed), "{allowed}");
     assert_eq!(drain(&mut gate, 0, 1), gate_burst(allowed));

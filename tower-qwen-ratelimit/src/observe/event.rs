@@ -55,7 +55,7 @@ pub enum LimiterEvent<'a> {
         /// for possible reasons.
         unexplained: bool,
     },
-    /// The provider is believed to grant another quota than was said last (at first: than was told).
+    /// The provider is believed to grant another quota than was reported last (at first: than was given).
     /// Emitted once per change of more than a sixteenth, at the next settlement.
     #[non_exhaustive]
     QuotaLearned {
@@ -66,8 +66,8 @@ pub enum LimiterEvent<'a> {
         /// Tokens per window.
         tokens: u64,
     },
-    /// All of the quota was used for ten windows in a row, and the provider refused nothing: more may
-    /// be had. Emitted once per account; never for [`Quota::at_least`](crate::Quota::at_least), which
+    /// All of the quota was used for ten windows in a row, and the provider throttled nothing: more
+    /// may be had. Emitted once per account; never for [`Quota::at_least`](crate::Quota::at_least), which
     /// looks for more by itself.
     #[non_exhaustive]
     MoreMayBeHad {
@@ -116,6 +116,18 @@ pub enum LimiterEvent<'a> {
         outage: OutagePolicy,
         /// The store's reason, in words.
         reason: &'a str,
+    },
+    /// Processes of another version of this crate use the account too, and store it in another format.
+    /// The two do not share: each may use the whole quota. Emitted once for each account.
+    #[cfg(feature = "redis")]
+    #[non_exhaustive]
+    StoreFormat {
+        /// The key of the account.
+        key: &'a Key,
+        /// The number of this process's format.
+        own: u32,
+        /// That of the others; 1 where they store none.
+        other: u32,
     },
     /// The store can be reached again.
     #[cfg(feature = "redis")]

@@ -36,6 +36,8 @@ const AWAY: &str = "tower_qwen.ratelimit.store.away";
 #[cfg(feature = "redis")]
 const STORE_REJECTED: &str = "tower_qwen.ratelimit.store.refused";
 #[cfg(feature = "redis")]
+const STORE_FORMATS: &str = "tower_qwen.ratelimit.store.other_formats";
+#[cfg(feature = "redis")]
 const MEMBERS: &str = "tower_qwen.ratelimit.fleet.members";
 #[cfg(feature = "redis")]
 const FLEET_PART: &str = "tower_qwen.ratelimit.fleet.part";
@@ -58,9 +60,10 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 /// | `tower_qwen.ratelimit.plan_used_up` | counter: how often a window of the plan was found used up, probes included | |
 /// | `tower_qwen.ratelimit.absurd_waits` | counter: accounts whose provider stated a wait beyond belief | `error.type`: the cause |
 /// | `tower_qwen.ratelimit.quota_learned` | counter: how often the provider was found to grant another quota | |
-/// | `tower_qwen.ratelimit.more_may_be_had` | counter: accounts whose quota was used up for ten windows without a refusal | |
+/// | `tower_qwen.ratelimit.more_may_be_had` | counter: accounts whose quota was used up for ten windows without a throttle | |
 /// | `tower_qwen.ratelimit.store.outages` | counter | none at all |
 /// | `tower_qwen.ratelimit.store.refused` | counter: accounts that other processes share with other settings | |
+/// | `tower_qwen.ratelimit.store.other_formats` | counter: accounts that processes of another version use too, in a format of their own | |
 /// | `tower_qwen.ratelimit.store.away` | gauge, 1 while the store is away | none at all |
 ///
 /// The state of accounts ([`LimiterMetrics::record`]):
@@ -225,6 +228,10 @@ impl LimiterObserver for LimiterMetrics {
                 counter!(STORE_REJECTED, self.labels(key)).increment(1)
             }
             #[cfg(feature = "redis")]
+            LimiterEvent::StoreFormat { key, .. } => {
+                counter!(STORE_FORMATS, self.labels(key)).increment(1)
+            }
+            #[cfg(feature = "redis")]
             LimiterEvent::StoreBack { .. } => gauge!(AWAY).set(0),
         }
     }
@@ -235,6 +242,7 @@ fn describe_fleet() {
     describe_counter!(OUTAGES, Unit::Count, "Outages of the store");
     describe_gauge!(AWAY, "1 while the store is away");
     describe_counter!(STORE_REJECTED, "Accounts that the store rejected");
+    describe_counter!(STORE_FORMATS, "Accounts that another version uses too");
     describe_gauge!(MEMBERS, Unit::Count, "Processes that share the account");
     describe_gauge!(FLEET_PART, "This process's part of the account");
     describe_gauge!(

@@ -5,7 +5,8 @@ use tracing::{debug, info, warn};
 use super::{LimiterEvent, LimiterObserver};
 
 /// An observer that emits a `tracing` event for every limiter event: throttles, rejections, used-up
-/// plans, absurd waits and outages of the store at level warn, long waits, what was learned of the quota and the end of an outage at info, all others at
+/// plans, absurd waits, outages of the store and formats of other versions at level warn, long waits,
+/// what was learned of the quota and the end of an outage at info, all others at
 /// debug.
 ///
 /// The target is `tower_qwen_ratelimit`. Events hold figures and names, never content.
@@ -77,7 +78,7 @@ impl LimiterObserver for LimiterTracing {
                 info!(target: "tower_qwen_ratelimit", ?key, requests, tokens, "the provider grants another quota");
             }
             LimiterEvent::MoreMayBeHad { key } => {
-                info!(target: "tower_qwen_ratelimit", ?key, "the whole quota is used and nothing refused: more may be had");
+                info!(target: "tower_qwen_ratelimit", ?key, "the whole quota is used and nothing is throttled: more may be had");
             }
             LimiterEvent::PlanUsedUp { key, window, until } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, ?window, ?until, "a window of the plan is used up");
@@ -96,6 +97,10 @@ impl LimiterObserver for LimiterTracing {
                 reason,
             } => {
                 warn!(target: "tower_qwen_ratelimit", ?key, ?outage, reason, "the store rejects the account");
+            }
+            #[cfg(feature = "redis")]
+            LimiterEvent::StoreFormat { key, own, other } => {
+                warn!(target: "tower_qwen_ratelimit", ?key, own, other, "processes of another version use the account and do not share it");
             }
             #[cfg(feature = "redis")]
             LimiterEvent::StoreBack { away_for } => {

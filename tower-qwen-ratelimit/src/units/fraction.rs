@@ -50,14 +50,6 @@ impl Fraction {
         u64::try_from(part).unwrap_or(amount)
     }
 
-    /// The same, but at least 1 of anything: a gate that lets nothing through never learns that it
-    /// may.
-    #[cfg(any(test, feature = "redis"))]
-    #[inline]
-    pub(crate) fn of_at_least_one(self, amount: u64) -> u64 {
-        self.of(amount).max(amount.min(1))
-    }
-
     /// In percent, rounded down.
     pub(crate) fn percent(self) -> u8 {
         u8::try_from(self.0 * 100 / Self::WHOLE.0).unwrap_or(100)
@@ -77,10 +69,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_rounded_down_and_something_is_left_of_something() {
+    fn amounts_are_rounded_down() {
         let half = Fraction::one_of(2);
         assert_eq!((half.of(7), half.percent()), (3, 50));
-        assert_eq!((half.of_at_least_one(1), half.of_at_least_one(0)), (1, 0));
+        assert_eq!((half.of(1), half.of(0)), (0, 0));
         assert_eq!(Fraction::WHOLE.of(u64::MAX), u64::MAX);
         assert_eq!(Fraction::ZERO.of(u64::MAX), 0);
     }

@@ -162,11 +162,13 @@ async fn what_is_dropped_at_any_time_comes_back_or_stands() {
     assert!(stood.get() > 10_000, "{}", stood.get());
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_connection().unwrap();
-    let gates = "tower-qwen:{https://provider qwen-plus}:gates";
-    let (charged, given_back): (u64, u64) = redis::cmd("HMGET")
-        .arg(&[gates, "c", "g"])
-        .query(&mut connection)
-        .unwrap();
+    let (charged, given_back): (u64, u64) = redis::Script::new(
+        "local state = cmsgpack.unpack(redis.call('HGET', KEYS[1], 'state'))
+        return { state[4], state[5] }",
+    )
+    .key("tower-qwen:{https://provider qwen-plus}:2:gates")
+    .invoke(&mut connection)
+    .unwrap();
     assert_eq!(charged - given_back, stood.get());
 }
 

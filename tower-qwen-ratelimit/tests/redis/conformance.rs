@@ -71,15 +71,18 @@ impl Store {
 
     /// What may go of [`even`], by members and their largest call.
     fn most(&self, members: u64, largest: u64) -> Most {
-        let overshoot = match self {
-            Self::Redis(_, _, Sharing::Lease) => members * largest,
-            _ => 0,
+        let rate = 40_000;
+        let (saved, owed) = match self {
+            Self::Redis(_, _, Sharing::Lease) => (rate / 30, members * largest),
+            _ => (rate / 5, largest),
         };
         Most {
-            rate: 40_000,
+            rate,
             window: 2 * SECOND,
-            at_first: largest + overshoot,
-            later: largest.max(40_000 / 60 + 1) + overshoot,
+            burst: rate / 120,
+            saved,
+            saved_at_first: rate / 120,
+            owed,
         }
     }
 }
@@ -106,10 +109,14 @@ struct Log(Arc<Mutex<Vec<(Duration, u64)>>>);
 struct Most {
     rate: u64,
     window: Duration,
-    /// Before anything has flowed in.
-    at_first: u64,
+    /// At once.
+    burst: u64,
     /// After a time in which nothing was used.
-    later: u64,
+    saved: u64,
+    /// Before anything has flowed in.
+    saved_at_first: u64,
+    /// Beyond what was there.
+    owed: u64,
 }
 
 /// By how much a call may go late, beside others that do not.
@@ -121,8 +128,8 @@ impl Log {
         self.0.lock().unwrap().push((at, tokens));
     }
 
-    /// No time has seen more than what flowed in during it: none from the beginning, however calls are late; and none
-    /// that begins with a call.
+    /// No time has seen more than what flowed in during it and was saved before: none from the beginning, however calls
+    /// are late; and none that begins with a call. Nor more than the peak rate lets go.
     fn check(&self, most: &Most) {
         let mut log = self.0.lock().unwrap().clone();
         log.sort();
@@ -133,12 +140,13 @@ impl Log {
         let mut before = 0;
         for (first, &(began, tokens)) in log.iter().enumerate() {
             before += tokens;
-            let may = flowed(began) + most.at_first;
+            let may = flowed(began) + most.saved_at_first + most.owed;
             assert!(before <= may, "{before} of {may} after {began:?}");
             let mut sum = 0;
             for &(at, tokens) in &log[first..] {
                 sum += tokens;
-                let may = flowed(at - began + LATE) + most.later;
+                let flowed = flowed(at - began + LATE);
+                let may = (flowed + most.saved).min(flowed * 3 / 2 + most.burst) + most.owed;
                 assert!(sum <= may, "{sum} of {may} from {began:?} to {at:?}");
             }
         }
@@ -379,7 +387,7 @@ async fn whoever_dies(store: &Store, rounds: Vec<Round>) {
     assert!(log.sum() > 4_000, "{}", log.sum());
     let mut most = store.most(members, 400);
     // What the seed before has left.
-    most.at_first = most.later;
+    most.saved_at_first = most.saved;
     log.check(&most);
 }
 

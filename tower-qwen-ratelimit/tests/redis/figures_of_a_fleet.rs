@@ -41,8 +41,8 @@ async fn a_fleet_and_its_store_are_seen() {
     for expected in [
         "fleet.members provider qwen-plus = 1",
         "fleet.part provider qwen-plus = 1",
-        // The burst of a second, and the largest call.
-        "fleet.may_overshoot provider qwen-plus = 1070",
+        // What is saved, a thirtieth of the quota, and the largest call.
+        "fleet.may_overshoot provider qwen-plus = 2070",
     ] {
         let expected = format!("tower_qwen.ratelimit.{expected}");
         assert!(lines.contains(&expected), "{expected}: {lines:#?}");

@@ -109,8 +109,8 @@ async fn the_path_of_a_call_touches_no_network() {
     let snapshot = process.store.snapshot();
     assert!(snapshot.round_trips * 20 < 1_000, "{snapshot:?}");
     let fleet = process.limiter.snapshot()[0].fleet.unwrap();
-    // The burst, a sixtieth of the quota, and the largest call.
-    assert_eq!(fleet.may_overshoot_tokens, 2_000_000 / 60 + 100);
+    // What is saved, a thirtieth of the quota, and the largest call.
+    assert_eq!(fleet.may_overshoot_tokens, 2_000_000 / 30 + 100);
 }
 
 #[tokio::test]

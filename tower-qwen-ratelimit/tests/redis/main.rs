@@ -8,6 +8,7 @@ mod conformance;
 mod figures;
 #[cfg(feature = "metrics")]
 mod figures_of_a_fleet;
+mod formats;
 mod lease;
 mod outage;
 mod presence;

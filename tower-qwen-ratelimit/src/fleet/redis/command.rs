@@ -5,14 +5,16 @@ use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{
     ledger,
-    names::{DayNames, Names, quota_arguments},
+    names::{DayNames, FORMAT, Names, quota_arguments},
     presence,
     script::Script,
     slots::HashSlot,
 };
 use crate::{
+    adapt::Beliefs,
     fleet::{CallId, Heartbeat, Op, SharedAccount},
     quota::Quota,
+    units::nanos,
 };
 
 /// What a flight carries.
@@ -104,11 +106,13 @@ impl Commands {
             Op::Throttle {
                 account,
                 until,
-                shares,
+                beliefs,
+                noted_at,
             } => {
                 let pause = micros(until.saturating_duration_since(now));
-                let (requests, tokens) = (shares.requests.parts(), shares.tokens.parts());
-                let arguments = (pause, &self.process, requests, tokens);
+                let since_then = now.saturating_duration_since(*noted_at);
+                let beliefs = belief_arguments(beliefs, since_then);
+                let arguments = (pause, &beliefs);
                 about_members(
                     Script::Pause,
                     &self.names(account),
@@ -126,19 +130,30 @@ impl Commands {
     fn heartbeat(&self, account: &Arc<dyn SharedAccount>, heartbeat: &Heartbeat) -> Cmd {
         let quota = account.quota();
         let limit = |amount: u64| i64::try_from(amount).unwrap_or(-1);
+        let beliefs = belief_arguments(&heartbeat.beliefs, Duration::ZERO);
         let arguments = (
             &self.process,
             micros(term(&quota)),
             heartbeat.held.parts(),
             heartbeat.wanted.parts(),
-            heartbeat.shares.requests.parts(),
-            heartbeat.shares.tokens.parts(),
+            &beliefs,
             limit(heartbeat.most_running),
             limit(heartbeat.slots_held).max(0),
             limit(heartbeat.slots_wanted).max(0),
             limit(heartbeat.largest_call).max(0),
+            limit(heartbeat.used.requests).max(0),
+            limit(heartbeat.used.tokens).max(0),
+            FORMAT,
         );
-        about_members(Script::Beat, &self.names(account), &quota, arguments)
+        let Names {
+            account,
+            members,
+            formats,
+            unnumbered,
+            ..
+        } = self.names(account);
+        let keys = [account, members, formats, unnumbered];
+        Script::Beat.run(&keys, ("", &quota_arguments(&quota), arguments))
     }
 
     pub(super) fn leave(&self, names: &Names, quota: &Quota) -> Cmd {
@@ -157,6 +172,21 @@ impl Commands {
         let keys = [&names.account, &names.call(&self.process, id)];
         script.run(&keys, ("", &quota_arguments(&quota), arguments(&quota)))
     }
+}
+
+/// What is believed, as scripts read it; so long after it was noted.
+fn belief_arguments(beliefs: &Beliefs, since_then: Duration) -> [i64; 6] {
+    let more = nanos(since_then);
+    let signed = |share: u64| i64::try_from(share).unwrap_or(i64::MAX);
+    let Beliefs { requests, tokens } = beliefs;
+    [
+        requests.since.micros(more),
+        i64::from(requests.steps),
+        signed(requests.share),
+        tokens.since.micros(more),
+        i64::from(tokens.steps),
+        signed(tokens.share),
+    ]
 }
 
 /// The command of a script about the processes at an account.

@@ -3,7 +3,15 @@ use tower_qwen_tokens::ledger::Day;
 use super::slots::{HashSlot, slot_of};
 use crate::{gate::Capacity, key::Key, quota::Quota};
 
+/// The number of the format in which accounts are stored: what the scripts (`lua/`) write and read, and
+/// what members say of themselves. A change that a process of the version before would misread takes the
+/// next one.
+// Format 1 had no number.
+pub(super) const FORMAT: u32 = 2;
+
 /// The names of the keys of one account.
+///
+/// They carry the number of the format, so that processes of different versions keep apart.
 ///
 /// All keys of an account carry the same hash tag, so that a cluster keeps them in one slot.
 #[derive(Debug, Clone)]
@@ -12,6 +20,10 @@ pub(super) struct Names {
     pub(super) account: String,
     /// The processes that live, and what each holds.
     pub(super) members: String,
+    /// The formats in use, of processes of all versions.
+    pub(super) formats: String,
+    /// The gates in the format that had no number.
+    pub(super) unnumbered: String,
     /// The slot of all of them in a cluster.
     pub(super) slot: HashSlot,
     stem: String,
@@ -20,9 +32,12 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn new(namespace: &str, key: &Key) -> Self {
         let tag = without_braces(&key.to_string());
-        let stem = format!("{namespace}:{{{tag}}}");
+        let all = format!("{namespace}:{{{tag}}}");
+        let stem = format!("{all}:{FORMAT}");
         Self {
             slot: slot_of(&tag),
+            formats: format!("{all}:formats"),
+            unnumbered: format!("{all}:gates"),
             account: format!("{stem}:gates"),
             members: format!("{stem}:members"),
             stem,
@@ -71,15 +86,20 @@ pub(super) fn without_braces(text: &str) -> String {
 }
 
 /// The quota as scripts read it.
-pub(super) fn quota_arguments(quota: &Quota) -> [i64; 8] {
-    let (requests, tokens) = (quota.usable(quota.requests()), quota.usable(quota.tokens()));
+pub(super) fn quota_arguments(quota: &Quota) -> [i64; 12] {
+    let rates = [quota.requests(), quota.tokens()].map(|amount| quota.rate_of(amount));
+    let [requests, tokens] = rates.map(|rate| Capacity::of(quota, rate));
     let day = quota.most_of_a_day();
     [
-        signed(requests),
-        signed(tokens),
+        signed(quota.usable(quota.requests())),
+        signed(quota.usable(quota.tokens())),
         signed(micros(quota.window_nanos())),
-        signed(Capacity::of(quota, quota.rate_of(quota.requests())).burst),
-        signed(Capacity::of(quota, quota.rate_of(quota.tokens())).burst),
+        signed(rates[0]),
+        signed(rates[1]),
+        signed(requests.burst),
+        signed(tokens.burst),
+        signed(requests.credit),
+        signed(tokens.credit),
         i64::from(quota.is_smooth()),
         if day == u64::MAX { -1 } else { signed(day) },
         i64::try_from(quota.day_begins_after().as_micros() % DAY_MICROS).unwrap_or_default(),
@@ -107,9 +127,11 @@ mod tests {
     #[test]
     fn keys_of_an_account_share_one_hash_tag() {
         let names = Names::new("ns", &Key::new("https://h", "a{b}c"));
-        assert_eq!(names.account, "ns:{https://h a%7Bb%7Dc}:gates");
-        assert_eq!(names.members, "ns:{https://h a%7Bb%7Dc}:members");
-        assert_eq!(names.call("m", 255), "ns:{https://h a%7Bb%7Dc}:call:m-ff");
+        assert_eq!(names.account, "ns:{https://h a%7Bb%7Dc}:2:gates");
+        assert_eq!(names.members, "ns:{https://h a%7Bb%7Dc}:2:members");
+        assert_eq!(names.formats, "ns:{https://h a%7Bb%7Dc}:formats");
+        assert_eq!(names.unnumbered, "ns:{https://h a%7Bb%7Dc}:gates");
+        assert_eq!(names.call("m", 255), "ns:{https://h a%7Bb%7Dc}:2:call:m-ff");
     }
 
     #[test]
@@ -117,7 +139,7 @@ mod tests {
         let options = super::super::RedisOptions::new("redis://h").unwrap();
         let namespace = options.namespace("a{b}c").namespace;
         let names = Names::new(&namespace, &Key::new("https://h", "m"));
-        assert_eq!(names.account, "a%7Bb%7Dc:{https://h m}:gates");
+        assert_eq!(names.account, "a%7Bb%7Dc:{https://h m}:2:gates");
         assert_eq!(
             DayNames::new(&namespace).processes(),
             "a%7Bb%7Dc:{usage}:processes"
@@ -126,18 +148,20 @@ mod tests {
 
     #[test]
     fn quotas_as_scripts_read_them() {
-        let quota = Quota::per_minute(600, 60_000).headroom(0);
+        let quota = Quota::per_minute(600, 60_000).headroom(10);
         let minute = 60_000_000;
         assert_eq!(
             quota_arguments(&quota),
-            [600, 60_000, minute, 10, 1_000, 1, -1, 0]
+            [
+                570, 57_000, minute, 540, 54_000, 4, 450, 108, 10_800, 1, -1, 0
+            ]
         );
         let quota = quota
             .tokens_per_day(7)
             .day_begins(Duration::from_secs(86_401))
             .pacing(crate::Pacing::Window);
-        assert_eq!(quota_arguments(&quota)[5..], [0, 7, 1_000_000]);
+        assert_eq!(quota_arguments(&quota)[9..], [0, 7, 1_000_000]);
         let most = Quota::per_minute(u64::MAX, u64::MAX);
-        assert!(quota_arguments(&most)[..5].iter().all(|&n| n > 0));
+        assert!(quota_arguments(&most)[..9].iter().all(|&n| n > 0));
     }
 }

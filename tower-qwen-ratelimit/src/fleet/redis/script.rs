@@ -17,10 +17,10 @@ pub(super) enum Script {
 }
 
 macro_rules! source {
-    ($name:literal) => {
+    ($($name:literal),+) => {
         concat!(
             include_str!("lua/gates.lua"),
-            include_str!(concat!("lua/", $name, ".lua"))
+            $(include_str!(concat!("lua/", $name, ".lua"))),+
         )
     };
 }
@@ -43,8 +43,8 @@ impl Script {
             Self::Reserve => source!("reserve"),
             Self::Settle => source!("settle"),
             Self::Send => source!("send"),
-            Self::Pause => source!("pause"),
-            Self::Beat => source!("beat"),
+            Self::Pause => source!("belief", "pause"),
+            Self::Beat => source!("belief", "beat"),
             Self::Leave => source!("leave"),
             Self::Snapshot => source!("snapshot"),
             Self::Usage => include_str!("lua/usage.lua"),

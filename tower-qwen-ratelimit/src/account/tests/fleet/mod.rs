@@ -1,5 +1,7 @@
 //! An account that a fleet shares, and a store in the hands of the test.
 
+mod beliefs;
+mod bound;
 mod law;
 mod outage;
 mod predict;
@@ -19,11 +21,12 @@ use tower_qwen_tokens::{Deadline, internal::clock};
 use crate::{
     account::{Account, AccountConfig},
     acquire::Acquire,
+    adapt::Beliefs,
     cost::{Cost, OutputLimit},
     error::RejectKind,
     fleet::{
-        BookingReply, CallId, Handle, HeartbeatReply, Linger, Link, Op, SharedAccount, Shares,
-        Terms, Work,
+        BookingReply, CallId, Handle, HeartbeatReply, Linger, Link, Op, SharedAccount, Terms, Used,
+        Work,
     },
     key::Key,
     observe::Observers,
@@ -141,10 +144,14 @@ fn heartbeat_reply(members: u64, granted: Fraction, slots: u64) -> HeartbeatRepl
         busy: members,
         granted,
         closed_for: Duration::ZERO,
-        shares: Shares::WHOLE,
+        beliefs: Beliefs::NOTHING,
         slots,
         booked_ahead: Duration::ZERO,
         largest_call: 0,
+        others: Used::default(),
+        is_used: (false, false),
+        is_new: true,
+        formats: None,
     }
 }
 

@@ -5,7 +5,8 @@ use super::*;
 const MOST: u64 = 8;
 
 fn fleet() -> Fleet {
-    let quota = quota().concurrency(MOST);
+    // A burst of ten calls: it is slots that they wait for.
+    let quota = quota().concurrency(MOST).burst(Duration::from_secs(1));
     Fleet::new(
         quota,
         Sharing::Lease,

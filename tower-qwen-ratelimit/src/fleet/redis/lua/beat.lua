@@ -1,12 +1,16 @@
 -- A member says that it lives, what it holds and what it wants; and learns what is its own until when.
 --
 -- KEYS[2]  the members: a hash of what each holds.
--- ARGV[10] the member              ARGV[11] microseconds until it is taken for dead
--- ARGV[12] the share of the quota that it runs on now, ARGV[13] the share that it wants; of 65536
--- ARGV[14] ARGV[15] the shares of requests and tokens that throttles have left it, of 65536
--- ARGV[16] calls that may run at one time in the whole fleet (-1: any)
--- ARGV[17] slots of these that it holds now, ARGV[18] slots that it wants
--- ARGV[19] the tokens of the largest call that it knows of
+-- KEYS[3]  the formats in which the account is stored: a sorted set of their numbers by the server's time until which each
+--          is known to be in use. KEYS[4] the account as versions without a number stored it.
+-- ARGV[14] the member              ARGV[15] microseconds until it is taken for dead
+-- ARGV[16] the share of the quota that it runs on now, ARGV[17] the share that it wants; of 65536
+-- ARGV[18-23] what it believes of the provider's limits (belief.lua)
+-- ARGV[24] calls that may run at one time in the whole fleet (-1: any)
+-- ARGV[25] slots of these that it holds now, ARGV[26] slots that it wants
+-- ARGV[27] the tokens of the largest call that it knows of
+-- ARGV[28] ARGV[29] requests and tokens of it that were accepted within the latest window
+-- ARGV[30] the number of this format
 --
 -- What a member holds stays its own until it says that it runs on less, or is dead: so the shares of all never exceed the
 -- whole. Wants are met evenly (max-min). Slots that cannot be divided go round.
@@ -17,20 +21,25 @@
 --
 -- One that only books wants 1 while it has something to book, else 0; that is no share, and nothing of it is granted.
 --
--- Returns { members, those of them that want something, share granted, closed for, share of requests, share of tokens, slots
--- granted, booked ahead, the largest call }.
+-- Returns { members, those of them that want something, share granted, closed for, slots granted, booked ahead, the largest
+-- call; what is believed of requests: since when, steps, share; of tokens; requests and tokens that the others have used;
+-- whether requests are used as fast as they flow in (1 or 0), whether tokens are; whether the account is new; another format
+-- that is in use, 0: none }.
 
 local failed = load()
 if failed then return failed end
-local me, term = ARGV[10], tonumber(ARGV[11])
+local FULL = 65536
+local me, term = ARGV[14], tonumber(ARGV[15])
 local mine = {
-  name = me, till = now + term, held = tonumber(ARGV[12]), granted = 0, want = tonumber(ARGV[13]),
-  sr = tonumber(ARGV[14]), st = tonumber(ARGV[15]), slots = tonumber(ARGV[17]), slots_granted = 0,
-  slots_want = tonumber(ARGV[18]), largest = tonumber(ARGV[19]),
+  name = me, till = now + term, held = tonumber(ARGV[16]), granted = 0, want = tonumber(ARGV[17]),
+  slots = tonumber(ARGV[25]), slots_granted = 0, slots_want = tonumber(ARGV[26]), largest = tonumber(ARGV[27]),
+  requests = tonumber(ARGV[28]), tokens = tonumber(ARGV[29]),
 }
-local most_slots = tonumber(ARGV[16])
+local most_slots = tonumber(ARGV[24])
 
-local PARTS = { 'till', 'held', 'granted', 'want', 'sr', 'st', 'slots', 'slots_granted', 'slots_want', 'largest' }
+local PARTS = {
+  'till', 'held', 'granted', 'want', 'slots', 'slots_granted', 'slots_want', 'largest', 'requests', 'tokens',
+}
 local members, before = { mine }, nil
 local entries = redis.call('HGETALL', KEYS[2])
 for i = 1, #entries, 2 do
@@ -127,16 +136,32 @@ for i, part in ipairs(PARTS) do text[i] = string.format('%.0f', mine[part]) end
 redis.call('HSET', KEYS[2], me, table.concat(text, ' '))
 redis.call('PEXPIRE', KEYS[2], string.format('%.0f', ceil(term / 1000) + 1000))
 
-local busy, largest = 0, 0
-state.m, state.sr, state.st = #members, FULL, FULL
+local busy, largest, requests, tokens = 0, 0, 0, 0
+state.m = #members
 for _, member in ipairs(members) do
   if member.want > 0 then busy = busy + 1 end
-  state.sr, state.st = min(state.sr, member.sr), min(state.st, member.st)
-  -- Members of an older version tell of none.
-  largest = max(largest, member.largest or 0)
+  largest = max(largest, member.largest)
+  if member ~= mine then requests, tokens = requests + member.requests, tokens + member.tokens end
 end
+
+-- Less saved than a quarter of what can be: it is used as fast as it flows in.
+local function is_used(level, most) return level * 4 < most * state.w and 1 or 0 end
+local saved = state.b > 0 and { state.br, state.bt } or { state.lr, state.lt }
+learn_from(18)
 save()
+
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', wall))
+redis.call('ZADD', KEYS[3], string.format('%.0f', wall + term), ARGV[30])
+redis.call('PEXPIRE', KEYS[3], string.format('%.0f', ceil(term / 1000) + 1000))
+local other_format = 0
+for _, format in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+  if format ~= ARGV[30] then other_format = tonumber(format) end
+end
+-- The first format, which had no number, is number 1.
+if other_format == 0 then other_format = redis.call('EXISTS', KEYS[4]) end
 return {
-  #members, busy, mine.granted, max(state.p - now, 0), state.sr, state.st, mine.slots_granted, max(state.v, state.b) - now,
-  largest,
+  #members, busy, mine.granted, max(state.p - now, 0), mine.slots_granted, max(state.v, state.b) - now, largest,
+  state.hr, state.gr, state.sr, state.ht, state.gt, state.st, requests, tokens,
+  is_used(saved[1], saved_requests), is_used(saved[2], saved_tokens), state.f == now and 1 or 0,
+  other_format,
 }

@@ -2,9 +2,9 @@
 -- before those that are booked already, even if what they waited for is given back.
 --
 -- KEYS[2]  the reservation: a string.
--- ARGV[10] tokens of the prompt   ARGV[11] tokens set aside for the answer
--- ARGV[12] the longest wait in microseconds; -1: any
--- ARGV[13] milliseconds for which the reservation is remembered
+-- ARGV[14] tokens of the prompt   ARGV[15] tokens set aside for the answer
+-- ARGV[16] the longest wait in microseconds; -1: any
+-- ARGV[17] milliseconds for which the reservation is remembered
 --
 -- Nothing is booked beyond the end of a day whose tokens are limited: it is charged to the day in which it goes out.
 --
@@ -15,8 +15,8 @@
 local failed = load()
 if failed then return failed end
 if state.k > now then return redis.error_reply('SHARING parts of the account are leased, so nothing can be booked') end
-local input, output = tonumber(ARGV[10]), tonumber(ARGV[11])
-local longest = tonumber(ARGV[12])
+local input, output = tonumber(ARGV[14]), tonumber(ARGV[15])
+local longest = tonumber(ARGV[16])
 local total = input + output
 
 local known = redis.call('GET', KEYS[2])
@@ -28,10 +28,11 @@ end
 
 commit()
 
-local function bucket_ready(level, rate, burst, amount)
+-- When a bucket that fills at `rate` has room: for an amount above a burst, when it holds a burst.
+local function bucket_ready(level, rate, amount, burst)
   local missing = min(amount, burst) * state.w - level
   if not quota.smooth or missing <= 0 then return state.v end
-  return state.v + ceil(missing / rate)
+  return max(state.v, state.p) + ceil(missing / rate)
 end
 
 local function ring_ready(ring, amount, limit)
@@ -51,8 +52,10 @@ local function ring_ready(ring, amount, limit)
 end
 
 local at = max(
-  bucket_ready(state.lr, state.qr, quota.burst_requests, 1),
-  bucket_ready(state.lt, state.qt, quota.burst_tokens, total),
+  bucket_ready(state.lr, state.qr, 1, burst_requests),
+  bucket_ready(state.pr, peak(state.qr), 1, burst_requests),
+  bucket_ready(state.lt, state.qt, total, burst_tokens),
+  bucket_ready(state.pt, peak(state.qt), total, burst_tokens),
   ring_ready('r', 1, allowed_requests()),
   ring_ready('t', total, allowed_tokens()),
   ring_ready('e', input, allowed_tokens()),
@@ -68,12 +71,12 @@ if longest >= 0 and at - now > longest then return { 0, at - now } end
 if quota.day_tokens >= 0 and at >= day_ends then return { 2, min(day_ends - now, max(state.w, 1000000)) } end
 
 state.b, state.bn, state.bi, state.bo = at, state.bn + 1, input, output
-state.br, state.bt = filled(at)
-state.br, state.bt = given(state.br, state.bt, -1, -total)
+state.br, state.bt, state.xr, state.xt = filled(at)
+state.br, state.bt, state.xr, state.xt = given(state.br, state.bt, state.xr, state.xt, -1, -total)
 if at <= now then commit() end
 state.du = state.du + total
 count(total)
 local booked = string.format('b %.0f %.0f %.0f %.0f %.0f %.0f', at, slot_at(at), input, output, state.d, state.bn)
-redis.call('SET', KEYS[2], booked, 'PX', ARGV[13])
+redis.call('SET', KEYS[2], booked, 'PX', ARGV[17])
 save()
 return { 1, at - now }

@@ -1,7 +1,7 @@
 -- Dates a booked call anew: it goes out now and not, as was booked, earlier.
 --
 -- KEYS[2]  the reservation: a string.
--- ARGV[10] milliseconds for which the reservation is remembered
+-- ARGV[14] milliseconds for which the reservation is remembered
 --
 -- Returns 1, or 0 where there is nothing to date.
 
@@ -16,6 +16,6 @@ add(booked, -1, -input - output, -input)
 add(slot, 1, input + output, input)
 if tonumber(day) ~= state.d then state.du = state.du + input + output end
 booked = string.format('b %.0f %.0f %.0f %.0f %.0f %s', now, slot, input, output, state.d, number)
-redis.call('SET', KEYS[2], booked, 'PX', ARGV[10])
+redis.call('SET', KEYS[2], booked, 'PX', ARGV[14])
 save()
 return 1

@@ -1,10 +1,10 @@
 -- Settles a call, or gives it back. Whatever comes after the first time changes nothing.
 --
 -- KEYS[2]  the reservation: a string.
--- ARGV[10] tokens of the prompt   ARGV[11] tokens of the answer, as they turned out
--- ARGV[12] whether the request counts (1 or 0)
--- ARGV[13] microseconds since the call was charged, ARGV[14] since its answer ended
--- ARGV[15] milliseconds for which the end is remembered
+-- ARGV[14] tokens of the prompt   ARGV[15] tokens of the answer, as they turned out
+-- ARGV[16] whether the request counts (1 or 0)
+-- ARGV[17] microseconds since the call was charged, ARGV[18] since its answer ended
+-- ARGV[19] milliseconds for which the end is remembered
 --
 -- A reservation that is not known was made while this server was away, has been lost with the server's memory, or has yet
 -- to arrive. What it cost is charged where it belongs, and when it arrives after all, it finds its end.
@@ -13,15 +13,15 @@
 
 local failed = load()
 if failed then return failed end
-local input, output = tonumber(ARGV[10]), tonumber(ARGV[11])
-local counts = tonumber(ARGV[12])
+local input, output = tonumber(ARGV[14]), tonumber(ARGV[15])
+local counts = tonumber(ARGV[16])
 local total = input + output
 
 local known = redis.call('GET', KEYS[2])
 if known == 's' then return 0 end
-redis.call('SET', KEYS[2], 's', 'PX', ARGV[15])
-local day = floor((wall - tonumber(ARGV[13]) - quota.day_begins) / 86400000000)
-local slot, ended = slot_at(now - tonumber(ARGV[13])), slot_at(now - tonumber(ARGV[14]))
+redis.call('SET', KEYS[2], 's', 'PX', ARGV[19])
+local day = floor((wall - tonumber(ARGV[17]) - quota.day_begins) / 86400000000)
+local slot, ended = slot_at(now - tonumber(ARGV[17])), slot_at(now - tonumber(ARGV[18]))
 local charged_input, charged, charged_request, number = 0, 0, 0, nil
 if known then
   local its_input, its_output

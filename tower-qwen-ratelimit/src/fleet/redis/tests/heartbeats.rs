@@ -13,8 +13,9 @@ use super::super::{
 use crate::{
     account::{Account, AccountConfig},
     acquire::Acquire,
+    adapt::Beliefs,
     cost::{Cost, OutputLimit},
-    fleet::{Handle, HeartbeatReply, Link, SharedAccount, Shares, Terms},
+    fleet::{Handle, HeartbeatReply, Link, SharedAccount, Terms, Used},
     key::Key,
     observe::Observers,
     queue::Discipline,
@@ -101,10 +102,14 @@ fn heartbeat_reply(granted: Fraction) -> HeartbeatReply {
         busy: 1,
         granted,
         closed_for: Duration::ZERO,
-        shares: Shares::WHOLE,
+        beliefs: Beliefs::NOTHING,
         slots: 0,
         booked_ahead: Duration::ZERO,
         largest_call: 0,
+        others: Used::default(),
+        is_used: (false, false),
+        is_new: true,
+        formats: None,
     }
 }
 

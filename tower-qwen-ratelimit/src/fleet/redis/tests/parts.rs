@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use proptest::{prelude::*, test_runner::TestRunner};
 
-use super::{Scripts, server::Server};
+use super::{NOTHING_LEARNED, Scripts, server::Server};
 use crate::{fleet::redis::script::Script, quota::Quota, units::Fraction};
 
 const FULL: u32 = Fraction::WHOLE.parts();
@@ -92,24 +92,22 @@ impl<'a> Fleet<'a> {
             TERM.to_string(),
             member.part.to_string(),
             wants.part.to_string(),
-            FULL.to_string(),
-            FULL.to_string(),
-            SLOTS.to_string(),
-            member.slots.to_string(),
-            wants.slots.to_string(),
-            "0".to_owned(),
         ];
+        let slots = [SLOTS, member.slots, wants.slots].map(|number| number.to_string());
+        let (before, slots) = (arguments.each_ref(), slots.each_ref());
+        let arguments: Vec<&str> = [
+            &before.map(String::as_str)[..],
+            &NOTHING_LEARNED,
+            &slots.map(String::as_str),
+            &["0", "0", "0", "2"],
+        ]
+        .concat();
         let key = self.scripts.names.members.clone();
-        let reply = self.scripts.run(
-            Script::Beat,
-            self.now,
-            &key,
-            &arguments.each_ref().map(String::as_str),
-        );
+        let reply = self.scripts.run(Script::Beat, self.now, &key, &arguments);
         if !reply_is_lost {
             self.members[who] = Member {
                 part: u64::try_from(reply[2]).unwrap(),
-                slots: u64::try_from(reply[6]).unwrap(),
+                slots: u64::try_from(reply[4]).unwrap(),
                 until: self.now + TERM,
             };
         }
@@ -338,34 +336,6 @@ fn who_leaves_frees_what_it_held_and_who_dies_after_its_term() {
 }
 
 #[test]
-fn a_throttle_of_one_member_slows_all() {
-    let Some(server) = Server::start() else {
-        return;
-    };
-    let mut scripts = Scripts::new(&server, Quota::per_minute(60, 60_000));
-    let mut fleet = Fleet::new(&mut scripts, 2);
-    let some = Wants {
-        part: 100,
-        slots: 0,
-    };
-    fleet.beat(0, some, false);
-    let key = fleet.scripts.names.members.clone();
-    let arguments = ["5000", "0", "65536", "40000"];
-    fleet
-        .scripts
-        .run(Script::Pause, fleet.now, &key, &arguments);
-    fleet.now += 1_000;
-    let reply = fleet.beat(1, some, false);
-    assert_eq!(reply[3..6], [4_000, i64::from(FULL), 40_000]);
-    fleet.beat(0, some, false);
-    assert_eq!(
-        fleet.beat(1, some, false)[5],
-        i64::from(FULL),
-        "it has recovered"
-    );
-}
-
-#[test]
 fn the_largest_call_of_any_process_is_known_to_all() {
     let Some(server) = Server::start() else {
         return;
@@ -374,10 +344,13 @@ fn the_largest_call_of_any_process_is_known_to_all() {
     let key = scripts.names.members.clone();
     let mut largest = |name: &str, now: u64, own: u64| {
         let (term, own) = (TERM.to_string(), own.to_string());
-        let beat = [
-            name, &term, "0", "0", "65536", "65536", "-1", "0", "0", &own,
-        ];
-        scripts.run(Script::Beat, now, &key, &beat)[8]
+        let beat: Vec<&str> = [
+            &[name, &term, "0", "0"][..],
+            &NOTHING_LEARNED,
+            &["-1", "0", "0", &own, "0", "0", "2"],
+        ]
+        .concat();
+        scripts.run(Script::Beat, now, &key, &beat)[6]
     };
     assert_eq!(largest("one", 0, 70), 70);
     assert_eq!(largest("other", 1, 0), 70);

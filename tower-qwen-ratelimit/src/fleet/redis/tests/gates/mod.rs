@@ -5,10 +5,7 @@ mod model;
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::{BEGIN, DAY, Scripts, WINDOW, server::Server};
-use crate::{
-    fleet::redis::script::Script,
-    quota::{Pacing, Quota},
-};
+use crate::quota::{Pacing, Quota};
 use model::{BookingReply, Cost, Model};
 
 #[derive(Debug, Clone)]
@@ -47,7 +44,12 @@ enum Step {
         input: u64,
         output: u64,
     },
-    Close(u64),
+    /// A throttle so long ago: how long the account is closed, and what is believed after it.
+    Close {
+        micros: u64,
+        ago: u64,
+        share: u64,
+    },
     /// The process dies with all that it has booked.
     Die,
     /// The server's clock is set back; it stands still in the account until it has caught up.
@@ -68,6 +70,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let cost = prop_oneof![8 => 0..3_000u64, 1 => 0..10_000_000u64];
     let longest = prop::option::of(0..2 * WINDOW);
     let ended = prop_oneof![Just(0), 0..3 * WINDOW];
+    // In 2^-32: less than the quota, and more than it.
+    let share = prop_oneof![Just(1 << 32), (1 << 28)..(4_u64 << 32)];
     let kind = prop::sample::select(vec![
         Kind::Reserve,
         Kind::ReserveOfEnded,
@@ -87,7 +91,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             4 => (any::<usize>(), kind).prop_map(|(which, kind)| Step::Repeat { which, kind }),
             1 => amount().prop_map(|input| Step::Overtaken { input }),
             1 => (0..2 * WINDOW, amount(), amount()).prop_map(|(age, input, output)| Step::Unknown { age, input, output }),
-            1 => (0..WINDOW).prop_map(Step::Close),
+            1 => (0..WINDOW, 1..WINDOW, share)
+                .prop_map(|(micros, ago, share)| Step::Close { micros, ago, share }),
             1 => Just(Step::Die),
             1 => (1..WINDOW).prop_map(Step::ClockBack),
         ],
@@ -263,17 +268,10 @@ fn the_scripts_do_what_the_gates_in_memory_do() {
                             },
                         );
                     }
-                    Step::Close(micros) => {
-                        let micros = micros.to_string();
-                        let members = scripts.names.members.clone();
-                        scripts.run(
-                            Script::Pause,
-                            wall(now),
-                            &members,
-                            &[&micros, "me", "65536", "65536"],
-                        );
-                        model.closed_until =
-                            model.closed_until.max(now + micros.parse::<u64>().unwrap());
+                    Step::Close { micros, ago, share } => {
+                        scripts.pause(wall(now), micros, (ago, share), (ago, share));
+                        model.close(now, now + micros);
+                        model.learn(now, now - ago, share);
                     }
                     Step::Die => outstanding.clear(),
                     Step::ClockBack(micros)

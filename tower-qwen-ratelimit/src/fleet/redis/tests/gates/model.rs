@@ -13,7 +13,9 @@ pub(super) struct Model {
     gates: Gates,
     /// How it would be if the latest booking, which lies ahead, had never been.
     twin: Option<(Gates, BookingReply)>,
-    pub(super) closed_until: u64,
+    closed_until: u64,
+    /// When the limit was last met, and the multiple of the quota that is believed since.
+    learned: (u64, u64),
     day: (u64, u64),
     charged: u64,
     given_back: u64,
@@ -59,7 +61,7 @@ impl Gates {
     }
 
     /// The first instant at which everything has room.
-    fn ready_at(&self, quota: &Quota, input: u64, total: u64) -> u64 {
+    fn ready_at(&self, quota: &Quota, share: u64, input: u64, total: u64) -> u64 {
         let ready = |(buckets, window): &(Buckets, Window), amount: u64, most: u64| {
             let buckets = match quota.is_smooth() {
                 true => buckets.ready_at(amount),
@@ -67,8 +69,8 @@ impl Gates {
             };
             buckets.max(window.ready_at(self.at, amount, most.max(amount)))
         };
-        let requests = quota.usable(quota.requests());
-        let tokens = quota.usable(quota.tokens());
+        let requests = share_of(quota.usable(quota.requests()), share);
+        let tokens = share_of(quota.usable(quota.tokens()), share);
         ready(&self.requests, 1, requests)
             .max(ready(&self.tokens, total, tokens))
             .max(self.at_end.ready_at(self.at, input, tokens.max(input)))
@@ -138,6 +140,7 @@ impl Model {
             },
             twin: None,
             closed_until: 0,
+            learned: (0, WHOLE),
             day: (BEGIN / DAY, 0),
             charged: 0,
             given_back: 0,
@@ -161,6 +164,43 @@ impl Model {
         }
     }
 
+    /// The account is closed until then: what flows in goes to nobody.
+    pub(super) fn close(&mut self, now: u64, until: u64) {
+        self.advance(now);
+        self.closed_until = self.closed_until.max(until);
+        let until = self.closed_until;
+        self.each(|gates| {
+            gates.requests.0.close_until(until);
+            gates.tokens.0.close_until(until);
+        });
+    }
+
+    /// What a refusal showed: the newest counts.
+    pub(super) fn learn(&mut self, now: u64, since: u64, share: u64) {
+        self.advance(now);
+        if since <= self.learned.0 {
+            return;
+        }
+        self.learned = (since, share);
+        let amounts = [self.quota.requests(), self.quota.tokens()];
+        let limits = amounts.map(|amount| {
+            let rate = self.quota.rate_of(amount);
+            let Capacity { burst, credit } = Capacity::of(&self.quota, rate);
+            let capacity = Capacity {
+                burst: share_of(burst, share),
+                credit: share_of(credit, share),
+            };
+            (share_of(rate, share), capacity)
+        });
+        self.each(|gates| {
+            let buckets = [&mut gates.requests.0, &mut gates.tokens.0];
+            for (buckets, (rate, capacity)) in buckets.into_iter().zip(limits) {
+                buckets.set_rate(rate);
+                buckets.set_capacity(capacity);
+            }
+        });
+    }
+
     pub(super) fn reserve(
         &mut self,
         now: u64,
@@ -171,7 +211,9 @@ impl Model {
     ) -> Result<BookingReply, [i64; 2]> {
         self.advance(now);
         let total = input + output;
-        let mut at = self.gates.ready_at(&self.quota, input, total);
+        let mut at = self
+            .gates
+            .ready_at(&self.quota, self.learned.1, input, total);
         at = at.max(self.closed_until);
         let limit = self.quota.most_of_a_day();
         let day_ends = (self.day.0 + 1) * DAY + self.set_back;
@@ -250,8 +292,8 @@ impl Model {
 
     pub(super) fn snapshot(&mut self, now: u64) -> Vec<i64> {
         self.advance(now);
-        let level = |buckets: &Buckets| match self.quota.is_smooth() {
-            true => buckets.level(),
+        let level = |level: i64| match self.quota.is_smooth() {
+            true => level,
             false => 0,
         };
         let signed = |amount: u64| i64::try_from(amount).unwrap();
@@ -260,16 +302,25 @@ impl Model {
             signed(gates.requests.1.sum()),
             signed(gates.tokens.1.sum()),
             signed(gates.at_end.sum()),
-            level(&gates.requests.0),
-            level(&gates.tokens.0),
+            level(gates.requests.0.level()),
+            level(gates.tokens.0.level()),
             signed(self.closed_until.saturating_sub(now)),
             signed(gates.at - now),
             signed(self.charged),
             signed(self.given_back),
             signed(self.day.1),
             1,
+            level(gates.requests.0.peak_level()),
+            level(gates.tokens.0.peak_level()),
         ]
     }
+}
+
+const WHOLE: u64 = 1 << 32;
+
+/// As in the gates: at least 1 of anything.
+fn share_of(amount: u64, share: u64) -> u64 {
+    (amount * share / WHOLE).max(amount.min(1))
 }
 
 fn slot_at(at: u64) -> SlotNumber {
