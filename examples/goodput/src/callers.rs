@@ -62,8 +62,8 @@ impl Work {
             Err(_) => false,
         };
         if done {
-            let needed = self.times.whole(job.output);
-            self.record.done(begun.elapsed().saturating_sub(needed));
+            let wait = begun.elapsed().saturating_sub(self.times.whole(job.output));
+            self.record.done(job.prompt + job.output, wait);
         } else {
             self.record.failed();
             // A client that fails at once would else never let time pass.

@@ -22,6 +22,8 @@ pub struct Figures {
     pub admitted: u64,
     /// Calls that ended well.
     pub done: u64,
+    /// Their requests and tokens, as a share of all that was in force during the run.
+    pub finished: Share,
     /// Calls that were given up.
     pub failed: u64,
     /// How long calls waited beyond the provider's own time, sorted.
@@ -72,7 +74,16 @@ impl Figures {
             tokens.sum::<u64>() as f64
         };
         let served: Vec<f64> = (0..setup.processes).map(served).collect();
+        let mut in_force = (0, 0);
+        for number in 1..=setup.windows {
+            let (rpm, tpm) = setup.schedule.limits(&setup.provider, number);
+            in_force = (in_force.0 + rpm, in_force.1 + tpm);
+        }
         Self {
+            finished: Share {
+                requests: seen.done as f64 / in_force.0 as f64,
+                tokens: seen.done_tokens as f64 / in_force.1 as f64,
+            },
             windows: (1..).zip(&seen.windows).map(share).collect(),
             throttled: seen.windows.iter().map(|window| window.throttled).sum(),
             admitted: seen.windows.iter().map(|window| window.requests).sum(),

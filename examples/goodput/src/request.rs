@@ -11,6 +11,15 @@ use mock_qwen::CallTokens;
 /// take most of a run's time. No client reads it.
 const JOB: HeaderName = HeaderName::from_static("x-study-job");
 
+/// What a program knows of a request that it makes, before the answer. It is in the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Bytes of the prompt.
+    pub prompt_bytes: usize,
+    /// `max_tokens`.
+    pub ceiling: u64,
+}
+
 const PARAGRAPH: &str = "The river rises in the hills and finds its way to the sea past mills, meadows and small towns. \
     In spring, when the snow melts, it fills its bed from one bank to the other. By August a child can walk across. ";
 
@@ -57,6 +66,10 @@ pub fn request(base: &str, process: usize, job: CallTokens) -> Request<Full<Byte
     Request::post(format!("{base}/compatible-mode/v1/chat/completions"))
         .header(header::CONTENT_TYPE, "application/json")
         .header(JOB, job_header(process, job))
+        .extension(Known {
+            prompt_bytes: prompt.len(),
+            ceiling: job.ceiling,
+        })
         .body(Full::from(body))
         .expect("the address is valid")
 }
