@@ -96,23 +96,23 @@ pub fn scenarios(minute: Duration) -> Vec<Scenario> {
 }
 
 impl Scenario {
-    /// Runs all clients at one time, each against a provider of its own, once for each seed.
+    /// Runs all clients and seeds at one time, each against a provider of its own: together they keep half of two processors busy.
     ///
     /// # Errors
     ///
     /// Where no port can be had.
     pub async fn run(&self, peers: &[Peer], seeds: u64) -> io::Result<Vec<Row>> {
-        let mut figures = vec![Vec::new(); peers.len()];
-        for seed in 1..=seeds {
-            let mut runs = JoinSet::new();
-            for (place, &peer) in peers.iter().enumerate() {
+        let mut runs = JoinSet::new();
+        for (place, &peer) in peers.iter().enumerate() {
+            for seed in 1..=seeds {
                 let (setup, told) = (self.setup.clone(), self.told());
                 runs.spawn(async move { (place, clock::run(&setup, peer, told, seed).await) });
             }
-            while let Some(run) = runs.join_next().await {
-                let (place, run) = run?;
-                figures[place].push(run?);
-            }
+        }
+        let mut figures = vec![Vec::new(); peers.len()];
+        while let Some(run) = runs.join_next().await {
+            let (place, run) = run?;
+            figures[place].push(run?);
         }
         let minute = self.setup.provider.window;
         Ok(figures.iter().map(|each| Row::new(each, minute)).collect())

@@ -1,7 +1,6 @@
 //! Additive increase, multiplicative decrease: what is often written by hand.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer, service_fn};
@@ -9,20 +8,23 @@ use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer, service_fn};
 use super::{Told, again::Again, hyper};
 use crate::stack::Client;
 
-/// After a sixtieth of a window without a 429 the rate grows by a hundredth of what was told.
-const CLEAN: u32 = 60;
+/// The rate is halved once in a sixtieth of a window at most: all 429 of a moment tell the same. After a sixtieth without one it grows by
+/// a hundredth of what was told, and it never falls below that.
+const PERIODS: u32 = 60;
 const STEP: f64 = 0.01;
 
 struct Pace {
     told: Told,
     state: Mutex<State>,
+    /// Calls go one after the other, in their order.
+    turn: tokio::sync::Mutex<()>,
 }
 
 struct State {
     /// Requests in a window.
     rate: f64,
     next: Instant,
-    clean_since: Instant,
+    changed: Instant,
 }
 
 impl Pace {
@@ -33,32 +35,34 @@ impl Pace {
             state: Mutex::new(State {
                 rate: told.rpm as f64,
                 next: now,
-                clean_since: now,
+                changed: now,
             }),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
     async fn wait(&self) {
-        let at = {
-            let mut state = self.lock();
-            let at = state.next.max(Instant::now());
-            state.next = at + self.told.window.div_f64(state.rate);
-            at
-        };
-        sleep_until(at).await;
+        let _turn = self.turn.lock().await;
+        let next = self.lock().next;
+        sleep_until(next).await;
+        let mut state = self.lock();
+        // From when it was due, not from when the timer fired: timers are late, each a little.
+        let due = next.max(Instant::now() - self.told.window / PERIODS);
+        state.next = due + self.told.window.div_f64(state.rate);
     }
 
     fn learn(&self, throttled: bool) {
-        let clean: Duration = self.told.window / CLEAN;
+        let step = self.told.rpm as f64 * STEP;
         let mut state = self.lock();
-        if throttled {
-            state.rate = (state.rate / 2.0).max(1.0);
-        } else if state.clean_since.elapsed() >= clean {
-            state.rate += self.told.rpm as f64 * STEP;
-        } else {
+        if state.changed.elapsed() < self.told.window / PERIODS {
             return;
         }
-        state.clean_since = Instant::now();
+        state.changed = Instant::now();
+        state.rate = if throttled {
+            (state.rate / 2.0).max(step)
+        } else {
+            state.rate + step
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
