@@ -34,6 +34,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub only: Vec<String>,
 
+    /// Compares with openai-python too, where `python3` has the package. It keeps a processor busy: take one seed and a longer minute.
+    #[arg(long)]
+    pub openai_python: bool,
+
     /// Where the charts go. Default: the folder `docs` of the workspace.
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"))]
     pub charts: PathBuf,

@@ -13,8 +13,8 @@ const FULL: f64 = 96.0;
 const LINE: usize = 34;
 const BAR: usize = 14;
 /// Ours, and the others.
-const COLOURS: [&str; 6] = [
-    "#5b6cff", "#e07a5f", "#8d99ae", "#3d9970", "#b07aa1", "#c9a227",
+const COLOURS: [&str; 7] = [
+    "#5b6cff", "#e07a5f", "#8d99ae", "#3d9970", "#b07aa1", "#c9a227", "#777777",
 ];
 
 /// A row for each client, a column for each scenario: the share used of the quota as a bar, the throttles per call below it.

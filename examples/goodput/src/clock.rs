@@ -15,27 +15,23 @@ use crate::peers::{Peer, Told};
 use crate::provider::Provider;
 use crate::setup::Setup;
 
-/// Runs a client in a setup, each process with a client of its own that is given `told`.
+/// Runs a client that is given `told` in a setup.
 ///
 /// # Errors
 ///
-/// Where no port can be had.
+/// Where no port can be had, or a program cannot be started.
 pub async fn run(setup: &Setup, peer: Peer, told: Told, seed: u64) -> io::Result<Figures> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
     let provider = Provider::new(&setup.provider, setup.times, setup.processes, seed);
     let serving = tokio::spawn(axum::serve(listener, router(provider.clone())).into_future());
-    let clients: Vec<_> = (0..setup.processes)
-        // No two processes wait the same random times.
-        .map(|process| peer.client(told, seed + 1_000 * process as u64))
-        .collect();
     let work = Work {
         base: base.into(),
         jobs: Arc::new(Mutex::new(Jobs::new(seed, setup.size, setup.provider.tpm))),
         record: provider.record().clone(),
         times: setup.times,
     };
-    let callers = work.start(setup, &clients);
+    let callers = peer.start(setup, &work, told, seed)?;
     let whole = setup.provider.window * setup.windows;
     let changes = setup.schedule.keep(&setup.provider, provider.mock());
     let (_, ()) = tokio::join!(tokio::time::sleep(whole), changes);

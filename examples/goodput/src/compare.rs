@@ -1,10 +1,10 @@
 //! The comparison by the clock: what the provider does, and what the clients are told.
 
 use std::io::{self, Write};
+use std::thread;
 use std::time::Duration;
 
 use mock_qwen::{Enforce, Growth, RetryAfter};
-use tokio::task::JoinSet;
 
 use crate::bound::median;
 use crate::clock;
@@ -96,26 +96,44 @@ pub fn scenarios(minute: Duration) -> Vec<Scenario> {
 }
 
 impl Scenario {
-    /// Runs all clients and seeds at one time, each against a provider of its own: together they keep half of two processors busy.
+    /// Runs all clients and seeds at one time, each against a provider of its own, each on a thread of its own: in a shared runtime, one
+    /// with many retries would delay the others.
     ///
     /// # Errors
     ///
-    /// Where no port can be had.
-    pub async fn run(&self, peers: &[Peer], seeds: u64) -> io::Result<Vec<Row>> {
-        let mut runs = JoinSet::new();
-        for (place, &peer) in peers.iter().enumerate() {
-            for seed in 1..=seeds {
-                let (setup, told) = (self.setup.clone(), self.told());
-                runs.spawn(async move { (place, clock::run(&setup, peer, told, seed).await) });
-            }
-        }
-        let mut figures = vec![Vec::new(); peers.len()];
-        while let Some(run) = runs.join_next().await {
-            let (place, run) = run?;
-            figures[place].push(run?);
-        }
+    /// Where no port can be had, or a program cannot be started.
+    ///
+    /// # Panics
+    ///
+    /// Where a run does.
+    pub fn run(&self, peers: &[Peer], seeds: u64) -> io::Result<Vec<Row>> {
+        let figures: io::Result<Vec<Vec<Figures>>> = thread::scope(|scope| {
+            let started: Vec<Vec<_>> = peers
+                .iter()
+                .map(|&peer| {
+                    (1..=seeds)
+                        .map(|seed| scope.spawn(move || self.run_one(peer, seed)))
+                        .collect()
+                })
+                .collect();
+            let join = |run: thread::ScopedJoinHandle<'_, io::Result<Figures>>| {
+                run.join().expect("a run has panicked")
+            };
+            started
+                .into_iter()
+                .map(|runs| runs.into_iter().map(join).collect())
+                .collect()
+        });
+        let figures = figures?;
         let minute = self.setup.provider.window;
         Ok(figures.iter().map(|each| Row::new(each, minute)).collect())
+    }
+
+    fn run_one(&self, peer: Peer, seed: u64) -> io::Result<Figures> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(clock::run(&self.setup, peer, self.told(), seed))
     }
 
     fn told(&self) -> Told {

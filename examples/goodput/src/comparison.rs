@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use goodput::args::Args;
 use goodput::chart;
 use goodput::compare::{self, Scenario};
-use goodput::peers::Peer;
+use goodput::peers::{Peer, openai_python};
 
 /// By the clock, seeds take their time one after the other.
 const SEEDS: u64 = 3;
@@ -24,14 +24,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if scenarios.is_empty() {
         bail!("no such scenario");
     }
-    let runtime = tokio::runtime::Runtime::new()?;
+    let mut peers = Peer::ALL.to_vec();
+    if args.openai_python {
+        if !openai_python::is_there() {
+            bail!("python3 has no package openai");
+        }
+        peers.push(Peer::OpenAiPython);
+    }
     let mut out = io::stdout().lock();
     compare::write_head(&mut out)?;
     let mut rows = Vec::new();
     for scenario in &scenarios {
         let seeds = args.seeds.unwrap_or(SEEDS);
-        let medians = runtime.block_on(scenario.run(&Peer::ALL, seeds))?;
-        compare::write(&mut out, scenario, &Peer::ALL, &medians)?;
+        let medians = scenario.run(&peers, seeds)?;
+        compare::write(&mut out, scenario, &peers, &medians)?;
         rows.push(medians);
     }
     if !args.only.is_empty() {
@@ -41,16 +47,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let path = args.charts.join(name);
         fs::write(&path, svg).with_context(|| format!("{} cannot be written", path.display()))
     };
-    write("goodput.svg", chart::shares(&scenarios, &Peer::ALL, &rows))?;
+    write("goodput.svg", chart::shares(&scenarios, &peers, &rows))?;
     let halved = scenarios
         .iter()
         .zip(&rows)
         .find(|(scenario, _)| scenario.name == compare::HALVED_NAME);
     if let Some((scenario, rows)) = halved {
-        write(
-            "goodput-halved.svg",
-            chart::windows(scenario, &Peer::ALL, rows),
-        )?;
+        write("goodput-halved.svg", chart::windows(scenario, &peers, rows))?;
     }
     Ok(())
 }

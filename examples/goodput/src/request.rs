@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http::{HeaderMap, HeaderName, Request, header};
 use http_body_util::Full;
 use mock_qwen::CallTokens;
 
@@ -58,7 +58,7 @@ impl Text {
 /// Where `base` is no address.
 #[must_use]
 pub fn request(base: &str, process: usize, job: CallTokens) -> Request<Full<Bytes>> {
-    let prompt = TEXT.of(job.prompt);
+    let prompt = prompt(job.prompt);
     let body = format!(
         r#"{{"model":"qwen-plus","messages":[{{"role":"user","content":"{prompt}"}}],"max_tokens":{}}}"#,
         job.ceiling
@@ -74,14 +74,21 @@ pub fn request(base: &str, process: usize, job: CallTokens) -> Request<Full<Byte
         .expect("the address is valid")
 }
 
-fn job_header(process: usize, job: CallTokens) -> HeaderValue {
+/// A text of about so many tokens.
+#[must_use]
+pub fn prompt(tokens: u64) -> &'static str {
+    TEXT.of(tokens)
+}
+
+/// The value of the header that tells the provider of a job.
+#[must_use]
+pub fn job_header(process: usize, job: CallTokens) -> String {
     let CallTokens {
         prompt,
         output,
         ceiling,
     } = job;
-    let value = format!("{process} {prompt} {output} {ceiling}");
-    HeaderValue::try_from(value).expect("digits and spaces")
+    format!("{process} {prompt} {output} {ceiling}")
 }
 
 /// Whose job a request is, and what it costs. `None` without the header of [`request`].

@@ -7,18 +7,23 @@ mod again;
 mod aimd;
 mod governor;
 mod leaky_bucket;
+pub mod openai_python;
 mod reqwest_retry;
 mod tower_rate_limit;
 
+use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
+use tokio::task::JoinSet;
 use tower::ServiceExt;
 use tower_qwen_ratelimit::{Limiter, Quota};
 
+use crate::callers::Work;
 use crate::request::Known;
+use crate::setup::Setup;
 use crate::stack::{Client, stack};
 
 /// Attempts of a call, the first included.
@@ -50,10 +55,12 @@ pub enum Peer {
     ReqwestRetry,
     /// A pace that is halved at each 429 and grows by steps while there is none.
     Aimd,
+    /// openai-python with ten retries. Its waits (0.5 to 8 s) are not scaled, and it needs a processor for itself.
+    OpenAiPython,
 }
 
 impl Peer {
-    /// All of them, ours first.
+    /// All that need nothing but this program, ours first.
     pub const ALL: [Self; 6] = [
         Self::Ours,
         Self::Governor,
@@ -73,13 +80,34 @@ impl Peer {
             Self::TowerRateLimit => "tower RateLimit + Retry",
             Self::ReqwestRetry => "reqwest-retry",
             Self::Aimd => "AIMD on 429",
+            Self::OpenAiPython => "openai-python",
         }
     }
 
-    /// A client of its own, as a process has it. Needs a runtime.
-    #[must_use]
-    pub fn client(self, told: Told, seed: u64) -> Client {
-        match self {
+    /// Starts the callers, each process with a client of its own that is given `told`. They run until the set is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Where a program cannot be started.
+    pub fn start(
+        self,
+        setup: &Setup,
+        work: &Work,
+        told: Told,
+        seed: u64,
+    ) -> io::Result<JoinSet<()>> {
+        // No two processes wait the same random times.
+        let seeds = (0..setup.processes as u64).map(|process| seed + 1_000 * process);
+        let clients: Option<Vec<Client>> = seeds.map(|seed| self.client(told, seed)).collect();
+        match clients {
+            Some(clients) => Ok(work.start(setup, &clients)),
+            None => openai_python::start(setup, work),
+        }
+    }
+
+    /// A client of this program; `None` of another one.
+    fn client(self, told: Told, seed: u64) -> Option<Client> {
+        Some(match self {
             Self::Ours => {
                 let quota = Quota::per_minute(told.rpm, told.tpm).window(told.window);
                 stack(hyper(), Limiter::new(quota), seed)
@@ -89,7 +117,8 @@ impl Peer {
             Self::TowerRateLimit => tower_rate_limit::client(told),
             Self::ReqwestRetry => reqwest_retry::client(told),
             Self::Aimd => aimd::client(told),
-        }
+            Self::OpenAiPython => return None,
+        })
     }
 }
 
