@@ -10,9 +10,18 @@ from openai import AsyncOpenAI
 RETRIES = 10
 
 
-async def work(client, lines):
-    loop = asyncio.get_running_loop()
-    while line := await loop.run_in_executor(None, lines.readline):
+class Jobs:
+    def __init__(self):
+        # Two threads must not read one stream.
+        self.lock = asyncio.Lock()
+
+    async def next(self):
+        async with self.lock:
+            return await asyncio.to_thread(sys.stdin.readline)
+
+
+async def work(client, jobs):
+    while line := await jobs.next():
         job = json.loads(line)
         begun = time.monotonic()
         try:
@@ -30,7 +39,8 @@ async def work(client, lines):
 
 async def main(base_url, callers):
     client = AsyncOpenAI(base_url=base_url, api_key="sk-study", max_retries=RETRIES)
-    await asyncio.gather(*(work(client, sys.stdin) for _ in range(callers)))
+    jobs = Jobs()
+    await asyncio.gather(*(work(client, jobs) for _ in range(callers)))
 
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))

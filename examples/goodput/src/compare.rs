@@ -78,6 +78,13 @@ pub fn scenarios(minute: Duration) -> Vec<Scenario> {
         with("growth punished", 1.0, &|setup| {
             setup.provider.growth = Some(Growth::default());
         }),
+        with("60 a minute", 1.0, &|setup| {
+            let windows = setup.windows;
+            *setup = Setup {
+                windows,
+                ..Setup::new(60)
+            };
+        }),
         with("told ten times", 10.0, &|_| {}),
         with("the same, hints", 10.0, &|setup| {
             setup.provider.retry_after = RetryAfter::Seconds;

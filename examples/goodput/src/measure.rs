@@ -152,3 +152,48 @@ fn jain(served: &[f64]) -> f64 {
     }
     sum * sum / (served.len() as f64 * squares)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{Change, Schedule};
+
+    fn window(requests: u64, tokens: [u64; 2]) -> Window {
+        Window {
+            requests,
+            tokens: tokens.iter().sum(),
+            tokens_by_process: tokens.to_vec(),
+            throttled: 1,
+        }
+    }
+
+    #[test]
+    fn shares_are_of_the_quota_in_force() {
+        let mut setup = Setup::new(100);
+        setup.processes = 2;
+        setup.windows = 21;
+        let half = Change {
+            window: 11,
+            share: 0.5,
+        };
+        setup.schedule = Schedule::new(vec![half]);
+        let mut windows = vec![window(80, [40_000, 20_000]); 10];
+        windows.extend(vec![window(20, [36_000, 12_000]); 11]);
+        let seen = Seen {
+            windows,
+            done: 990,
+            failed: 10,
+            waits: (1..=100).rev().map(Duration::from_secs).collect(),
+            ..Seen::default()
+        };
+        let figures = Figures::new(&setup, seen);
+        let near = |is: f64, should: f64| assert!((is - should).abs() < 1e-9, "{is}");
+        near(figures.used(1..=10), 0.8);
+        near(figures.used(11..=21), 0.96);
+        near(figures.throttled_per_call(), 21.0 / 1_030.0);
+        near(figures.jain, 0.8);
+        assert_eq!(figures.well_used_from(), Some(10));
+        assert_eq!(figures.wait(0.5), Duration::from_secs(51));
+        assert_eq!(figures.wait(1.0), Duration::from_secs(100));
+    }
+}
