@@ -1,12 +1,16 @@
 //! What the command line may say.
 
+use std::path::PathBuf;
+
 use clap::Parser;
 
 /// How much of a quota is used, how often the provider throttles, and how long calls wait.
+///
+/// Without `--cases` and `--case`: compares our stack with other clients by the clock, over sockets, and draws the charts.
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
 pub struct Args {
-    /// Runs all cases with time paused, but those that take long.
+    /// Runs all cases of our stack with time paused, but those that take long.
     #[arg(long)]
     pub cases: bool,
 
@@ -14,11 +18,37 @@ pub struct Args {
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub case: Vec<String>,
 
-    /// Seeds of each case; the table has their medians.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
-    pub seeds: u64,
+    /// Seeds of each case or run; the table has their medians. Default: 5 with time paused, 3 by the clock.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: Option<u64>,
 
-    /// Also prints the share used in each window.
+    /// Also prints the share used in each window. With time paused.
     #[arg(long)]
     pub windows: bool,
+
+    /// Seconds that a minute takes by the clock.
+    #[arg(long, default_value_t = 3.0, value_parser = minute)]
+    pub minute: f64,
+
+    /// Compares in these scenarios only: beginnings of their names. No charts are drawn.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub only: Vec<String>,
+
+    /// Compares with openai-python too, where `python3` has the package. It keeps a processor busy: take one seed and a longer minute.
+    #[arg(long)]
+    pub openai_python: bool,
+
+    /// Where the charts go. Default: the folder `docs` of the workspace.
+    #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"))]
+    pub charts: PathBuf,
+}
+
+fn minute(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    // Timers have a millisecond: below a second, even a sixtieth of a window is lost in it.
+    if (1.0..=60.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("expected 1 to 60".to_owned())
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::BodyExt;
+use mock_qwen::CallTokens;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower::ServiceExt;
@@ -44,11 +45,15 @@ impl Work {
         callers
     }
 
+    /// Takes the next job.
+    #[must_use]
+    pub fn next_job(&self) -> CallTokens {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.next_job()
+    }
+
     async fn call(&self, process: usize, client: &Client) {
-        let job = {
-            let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-            jobs.next_job()
-        };
+        let job = self.next_job();
         let begun = Instant::now();
         let answered = client
             .clone()
@@ -62,8 +67,8 @@ impl Work {
             Err(_) => false,
         };
         if done {
-            let needed = self.times.whole(job.output);
-            self.record.done(begun.elapsed().saturating_sub(needed));
+            let wait = begun.elapsed().saturating_sub(self.times.whole(job.output));
+            self.record.done(job.prompt + job.output, wait);
         } else {
             self.record.failed();
             // A client that fails at once would else never let time pass.

@@ -22,6 +22,8 @@ pub struct Figures {
     pub admitted: u64,
     /// Calls that ended well.
     pub done: u64,
+    /// Their requests and tokens, as a share of all that was in force during the run.
+    pub finished: Share,
     /// Calls that were given up.
     pub failed: u64,
     /// How long calls waited beyond the provider's own time, sorted.
@@ -72,7 +74,16 @@ impl Figures {
             tokens.sum::<u64>() as f64
         };
         let served: Vec<f64> = (0..setup.processes).map(served).collect();
+        let mut in_force = (0, 0);
+        for number in 1..=setup.windows {
+            let (rpm, tpm) = setup.schedule.limits(&setup.provider, number);
+            in_force = (in_force.0 + rpm, in_force.1 + tpm);
+        }
         Self {
+            finished: Share {
+                requests: seen.done as f64 / in_force.0 as f64,
+                tokens: seen.done_tokens as f64 / in_force.1 as f64,
+            },
             windows: (1..).zip(&seen.windows).map(share).collect(),
             throttled: seen.windows.iter().map(|window| window.throttled).sum(),
             admitted: seen.windows.iter().map(|window| window.requests).sum(),
@@ -140,4 +151,50 @@ fn jain(served: &[f64]) -> f64 {
         return 1.0;
     }
     sum * sum / (served.len() as f64 * squares)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{Change, Schedule};
+
+    fn window(requests: u64, tokens: [u64; 2]) -> Window {
+        Window {
+            requests,
+            tokens: tokens.iter().sum(),
+            tokens_by_process: tokens.to_vec(),
+            throttled: 1,
+        }
+    }
+
+    #[test]
+    fn shares_are_of_the_quota_in_force() {
+        let mut setup = Setup::new(100);
+        setup.processes = 2;
+        setup.windows = 21;
+        let half = Change {
+            window: 11,
+            share: 0.5,
+        };
+        setup.schedule = Schedule::new(vec![half]);
+        let mut windows = vec![window(80, [40_000, 20_000]); 10];
+        windows.extend(vec![window(20, [36_000, 12_000]); 11]);
+        let seen = Seen {
+            windows,
+            done: 990,
+            failed: 10,
+            waits: (1..=100).rev().map(Duration::from_secs).collect(),
+            ..Seen::default()
+        };
+        let figures = Figures::new(&setup, seen);
+        let near = |is: f64, should: f64| assert!((is - should).abs() < 1e-9, "{is}");
+        near(figures.used(1..=10), 0.8);
+        near(figures.used(11..=21), 0.96);
+        near(figures.throttled_per_call(), 21.0 / 1_030.0);
+        near(figures.jain, 0.8);
+        // Three windows from 10 on have one of the old limit among them.
+        assert_eq!(figures.well_used_from(), Some(11));
+        assert_eq!(figures.wait(0.5), Duration::from_secs(51));
+        assert_eq!(figures.wait(1.0), Duration::from_secs(100));
+    }
 }

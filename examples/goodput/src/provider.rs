@@ -38,6 +38,17 @@ impl Times {
         token: Duration::from_millis(2),
     };
 
+    /// These times where a minute takes `minute`.
+    #[must_use]
+    pub fn of_minute(self, minute: Duration) -> Self {
+        let scale = minute.as_secs_f64() / 60.0;
+        Self {
+            way: self.way.mul_f64(scale),
+            first_token: self.first_token.mul_f64(scale),
+            token: self.token.mul_f64(scale),
+        }
+    }
+
     /// The answer's own time, from its send to its end at the client.
     #[must_use]
     pub fn whole(&self, output: u64) -> Duration {

@@ -21,6 +21,8 @@ pub struct Seen {
     pub windows: Vec<Window>,
     /// Calls that ended well.
     pub done: u64,
+    /// Their tokens.
+    pub done_tokens: u64,
     /// Calls that were given up.
     pub failed: u64,
     /// How long each call that ended well took beyond what the provider needed for it.
@@ -70,10 +72,11 @@ impl Record {
         self.now(|window| window.throttled += 1);
     }
 
-    /// A call ended well after this wait.
-    pub fn done(&self, wait: Duration) {
+    /// A call of these tokens ended well after this wait.
+    pub fn done(&self, tokens: u64, wait: Duration) {
         let mut seen = self.lock();
         seen.done += 1;
+        seen.done_tokens += tokens;
         seen.waits.push(wait);
     }
 

@@ -3,13 +3,22 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http::{HeaderMap, HeaderName, Request, header};
 use http_body_util::Full;
 use mock_qwen::CallTokens;
 
 /// Tells the provider what the job costs and whose it is: `process prompt output ceiling`. Counting prompts with a vocabulary would
 /// take most of a run's time. No client reads it.
 const JOB: HeaderName = HeaderName::from_static("x-study-job");
+
+/// What a program knows of a request that it makes, before the answer. It is in the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Bytes of the prompt.
+    pub prompt_bytes: usize,
+    /// `max_tokens`.
+    pub ceiling: u64,
+}
 
 const PARAGRAPH: &str = "The river rises in the hills and finds its way to the sea past mills, meadows and small towns. \
     In spring, when the snow melts, it fills its bed from one bank to the other. By August a child can walk across. ";
@@ -49,7 +58,7 @@ impl Text {
 /// Where `base` is no address.
 #[must_use]
 pub fn request(base: &str, process: usize, job: CallTokens) -> Request<Full<Bytes>> {
-    let prompt = TEXT.of(job.prompt);
+    let prompt = prompt(job.prompt);
     let body = format!(
         r#"{{"model":"qwen-plus","messages":[{{"role":"user","content":"{prompt}"}}],"max_tokens":{}}}"#,
         job.ceiling
@@ -57,18 +66,29 @@ pub fn request(base: &str, process: usize, job: CallTokens) -> Request<Full<Byte
     Request::post(format!("{base}/compatible-mode/v1/chat/completions"))
         .header(header::CONTENT_TYPE, "application/json")
         .header(JOB, job_header(process, job))
+        .extension(Known {
+            prompt_bytes: prompt.len(),
+            ceiling: job.ceiling,
+        })
         .body(Full::from(body))
         .expect("the address is valid")
 }
 
-fn job_header(process: usize, job: CallTokens) -> HeaderValue {
+/// A text of about so many tokens.
+#[must_use]
+pub fn prompt(tokens: u64) -> &'static str {
+    TEXT.of(tokens)
+}
+
+/// The value of the header that tells the provider of a job.
+#[must_use]
+pub fn job_header(process: usize, job: CallTokens) -> String {
     let CallTokens {
         prompt,
         output,
         ceiling,
     } = job;
-    let value = format!("{process} {prompt} {output} {ceiling}");
-    HeaderValue::try_from(value).expect("digits and spaces")
+    format!("{process} {prompt} {output} {ceiling}")
 }
 
 /// Whose job a request is, and what it costs. `None` without the header of [`request`].

@@ -1,5 +1,7 @@
 //! What the provider allows, and who calls it.
 
+use std::time::Duration;
+
 use mock_qwen::Config;
 
 use crate::jobs::Size;
@@ -43,6 +45,17 @@ impl Setup {
             callers: callers(rpm),
             windows: 21,
         }
+    }
+
+    /// The same where a minute takes `minute`: windows, growth and the provider's times.
+    #[must_use]
+    pub fn of_minute(mut self, minute: Duration) -> Self {
+        self.provider.window = minute;
+        self.times = self.times.of_minute(minute);
+        if let Some(growth) = &mut self.provider.growth {
+            growth.period = minute / 60;
+        }
+        self
     }
 }
 

@@ -1,0 +1,71 @@
+//! The cases that CI keeps to, with time paused: one seed each. All of them, with the medians of five seeds:
+//! `cargo run --release -p goodput -- --cases`.
+
+use goodput::bound::CaseRun;
+use goodput::cases::{self, Case};
+
+fn case(name: &str) -> Case {
+    let found = cases::all().into_iter().find(|case| case.name == name);
+    found.expect("the case exists")
+}
+
+/// Runs one seed, and checks what was used from the second window on, and throttles per call.
+fn check(name: &str, at_least: f64, at_most: f64) -> CaseRun {
+    let case = case(name);
+    let run = case.run(1);
+    let used = run.figures.used(2..=case.setup.windows);
+    let throttled = run.figures.throttled_per_call();
+    println!("{name}: {used:.4} used, {throttled:.5} throttled per call");
+    assert_eq!(run.figures.failed, 0, "{name}: calls were given up");
+    assert!(used >= at_least, "{name}: {used} used");
+    assert!(
+        throttled <= at_most,
+        "{name}: {throttled} throttled per call"
+    );
+    run
+}
+
+#[test]
+fn a_known_quota_is_used_and_never_throttled() {
+    check("known-requests", 0.96, 0.0);
+    check("known-tokens", 0.95, 0.0);
+    check("known-both", 0.92, 0.0);
+}
+
+#[test]
+fn small_quotas_are_used() {
+    check("known-60", 0.72, 0.0);
+    check("known-200", 0.84, 0.0);
+}
+
+#[test]
+fn seconds_are_kept_to() {
+    check("known-both-slices", 0.90, 0.0005);
+}
+
+#[test]
+fn a_quota_that_is_told_too_high_is_found() {
+    check("told-2x-both", 0.84, 0.006);
+    check("told-10x-both", 0.90, 0.03);
+}
+
+#[test]
+fn a_quota_that_falls_or_is_shared_unknown_is_followed() {
+    check("falls-by-tenths", 0.84, 0.006);
+    check("halved-restored", 0.78, 0.005);
+    let run = check("four-blind-processes", 0.90, 0.025);
+    assert!(run.figures.jain >= 0.9, "{}", run.figures.jain);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_figures() {
+    let figures = || {
+        let figures = case("told-10x-both-hints").run(7).figures;
+        (
+            figures.windows.clone(),
+            figures.throttled,
+            figures.wait(0.99),
+        )
+    };
+    assert_eq!(figures(), figures());
+}
