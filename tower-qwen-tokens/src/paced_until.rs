@@ -15,6 +15,9 @@ pub struct PacedUntil {
     /// those before. Then the cause is not this call, and Retry does not count the rejection
     /// against it.
     pub outage: bool,
+    /// Whether all that the account had sent reaches what the provider grants. Then the quota is the
+    /// cause and not this call, and Retry does not count the throttle against it.
+    pub by_quota: bool,
 }
 
 impl PacedUntil {
@@ -24,7 +27,15 @@ impl PacedUntil {
         Self {
             until,
             outage: false,
+            by_quota: false,
         }
+    }
+
+    /// Whether the account has used up what the provider grants.
+    #[must_use]
+    pub fn by_quota(mut self, by_quota: bool) -> Self {
+        self.by_quota = by_quota;
+        self
     }
 
     /// Whether the provider rejects every call.
