@@ -56,7 +56,7 @@ impl Failure {
     /// - a provider that is not available;
     /// - a throttle in an outage, when the provider rejects every call, or a rate throttle: if others
     ///   were throttled meanwhile, it is their load; so it is where the account has sent as much as
-    ///   the provider grants. A call that alone is throttled again and again is the cause itself, or
+    ///   the provider grants, or where others wait for the provider too. A call that alone is throttled again and again is the cause itself, or
     ///   has nobody who would find out for it that the provider is back.
     fn is_of_others(&self) -> bool {
         let Some(held) = self.held_by_admission else {
@@ -64,9 +64,9 @@ impl Failure {
         };
         match self.cause {
             Cause::RequestRate | Cause::TokenRate | Cause::Growth | Cause::Throttled => {
-                self.is_shared || held.by_quota
+                self.is_shared || held.shared
             }
-            cause if cause.is_throttle() => held.outage && self.is_shared,
+            cause if cause.is_throttle() => held.outage && (self.is_shared || held.shared),
             _ => held.outage,
         }
     }

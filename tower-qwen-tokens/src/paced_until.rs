@@ -15,9 +15,10 @@ pub struct PacedUntil {
     /// those before. Then the cause is not this call, and Retry does not count the rejection
     /// against it.
     pub outage: bool,
-    /// Whether all that the account had sent reaches what the provider grants. Then the quota is the
-    /// cause and not this call, and Retry does not count the throttle against it.
-    pub by_quota: bool,
+    /// Whether other calls share the cause: the account has sent as much as the provider grants, or
+    /// the provider rejects every call and others wait for it too. Then Retry does not count a
+    /// throttle against this call.
+    pub shared: bool,
 }
 
 impl PacedUntil {
@@ -27,14 +28,14 @@ impl PacedUntil {
         Self {
             until,
             outage: false,
-            by_quota: false,
+            shared: false,
         }
     }
 
-    /// Whether the account has used up what the provider grants.
+    /// Whether other calls share the cause.
     #[must_use]
-    pub fn by_quota(mut self, by_quota: bool) -> Self {
-        self.by_quota = by_quota;
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.shared = shared;
         self
     }
 

@@ -50,14 +50,15 @@ impl Account {
         now: Instant,
     ) -> Option<PacedUntil> {
         let cause = verdict.cause();
-        let (until, is_outage, by_quota, unexplained) = self.change(now, |state| {
+        let (until, is_outage, is_shared, unexplained) = self.change(now, |state| {
             let before = state.unexplained;
             let (hint, ceiling) = (verdict.retry_after(), verdict.retry_within());
             // Zero seconds say that the server does not know.
             let ceiling = ceiling.filter(|ceiling| !ceiling.is_zero());
             let until = state.on_throttle(charge, cause, hint, ceiling);
-            let (is_outage, by_quota) = (state.breaker.is_outage(), state.breaker.is_by_quota());
-            (until, is_outage, by_quota, state.unexplained > before)
+            let is_outage = state.breaker.is_outage();
+            let is_shared = state.breaker.is_by_quota() || is_outage && state.queue.len() > 0;
+            (until, is_outage, is_shared, state.unexplained > before)
         });
         let until = until.map(|until| self.instant(until));
         // That a server is busy for one call is a throttle; that it fails is an error.
@@ -72,7 +73,7 @@ impl Account {
         let until = until?;
         #[cfg(feature = "redis")]
         self.report_throttle(until);
-        Some(PacedUntil::new(until).outage(is_outage).by_quota(by_quota))
+        Some(PacedUntil::new(until).outage(is_outage).shared(is_shared))
     }
 
     #[cold]
