@@ -318,12 +318,7 @@ impl State {
 
     /// Begins slow start, at this share of the rate or at the least one.
     pub(super) fn start_slowly(&mut self, share: Option<Fraction>) {
-        let slow_start = SlowStart::new(
-            self.requests.own(),
-            self.tokens.own(),
-            self.quota.window_nanos(),
-            self.now,
-        );
+        let slow_start = SlowStart::new(self.requests.own(), self.quota.window_nanos(), self.now);
         self.slow_start = Some(match share {
             Some(share) => slow_start.at(share),
             None => slow_start,
@@ -334,7 +329,6 @@ impl State {
     pub(super) fn follow_slow_start(&mut self) {
         if let Some(slow_start) = &self.slow_start {
             self.requests.set_slow_start(slow_start.share());
-            self.tokens.set_slow_start(slow_start.share());
         }
     }
 }
