@@ -95,11 +95,11 @@ impl SlowStart {
     fn set_rate(&mut self, requests: u64) {
         self.rate = requests;
         let amount = |product: u128| u64::try_from(product).unwrap_or(u64::MAX);
-        let (requests, window) = (u128::from(requests), u128::from(self.window.max(1)));
+        let (requests, window) = (u128::from(requests), u128::from(self.window));
         self.period = amount(window * u128::from(MEASURED_BY) / requests)
             .max(self.window / 60)
             .max(1);
-        self.full = amount(requests * u128::from(self.period) / window).max(1);
+        self.full = amount(requests * u128::from(self.period) / window.max(1)).max(1);
     }
 
     fn end_period(&mut self) {
