@@ -19,6 +19,10 @@ use crate::{
     units::{Fraction, Nanos, nanos},
 };
 
+/// A call that is throttled again comes back this part of the window after the account has opened.
+// A second of a minute: most answers have begun by then.
+const RETURNS_AFTER: u64 = 60;
+
 impl Account {
     /// An answer cost `output` tokens.
     pub(crate) fn learn(&self, label: Option<&Arc<str>>, output: u64) {
@@ -56,6 +60,11 @@ impl Account {
             // Zero seconds say that the server does not know.
             let ceiling = ceiling.filter(|ceiling| !ceiling.is_zero());
             let until = state.on_throttle(charge, cause, hint, ceiling);
+            let until = match hint {
+                // The provider itself says when this call may come.
+                Some(_) => until,
+                None => until.map(|until| state.returns_at(charge, until)),
+            };
             let is_outage = state.breaker.is_outage();
             let is_shared = state.breaker.is_by_quota() || is_outage && state.queue.len() > 0;
             (until, is_outage, is_shared, state.unexplained > before)
@@ -190,9 +199,24 @@ impl State {
         Some(self.breaker.opens_at())
     }
 
+    /// When a throttled call is to come back to an account that opens at `opens_at`: one that is
+    /// throttled again lets others go before it. They find out whether it is the call alone.
+    fn returns_at(&mut self, charge: Charge, opens_at: Nanos) -> Nanos {
+        let last = replace(&mut self.last_throttled, Some(charge.arrived));
+        if last != Some(charge.arrived) || self.queue.len() == 0 {
+            return opens_at;
+        }
+        opens_at.saturating_add(self.quota.window_nanos() / RETURNS_AFTER)
+    }
+
     /// The provider accepted a call. Returns whether that lets others go.
     pub(super) fn on_accept(&mut self, charge: Charge) -> bool {
         let opens = self.breaker.on_accept(charge.at);
+        if opens {
+            let at = self.now.max(self.breaker.opens_at());
+            self.requests.open_at(at);
+            self.tokens.open_at(at);
+        }
         if !self.breaker.is_throttled()
             && let Some((throttled, last)) = self.draining.take()
         {

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) breaker: Breaker,
     /// What the latest throttles in a row speak of, and the last call that met one.
     pub(super) draining: Option<(Throttled, Charge)>,
+    /// The arrival of the call that was throttled last.
+    pub(super) last_throttled: Option<Nanos>,
     /// Requests of the window that the provider throttled, once there were any.
     pub(super) throttled_requests: Option<Window>,
     pub(super) news: QuotaNews,
@@ -68,6 +70,7 @@ impl State {
             slow_start: None,
             breaker: Breaker::default(),
             draining: None,
+            last_throttled: None,
             throttled_requests: None,
             news: QuotaNews::default(),
             plan,

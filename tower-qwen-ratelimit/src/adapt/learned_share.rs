@@ -63,6 +63,8 @@ pub(crate) struct LearnedShare {
     window: u64,
     /// When a throttle was last one that was to be expected.
     explained_at: Option<Nanos>,
+    /// The call that was throttled last: if it is throttled again and again, it is the cause itself.
+    last_call: Option<Nanos>,
     /// The last throttle that claims a large fall.
     claim: Option<Claim>,
     /// What was believed before a fall that is not proven yet.
@@ -143,6 +145,7 @@ impl LearnedShare {
             step: (window / u64::from(STEPS)).max(1),
             window,
             explained_at: None,
+            last_call: None,
             claim: None,
             unproven_from: None,
             #[cfg(feature = "redis")]
@@ -215,6 +218,9 @@ impl LearnedShare {
     /// A call was throttled, and none before it since another was accepted. Returns whether the limit
     /// is known now.
     pub(crate) fn on_throttle(&mut self, held: Held, call: ThrottledCall, now: Nanos) -> bool {
+        if self.last_call.replace(call.arrived) == Some(call.arrived) {
+            return false;
+        }
         self.meet(now);
         // Calls arrive a little sooner or later than they should; twice in a window is no accident.
         let is_recent = |at: Nanos| now.saturating_sub(at) <= self.window;

@@ -76,6 +76,11 @@ impl Bucket {
         self.at = self.at.max(until);
     }
 
+    /// Gains from `at` on, if it was frozen for longer.
+    pub(crate) fn thaw_at(&mut self, at: Nanos) {
+        self.at = self.at.min(at);
+    }
+
     /// The first instant at which `amount` may go. An amount above the burst goes at a level of one
     /// burst, and then owes the rest.
     #[inline]
@@ -224,7 +229,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_input_overflows(
-            rate: u64, window: u64, capacity: u64, burst: u64, steps in prop::collection::vec((any::<u64>(), any::<u64>(), 0..4u8), 0..20)
+            rate: u64, window: u64, capacity: u64, burst: u64, steps in prop::collection::vec((any::<u64>(), any::<u64>(), 0..5u8), 0..20)
         ) {
             let mut bucket = Bucket::new(rate, window, capacity, burst, 0);
             for (now, amount, action) in steps {
@@ -233,6 +238,8 @@ mod tests {
                     0 => bucket.take(amount),
                     1 => bucket.give(amount),
                     2 => bucket.freeze_until(amount),
+                    // Not before the instant up to which it was filled.
+                    3 => bucket.thaw_at(amount.max(now)),
                     _ => { bucket.set_rate(amount); }
                 }
                 prop_assert!(bucket.ready_at(amount) >= bucket.at);

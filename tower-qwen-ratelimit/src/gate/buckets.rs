@@ -98,6 +98,12 @@ impl Buckets {
         self.peak.freeze_until(until);
     }
 
+    /// The account opens then, if it was to open later: from then on it is filled again.
+    pub(crate) fn open_at(&mut self, at: Nanos) {
+        self.credit.thaw_at(at);
+        self.peak.thaw_at(at);
+    }
+
     /// Whether little is saved: what flows in is used.
     pub(crate) fn is_used(&self) -> bool {
         self.credit.is_below(USED)

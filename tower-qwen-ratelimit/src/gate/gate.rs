@@ -203,6 +203,13 @@ impl Gate {
         }
     }
 
+    /// The account opens sooner than was expected.
+    pub(crate) fn open_at(&mut self, at: Nanos) {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.open_at(at);
+        }
+    }
+
     /// Spreads the quota evenly from now on, whatever was set. Returns whether it did not before.
     pub(crate) fn pace_evenly(&mut self, now: Nanos) -> bool {
         let is_new = self.buckets.is_none();
