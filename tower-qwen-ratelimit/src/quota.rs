@@ -213,8 +213,8 @@ impl Quota {
         self
     }
 
-    /// Whether the rate starts at a sixteenth, at first and after idle time, and grows by half in
-    /// every period (a sixtieth of the window, or the time of 8 requests if that is longer) in
+    /// Whether the rate of requests starts at a sixteenth, at first and after idle time, and grows by
+    /// half in every period (a sixtieth of the window, or the time of 8 requests if that is longer) in
     /// which it is used. For providers that throttle sudden growth. Needs [`Pacing::Smooth`].
     /// Default: off; the first throttle for growth turns it on.
     pub const fn slow_start(mut self, on: bool) -> Self {

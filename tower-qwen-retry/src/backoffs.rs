@@ -61,7 +61,8 @@ impl Default for Backoffs {
             growth: backoff(2_000, 10_000, 60_000),
             // A place is free as soon as any call ends.
             concurrency: backoff(500, 4_000, 30_000),
-            capacity: backoff(1_000, 8_000, 60_000),
+            // One busy server of many is left behind at once; an Admission inside waits out what lasts.
+            capacity: backoff(500, 4_000, 60_000),
             throttled: backoff(1_000, 8_000, 60_000),
             // Nothing has to recover: a new connection is enough, mostly.
             transport: backoff(50, 500, 8_000),

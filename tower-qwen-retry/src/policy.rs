@@ -48,7 +48,8 @@ impl RetryPolicy {
     ///
     /// | cause | least | before the first retry, up to | at most |
     /// |---|---|---|---|
-    /// | requests, capacity, unnamed throttles | 1 s | 8 s | 60 s |
+    /// | requests, unnamed throttles | 1 s | 8 s | 60 s |
+    /// | capacity | 0.5 s | 4 s | 60 s |
     /// | tokens | 5 s | 15 s | 60 s |
     /// | growth | 2 s | 10 s | 60 s |
     /// | concurrency | 0.5 s | 4 s | 30 s |

@@ -55,17 +55,18 @@ impl Failure {
     ///
     /// - a provider that is not available;
     /// - a throttle in an outage, when the provider rejects every call, or a rate throttle: if others
-    ///   were throttled meanwhile, it is their load. A call that alone is throttled again and again is
-    ///   the cause itself, or has nobody who would find out for it that the provider is back.
+    ///   were throttled meanwhile, it is their load; so it is where the account has sent as much as
+    ///   the provider grants, or where others wait for the provider too. A call that alone is throttled again and again is the cause itself, or
+    ///   has nobody who would find out for it that the provider is back.
     fn is_of_others(&self) -> bool {
         let Some(held) = self.held_by_admission else {
             return false;
         };
         match self.cause {
             Cause::RequestRate | Cause::TokenRate | Cause::Growth | Cause::Throttled => {
-                self.is_shared
+                self.is_shared || held.shared
             }
-            cause if cause.is_throttle() => held.outage && self.is_shared,
+            cause if cause.is_throttle() => held.outage && (self.is_shared || held.shared),
             _ => held.outage,
         }
     }
@@ -232,7 +233,7 @@ mod tests {
             (Cause::TokenRate, 5_000, 15_000),
             (Cause::Growth, 2_000, 10_000),
             (Cause::Concurrency, 500, 4_000),
-            (Cause::Capacity, 1_000, 8_000),
+            (Cause::Capacity, 500, 4_000),
             (Cause::Throttled, 1_000, 8_000),
             (Cause::Transport, 50, 500),
             (Cause::ServerError, 100, 500),

@@ -15,6 +15,10 @@ pub struct PacedUntil {
     /// those before. Then the cause is not this call, and Retry does not count the rejection
     /// against it.
     pub outage: bool,
+    /// Whether other calls share the cause: the account has sent as much as the provider grants, or
+    /// the provider rejects every call and others wait for it too. Then Retry does not count a
+    /// throttle against this call.
+    pub shared: bool,
 }
 
 impl PacedUntil {
@@ -24,7 +28,15 @@ impl PacedUntil {
         Self {
             until,
             outage: false,
+            shared: false,
         }
+    }
+
+    /// Whether other calls share the cause.
+    #[must_use]
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.shared = shared;
+        self
     }
 
     /// Whether the provider rejects every call.

@@ -50,14 +50,15 @@ impl Account {
         now: Instant,
     ) -> Option<PacedUntil> {
         let cause = verdict.cause();
-        let (until, is_outage, unexplained) = self.change(now, |state| {
+        let (until, is_outage, is_shared, unexplained) = self.change(now, |state| {
             let before = state.unexplained;
             let (hint, ceiling) = (verdict.retry_after(), verdict.retry_within());
             // Zero seconds say that the server does not know.
             let ceiling = ceiling.filter(|ceiling| !ceiling.is_zero());
             let until = state.on_throttle(charge, cause, hint, ceiling);
             let is_outage = state.breaker.is_outage();
-            (until, is_outage, state.unexplained > before)
+            let is_shared = state.breaker.is_by_quota() || is_outage && state.queue.len() > 0;
+            (until, is_outage, is_shared, state.unexplained > before)
         });
         let until = until.map(|until| self.instant(until));
         // That a server is busy for one call is a throttle; that it fails is an error.
@@ -72,7 +73,7 @@ impl Account {
         let until = until?;
         #[cfg(feature = "redis")]
         self.report_throttle(until);
-        Some(PacedUntil::new(until).outage(is_outage))
+        Some(PacedUntil::new(until).outage(is_outage).shared(is_shared))
     }
 
     #[cold]
@@ -306,7 +307,7 @@ impl State {
             is_known &= self.tokens.on_throttle(tokens, call, self.now);
         }
         if is_known {
-            self.breaker.skip_probing();
+            self.breaker.on_limit_shown();
         }
     }
 
@@ -317,12 +318,7 @@ impl State {
 
     /// Begins slow start, at this share of the rate or at the least one.
     pub(super) fn start_slowly(&mut self, share: Option<Fraction>) {
-        let slow_start = SlowStart::new(
-            self.requests.own(),
-            self.tokens.own(),
-            self.quota.window_nanos(),
-            self.now,
-        );
+        let slow_start = SlowStart::new(self.requests.own(), self.quota.window_nanos(), self.now);
         self.slow_start = Some(match share {
             Some(share) => slow_start.at(share),
             None => slow_start,
@@ -333,7 +329,6 @@ impl State {
     pub(super) fn follow_slow_start(&mut self) {
         if let Some(slow_start) = &self.slow_start {
             self.requests.set_slow_start(slow_start.share());
-            self.tokens.set_slow_start(slow_start.share());
         }
     }
 }

@@ -122,10 +122,8 @@ impl State {
         if self.plan.advance(self.now) {
             self.breaker.begin_probing();
         }
-        if self
-            .slow_start
-            .as_mut()
-            .is_some_and(|slow_start| slow_start.advance(self.now))
+        if let Some(slow_start) = &mut self.slow_start
+            && slow_start.advance(self.now, self.requests.own())
         {
             self.follow_slow_start();
         }
@@ -217,7 +215,7 @@ impl State {
         let day = self.tokens_of_day.charge(estimate.total());
         let is_timed = self.concurrency.start();
         if let Some(slow_start) = &mut self.slow_start {
-            slow_start.on_admit(estimate.total());
+            slow_start.on_admit();
         }
         if self.breaker.on_send(self.now, self.quota.window_nanos()) {
             self.close_gates();

@@ -44,6 +44,8 @@ pub(crate) struct Breaker {
     news_from: Nanos,
     /// Whether calls go one by one: not where the first throttle has shown the limit.
     is_probing: bool,
+    /// Whether the first of the latest throttles in a row has shown the limit.
+    is_by_quota: bool,
     /// Throttles in a row, and how often there were any.
     streak: u32,
     streaks: u32,
@@ -82,10 +84,20 @@ impl Breaker {
         self.streak <= SLOWING_UP_TO
     }
 
-    /// The latest throttle has shown what the limit is, and the gates keep to it: nothing has to be
-    /// found out.
+    /// Nothing has to be found out by single calls.
     pub(crate) fn skip_probing(&mut self) {
         self.is_probing = false;
+    }
+
+    /// The latest throttle, the first in a row, has shown what the limit is, and the gates keep to it.
+    pub(crate) fn on_limit_shown(&mut self) {
+        self.skip_probing();
+        self.is_by_quota = true;
+    }
+
+    /// Whether the latest throttles are of a limit that is known.
+    pub(crate) fn is_by_quota(&self) -> bool {
+        self.is_by_quota
     }
 
     /// The end of a long closure: calls probe one by one, until one is accepted.
@@ -181,6 +193,7 @@ impl Breaker {
         };
         self.streak = 0;
         self.is_probing = false;
+        self.is_by_quota = false;
         std::mem::take(&mut self.next_probe) > self.closed_until
     }
 }

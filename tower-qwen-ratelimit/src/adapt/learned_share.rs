@@ -43,8 +43,8 @@ const HELD_WINDOWS_OF_A_START: u32 = 2;
 const GROWTH: [u64; 3] = [20, 345, 714];
 /// From here on growth is at its fastest.
 const FASTEST: u32 = (HELD_WINDOWS + GROWTH.len() as u32 - 1) * STEPS;
-/// By what each step grows out of a fall that has not been proven: fourfold in a window.
-const UNPROVEN_GROWTH: u64 = 1_400;
+/// By what each step grows out of a fall that has not been proven: twofold in a window.
+const UNPROVEN_GROWTH: u64 = 714;
 
 /// What the provider is believed to grant of a quota, as a multiple of the figure that was given.
 ///

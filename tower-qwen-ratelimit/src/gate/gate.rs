@@ -96,9 +96,9 @@ impl Gate {
         self.quota
     }
 
-    /// This process's part of it.
+    /// This process's part of it, as far as the provider is believed to grant it.
     pub(crate) fn own(&self) -> u64 {
-        self.own_part(self.quota)
+        self.own_part(self.share.of(self.quota))
     }
 
     /// What the window holds.
