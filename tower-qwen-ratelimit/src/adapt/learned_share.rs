@@ -477,8 +477,12 @@ mod tests {
         // Further apart than two proofs of one limit.
         share.on_throttle(throttled_at(QUOTA / 5), call(3), 0);
         assert_is(&share, believed_of(QUOTA / 5));
-        // Used or not, and nothing beyond it while it is held.
-        share.advance(HELD_WINDOWS_OF_A_START as u64 * WINDOW, true);
+        let mut now = 0;
+        while share.unproven_from.is_some() {
+            now += SECOND;
+            share.advance(now, true);
+            assert!(now < 4 * WINDOW);
+        }
         assert_is(&share, believed_of(QUOTA * 9 / 10));
     }
 
