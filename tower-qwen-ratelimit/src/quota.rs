@@ -139,8 +139,8 @@ impl Quota {
     ///
     /// It starts with these, and while all of it is used the rate doubles in each minute, each
     /// dimension for itself. Where the provider refuses, what was accepted within the latest minute is
-    /// its limit: that is held for a minute and then looked for anew, first gently and then faster, so
-    /// that a limit which rises is followed within four minutes. One that falls is followed at once.
+    /// its limit: that is held for two minutes and then looked for anew, first gently and then faster, so
+    /// that a limit which doubles is followed within five minutes. One that falls is followed at once.
     /// A call larger than the quota is not rejected, since the limit is not known.
     ///
     /// # Examples

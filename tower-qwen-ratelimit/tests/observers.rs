@@ -163,7 +163,7 @@ async fn a_snapshot_shows_its_main_figures() {
     call.throttle(&throttle());
     assert_eq!(
         limiter.snapshot()[0].to_string(),
-        "https://host qwen-plus: requests 81/99 at 79 %, tokens 0/990, 0 in flight, 0 queued, \
+        "https://host qwen-plus: requests 81/99 at 81 %, tokens 0/990, 0 in flight, 0 queued, \
          closed for 7s"
     );
 }

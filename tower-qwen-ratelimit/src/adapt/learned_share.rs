@@ -420,6 +420,8 @@ mod tests {
 
     #[test]
     fn a_large_fall_needs_the_proof_of_another_call_in_other_throttles_soon() {
+        // So far down that nothing is followed before it is proven, not even what is far above it.
+        let low = QUOTA / 100 * LIKELY_FALL / (ALIKE + 2);
         let first = call(1);
         let same_call = ThrottledCall { streak: 2, ..first };
         let same_streak = ThrottledCall {
@@ -428,24 +430,89 @@ mod tests {
         };
         let too_late = PROOF_WINDOWS * WINDOW + 1;
         for (second, before, now) in [
-            (same_call, 200_000, 0),
-            (same_streak, 200_000, 0),
-            (call(2), 200_000, too_late),
-            (call(2), 200_000 * (ALIKE + 1), 0),
-            (call(2), 200_000 / (ALIKE + 1), 0),
+            (same_call, low, 0),
+            (same_streak, low, 0),
+            (call(2), low, too_late),
+            (call(2), low * (ALIKE + 1), 0),
+            (call(2), low / (ALIKE + 1), 0),
         ] {
             let mut share = plain();
-            assert!(!share.on_throttle(throttled_at(200_000), first, 0));
+            assert!(!share.on_throttle(throttled_at(low), first, 0));
             assert!(!share.on_throttle(throttled_at(before), second, now));
             assert_is(&share, QUOTA);
+            assert!(!share.has_fallen());
         }
-        fallen_to(200_000);
+        assert!(fallen_to(low).has_fallen());
     }
 
     #[test]
-    fn a_limit_is_held_for_a_window_and_then_looked_for_faster_and_faster() {
-        let mut share = fallen_to(100_000);
+    fn that_the_other_dimension_has_fallen_is_a_proof() {
+        let mut share = plain();
+        let proven = ThrottledCall {
+            has_other_fallen: true,
+            ..call(1)
+        };
+        assert!(share.on_throttle(throttled_at(QUOTA / 10), proven, 0));
+        assert_is(&share, believed_of(QUOTA / 10));
+        assert!(share.has_fallen());
+    }
+
+    #[test]
+    fn a_likely_fall_is_followed_at_once_and_grown_out_of() {
+        for likely in [LIKELY_FALL + 5, SMALL_FALL - 5] {
+            let mut share = plain();
+            let found = QUOTA / 100 * likely;
+            assert!(!share.on_throttle(throttled_at(found), call(1), 0));
+            assert_is(&share, believed_of(found));
+            assert!(!share.has_fallen(), "it is not proven");
+            let followed = share.share as f64;
+            share.advance(10 * SECOND, false);
+            let grown = share.share as f64 / followed;
+            let expected = (1.0 + UNPROVEN_GROWTH as f64 / 65_536.0).powi(10);
+            assert!((grown / expected - 1.0).abs() < 0.001, "{grown} {expected}");
+            share.advance(2 * WINDOW, false);
+            assert_is(&share, QUOTA);
+        }
+        let mut share = plain();
+        share.on_throttle(throttled_at(QUOTA / 100 * (LIKELY_FALL - 5)), call(1), 0);
+        assert_is(&share, QUOTA);
+    }
+
+    #[test]
+    fn it_grows_out_of_an_unproven_fall_only_up_to_where_it_was() {
+        let mut share = LearnedShare::new(true, WINDOW, 0);
+        share.on_throttle(throttled_at(QUOTA * 9 / 10), call(1), 0);
+        share.on_throttle(throttled_at(QUOTA / 2), call(2), 0);
+        // Further apart than two proofs of one limit.
+        share.on_throttle(throttled_at(QUOTA / 5), call(3), 0);
+        assert_is(&share, believed_of(QUOTA / 5));
         let mut now = 0;
+        while share.unproven_from.is_some() {
+            now += SECOND;
+            share.advance(now, true);
+            assert!(now < 4 * WINDOW);
+        }
+        assert_is(&share, believed_of(QUOTA * 9 / 10));
+    }
+
+    #[test]
+    fn a_likely_fall_that_is_proven_is_held() {
+        let (mut share, found) = (plain(), QUOTA / 2);
+        assert!(!share.on_throttle(throttled_at(found), call(1), 0));
+        let now = 15 * SECOND;
+        share.advance(now, false);
+        assert!(share.on_throttle(throttled_at(found), call(2), now));
+        assert!(share.has_fallen());
+        share.advance(now + HELD_WINDOWS as u64 * WINDOW, false);
+        assert_is(&share, believed_of(found));
+    }
+
+    #[test]
+    fn a_limit_is_held_for_windows_and_then_looked_for_faster_and_faster() {
+        let mut share = fallen_to(100_000);
+        let mut now = HELD_WINDOWS as u64 * WINDOW;
+        assert!(!share.advance(now, false), "it is held");
+        assert_is(&share, believed_of(100_000));
         for growth in GROWTH {
             let before = share.share as f64;
             for _ in 0..STEPS {
@@ -456,10 +523,21 @@ mod tests {
             let grown = share.share as f64 / before;
             assert!((grown / expected - 1.0).abs() < 0.001, "{grown} {expected}");
         }
-        assert_eq!(GROWTH[0], 0, "it is held");
         assert!(GROWTH.is_sorted());
         share.advance(now + 10 * WINDOW, false);
         assert_is(&share, QUOTA);
+    }
+
+    #[test]
+    fn a_limit_is_held_longer_for_a_ceiling_than_for_a_start() {
+        let hold = HELD_WINDOWS_OF_A_START as u64 * WINDOW;
+        let (mut ceiling, mut start) = (plain(), LearnedShare::new(true, WINDOW, 0));
+        for share in [&mut ceiling, &mut start] {
+            assert!(share.on_throttle(throttled_at(900_000), call(1), 0));
+            assert!(!share.advance(hold, true));
+        }
+        assert!(start.advance(hold + SECOND, true));
+        assert!(!ceiling.advance(hold + SECOND, true));
     }
 
     #[test]

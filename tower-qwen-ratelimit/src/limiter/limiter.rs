@@ -140,8 +140,8 @@ impl Limiter {
 
     /// Goes on from what an earlier process has learned of this key's quota: the `believed` figures
     /// of its last [`Limiter::snapshot`]. It is as if the provider had just throttled at these: they
-    /// are held for a window, and then more is looked for, up to the quota (or beyond, where that is
-    /// a start). A plain quota is not exceeded, whatever is given here.
+    /// are held for three windows (two where the quota is a start), and then more is looked for, up to
+    /// the quota, or beyond where it is a start. A plain quota is not exceeded, whatever is given here.
     ///
     /// # Examples
     ///

@@ -79,17 +79,17 @@ async fn study(charge: Charge, at_least: f64) {
 
 #[tokio::test(start_paused = true)]
 async fn the_quota_is_used_where_the_provider_charges_at_the_start() {
-    study(Charge::Start, 0.97).await;
+    study(Charge::Start, 0.995).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_quota_is_used_where_the_provider_charges_answers_at_their_end() {
-    study(Charge::End, 0.93).await;
+    study(Charge::End, 0.995).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_quota_is_used_where_the_provider_holds_the_ceiling() {
-    study(Charge::Estimate, 0.88).await;
+    study(Charge::Estimate, 0.985).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +105,7 @@ async fn requests_bind_as_well_as_tokens() {
         let outcome = Load::new(&Setting::PAUSED).run(config, quota).await;
         let used = outcome.stats.utilisation.steady.requests;
         println!("{enforce:?}: {used:.4} of the requests used");
-        assert!(used >= 0.95 * (1.0 - HEADROOM), "{enforce:?}: used {used}");
+        assert!(used >= 0.995 * (1.0 - HEADROOM), "{enforce:?}: used {used}");
         assert_eq!((outcome.failed, outcome.stats.throttled.total()), (0, 0));
     }
 }
@@ -122,15 +122,14 @@ async fn a_quota_given_twice_too_high_finishes_with_few_attempts() {
             let quota = Quota::per_minute(2 * config.rpm, 2 * config.tpm);
             let outcome = Load::new(&Setting::PAUSED).run(config, quota).await;
             let attempts = outcome.stats.seen as f64 / outcome.calls as f64;
-            println!(
-                "{enforce:?} {charge:?}: {attempts:.3} attempts per call, {:.4} used",
-                outcome.stats.utilisation.steady.tokens
-            );
+            let used = outcome.stats.utilisation.steady.tokens;
+            println!("{enforce:?} {charge:?}: {attempts:.3} attempts per call, {used:.4} used");
             assert_eq!(outcome.failed, 0, "{enforce:?} {charge:?}: calls failed");
             assert!(
-                attempts < 1.2,
+                attempts < 1.01,
                 "{enforce:?} {charge:?}: {attempts} attempts per call"
             );
+            assert!(used >= 0.95, "{enforce:?} {charge:?}: {used} used");
         }
     }
 }

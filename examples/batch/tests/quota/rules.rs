@@ -49,9 +49,9 @@ async fn seconds_and_growth_are_kept_to() {
                 outcome.calls, outcome.stats.throttled.growth
             );
             assert_eq!(outcome.failed, 0, "{enforce:?}");
-            assert!(used >= 0.85 * (1.0 - HEADROOM), "{enforce:?}: used {used}");
+            assert!(used >= 0.995 * (1.0 - HEADROOM), "{enforce:?}: used {used}");
             assert!(
-                throttled * 1_000 <= 5 * outcome.calls,
+                throttled * 1_000 <= outcome.calls,
                 "{enforce:?}: {throttled} of {}",
                 outcome.calls
             );
@@ -69,6 +69,6 @@ async fn a_ceiling_ten_times_too_high_costs_nothing() {
             used.push(outcome.stats.utilisation.steady.tokens);
         }
         println!("{charge:?}: {used:.4?} used");
-        assert!((used[0] - used[1]).abs() < 0.02, "{charge:?}: {used:?}");
+        assert!((used[0] - used[1]).abs() < 0.002, "{charge:?}: {used:?}");
     }
 }

@@ -47,7 +47,7 @@ async fn a_tenant_that_offers_ten_times_as_much_gets_no_more_than_its_share() {
     let fair = unequal(Setting::PAUSED, Discipline::Fair).await;
     let fifo = unequal(Setting::PAUSED, Discipline::Fifo).await;
     println!("fair {fair:.4}, first come {fifo:.4}");
-    assert!(fair >= 0.98, "{fair}");
+    assert!(fair >= 0.995, "{fair}");
     assert!(fifo < 0.7, "else nothing was shown: {fifo}");
 }
 
@@ -67,5 +67,5 @@ async fn weights_divide_the_quota() {
         .map(|(tokens, weight)| tokens / weight)
         .collect();
     println!("by weight {:.4} {served:?}", jain(&by_weight));
-    assert!(jain(&by_weight) >= 0.98, "{served:?}");
+    assert!(jain(&by_weight) >= 0.995, "{served:?}");
 }

@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(
             quota_arguments(&quota),
             [
-                570, 57_000, minute, 540, 54_000, 4, 450, 108, 10_800, 1, -1, 0
+                546, 54_600, minute, 540, 54_000, 4, 450, 108, 10_800, 1, -1, 0
             ]
         );
         let quota = quota
