@@ -1,12 +1,12 @@
-//! Whether an admission costs at most twice two checks of governor's: the two take turns, block by block, so that both
-//! meet the same machine.
+//! How much an admission costs beside two checks of governor's: the two take turns, block by block, so that both meet the
+//! same machine.
 //!
 //! `cargo bench -p tower-qwen-ratelimit --bench ratio`
 #![allow(missing_docs)]
 
 mod subjects;
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use governor::clock::{DefaultClock, MonotonicClock};
 use subjects::{Governor, KEYS, acquire, keys, limiter, next, try_acquire};
@@ -22,11 +22,20 @@ struct Timed {
     nanos: Vec<f64>,
 }
 
-fn time(mut run: impl FnMut()) -> f64 {
+/// What a run takes in each of so many threads that all run at one time.
+fn time(threads: usize, keys: &[Key], run: impl Fn(&Key) + Sync) -> f64 {
+    let block = || {
+        let mut at = 0;
+        for _ in 0..BLOCK {
+            run(&keys[next(&mut at, keys.len())]);
+        }
+    };
     let begin = clock::now();
-    for _ in 0..BLOCK {
-        run();
-    }
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(block);
+        }
+    });
     nanos(clock::now() - begin) / f64::from(BLOCK)
 }
 
@@ -40,7 +49,7 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn compare(name: &str, keys: &[Key]) {
+fn compare(name: &str, threads: usize, keys: &[Key]) {
     let own_clock = Governor::new(&DefaultClock::default(), keys);
     let same_clock = Governor::new(&MonotonicClock, keys);
     let ours: Limiter = limiter(keys, Discipline::Fifo);
@@ -54,14 +63,12 @@ fn compare(name: &str, keys: &[Key]) {
         name,
         nanos: Vec::with_capacity(ROUNDS),
     });
-    let mut at = 0;
     for _ in 0..ROUNDS {
-        let mut key = || &keys[next(&mut at, keys.len())];
         let round = [
-            time(|| assert!(own_clock.check(key()))),
-            time(|| assert!(same_clock.check(key()))),
-            time(|| try_acquire(&ours, key())),
-            time(|| acquire(&ours, key())),
+            time(threads, keys, |key| assert!(own_clock.check(key))),
+            time(threads, keys, |key| assert!(same_clock.check(key))),
+            time(threads, keys, |key| try_acquire(&ours, key)),
+            time(threads, keys, |key| acquire(&ours, key)),
         ];
         for (timed, nanos) in timed.iter_mut().zip(round) {
             timed.nanos.push(nanos);
@@ -85,6 +92,7 @@ fn compare(name: &str, keys: &[Key]) {
 }
 
 fn main() {
-    compare("1 key", &keys(1));
-    compare("100,000 keys", &keys(KEYS));
+    compare("1 key", 1, &keys(1));
+    compare("1 key, two threads", 2, &keys(1));
+    compare("100,000 keys", 1, &keys(KEYS));
 }

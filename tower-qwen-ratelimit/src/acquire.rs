@@ -17,7 +17,7 @@ use tower_qwen_tokens::{
 };
 
 use crate::{
-    account::{Account, AdmitRequest, WaitLimit, WaitOutcome},
+    account::{Account, AdmitRequest, Charge, WaitLimit, WaitOutcome},
     cost::Cost,
     error::{RejectKind, Rejected},
     queue::{Ticket, Weight},
@@ -75,39 +75,33 @@ pin_project! {
     /// reserved before it is ready.
     #[must_use = "futures do nothing unless polled"]
     pub struct Acquire {
-        account: Arc<Account>,
+        // The reservation takes it over: `None` once admitted or rejected.
+        account: Option<Arc<Account>>,
         request: AdmitRequest,
         max_wait: Option<Duration>,
-        stage: AcquireStage,
+        // Once it waits in the account's queue.
+        ticket: Option<Ticket>,
         #[pin]
         timer: Option<Sleep>,
     }
 
     impl PinnedDrop for Acquire {
         fn drop(this: Pin<&mut Self>) {
-            if let AcquireStage::Waiting(Some(ticket)) = this.stage {
-                this.account.leave(ticket);
+            if let (Some(account), Some(ticket)) = (&this.account, this.ticket) {
+                account.leave(ticket);
             }
         }
     }
-}
-
-#[derive(Debug)]
-enum AcquireStage {
-    /// Not ready yet; with its ticket once it waits in the account's queue.
-    Waiting(Option<Ticket>),
-    /// Admitted or rejected; out of the queue.
-    Done,
 }
 
 impl Acquire {
     /// A call that arrives when this is first polled.
     pub(crate) fn new(account: Arc<Account>, cost: Cost) -> Self {
         Self {
-            account,
+            account: Some(account),
             request: AdmitRequest::new(cost),
             max_wait: None,
-            stage: AcquireStage::Waiting(None),
+            ticket: None,
             timer: None,
         }
     }
@@ -183,9 +177,12 @@ impl Acquire {
     /// Those of [`Limiter::try_acquire`](crate::Limiter::try_acquire). A deadline and a longest wait
     /// make no difference.
     pub fn try_now(mut self) -> Result<Reservation, Rejected> {
-        let charge = self.account.try_acquire(&self.request, clock::now())?;
+        let Some(account) = self.account.take() else {
+            unreachable!("a future that was polled is pinned");
+        };
+        let charge = account.try_acquire(&self.request, clock::now())?;
         let label = self.request.label.take();
-        Ok(Reservation::new(self.account.clone(), charge, label))
+        Ok(Reservation::new(account, charge, label))
     }
 }
 
@@ -197,24 +194,30 @@ impl Future for Acquire {
     /// Panics when polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let AcquireStage::Waiting(ticket) = this.stage else {
-            panic!("polled after it was ready");
-        };
         let mut now = clock::now();
-        // A wait that has begun keeps its limit, however often it is polled.
-        if ticket.is_none() {
-            this.request.begin_wait(now, *this.max_wait);
-        }
-        let result = loop {
-            match this
-                .account
-                .poll_head(this.request, ticket, now, cx.waker())
-            {
-                WaitOutcome::Admitted(charge) => {
-                    let label = this.request.label.take();
-                    break Ok(Reservation::new(this.account.clone(), charge, label));
+        let account = this.account.as_ref().expect("polled after it was ready");
+        let mut outcome = match this.ticket {
+            Some(_) => account.poll_head(this.request, this.ticket, now, cx.waker()),
+            None => {
+                // A wait that has begun keeps its limit, however often it is polled.
+                this.request.begin_wait(now, *this.max_wait);
+                match account.poll_newcomer(this.request, this.ticket, now, cx.waker()) {
+                    Ok(charge) => {
+                        return Poll::Ready(Ok(reserve(this.account, this.request, charge)));
+                    }
+                    Err(outcome) => outcome,
                 }
-                WaitOutcome::Rejected(rejected) => break Err(rejected),
+            }
+        };
+        loop {
+            match outcome {
+                WaitOutcome::Admitted(charge) => {
+                    return Poll::Ready(Ok(reserve(this.account, this.request, charge)));
+                }
+                WaitOutcome::Rejected(rejected) => {
+                    *this.account = None;
+                    return Poll::Ready(Err(rejected));
+                }
                 WaitOutcome::WaitForWake => {
                     // A wake comes when it is the head: a crowd of waiters costs no timers.
                     this.timer.set(None);
@@ -232,12 +235,23 @@ impl Future for Acquire {
                         std::task::ready!(timer.poll(cx));
                     }
                     now = clock::now();
+                    outcome = account.poll_head(this.request, this.ticket, now, cx.waker());
                 }
             }
-        };
-        *this.stage = AcquireStage::Done;
-        Poll::Ready(result)
+        }
     }
 }
 
-opaque_debug!(Acquire { request, stage }, impl std::fmt::Debug for Acquire);
+/// What an admitted call holds.
+// The account is moved rather than cloned: a count that threads share is not free.
+#[inline(always)]
+fn reserve(
+    account: &mut Option<Arc<Account>>,
+    request: &mut AdmitRequest,
+    charge: Charge,
+) -> Reservation {
+    let account = account.take().expect("it has just been used");
+    Reservation::new(account, charge, request.label.take())
+}
+
+opaque_debug!(Acquire { request, ticket }, impl std::fmt::Debug for Acquire);

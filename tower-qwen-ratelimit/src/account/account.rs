@@ -132,7 +132,11 @@ impl Account {
     }
 
     pub(super) fn advanced(&self, now: Instant) -> MutexGuard<'_, State> {
-        let now = self.nanos(now);
+        self.advanced_to(self.nanos(now))
+    }
+
+    #[inline]
+    pub(super) fn advanced_to(&self, now: Nanos) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         state.advance(now);
         state

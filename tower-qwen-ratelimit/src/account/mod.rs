@@ -1,6 +1,6 @@
 //! The gates of one key, all or nothing, and the queue before them.
 //!
-//! [`Account`] is the lock around a `State`: it admits calls (`admit`, `head`), settles
+//! [`Account`] is the lock around a `State`: it admits calls (`admit`, `wait`, `head`), settles
 //! them (`settle`), follows what the provider says (`provider`), and, where a fleet shares it, what
 //! the store grants (`grants`, `fleet_head`, `parts`, `shared`).
 //!
@@ -27,6 +27,7 @@ mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 pub(crate) use account::{Account, AccountConfig};
 pub(crate) use charge::{Charge, Outcome};

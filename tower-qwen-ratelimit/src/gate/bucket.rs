@@ -8,18 +8,22 @@ const MOST_OWED: u64 = 2;
 
 /// A bucket that refills evenly and may owe.
 ///
-/// The level is kept in amount x nanoseconds of the window, so that refilling is exact: in one
-/// nanosecond it gains `rate` units, and one request or token is worth `window` units.
-// 128 bits: a product of two 64-bit numbers fits, and debt may grow without overflowing.
+/// It is counted in amount x nanoseconds of the window, so that refilling is exact: in one nanosecond
+/// it gains `rate` units, and one request or token is worth `window` units.
+// 128 bits: a product of two 64-bit numbers fits.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Bucket {
-    level: i128,
-    capacity: i128,
-    /// The level at which a call of any cost may go; it then owes the rest.
-    enough: i128,
-    /// The lowest level.
-    lowest: i128,
+    /// What it lacks until it is full; more than its capacity while it owes.
+    // Not its level: that has a sign, and two ends at which it is cut. A call changes it four times,
+    // and this takes half the instructions.
+    missing: u128,
+    /// As long as it lacks no more than this, it holds a burst: a call of any cost may go, and then
+    /// owes the rest.
+    spare: u128,
+    capacity: u128,
+    /// What it lacks when it owes the most.
+    most_missing: u128,
     /// Amount per window.
     rate: u64,
     window: u64,
@@ -33,42 +37,49 @@ impl Bucket {
     pub(crate) fn new(rate: u64, window: u64, capacity: u64, burst: u64, now: Nanos) -> Self {
         let window = window.max(1);
         let mut bucket = Self {
-            level: 0,
+            missing: 0,
+            spare: 0,
             capacity: 0,
-            enough: 0,
-            lowest: lowest(rate, window),
+            most_missing: most_owed(rate, window),
             rate,
             window,
             at: now,
         };
         bucket.set_capacity(capacity, burst);
-        bucket.level = bucket.enough;
+        bucket.missing = bucket.spare;
         bucket
     }
 
-    /// Refills up to `now`.
+    /// How long it has not been refilled.
     #[inline]
-    pub(crate) fn advance(&mut self, now: Nanos) {
-        let gained = units(self.rate, now.saturating_sub(self.at));
-        self.level = self.level.saturating_add(gained).min(self.capacity);
+    pub(crate) fn since(&self, now: Nanos) -> u64 {
+        now.saturating_sub(self.at)
+    }
+
+    /// Refills up to `now`, which is so long since the last time.
+    #[inline]
+    pub(crate) fn gain(&mut self, since: u64, now: Nanos) {
+        self.give(units(self.rate, since));
         self.at = self.at.max(now);
     }
 
-    /// Takes `amount`; the level may fall below nothing, by two windows of the quota.
+    /// What `amount` is worth in units.
     #[inline]
-    pub(crate) fn take(&mut self, amount: u64) {
-        // Saturating: a cost that makes no sense becomes a debt, not a credit.
-        let level = self.level.saturating_sub(units(amount, self.window));
-        self.level = level.max(self.lowest);
+    pub(crate) fn units_of(&self, amount: u64) -> u128 {
+        units(amount, self.window)
     }
 
-    /// Gives `amount` back; what the bucket cannot hold is lost.
+    /// Takes so many units; the level may fall below nothing, by two windows of the quota.
     #[inline]
-    pub(crate) fn give(&mut self, amount: u64) {
-        self.level = self
-            .level
-            .saturating_add(units(amount, self.window))
-            .min(self.capacity);
+    pub(crate) fn take(&mut self, units: u128) {
+        // Saturating: a cost that makes no sense becomes a debt, not a credit.
+        self.missing = self.missing.saturating_add(units).min(self.most_missing);
+    }
+
+    /// Gives so many units back; what the bucket cannot hold is lost.
+    #[inline]
+    pub(crate) fn give(&mut self, units: u128) {
+        self.missing = self.missing.saturating_sub(units);
     }
 
     /// Gains nothing before `until`.
@@ -85,17 +96,21 @@ impl Bucket {
     /// burst, and then owes the rest.
     #[inline]
     pub(crate) fn ready_at(&self, amount: u64) -> Nanos {
-        self.reaches(units(amount, self.window).min(self.enough))
+        // By far the most frequent case, where the amount makes no difference.
+        match self.missing <= self.spare {
+            true => self.at,
+            false => self.reaches(self.needed_by(amount)),
+        }
     }
 
     /// The first instant at which `amount` may go behind `ahead`, as long as the bucket is never
     /// full in between.
     pub(crate) fn serves_at(&self, ahead: u64, amount: u64) -> Nanos {
-        let own = units(amount, self.window).min(self.enough);
-        self.reaches(units(ahead, self.window).saturating_add(own))
+        let own = self.needed_by(amount);
+        self.reaches(self.units_of(ahead).saturating_add(own))
     }
 
-    /// Changes the rate from now on. Call [`Bucket::advance`] first.
+    /// Changes the rate from now on. Refill it first.
     pub(crate) fn set_rate(&mut self, rate: u64) {
         self.rate = rate;
     }
@@ -103,25 +118,33 @@ impl Bucket {
     /// Changes what the bucket holds at most, and what of it is a burst, from now on.
     pub(crate) fn set_capacity(&mut self, capacity: u64, burst: u64) {
         let burst = burst.max(1);
-        self.enough = units(burst, self.window);
-        self.capacity = units(capacity.max(burst), self.window);
-        self.level = self.level.min(self.capacity);
+        let before = self.capacity;
+        let most_owed = self.most_missing - before;
+        self.capacity = self.units_of(capacity.max(burst));
+        self.spare = self.capacity - self.units_of(burst);
+        self.most_missing = self.capacity.saturating_add(most_owed);
+        // The level stays, as far as there is room for it.
+        self.missing = match self.capacity.checked_sub(before) {
+            Some(more) => self.missing.saturating_add(more),
+            None => self.missing.saturating_sub(before - self.capacity),
+        };
     }
 
     /// Begins anew under another quota of a window: what was owed is forgiven.
     pub(crate) fn set_quota(&mut self, quota: u64) {
-        self.lowest = lowest(quota, self.window);
-        self.level = self.level.max(0);
+        self.most_missing = self.capacity.saturating_add(most_owed(quota, self.window));
+        self.missing = self.missing.min(self.capacity);
     }
 
     /// Lowers the level to `amount`, if it is higher.
     pub(crate) fn lower_to(&mut self, amount: u64) {
-        self.level = self.level.min(units(amount, self.window));
+        let missing = self.capacity.saturating_sub(self.units_of(amount));
+        self.missing = self.missing.max(missing);
     }
 
     /// Whether it holds less than this part of what it can.
-    pub(crate) fn is_below(&self, part: i128) -> bool {
-        self.level < self.capacity / part
+    pub(crate) fn is_below(&self, part: u128) -> bool {
+        self.missing > self.capacity - self.capacity / part
     }
 
     /// When the bucket is full.
@@ -132,14 +155,31 @@ impl Bucket {
 
     /// Whole requests or tokens in the bucket; negative while it owes.
     pub(crate) fn level(&self) -> i64 {
-        let whole = self.level.div_euclid(i128::from(self.window));
-        i64::try_from(whole).unwrap_or(if whole < 0 { i64::MIN } else { i64::MAX })
+        let window = u128::from(self.window);
+        match self.capacity.checked_sub(self.missing) {
+            Some(held) => i64::try_from(held / window).unwrap_or(i64::MAX),
+            // Rounded down, as above: away from nothing.
+            None => {
+                let owed = (self.missing - self.capacity).div_ceil(window);
+                i64::try_from(owed).map_or(i64::MIN, |owed| -owed)
+            }
+        }
     }
 
-    #[inline]
-    fn reaches(&self, level: i128) -> Nanos {
-        let missing = level.saturating_sub(self.level);
-        if missing <= 0 {
+    /// The level at which `amount` may go.
+    fn needed_by(&self, amount: u64) -> u128 {
+        self.units_of(amount).min(self.capacity - self.spare)
+    }
+
+    /// The first instant at which it holds this level.
+    // Apart, so that it takes no registers from the calls that go at once.
+    #[inline(never)]
+    fn reaches(&self, level: u128) -> Nanos {
+        let lacks = match self.missing.checked_sub(self.capacity) {
+            Some(owed) => owed.saturating_add(level),
+            None => level.saturating_sub(self.capacity - self.missing),
+        };
+        if lacks == 0 {
             return self.at;
         }
         // Also spares the division by nothing.
@@ -147,19 +187,18 @@ impl Bucket {
             return NEVER;
         }
         // Rounded up: an instant too early would not fit.
-        let wait = missing.unsigned_abs().div_ceil(u128::from(self.rate));
+        let wait = lacks.div_ceil(u128::from(self.rate));
         u64::try_from(wait).map_or(NEVER, |wait| self.at.saturating_add(wait))
     }
 }
 
-fn lowest(quota: u64, window: u64) -> i128 {
-    // A product that does not fit is at most the greatest, whose negative does fit.
-    -units(quota.saturating_mul(MOST_OWED), window)
+fn most_owed(quota: u64, window: u64) -> u128 {
+    units(quota.saturating_mul(MOST_OWED), window)
 }
 
 #[inline]
-fn units(amount: u64, nanos: u64) -> i128 {
-    i128::try_from(u128::from(amount) * u128::from(nanos)).unwrap_or(i128::MAX)
+fn units(amount: u64, nanos: u64) -> u128 {
+    u128::from(amount) * u128::from(nanos)
 }
 
 #[cfg(test)]
@@ -170,10 +209,21 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
+    /// By amounts and instants, as for one bucket alone.
+    impl Bucket {
+        fn advance(&mut self, now: Nanos) {
+            self.gain(self.since(now), now);
+        }
+
+        fn charge(&mut self, amount: u64) {
+            self.take(self.units_of(amount));
+        }
+    }
+
     /// One that has spent what it begins with.
     fn spent(rate: u64, window: u64, capacity: u64, burst: u64) -> Bucket {
         let mut bucket = Bucket::new(rate, window, capacity, burst, 0);
-        bucket.level = 0;
+        bucket.missing = bucket.capacity;
         bucket
     }
 
@@ -181,7 +231,7 @@ mod tests {
     fn starts_with_a_burst_and_refills_evenly() {
         let mut bucket = Bucket::new(60, 60 * SECOND, 10, 2, 0);
         assert_eq!((bucket.level(), bucket.ready_at(50)), (2, 0));
-        bucket.take(2);
+        bucket.charge(2);
         assert_eq!(bucket.ready_at(0), 0);
         assert_eq!(bucket.ready_at(1), SECOND);
         bucket.advance(SECOND - 1);
@@ -197,7 +247,7 @@ mod tests {
         let mut bucket = spent(60, 60 * SECOND, 30, 10);
         assert_eq!(bucket.ready_at(50), 10 * SECOND);
         bucket.advance(10 * SECOND);
-        bucket.take(50);
+        bucket.charge(50);
         assert_eq!(bucket.level(), -40);
         assert_eq!(bucket.ready_at(1), 51 * SECOND);
         assert_eq!(bucket.serves_at(19, 1), 70 * SECOND);
@@ -235,8 +285,8 @@ mod tests {
             for (now, amount, action) in steps {
                 bucket.advance(now);
                 match action {
-                    0 => bucket.take(amount),
-                    1 => bucket.give(amount),
+                    0 => bucket.charge(amount),
+                    1 => bucket.give(bucket.units_of(amount)),
                     2 => bucket.freeze_until(amount),
                     // Not before the instant up to which it was filled.
                     3 => bucket.thaw_at(amount.max(now)),
@@ -244,8 +294,8 @@ mod tests {
                 }
                 prop_assert!(bucket.ready_at(amount) >= bucket.at);
                 prop_assert!(bucket.serves_at(amount, amount) >= bucket.ready_at(amount));
-                prop_assert!(bucket.level <= bucket.capacity);
-                prop_assert!(bucket.level >= bucket.lowest);
+                prop_assert!(bucket.spare <= bucket.capacity);
+                prop_assert!(bucket.missing <= bucket.most_missing);
             }
         }
 
@@ -261,10 +311,10 @@ mod tests {
             let capacity = capacity.min(quota);
             let mut bucket = Bucket::new(quota, window, quota, capacity, 0);
             for cost in &costs {
-                bucket.take(*cost);
+                bucket.charge(*cost);
             }
             prop_assert!(i128::from(bucket.level()) >= -2 * i128::from(quota));
-            let fills = units(capacity, window).unsigned_abs().div_ceil(u128::from(quota));
+            let fills = units(capacity, window).div_ceil(u128::from(quota));
             prop_assert!(u128::from(bucket.ready_at(amount)) <= 2 * u128::from(window) + fills + 1);
             bucket.set_quota(quota);
             prop_assert_eq!(bucket.level(), 0);
@@ -275,13 +325,13 @@ mod tests {
             rate in 1..1_000_000u64, window in 1..100 * SECOND, capacity in 1..10_000u64, owed in 0..10_000u64, amount in 1..10_000u64
         ) {
             let mut bucket = spent(rate, window, capacity.saturating_mul(2), capacity);
-            bucket.take(owed);
+            bucket.charge(owed);
             let at = bucket.ready_at(amount);
-            let need = units(amount, window).min(bucket.enough);
+            let need = units(amount, window).min(units(capacity, window));
             bucket.advance(at.saturating_sub(1));
-            prop_assert!(at == 0 || bucket.level < need);
+            prop_assert!(at == 0 || bucket.missing + need > bucket.capacity);
             bucket.advance(at);
-            prop_assert!(bucket.level >= need);
+            prop_assert!(bucket.missing + need <= bucket.capacity);
         }
     }
 }

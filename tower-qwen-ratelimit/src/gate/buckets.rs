@@ -2,12 +2,14 @@ use super::bucket::Bucket;
 use crate::units::Nanos;
 
 /// Less saved than this part of the credit shows that what flows in is used.
-const USED: i128 = 4;
+const USED: u128 = 4;
 
 /// The two buckets of an even pace. Each call takes its cost from both.
 ///
 /// One saves what flows in and is not used, so that a dimension which waits for the other one loses
 /// nothing. The other one bounds how fast that is spent.
+// They differ in rate and capacity alone: window, burst and the instant of the latest refill are the
+// same, so what a call costs in units, and the time that has gone by, are computed once for both.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Buckets {
@@ -36,20 +38,23 @@ impl Buckets {
 
     #[inline]
     pub(crate) fn advance(&mut self, now: Nanos) {
-        self.credit.advance(now);
-        self.peak.advance(now);
+        let since = self.credit.since(now);
+        self.credit.gain(since, now);
+        self.peak.gain(since, now);
     }
 
     #[inline]
     pub(crate) fn take(&mut self, amount: u64) {
-        self.credit.take(amount);
-        self.peak.take(amount);
+        let units = self.credit.units_of(amount);
+        self.credit.take(units);
+        self.peak.take(units);
     }
 
     #[inline]
     pub(crate) fn give(&mut self, amount: u64) {
-        self.credit.give(amount);
-        self.peak.give(amount);
+        let units = self.credit.units_of(amount);
+        self.credit.give(units);
+        self.peak.give(units);
     }
 
     /// The first instant at which `amount` may go.

@@ -53,14 +53,18 @@ impl Concurrency {
     pub(crate) fn advance(&mut self, now: Nanos) {
         let elapsed = now.saturating_sub(self.at);
         if elapsed >= self.step {
-            let steps = elapsed / self.step;
-            self.at = self.at.saturating_add(steps.saturating_mul(self.step));
-            self.cap = self.cap.saturating_add(steps);
+            self.recover(elapsed / self.step);
         }
         // Twice the load that was too much, and no throttle: that limit is gone.
         if self.cap > self.peak.saturating_mul(2) {
             self.cap = u64::MAX;
         }
+    }
+
+    #[cold]
+    fn recover(&mut self, steps: u64) {
+        self.at = self.at.saturating_add(steps.saturating_mul(self.step));
+        self.cap = self.cap.saturating_add(steps);
     }
 
     /// How many may run at one time at present.

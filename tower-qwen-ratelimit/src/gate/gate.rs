@@ -87,8 +87,14 @@ impl Gate {
         #[cfg(feature = "redis")]
         let is_changed = is_changed | self.part.advance(now);
         if is_changed {
-            self.set_slow_start(self.slow_start);
+            self.follow_share();
         }
+    }
+
+    // Apart, so that the calls that change nothing save no registers for it.
+    #[cold]
+    fn follow_share(&mut self) {
+        self.set_slow_start(self.slow_start);
     }
 
     /// The quota of a window, less the headroom.

@@ -46,6 +46,8 @@ impl Window {
         }
     }
 
+    // Once a slot, and apart, so that it takes no registers from the calls in between.
+    #[cold]
     fn rotate(&mut self, now: Nanos) {
         let newest = (now / self.width).saturating_add(SLOTS as u64);
         let elapsed = newest.saturating_sub(self.newest);
@@ -123,16 +125,23 @@ impl Window {
             return NEVER;
         };
         let room = u128::from(room);
-        if self.sum <= room {
-            return now;
+        match self.sum <= room {
+            true => now,
+            false => self.falls_to(room).max(now),
         }
+    }
+
+    /// The first instant at which the sum, which is above `room`, has fallen to it.
+    // Apart, as `rotate`.
+    #[cold]
+    fn falls_to(&self, room: u128) -> Nanos {
         // The ring is walked from the end that is nearer to where the sum falls to `room`.
         let last = if room < self.sum / 2 {
             self.last_to_leave_from_the_newest(room)
         } else {
             self.last_to_leave_from_the_oldest(room)
         };
-        self.leaves_at(last).max(now)
+        self.leaves_at(last)
     }
 
     /// The slot with which the sum falls to `room`, which it is above. Quick where little stays.

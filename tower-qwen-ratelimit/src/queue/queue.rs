@@ -144,6 +144,7 @@ impl WaitQueue {
     }
 
     /// Counts a call that goes from that position without having joined.
+    #[inline(always)]
     pub(crate) fn admit_at_once(
         &mut self,
         position: Position,
@@ -151,8 +152,22 @@ impl WaitQueue {
         cost: u64,
     ) -> (Served, Wakes) {
         // By arrival nothing is counted, and a call that does not join changes no head.
-        let (Order::Fair(fair), Some(flow_position)) = (&mut self.order, position.flow_position)
-        else {
+        let Some(flow_position) = position.flow_position else {
+            return (Served::default(), Wakes::default());
+        };
+        let (served, wakes) = self.admit_in_flow(flow_position, key, cost);
+        (served, wakes)
+    }
+
+    // Apart, so that what is returned by arrival stays in registers.
+    #[inline(never)]
+    fn admit_in_flow(
+        &mut self,
+        flow_position: FlowPosition,
+        key: &FlowKey,
+        cost: u64,
+    ) -> (Served, Wakes) {
+        let Order::Fair(fair) = &mut self.order else {
             return (Served::default(), Wakes::default());
         };
         let flow = fair.open(flow_position, key);
@@ -218,6 +233,7 @@ impl WaitQueue {
     }
 
     /// Wakes the new head and the displaced one. `joined` becomes the head knowingly.
+    #[inline]
     fn head_changed(&mut self, joined: Option<Ticket>) -> Wakes {
         let next = match &self.order {
             Order::Fifo(fifo) => fifo.first(),
@@ -228,6 +244,12 @@ impl WaitQueue {
         if head == self.head {
             return Wakes::default();
         }
+        self.change_head(head, joined)
+    }
+
+    // Apart, so that `Wakes::default` stays in registers.
+    #[inline(never)]
+    fn change_head(&mut self, head: Option<Ticket>, joined: Option<Ticket>) -> Wakes {
         let displaced = std::mem::replace(&mut self.head, head);
         Wakes {
             displaced: displaced.and_then(|ticket| self.take_waker(ticket)),
