@@ -256,15 +256,20 @@ impl LearnedShare {
 
     /// Returns whether that is proven.
     fn lower_to(&mut self, measured: u64, call: ThrottledCall, now: Nanos) -> bool {
-        let before = self.share;
+        // Against what was believed before a fall that is not proven: else the next throttle of the
+        // same call would prove it.
+        let before = self.unproven_from.unwrap_or(self.share);
         let is_small = measured >= before / 100 * SMALL_FALL;
         let is_proven = is_small || call.has_other_fallen || self.is_proven(measured, call, now);
-        if is_proven {
+        if is_small && self.unproven_from.is_some() {
+            // What was claimed is not so: it grows back, but not beyond this.
+            self.unproven_from = Some(before.min(measured));
+        } else if is_proven {
             self.unproven_from = None;
-            self.share = before.min(measured).max(before / LEFT).max(LEAST);
+            self.share = self.share.min(measured).max(before / LEFT).max(LEAST);
         } else if measured >= before / 100 * LIKELY_FALL {
-            self.unproven_from = Some(self.unproven_from.unwrap_or(before));
-            self.share = measured.max(LEAST);
+            self.unproven_from = Some(before);
+            self.share = self.share.min(measured).max(LEAST);
         }
         is_proven
     }
@@ -484,8 +489,8 @@ mod tests {
         share.on_throttle(throttled_at(QUOTA * 9 / 10), call(1), 0);
         share.on_throttle(throttled_at(QUOTA / 2), call(2), 0);
         // Further apart than two proofs of one limit.
-        share.on_throttle(throttled_at(QUOTA / 5), call(3), 0);
-        assert_is(&share, believed_of(QUOTA / 5));
+        share.on_throttle(throttled_at(QUOTA / 100 * 24), call(3), 0);
+        assert_is(&share, believed_of(QUOTA / 100 * 24));
         let mut now = 0;
         while share.unproven_from.is_some() {
             now += SECOND;
@@ -515,17 +520,35 @@ mod tests {
         assert_is(&share, believed_of(100_000));
         for growth in GROWTH {
             let before = share.share as f64;
-            for _ in 0..STEPS {
+            for _ in 0..GROWTH_STEPS {
                 now += SECOND;
                 share.advance(now, false);
             }
-            let expected = (1.0 + growth as f64 / 65_536.0).powi(STEPS as i32);
+            let expected = (1.0 + growth as f64 / 65_536.0).powi(GROWTH_STEPS as i32);
             let grown = share.share as f64 / before;
             assert!((grown / expected - 1.0).abs() < 0.001, "{grown} {expected}");
         }
         assert!(GROWTH.is_sorted());
         share.advance(now + 10 * WINDOW, false);
         assert_is(&share, QUOTA);
+    }
+
+    #[test]
+    fn one_call_that_is_throttled_again_proves_no_fall() {
+        let mut share = plain();
+        for streak in 0..5 {
+            let same = ThrottledCall { streak, ..call(1) };
+            assert!(!share.on_throttle(throttled_at(QUOTA / 2), same, 0));
+        }
+        share.advance(WINDOW, false);
+        assert_is(&share, QUOTA);
+        // Nor does another one that shows a higher limit.
+        let mut share = plain();
+        share.on_throttle(throttled_at(QUOTA / 2), call(1), 0);
+        share.on_throttle(throttled_at(QUOTA / 10 * 9), call(2), 0);
+        assert!(!share.has_fallen());
+        share.advance(WINDOW, false);
+        assert_is(&share, believed_of(QUOTA / 10 * 9));
     }
 
     #[test]
