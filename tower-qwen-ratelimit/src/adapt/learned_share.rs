@@ -263,7 +263,9 @@ impl LearnedShare {
         let is_proven = is_small || call.has_other_fallen || self.is_proven(measured, call, now);
         if is_small && self.unproven_from.is_some() {
             // What was claimed is not so: it grows back, but not beyond this.
-            self.unproven_from = Some(before.min(measured));
+            let limit = before.min(measured);
+            self.share = self.share.min(limit);
+            self.unproven_from = (self.share < limit).then_some(limit);
         } else if is_proven {
             self.unproven_from = None;
             self.share = self.share.min(measured).max(before / LEFT).max(LEAST);
