@@ -202,7 +202,7 @@ impl State {
     /// When a throttled call is to come back to an account that opens at `opens_at`: one that is
     /// throttled again lets others go before it. They find out whether it is the call alone.
     fn returns_at(&mut self, charge: Charge, opens_at: Nanos) -> Nanos {
-        let last = replace(&mut self.last_throttled, Some(charge.arrived));
+        let last = self.last_throttled.replace(charge.arrived);
         if last != Some(charge.arrived) || self.queue.len() == 0 {
             return opens_at;
         }
