@@ -390,6 +390,15 @@ mod tests {
                 !is_throttle,
                 "{cause}"
             );
+            // What the account knows of others is as good as what this policy has seen of them.
+            for outage in [false, true] {
+                let shared = held(outage).map(|held| held.shared(true));
+                assert_eq!(
+                    is_of_others(cause, shared, false),
+                    is_of_others(cause, held(outage), true),
+                    "{cause}"
+                );
+            }
         }
     }
 
