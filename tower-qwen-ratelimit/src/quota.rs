@@ -393,12 +393,6 @@ impl Quota {
     }
 }
 
-/// What flows in during this length of time, at so much a window.
-pub(crate) fn amount_in(nanos: u64, per_window: u64, window: u64) -> u64 {
-    let amount = u128::from(per_window) * u128::from(nanos) / u128::from(window.max(1));
-    u64::try_from(amount).unwrap_or(per_window)
-}
-
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -44,7 +44,7 @@ impl State {
 
     fn is_level(&self) -> bool {
         let is_full = |gate: &crate::gate::Gate| {
-            // A new account begins with one burst too, whatever an older one has saved.
+            // A new account begins with one burst too; what an older one has saved beyond that is lost.
             gate.usable() == 0
                 || (gate.ready_at(self.now, u64::MAX) <= self.now
                     && gate.snapshot().rate_percent == 100)

@@ -209,6 +209,18 @@ impl LearnedShare {
         self.share.saturating_add((self.share >> 16) * growth)
     }
 
+    /// The figure is another one from now on. What was found beyond the old one stays, as an amount,
+    /// where the new one is a start too; a ceiling holds at once.
+    pub(crate) fn set_quota(&mut self, before: u64, quota: u64, is_start: bool) {
+        self.most = if is_start { MOST } else { WHOLE };
+        if self.share > WHOLE {
+            let found = u128::from(self.share) * u128::from(before) / u128::from(quota.max(1));
+            self.share = u64::try_from(found).unwrap_or(MOST).max(WHOLE);
+        }
+        self.share = self.share.min(self.most);
+        self.unproven_from = self.unproven_from.map(|from| from.min(self.most));
+    }
+
     /// As if the provider had just throttled at `amount` of this quota.
     pub(crate) fn believe(&mut self, amount: u64, quota: u64, now: Nanos) {
         let share = (u128::from(amount) * u128::from(WHOLE)).div_ceil(u128::from(quota.max(1)));
@@ -645,6 +657,35 @@ mod tests {
         assert_eq!(share.fraction(), Fraction::WHOLE);
     }
 
+    #[test]
+    fn another_figure_keeps_the_amount_that_was_found_and_a_ceiling_holds_at_once() {
+        let grown = || {
+            let mut share = LearnedShare::new(true, WINDOW, 0);
+            share.advance(3 * WINDOW, true);
+            share
+        };
+        let found = grown().of(QUOTA);
+        assert!(found > 4 * QUOTA);
+        for (quota, is_start, expected) in [
+            (2 * QUOTA, true, found),
+            (QUOTA, true, found),
+            (10 * QUOTA, true, 10 * QUOTA.max(found / 10)),
+            (QUOTA, false, QUOTA),
+        ] {
+            let mut share = grown();
+            share.set_quota(QUOTA, quota, is_start);
+            let believed = share.of(quota);
+            assert!(
+                believed.abs_diff(expected) <= 2,
+                "{quota} {is_start}: {believed}"
+            );
+        }
+        // A plain quota that was lowered stays a share of the new one.
+        let mut share = fallen_to(200_000);
+        share.set_quota(QUOTA, 2 * QUOTA, false);
+        assert_is(&share, believed_of(200_000));
+    }
+
     #[derive(Debug, Clone)]
     enum Step {
         Advance(u64, bool),
@@ -680,7 +721,7 @@ mod tests {
     }
 
     proptest! {
-        /// A quota that was given is a ceiling, whatever the provider does.
+        /// A plain quota is a ceiling, under all answers of the provider.
         #[test]
         fn never_above_what_was_given_nor_below_the_least(
             is_start: bool,

@@ -1,5 +1,5 @@
 use super::bucket::Bucket;
-use crate::units::Nanos;
+use crate::{quota::Quota, units::Nanos};
 
 /// Less saved than this part of the credit shows that what flows in is used.
 const USED: u128 = 4;
@@ -24,6 +24,21 @@ pub(crate) struct Capacity {
     pub(crate) burst: u64,
     /// What is saved.
     pub(crate) credit: u64,
+}
+
+impl Capacity {
+    /// By the quota alone, of what flows in during a window.
+    pub(crate) fn of(quota: &Quota, rate: u64) -> Self {
+        let window = u128::from(quota.window_nanos());
+        let in_time = |nanos: u64| {
+            let amount = u128::from(rate) * u128::from(nanos) / window.max(1);
+            u64::try_from(amount).unwrap_or(rate)
+        };
+        Self {
+            burst: in_time(quota.burst_nanos()),
+            credit: in_time(quota.credit_nanos()),
+        }
+    }
 }
 
 impl Buckets {

@@ -8,7 +8,7 @@ use super::{
 use crate::adapt::Belief;
 use crate::{
     adapt::{Held, LearnedShare, ThrottledCall},
-    quota::{Quota, amount_in},
+    quota::Quota,
     snapshot::GateSnapshot,
     units::{Fraction, Nanos},
 };
@@ -64,6 +64,7 @@ impl Gate {
     /// Goes on under another quota, of the same window and pacing. What was charged within the
     /// window stays charged; what is owed beyond it is forgiven.
     pub(crate) fn set_quota(&mut self, quota: &Quota, amount: u64) {
+        self.share.set_quota(self.given, amount, quota.is_start());
         self.given = amount;
         self.quota = quota.usable(amount);
         self.rate = quota.rate_of(amount);
@@ -216,7 +217,7 @@ impl Gate {
         }
     }
 
-    /// Spreads the quota evenly from now on, whatever was set. Returns whether it did not before.
+    /// Spreads the quota evenly from now on, also under [`Pacing::Window`](crate::Pacing). Returns whether it did not before.
     pub(crate) fn pace_evenly(&mut self, now: Nanos) -> bool {
         let is_new = self.buckets.is_none();
         if is_new {
@@ -408,17 +409,6 @@ impl Gate {
             level: self.buckets.as_ref().map(Buckets::level),
             believed: self.believed(),
             rate_percent: self.share.fraction().percent(),
-        }
-    }
-}
-
-impl Capacity {
-    /// By the quota alone, of what flows in during a window.
-    pub(crate) fn of(quota: &Quota, rate: u64) -> Self {
-        let window = quota.window_nanos();
-        Self {
-            burst: amount_in(quota.burst_nanos(), rate, window),
-            credit: amount_in(quota.credit_nanos(), rate, window),
         }
     }
 }

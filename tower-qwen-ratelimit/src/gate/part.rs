@@ -49,7 +49,7 @@ impl Part {
     }
 
     /// What of `credit` the whole fleet may save, at `rate` per window.
-    // What each process has saved is spent whatever the others do, beside the rate that is in force.
+    // Each process spends what it has saved beside the rate that is in force, and no other knows of it.
     // A thirtieth more than a rate of 0.98 is 1.013 of the quota, and the bound is 1.02
     // (docs/design.md, "Parts of a fleet").
     pub(crate) fn saved_of(&self, credit: u64, rate: u64) -> u64 {

@@ -131,3 +131,13 @@ fn a_limit_that_was_measured_holds_rate_burst_and_window() {
 fn gate_burst(allowed: u64) -> u64 {
     allowed * 98 / 99 / 10
 }
+
+#[test]
+fn a_start_that_becomes_a_plain_quota_is_not_exceeded_any_more() {
+    let mut gate = gate(Quota::at_least(60, 1));
+    gate.believe(6_000, 0);
+    assert_eq!(gate.believed(), 6_000);
+    gate.set_quota(&Quota::per_minute(100, 1), 100);
+    assert_eq!(gate.believed(), 100);
+    assert!(gate.allowed() <= 100);
+}

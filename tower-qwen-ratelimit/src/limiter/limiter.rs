@@ -141,7 +141,7 @@ impl Limiter {
     /// Goes on from what an earlier process has learned of this key's quota: the `believed` figures
     /// of its last [`Limiter::snapshot`]. It is as if the provider had just throttled at these: they
     /// are held for three windows (two where the quota is a start), and then more is looked for, up to
-    /// the quota, or beyond where it is a start. A plain quota is not exceeded, whatever is given here.
+    /// the quota, or beyond where it is a start. Figures above a plain quota are taken as the quota.
     ///
     /// # Examples
     ///
