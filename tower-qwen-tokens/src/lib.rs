@@ -11,6 +11,7 @@ pub mod internal;
 mod json_reader;
 pub mod ledger;
 mod macros;
+mod not_sent;
 mod plan_used_up;
 pub mod price;
 pub mod protocol;
@@ -38,6 +39,7 @@ pub mod stall_timeout;
 
 pub use data::{QuotaBook, WindowBook};
 pub use ledger::Ledger;
+pub use not_sent::NotSent;
 pub use plan_used_up::PlanUsedUp;
 pub use price::{Money, PriceBook};
 pub use protocol::{Cause, Dialect, Verdict};
@@ -45,7 +47,7 @@ pub use usage::{CacheType, Usage};
 
 #[cfg(feature = "http")]
 pub use {
-    call::{Call, Deadline},
+    call::{AccountId, Call, CallReport, Deadline},
     context_window::ContextWindowLayer,
     meter::MeterLayer,
     paced_until::PacedUntil,

@@ -19,7 +19,8 @@ pub struct Report {
     /// What the provider stated, if that cannot be: more than the model's window or the request
     /// hold. The usage is then an estimate.
     pub impossible: Option<Usage>,
-    /// Why nothing is known, if the basis is [`Basis::Unknown`]; `None` otherwise.
+    /// Why the answer says nothing of its usage: the figures are then estimated by the request and the length of the
+    /// answer, or [`Basis::Unknown`]. `None` where it has usage or text.
     pub unknown: Option<UnknownReason>,
     /// How the body ended.
     pub end: End,
@@ -34,7 +35,7 @@ pub struct Report {
     pub duration: Duration,
 }
 
-/// Why nothing is known of an answer's usage.
+/// Why an answer says nothing of its usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnknownReason {

@@ -45,10 +45,13 @@ pub enum CacheType {
 pub enum Basis {
     /// The provider stated them.
     Reported,
-    /// Counted from the text that was delivered, or from the prompt alone if there was none.
+    /// Counted from the text that was delivered, from the prompt alone if there was none, or by the length of an answer
+    /// that cannot be read (compressed, say).
     Estimated,
-    /// Nothing is known: no usage in the answer, or a body that cannot be read (compressed, say).
+    /// Nothing is known: an error, no answer at all, or an answer without usage to a request that was not read.
     Unknown,
+    /// The provider has not worked on it: it was never sent, or provably never begun. It costs nothing.
+    NotSent,
 }
 
 /// How an answer's body ended.
@@ -62,7 +65,25 @@ pub enum End {
     Cancelled,
 }
 
+impl Basis {
+    /// Every basis.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Reported,
+        Self::Estimated,
+        Self::Unknown,
+        Self::NotSent,
+    ];
+}
+
+impl End {
+    /// Every end.
+    pub(crate) const ALL: [Self; 3] = [Self::Complete, Self::Failed, Self::Cancelled];
+}
+
 impl CacheType {
+    /// Every type.
+    pub(crate) const ALL: [Self; 2] = [Self::Implicit, Self::Explicit];
+
     /// The name in lines of the ledger: `implicit` or `explicit`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -571,6 +571,19 @@ async fn bodies_that_cannot_be_read() {
         ("\"secret\"", ParseErrorKind::NotObject),
         ("null", ParseErrorKind::NotObject),
         (&deep, ParseErrorKind::TooDeep),
+        (
+            r#"{"model":"m","messages":[],"model":"secret"}"#,
+            ParseErrorKind::ModelTwice,
+        ),
+        // However it is written, and whatever it is.
+        (
+            r#"{"mod\u0065l":null,"model":"m"}"#,
+            ParseErrorKind::ModelTwice,
+        ),
+        (
+            r#"{"model":"m","model":"m","user":"\ud83d"}"#,
+            ParseErrorKind::ModelTwice,
+        ),
     ];
     for (body, kind) in rows {
         let Err(ReadError::Parse(error)) = read(post(CHAT, body.to_owned())) else {
@@ -579,6 +592,10 @@ async fn bodies_that_cannot_be_read() {
         assert_eq!(error.kind(), kind, "{body}");
         assert!(!format!("{error} {error:?}").contains("secret"));
     }
+    // Further in it is no model of the call's.
+    let once =
+        r#"{"model":"m","metadata":{"model":"a","model":"b"},"tools":[{"model":1,"model":2}]}"#;
+    assert!(read(post(CHAT, once)).is_ok());
     let broken = Request::post(CHAT)
         .body(Chunks(vec![Some(Bytes::from_static(b"{")), None]))
         .expect("a request");

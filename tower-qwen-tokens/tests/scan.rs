@@ -431,9 +431,10 @@ fn text_in(value: &Value, name: &str, count: &mut (u64, u64)) {
 
 /// A count as some hosts write it: `120`, `120.0`, `"120"`.
 fn count(value: &Value) -> Option<u64> {
-    let decimal = |number: f64| {
-        let is_whole = number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
-        is_whole.then_some(number as u64)
+    let decimal = |number: f64| match number {
+        0.0..=9_007_199_254_740_992.0 => Some(number.ceil() as u64),
+        _ if number.is_finite() && number > 0.0 => Some(u64::MAX),
+        _ => None,
     };
     match value {
         Value::String(text) => {

@@ -5,7 +5,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Deadline, ModelCall, include_usage::with_usage};
+use super::{CallReport, Deadline, ModelCall, include_usage::with_usage};
 use crate::{
     estimate::{Calibration, Estimated},
     shared::clock::Instant,
@@ -24,6 +24,8 @@ pub struct Call {
     pub(crate) model_call: Option<ModelCall>,
     /// Learns the true size of the prompt.
     pub(crate) calibration: Option<Calibration>,
+    /// Here and not beside the call: an extension of its own would be a box for each attempt.
+    pub(crate) report: CallReport,
 }
 
 impl Call {
@@ -50,6 +52,12 @@ impl Call {
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         self.body.as_ref()
+    }
+
+    /// What the call has waited, used and cost so far. All attempts share it, to other models too.
+    #[must_use]
+    pub fn report(&self) -> &CallReport {
+        &self.report
     }
 
     /// The body with `stream_options.include_usage`; `None` where that does not fit in. One copy
@@ -90,6 +98,7 @@ impl Call {
             asking_body: OnceLock::new(),
             model_call: self.model_call.clone().map(change),
             calibration: self.calibration.clone(),
+            report: self.report.clone(),
         }
     }
 

@@ -10,7 +10,10 @@ use http::{HeaderMap, Method, Request, header::CONTENT_TYPE, request::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::{Call, ReadError, ReadOptions, collected::Collected, counting::Counting, request_body};
+use super::{
+    Call, CallReport, ReadError, ReadOptions, collected::Collected, counting::Counting,
+    request_body, running::RunningCall,
+};
 use crate::{
     Dialect,
     macros::opaque_debug,
@@ -39,6 +42,8 @@ pin_project! {
     pub struct ReadCall<B> {
         #[pin]
         phase: ReadPhase<B>,
+        // Only for a caller who keeps a clone of the report: the call ends if this is dropped first.
+        running: Option<RunningCall>,
     }
 }
 
@@ -67,8 +72,10 @@ impl<B: Body + From<Bytes>> ReadCall<B> {
         // Read by an outer layer or an earlier attempt: arrival and deadline must stay the first
         // ones.
         if Call::of(&request).is_some() {
-            return Self::ready(request);
+            return Self::ready(request, None);
         }
+        let of_caller = request.extensions().get::<CallReport>().cloned();
+        let running = of_caller.as_ref().map(RunningCall::new);
         let mut call = Call {
             arrived: clock::now(),
             deadline: request.extensions().get().copied(),
@@ -76,6 +83,7 @@ impl<B: Body + From<Bytes>> ReadCall<B> {
             asking_body: OnceLock::new(),
             model_call: None,
             calibration: None,
+            report: of_caller.unwrap_or_default(),
         };
         // Some bodies know their size, others only that they have ended.
         let empty = request.body().size_hint().exact() == Some(0) || request.body().is_end_stream();
@@ -95,22 +103,31 @@ impl<B: Body + From<Bytes>> ReadCall<B> {
                         limit,
                         counting: options.counting.clone(),
                     },
+                    running,
                 }
             }
             _ => {
                 call.body = empty.then(Bytes::new);
                 request.extensions_mut().insert(Arc::new(call));
-                Self::ready(request)
+                Self::ready(request, running)
             }
         }
     }
 
-    fn ready(request: Request<B>) -> Self {
+    fn ready(request: Request<B>, running: Option<RunningCall>) -> Self {
         Self {
             phase: ReadPhase::Ready {
                 request: Some(request),
             },
+            running,
         }
+    }
+}
+
+/// The call does not end here: the layer that reads it goes on.
+fn pass_on(running: &mut Option<RunningCall>) {
+    if let Some(running) = running.take() {
+        running.pass_on();
     }
 }
 
@@ -140,8 +157,10 @@ impl<B: Body + From<Bytes>> Future for ReadCall<B> {
     ///
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().phase.project() {
+        let this = self.project();
+        match this.phase.project() {
             ReadPhaseProj::Ready { request } => {
+                pass_on(this.running);
                 Poll::Ready(Ok(request.take().expect("not polled after it was ready")))
             }
             ReadPhaseProj::Collecting {
@@ -180,6 +199,7 @@ impl<B: Body + From<Bytes>> Future for ReadCall<B> {
                 }
                 call.body = Some(bytes.clone());
                 parts.extensions.insert(Arc::new(call));
+                pass_on(this.running);
                 Poll::Ready(Ok(Request::from_parts(parts, B::from(bytes))))
             }
         }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Response, header::CONTENT_TYPE};
+use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
@@ -17,7 +17,7 @@ use crate::{
     shared::{
         PeekedBody,
         clock::{self, Instant, WallClock},
-        content::is_encoded,
+        content::{is_encoded, is_events},
         peeked_body::AfterHead,
     },
 };
@@ -77,6 +77,10 @@ impl RequestContext {
             Some(Hold::Events(first)) => {
                 // An unknown dialect is most likely a compatible one; errors look the same in all.
                 let scanner = Scanner::sse(self.dialect.unwrap_or(Dialect::Chat));
+                let scanner = match &self.options.events {
+                    Some(events) => scanner.share(events),
+                    None => scanner,
+                };
                 (Head::Events(Box::new(scanner), 0), first.bytes, first.wait)
             }
             Some(Hold::Json) => (Head::Json(Box::default()), MAX_JSON_HEAD, MAX_WAIT),
@@ -111,7 +115,7 @@ impl ClassifyOptions {
             return None;
         }
         let headers = response.headers();
-        let first = self.held().filter(|_| is_stream(headers));
+        let first = self.held().filter(|_| is_events(headers));
         first
             .map(Hold::Events)
             .or_else(|| (self.holds_json() && is_json(headers)).then_some(Hold::Json))
@@ -176,13 +180,6 @@ impl<B: Body> Classify<B> {
             },
         }
     }
-}
-
-fn is_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().split(|&byte| byte == b';').next())
-        .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 impl<B: Body> Future for Classify<B> {

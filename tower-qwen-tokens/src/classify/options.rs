@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderMap, Request};
 
-use crate::{Call, Dialect, Verdict, protocol::header::X_DASHSCOPE_ASYNC};
+use crate::{Call, Dialect, Verdict, protocol::header::X_DASHSCOPE_ASYNC, scan::KnownEvents};
 
 /// How to classify the answer to a request. The caller, or a layer further out, puts them into the
 /// request's extensions.
@@ -14,6 +14,8 @@ pub struct ClassifyOptions {
     first_event: Option<FirstEvent>,
     json_errors: bool,
     rule: Option<Arc<Rule>>,
+    /// What the streams that are held have in common. Clones share it.
+    pub(super) events: Option<Arc<KnownEvents>>,
 }
 
 type Rule = dyn Fn(&Verdict, &HeaderMap) -> Option<Verdict> + Send + Sync;
@@ -44,6 +46,7 @@ impl ClassifyOptions {
     /// Holds a stream back for its first event. A wait of zero switches it off. Default: off.
     pub fn first_event(mut self, first: FirstEvent) -> Self {
         self.first_event = Some(first);
+        self.events.get_or_insert_default();
         self
     }
 

@@ -8,7 +8,7 @@ use crate::{macros::opaque_debug, shared::lock};
 use super::{Estimated, Ratio, Script, samples::Samples};
 
 /// How many models have figures of their own. The others share one set.
-// Names come with requests: without a bound they would fill the memory. 64 models are 530 KB.
+// Names come with requests: without a bound they would fill the memory. 64 models are 620 KB.
 const MODELS: usize = 64;
 /// Bytes of a model's name. A longer one counts as one of the rest.
 const NAME: usize = 128;
@@ -22,7 +22,7 @@ const NAME: usize = 128;
 /// One in ten calls with a wrong count does not bend it: a count that is missing (0) or more than 8 times off is ignored
 /// and counted, any other that is far from the middle one is left out of the sums.
 ///
-/// Memory: at most 64 models (names of up to 128 bytes) and one set for all others, of 5 scripts and 64 samples each: 530 KB.
+/// Memory: at most 64 models (names of up to 128 bytes) and one set for all others, of 5 scripts and 64 samples each: 620 KB.
 ///
 /// # Clone
 ///

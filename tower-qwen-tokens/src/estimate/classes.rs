@@ -183,7 +183,7 @@ pub(super) const fn column(cell: usize) -> (usize, usize) {
 }
 
 /// Punctuation that code and data are full of, and prose is not.
-pub(super) fn is_symbol(byte: u8) -> bool {
+pub(super) const fn is_symbol(byte: u8) -> bool {
     matches!(
         byte,
         b'"'..=b'$' | b'&' | b'('..=b'+' | b'/' | b':'..=b'>' | b'@' | b'['..=b'`' | b'{'..=b'~'

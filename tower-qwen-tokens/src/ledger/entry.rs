@@ -39,6 +39,14 @@ pub struct Entry {
     pub cause: Option<Cause>,
     /// The provider's code, where it is not known here: words and status decided alone.
     pub unknown_code: Option<Arc<str>>,
+    /// Which send of its call it was, from 1 on: a call that is retried is sent several times. 0 where the call was never sent.
+    pub attempt: Option<u32>,
+    /// The name of the fallback that it went to.
+    pub target: Option<Arc<str>>,
+    /// How long the call waited for quota since its attempt before. `None` without an Admission.
+    pub queued: Option<Duration>,
+    /// How long Retry waited since the attempt before. `None` without a Retry.
+    pub retry_wait: Option<Duration>,
     /// From the send to the first part of a streamed answer.
     pub first_token: Option<Duration>,
     /// From the send to the end.
@@ -63,6 +71,10 @@ impl Entry {
             status: Some(StatusCode::OK),
             cause: None,
             unknown_code: None,
+            attempt: None,
+            target: None,
+            queued: None,
+            retry_wait: None,
             first_token: None,
             duration: None,
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Usage,
+    Money, Usage,
     data::RetirementBook,
     macros::opaque_debug,
     price::{Billing, PriceBook},
@@ -85,6 +85,28 @@ impl Ledger {
 
     /// Records one attempt. It is priced as of when it was sent, which is its duration ago.
     pub fn record(&self, entry: &Entry) {
+        self.record_and_price(entry);
+    }
+
+    /// Counts an attempt of an earlier process, such as [`read_line`](super::read_line) gives it: in the sums alone, at the cost
+    /// that the record states. No sink gets it.
+    ///
+    /// ```
+    /// use tower_qwen_tokens::{Ledger, ledger::read_line};
+    ///
+    /// let line = r#"{"model":"qwen-plus","v":2,"tenant":"search","end":"complete","basis":"reported",
+    ///     "input_tokens":1000,"output_tokens":200,"cost":{"amount":"0.5","currency":"USD"}}"#;
+    /// let ledger = Ledger::default();
+    /// ledger.restore(&read_line(line)?);
+    /// assert_eq!(ledger.snapshot().tenants["search"].cost[0].to_string(), "0.5 USD");
+    /// # Ok::<(), tower_qwen_tokens::ledger::InvalidLine>(())
+    /// ```
+    pub fn restore(&self, record: &Record<'_>) {
+        self.sums().add(&record.entry, record.cost);
+    }
+
+    /// Records one attempt and gives what it cost; `None` where its model has no price or its usage is unknown.
+    pub(crate) fn record_and_price(&self, entry: &Entry) -> Option<Money> {
         let setup = self.setup();
         let now = self.now();
         let sent = now.and_then(|now| now.checked_sub(entry.duration.unwrap_or_default()));
@@ -98,7 +120,7 @@ impl Ledger {
         // runs, which may be slow or ask for a snapshot.
         let is_first = self.sums().add(entry, cost);
         if setup.sinks.is_empty() {
-            return;
+            return cost;
         }
         if is_first {
             self.notice(&setup, &entry.model, None);
@@ -110,6 +132,7 @@ impl Ledger {
         for sink in &setup.sinks {
             sink.record(&record);
         }
+        cost
     }
 
     fn notice(&self, setup: &Setup, model: &Arc<str>, impossible: Option<Usage>) {

@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::UNIX_EPOCH,
 };
 
 use metrics::{SharedString, Unit, counter, describe_counter, describe_histogram};
@@ -16,10 +17,12 @@ use super::{
     series::{COST, DURATION, FIRST, Series, TOKENS},
 };
 
+/// What `gen_ai.provider.name` says unless it is set: OpenTelemetry lists no well-known value for this provider.
+pub const PROVIDER: &str = "dashscope";
 const UNKNOWN_CODES: &str = "tower_qwen.client.unknown_codes";
 
-/// A model and the name of the operation.
-type Of = (Arc<str>, Option<&'static str>);
+/// The series of one model, by the name of the operation: few, so that a list of them is searched sooner than a map.
+type OfModel = Vec<(Option<&'static str>, Arc<Series>)>;
 
 /// Hands figures to the recorder of the [`metrics`] facade, under the names of OpenTelemetry's conventions for
 /// generative AI.
@@ -41,7 +44,7 @@ pub struct MetricsSink {
     provider: SharedString,
     models: LabelValues,
     codes: LabelValues,
-    series: Mutex<HashMap<Of, Arc<Series>>>,
+    series: Mutex<HashMap<Arc<str>, OfModel>>,
 }
 
 impl MetricsSink {
@@ -59,8 +62,7 @@ impl MetricsSink {
         describe_histogram!(COST, "Money that one attempt cost");
         describe_counter!(UNKNOWN_CODES, "Error answers with a code that is not known");
         Self {
-            // OpenTelemetry lists no well-known value for this provider.
-            provider: SharedString::const_str("dashscope"),
+            provider: SharedString::const_str(PROVIDER),
             models: LabelValues::new(),
             codes: LabelValues::new(),
             series: Mutex::default(),
@@ -75,19 +77,30 @@ impl MetricsSink {
     }
 
     fn series(&self, entry: &Entry) -> Arc<Series> {
+        let operation = entry.dialect.map(operation);
+        let of_operation = |known: &&(Option<&'static str>, Arc<Series>)| known.0 == operation;
+        if let Some(of_model) = lock(&self.series).get(&*entry.model)
+            && let Some((_, series)) = of_model.iter().find(of_operation)
+        {
+            return Arc::clone(series);
+        }
         // The names first: their lock is released before that of the series is taken. They also
         // bound the map, which would otherwise grow with every name that callers invent.
-        let of = (self.models.get(&entry.model), entry.dialect.map(operation));
+        let model = self.models.get(&entry.model);
         let mut all = lock(&self.series);
-        let series = all.entry(of).or_insert_with_key(|(model, operation)| {
-            Arc::new(Series::new(self.provider.clone(), model, *operation))
-        });
-        Arc::clone(series)
+        let of_model = all.entry(Arc::clone(&model)).or_default();
+        if let Some((_, series)) = of_model.iter().find(of_operation) {
+            return Arc::clone(series);
+        }
+        let series = Arc::new(Series::new(self.provider.clone(), &model, operation));
+        of_model.push((operation, Arc::clone(&series)));
+        series
     }
 }
 
 /// What the conventions call it.
-fn operation(dialect: Dialect) -> &'static str {
+#[must_use]
+pub fn operation(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Embeddings | Dialect::NativeEmbeddings => "embeddings",
         Dialect::Completions => "text_completion",
@@ -100,17 +113,19 @@ impl LedgerSink for MetricsSink {
     fn record(&self, record: &Record<'_>) {
         let entry = &*record.entry;
         let series = self.series(entry);
+        let second = record.at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let handles = &*series.handles(second.map(|since| since.as_secs()));
         if let Some((input, output)) = entry.usage.input_and_output() {
-            series.tokens(input, output);
+            series.tokens(handles, input, output);
         }
         if let Some(duration) = entry.duration {
-            series.duration(duration, entry.error_type());
+            series.duration(handles, duration, entry.error_type());
         }
         if let Some(first) = entry.first_token {
-            series.first(first);
+            series.first(handles, first);
         }
         if let Some(cost) = record.cost {
-            series.cost(cost);
+            series.cost(handles, cost);
         }
         if let Some(code) = &entry.unknown_code {
             let code = SharedString::from_shared(self.codes.get(code));

@@ -2,8 +2,9 @@
 //!
 //! A [`Ledger`] is shared by cloning it. The Meter records every attempt in it; anything else may
 //! record as well. It sums up in memory and hands every attempt on to its sinks: [`MemorySink`],
-//! [`JsonLines`], `MetricsSink` (feature `metrics`), `TracingSink` (feature `tracing`), the
-//! `Budget` of a day (feature `http`), or your own [`LedgerSink`].
+//! [`JsonLines`], `MetricsSink` (feature `metrics`), `TracingSink` (feature `tracing`), or your own
+//! [`LedgerSink`]. Budgets that reject are in `tower_qwen_ratelimit::budget`. [`read_line`] reads a file of
+//! [`JsonLines`] again.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -22,28 +23,24 @@
 //! assert_eq!(last.records().len(), 1);
 //! ```
 
-#[cfg(feature = "http")]
-mod amount;
-#[cfg(feature = "http")]
-mod budget;
 mod day;
 mod entry;
 mod json_lines;
 mod labels;
 #[expect(clippy::module_inception, reason = "it holds the type of that name")]
 mod ledger;
+mod line;
 mod memory;
 #[cfg(feature = "metrics")]
-mod metrics_sink;
+pub(crate) mod metrics_sink;
 mod model_notice;
+mod read_line;
 mod record;
 mod repair;
 #[cfg(feature = "metrics")]
-mod series;
+pub(crate) mod series;
 mod sink;
 mod snapshot;
-#[cfg(feature = "http")]
-mod spent;
 mod totals;
 #[cfg(feature = "tracing")]
 mod tracing_sink;
@@ -55,17 +52,11 @@ pub use labels::{Labels, Tenant};
 pub use ledger::Ledger;
 pub use memory::MemorySink;
 pub use model_notice::ModelNotice;
+pub use read_line::{InvalidLine, read_line};
 pub use record::Record;
 pub use sink::LedgerSink;
 pub use snapshot::Snapshot;
 pub use totals::{Timing, Totals};
-
-#[cfg(feature = "http")]
-pub use {
-    amount::{Amount, BudgetAlert, BudgetExceeded},
-    budget::Budget,
-    spent::Spent,
-};
 
 #[cfg(feature = "metrics")]
 pub use metrics_sink::MetricsSink;

@@ -6,16 +6,21 @@ use std::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
-    CacheType, Dialect,
     price::Money,
     usage::{Basis, End},
 };
 
-use super::{Entry, day::Timestamp};
+use super::{Entry, Labels, day::Timestamp};
+
+/// The format of a line, which its member `v` names.
+// 1 is that of lines without `v`. It grows where a reader of the one before would take a line for what it is not: with
+// another meaning of a member, never with a new member, which readers ignore.
+pub(super) const FORMAT: u32 = 2;
 
 /// One attempt with what it cost, as the sinks get it.
 ///
 /// Written (by serde) as one flat object without content or keys; what is not known is left out.
+/// [`read_line`](super::read_line) reads it again.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Record<'a> {
@@ -49,52 +54,85 @@ impl<'a> Record<'a> {
     }
 }
 
-impl Serialize for Record<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+/// What a member of a line holds.
+pub(super) enum Value<'a> {
+    At(Timestamp),
+    Text(&'a str),
+    Number(u64),
+    True,
+    Labels(&'a Labels),
+    Cost(Money),
+}
+
+impl Record<'_> {
+    /// Hands over each member that is known, in the order of a line.
+    pub(super) fn members<E>(
+        &self,
+        mut put: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        use Value::{Cost, Number, Text};
         let entry = &*self.entry;
         let usage = &entry.usage;
         let labels = Some(&entry.labels).filter(|labels| !labels.is_empty());
-        let mut line = serializer.serialize_map(None)?;
+        let status = entry.status.map(|status| u64::from(status.as_u16()));
+        let mut put = |name, value: Option<Value<'_>>| match value {
+            Some(value) => put(name, value),
+            None => Ok(()),
+        };
         // `at` or `model` comes first: `repair` recognises its own lines by that.
-        put(&mut line, "at", self.at.map(|at| Timestamp(at).to_string()))?;
-        put(&mut line, "model", Some(&*entry.model))?;
-        put(&mut line, "tenant", entry.tenant.as_ref())?;
-        put(&mut line, "labels", labels)?;
-        put(&mut line, "dialect", entry.dialect.map(Dialect::as_str))?;
-        put(
-            &mut line,
-            "status",
-            entry.status.map(|status| status.as_u16()),
-        )?;
-        put(&mut line, "end", Some(end_name(entry.end)))?;
-        put(&mut line, "basis", Some(basis_name(entry.basis)))?;
-        put(&mut line, "error", entry.error_type())?;
-        put(&mut line, "input_tokens", usage.input_tokens)?;
-        put(&mut line, "output_tokens", usage.output_tokens)?;
-        put(&mut line, "total_tokens", usage.total_tokens)?;
-        put(&mut line, "cached_tokens", usage.cached_tokens)?;
-        let cache = usage.cache_type.map(CacheType::as_str);
-        put(&mut line, "cache_type", cache)?;
-        put(&mut line, "cache_write_tokens", usage.cache_write_tokens)?;
-        put(&mut line, "reasoning_tokens", usage.reasoning_tokens)?;
-        put(&mut line, "batch", entry.batch.then_some(true))?;
-        put(&mut line, "service_tier", entry.service_tier.as_deref())?;
-        put(&mut line, "cost", self.cost)?;
-        put(&mut line, "first_token_ms", entry.first_token.map(millis))?;
-        put(&mut line, "duration_ms", entry.duration.map(millis))?;
+        put("at", self.at.map(|at| Value::At(Timestamp(at))))?;
+        put("model", Some(Text(&entry.model)))?;
+        put("v", Some(Number(u64::from(FORMAT))))?;
+        put("tenant", entry.tenant.as_ref().map(|it| Text(it.as_str())))?;
+        put("labels", labels.map(Value::Labels))?;
+        put("dialect", entry.dialect.map(|it| Text(it.as_str())))?;
+        put("status", status.map(Number))?;
+        put("end", Some(Text(end_name(entry.end))))?;
+        put("basis", Some(Text(basis_name(entry.basis))))?;
+        put("error", entry.error_type().map(Text))?;
+        put("input_tokens", usage.input_tokens.map(Number))?;
+        put("output_tokens", usage.output_tokens.map(Number))?;
+        put("total_tokens", usage.total_tokens.map(Number))?;
+        put("cached_tokens", usage.cached_tokens.map(Number))?;
+        put("cache_type", usage.cache_type.map(|it| Text(it.as_str())))?;
+        put("cache_write_tokens", usage.cache_write_tokens.map(Number))?;
+        put("reasoning_tokens", usage.reasoning_tokens.map(Number))?;
+        put("batch", entry.batch.then_some(Value::True))?;
+        put("service_tier", entry.service_tier.as_deref().map(Text))?;
+        put("cost", self.cost.map(Cost))?;
+        put("attempt", entry.attempt.map(|it| Number(u64::from(it))))?;
+        put("target", entry.target.as_deref().map(Text))?;
+        let times = [
+            ("queued_ms", entry.queued),
+            ("retry_wait_ms", entry.retry_wait),
+            ("first_token_ms", entry.first_token),
+            ("duration_ms", entry.duration),
+        ];
+        for (name, time) in times {
+            put(name, time.map(|time| Number(millis(time))))?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Record<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_map(None)?;
+        self.members(|name, value| line.serialize_entry(name, &value))?;
         line.end()
     }
 }
 
-/// Writes a member of the object, if it is known.
-fn put<M: SerializeMap>(
-    line: &mut M,
-    name: &'static str,
-    value: Option<impl Serialize>,
-) -> Result<(), M::Error> {
-    match value {
-        Some(value) => line.serialize_entry(name, &value),
-        None => Ok(()),
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::At(at) => serializer.collect_str(at),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::True => serializer.serialize_bool(true),
+            Self::Labels(labels) => labels.serialize(serializer),
+            Self::Cost(cost) => cost.serialize(serializer),
+        }
     }
 }
 
@@ -116,5 +154,6 @@ pub(super) fn basis_name(basis: Basis) -> &'static str {
         Basis::Reported => "reported",
         Basis::Estimated => "estimated",
         Basis::Unknown => "unknown",
+        Basis::NotSent => "not_sent",
     }
 }

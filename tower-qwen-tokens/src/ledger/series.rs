@@ -3,20 +3,26 @@ use std::{
     time::Duration,
 };
 
-use metrics::{IntoF64, Key, Label, Level, Metadata, SharedString};
+use metrics::{Histogram, IntoF64, Key, Label, Level, Metadata, SharedString};
 
-use crate::price::{Currency, Money};
+use crate::{
+    price::{Currency, Money},
+    shared::RecorderHandles,
+};
 
-pub(super) const TOKENS: &str = "gen_ai.client.token.usage";
-pub(super) const DURATION: &str = "gen_ai.client.operation.duration";
-pub(super) const FIRST: &str = "gen_ai.client.operation.time_to_first_chunk";
-pub(super) const COST: &str = "tower_qwen.client.cost";
+/// Tokens of an attempt.
+pub const TOKENS: &str = "gen_ai.client.token.usage";
+/// From the send to the end.
+pub const DURATION: &str = "gen_ai.client.operation.duration";
+/// From the send to the first part of a stream.
+pub const FIRST: &str = "gen_ai.client.operation.time_to_first_chunk";
+/// What an attempt cost. Ours: there is no convention.
+pub const COST: &str = "tower_qwen.client.cost";
 
 static METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
-/// The histograms of one model and operation. Their keys are made once, since that takes longer than to record; the handles
-/// are not kept, since a recorder may forget histograms that rest.
+/// The histograms of one model and operation. Their keys are made once, since that takes longer than to record.
 pub(super) struct Series {
     common: Vec<Label>,
     input: Key,
@@ -25,6 +31,17 @@ pub(super) struct Series {
     first: Key,
     /// In the currency of the first price.
     cost: OnceLock<(Currency, Key)>,
+    handles: RecorderHandles<Handles>,
+}
+
+/// The handles of one second, each registered with the first value for it: a histogram without values is not shown before.
+#[derive(Default)]
+pub(super) struct Handles {
+    input: OnceLock<Histogram>,
+    output: OnceLock<Histogram>,
+    duration: OnceLock<Histogram>,
+    first: OnceLock<Histogram>,
+    cost: OnceLock<Histogram>,
 }
 
 impl Series {
@@ -53,30 +70,41 @@ impl Series {
             duration: key(DURATION, &common, None).to_retained(),
             first: key(FIRST, &common, None).to_retained(),
             cost: OnceLock::new(),
+            handles: RecorderHandles::default(),
             common,
         }
     }
 
-    pub(super) fn tokens(&self, input: u64, output: u64) {
-        record(&self.input, input as f64);
-        record(&self.output, output as f64);
-    }
-
-    pub(super) fn duration(&self, duration: Duration, error: Option<&str>) {
-        match error {
-            Some(error) => {
-                let error = Label::new("error.type", error.to_owned());
-                record(&key(DURATION, &self.common, Some(error)), duration);
-            }
-            None => record(&self.duration, duration),
+    /// The handles for values of this second.
+    pub(super) fn handles(&self, second: Option<u64>) -> Arc<Handles> {
+        match second {
+            Some(second) => metrics::with_recorder(|recorder| self.handles.get(second, recorder)),
+            // Without a clock nobody knows for how long.
+            None => Arc::default(),
         }
     }
 
-    pub(super) fn first(&self, first: Duration) {
-        record(&self.first, first);
+    pub(super) fn tokens(&self, handles: &Handles, input: u64, output: u64) {
+        record(&handles.input, &self.input, input as f64);
+        record(&handles.output, &self.output, output as f64);
     }
 
-    pub(super) fn cost(&self, cost: Money) {
+    pub(super) fn duration(&self, handles: &Handles, duration: Duration, error: Option<&str>) {
+        match error {
+            Some(error) => {
+                let error = Label::new("error.type", error.to_owned());
+                let key = key(DURATION, &self.common, Some(error));
+                histogram(&key).record(duration);
+            }
+            None => record(&handles.duration, &self.duration, duration),
+        }
+    }
+
+    pub(super) fn first(&self, handles: &Handles, first: Duration) {
+        record(&handles.first, &self.first, first);
+    }
+
+    pub(super) fn cost(&self, handles: &Handles, cost: Money) {
         let amount = cost.pico() as f64 / 1e12;
         let key_of = |currency: Currency| {
             let currency = Label::new("tower_qwen.currency", currency.as_str().to_owned());
@@ -88,9 +116,9 @@ impl Series {
             .cost
             .get_or_init(|| (currency, key_of(currency).to_retained()));
         if *known == currency {
-            record(key, amount);
+            record(&handles.cost, key, amount);
         } else {
-            record(&key_of(currency), amount);
+            histogram(&key_of(currency)).record(amount);
         }
     }
 }
@@ -100,6 +128,10 @@ fn key(name: &'static str, common: &[Label], own: Option<Label>) -> Key {
     Key::from_parts(name, labels)
 }
 
-fn record(key: &Key, value: impl IntoF64) {
-    metrics::with_recorder(|recorder| recorder.register_histogram(key, &METADATA).record(value));
+fn record(handle: &OnceLock<Histogram>, key: &Key, value: impl IntoF64) {
+    handle.get_or_init(|| histogram(key)).record(value);
+}
+
+fn histogram(key: &Key) -> Histogram {
+    metrics::with_recorder(|recorder| recorder.register_histogram(key, &METADATA))
 }

@@ -71,6 +71,7 @@ impl Totals {
         let tokens = usage.input_and_output();
         match entry.basis {
             Basis::Reported => {}
+            Basis::NotSent => {}
             Basis::Estimated => bump(&mut self.estimated, 1),
             // The provider charges nothing for an error.
             Basis::Unknown if entry.is_error_answer() => {}

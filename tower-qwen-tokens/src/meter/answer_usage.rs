@@ -5,6 +5,54 @@ use crate::{
     scan::{Scanned, UnsupportedBody},
 };
 
+/// Bytes of an answer that cannot be read, for each token of it.
+const PLAIN: u64 = 4;
+// Compression makes text three or four times shorter.
+const ENCODED: u64 = 1;
+// Each event repeats its frame around a few letters.
+const EVENTS: u64 = 64;
+/// The most that one answer has of a model whose window is not listed. Unit: tokens.
+const UNKNOWN_OUTPUT: u64 = 32_768;
+
+/// The body of a success that says nothing of its usage.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SilentBody {
+    pub(super) bytes: u64,
+    pub(super) is_encoded: bool,
+    pub(super) is_events: bool,
+}
+
+impl SilentBody {
+    /// An estimate by the request and the length of the answer: the call was answered, so it is not free, and what was
+    /// reserved for it is settled by the figure that is booked. `ceilings` are those that are known.
+    // A request that nobody has read has no figures to begin with.
+    pub(super) fn usage(
+        self,
+        input_estimate: Option<u64>,
+        answers: u32,
+        ceilings: [Option<u64>; 2],
+    ) -> (Usage, Basis) {
+        let Some(input) = input_estimate else {
+            return (Usage::default(), Basis::Unknown);
+        };
+        let bytes_per_token = match self {
+            Self {
+                is_encoded: true, ..
+            } => ENCODED,
+            Self {
+                is_events: true, ..
+            } => EVENTS,
+            _ => PLAIN,
+        };
+        let of_one = ceilings.into_iter().flatten().min();
+        let most = of_one
+            .unwrap_or(UNKNOWN_OUTPUT)
+            .saturating_mul(answers.into());
+        let output = self.bytes.div_ceil(bytes_per_token).min(most);
+        (Usage::new(input, output), Basis::Estimated)
+    }
+}
+
 /// What was stated, or an estimate by the text that was delivered.
 pub(super) fn usage_of(scanned: &Scanned, end: End, input_estimate: Option<u64>) -> (Usage, Basis) {
     let delivered = scanned.delivered.tokens();

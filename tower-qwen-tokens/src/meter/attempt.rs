@@ -1,22 +1,29 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header::CONTENT_LENGTH};
+use http::{Extensions, HeaderMap, Method, Request, StatusCode, header::CONTENT_LENGTH};
 use http_body::Body;
 
 use crate::{
     Basis, Call, Dialect, End, Ledger, Report, UnknownReason, Usage, UsageSink, Verdict,
-    call::is_signed,
+    call::{
+        facts::{AttemptOutcome, SendMark, SendingLayer},
+        is_signed,
+        running::RunningCall,
+    },
     data::WindowBook,
     ledger::{Entry, Labels, Tenant},
     price::is_batch_host,
-    scan::{Scanned, Scanner},
-    shared::clock::{self, Instant},
+    scan::{KnownEvents, Scanned, Scanner},
+    shared::{
+        clock::{self, Instant},
+        content::is_events,
+    },
 };
 
 use super::{
     ResponseUsage,
-    answer_usage::{is_cut, prompt_only, usage_of},
+    answer_usage::{SilentBody, is_cut, prompt_only, usage_of},
     counter::Counter,
     request_usage::request_usage,
     settings::Settings,
@@ -31,6 +38,7 @@ pub(super) struct Attempt {
     sink: Option<UsageSink>,
     counter: Counter,
     windows: Arc<WindowBook>,
+    events: Arc<KnownEvents>,
     /// As the request names it; empty where it names none or was not read.
     model: Arc<str>,
     call: Arc<Call>,
@@ -48,8 +56,13 @@ pub(super) struct Attempt {
     /// Of the answer, once its head has come.
     status: Option<StatusCode>,
     answer: Option<AnswerScan>,
+    /// Of the answer's body. Unit: bytes.
+    received: u64,
     /// Shared with the handler below.
     handle: ResponseUsage,
+    /// What was known of the call before this attempt.
+    mark: SendMark,
+    running: RunningCall,
     reported: bool,
 }
 
@@ -59,6 +72,8 @@ struct AnswerScan {
     answers: Answers,
     /// Whether the host states the usage of one answer for all of them.
     states_one: bool,
+    /// Whether its head announces a stream of events.
+    is_events: bool,
     scanner: Result<Scanner, UnknownReason>,
 }
 
@@ -81,11 +96,18 @@ impl Attempt {
         };
         let handle = ResponseUsage::new();
         request.extensions_mut().insert(handle.clone());
+        let running = RunningCall::new(call.report());
+        let facts = running.facts();
+        facts.enter(SendingLayer::Meter);
+        facts.sent(SendingLayer::Meter);
         Some(Self {
+            mark: facts.send_mark(),
+            running,
             ledger: settings.ledger.clone(),
             sink,
             counter: settings.counter.clone(),
             windows: Arc::clone(&settings.windows),
+            events: Arc::clone(&settings.events),
             model,
             tenant: request.extensions().get().cloned(),
             labels: request.extensions().get().cloned().unwrap_or_default(),
@@ -98,6 +120,7 @@ impl Attempt {
             first_token: None,
             status: None,
             answer: None,
+            received: 0,
             handle,
             reported: false,
         })
@@ -119,7 +142,7 @@ impl Attempt {
         let scanner = if self.is_success() {
             Scanner::for_response(headers, self.dialect)
                 .map(|scanner| scanner.answers(answers.all, answers.per_prompt))
-                .map(|scanner| self.counter.prepare(scanner))
+                .map(|scanner| self.counter.prepare(scanner).share(&self.events))
                 .map_err(UnknownReason::from)
         } else {
             Err(UnknownReason::NoSuccess)
@@ -133,12 +156,14 @@ impl Attempt {
             verdict: verdict.cloned(),
             answers,
             states_one: answers.all > 1 && states_one(headers),
+            is_events: is_events(headers),
             scanner,
         });
         needs_filter.then(|| UsageEventFilter::new(answers.all))
     }
 
     pub(super) fn read(&mut self, data: &[u8]) {
+        self.received = self.received.saturating_add(data.len() as u64);
         if let Some(scanner) = self.scanner() {
             scanner.push(data);
         }
@@ -147,6 +172,7 @@ impl Attempt {
 
     /// Reads a chunk and filters it; returns what the caller gets next.
     pub(super) fn filter(&mut self, data: Bytes, filter: &mut UsageEventFilter) -> Option<Bytes> {
+        self.received = self.received.saturating_add(data.len() as u64);
         let next = match self.scanner() {
             Some(scanner) => filter.push(data, scanner),
             None => Some(data),
@@ -198,6 +224,7 @@ impl Attempt {
                 end == End::Cancelled && (self.status.is_none() || self.is_success());
             let (usage, basis) = match self.handle.stated() {
                 Some(stated) => (stated, Basis::Reported),
+                None if !self.is_sent() => (Usage::default(), Basis::NotSent),
                 None if costs_prompt => prompt_only(self.input_estimate),
                 None => (Usage::default(), Basis::Unknown),
             };
@@ -242,6 +269,7 @@ impl Attempt {
         // What the handler states counts more than what its answer shows.
         let (usage, basis) = match self.handle.stated() {
             Some(stated) => (stated, Basis::Reported),
+            None if !self.is_success() && !self.is_sent() => (Usage::default(), Basis::NotSent),
             None if unread.is_some() => (Usage::default(), Basis::Unknown),
             None => usage_of(&scanned, end, self.input_estimate),
         };
@@ -250,11 +278,27 @@ impl Attempt {
         } else {
             UnknownReason::NotStated
         };
+        let says_nothing = basis == Basis::Unknown;
+        let is_error = answer.verdict.is_some() || scanned.verdict.is_some();
+        let (usage, basis) = if says_nothing && self.is_success() && !is_error {
+            let body = SilentBody {
+                bytes: self.received,
+                is_encoded: unread == Some(UnknownReason::Encoded),
+                is_events: answer.is_events,
+            };
+            let ceilings = [
+                self.call.model_call().and_then(|call| call.output_ceiling),
+                self.windows.window(&model).and_then(|it| it.max_output),
+            ];
+            body.usage(self.input_estimate, answer.answers.all, ceilings)
+        } else {
+            (usage, basis)
+        };
         let report = Report {
             usage,
             basis,
             impossible,
-            unknown: (basis == Basis::Unknown).then_some(unread.unwrap_or(not_found)),
+            unknown: says_nothing.then_some(unread.unwrap_or(not_found)),
             end,
             status,
             verdict: answer.verdict.or(scanned.verdict),
@@ -283,14 +327,38 @@ impl Attempt {
         self.handle.end(Some(report));
     }
 
+    /// Whether the provider may have worked on it.
+    fn is_sent(&self) -> bool {
+        self.running.facts().is_sent_since(self.mark)
+    }
+
     fn record(&mut self, entry: Entry) {
-        self.ledger.record(&Entry {
+        let facts = self.running.facts();
+        let sends = facts.take_sends(&self.mark);
+        let entry = Entry {
             tenant: self.tenant.take(),
             labels: std::mem::take(&mut self.labels),
             dialect: Some(self.dialect),
             batch: self.batch,
+            attempt: Some(sends.number),
+            target: sends.target,
+            queued: sends.queued,
+            retry_wait: sends.retry_wait,
             ..entry
-        });
+        };
+        let cost = self.ledger.record_and_price(&entry);
+        let outcome = AttemptOutcome {
+            usage: entry.usage,
+            basis: entry.basis,
+            end: entry.end,
+            cause: entry.cause,
+        };
+        facts.attempt_ended(&self.mark, outcome, cost, entry.tenant, entry.labels);
+    }
+
+    /// Puts the call's report into the extensions of its answer.
+    pub(super) fn attach_report(&self, extensions: &mut Extensions) {
+        self.running.attach(extensions);
     }
 }
 

@@ -159,8 +159,9 @@ fn metered<RB: Body>(
     response: Response<PeekedBody<RB>>,
     mut attempt: Option<Attempt>,
 ) -> Response<ResponseBody<RB>> {
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     let extra = attempt.as_mut().and_then(|attempt| {
+        attempt.attach_report(&mut parts.extensions);
         attempt.receive_answer(&parts.headers, parts.extensions.get::<Verdict>())
     });
     Response::from_parts(parts, ResponseBody::new(body, attempt, extra))

@@ -25,7 +25,9 @@
 //! | states a usage that cannot be | `Estimated` from its text and the request |
 //! | text of the model without any usage, whole or cut, stream or not | `Estimated` from that text and the request |
 //! | a success that was cut before any of that | `Estimated`: the prompt alone, by the request; no output is known |
-//! | an error, compressed, neither JSON nor events, or whole without usage and text | `Unknown`, with the [reason](crate::UnknownReason) |
+//! | none, or one that is no success, of a call that an Admission or a Retry further in has not sent (a gateway's), or that has provably never begun | `NotSent` |
+//! | a success that is compressed, neither JSON nor events, or whole without usage and text | `Estimated` from the request and the length of the body, with the [reason](crate::UnknownReason); `Unknown` if the request was not read |
+//! | an error | `Unknown`, with the reason |
 //!
 //! A stream says that it is whole by `[DONE]`, a reason to stop of every answer, or its last usage;
 //! see [`scan`](crate::scan#streams). The end of its body does not say it: a cut over HTTP/2 can
@@ -38,7 +40,8 @@
 //! or tool of the host. What was stated is then [`Report::impossible`](crate::Report::impossible).
 //!
 //! An attempt without an answer is recorded as failed after a transport error (`Unknown`: it may
-//! not have been sent), and as cancelled if it was dropped (`Estimated`: the prompt alone). Its
+//! not have been sent), and as cancelled if it was dropped (`Estimated`: the prompt alone). What the call used and cost
+//! is in its [`CallReport`](crate::CallReport) too, in the extensions of the answer. Its
 //! sink is dropped uncalled, so that a reservation keeps its estimate. A request that is no model
 //! call is not metered. A model call whose body was not read (too large, compressed,
 //! [`UnbufferedBody`](crate::call::UnbufferedBody)) is metered as far as its answer states model

@@ -1,6 +1,8 @@
 use std::sync::{Arc, LazyLock};
 
-use crate::{Ledger, call::ReadOptions, data::WindowBook, shared::clock::WallClock};
+use crate::{
+    Ledger, call::ReadOptions, data::WindowBook, scan::KnownEvents, shared::clock::WallClock,
+};
 
 use super::counter::Counter;
 
@@ -16,6 +18,8 @@ pub(super) struct Settings {
     pub(super) counter: Counter,
     pub(super) windows: Arc<WindowBook>,
     pub(super) clock: WallClock,
+    /// What the streams of all calls have in common.
+    pub(super) events: Arc<KnownEvents>,
 }
 
 impl Settings {
@@ -28,6 +32,7 @@ impl Settings {
             counter: Counter::default(),
             windows: Arc::clone(&BUILTIN),
             clock: WallClock::new(),
+            events: Arc::default(),
         }
     }
 }

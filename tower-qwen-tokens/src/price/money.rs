@@ -69,14 +69,34 @@ impl Money {
     /// The amount without its currency, in decimals.
     #[must_use]
     pub fn amount(self) -> String {
-        let whole = self.pico.unsigned_abs() / UNIT.unsigned_abs();
-        let rest = self.pico.unsigned_abs() % UNIT.unsigned_abs();
-        let sign = if self.pico < 0 { "-" } else { "" };
-        if rest == 0 {
-            return format!("{sign}{whole}");
+        let mut text = String::new();
+        self.write_amount(&mut text);
+        text
+    }
+
+    /// Appends the amount without its currency, in decimals.
+    pub(crate) fn write_amount(self, text: &mut String) {
+        let pico = self.pico.unsigned_abs();
+        // Nearly all amounts are of 64 bits, which divide in a tenth of the time of 128.
+        let (whole, rest) = match u64::try_from(pico) {
+            Ok(pico) => (u128::from(pico / UNIT as u64), pico % UNIT as u64),
+            Err(_) => (
+                pico / UNIT.unsigned_abs(),
+                (pico % UNIT.unsigned_abs()) as u64,
+            ),
+        };
+        if self.pico < 0 {
+            text.push('-');
         }
-        let digits = format!("{rest:012}");
-        format!("{sign}{whole}.{}", digits.trim_end_matches('0'))
+        text.push_str(itoa::Buffer::new().format(whole));
+        if rest == 0 {
+            return;
+        }
+        let mut digits = itoa::Buffer::new();
+        // Formatted as 1xxx and cut, so that leading zeros stay.
+        let digits = &digits.format(UNIT as u64 + rest)[1..];
+        text.push('.');
+        text.push_str(digits.trim_end_matches('0'));
     }
 
     /// Reads decimals such as `0.25`.

@@ -245,6 +245,11 @@ impl Tier {
 /// A scaled sum at these shares of it, in pico-units.
 fn shared(sum: i128, shares: [Share; 3]) -> i128 {
     let full = Share::FULL.parts();
+    if shares == [Share::FULL; 3] {
+        // Nearly always, and by a divisor of 64 bits, which is three times as quick.
+        let whole = sum / (PER_MILLION * full);
+        return whole + i128::from(whole * PER_MILLION * full < sum);
+    }
     // At most 10^15, and `by` is 10^22: the product of a rest and the shares fits into 128 bits.
     let parts: i128 = shares.into_iter().map(Share::parts).product();
     let by = PER_MILLION * full * full.pow(3);

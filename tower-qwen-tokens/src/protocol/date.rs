@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::time::{LONGEST, NANOS, clamped, scaled};
+use crate::shared::calendar::day_of;
 
 /// China's time, which hosts there write without saying so. Unit: seconds east of Greenwich.
 pub(super) const CHINA: i64 = 8 * 3_600;
@@ -43,7 +44,7 @@ pub(super) fn date(text: &str, now: SystemTime, zone: i64) -> Option<(SystemTime
     let zone = offset(&mut rest).unwrap_or(zone);
     let of_day = i64::from(of_day.unwrap_or_default()) - zone;
     let instant = |year| {
-        let seconds = days(u64::try_from(year).ok()?, month.into(), day.into())?;
+        let seconds = day_of(u64::try_from(year).ok()?, month.into(), day.into())?;
         let seconds = i64::try_from(seconds * 86_400).ok()? + of_day;
         let since = Duration::from_secs(u64::try_from(seconds).ok()?);
         SystemTime::UNIX_EPOCH.checked_add(since.checked_add(nanos)?)
@@ -171,36 +172,6 @@ fn one_of(rest: &mut &str, signs: &str) -> Option<char> {
     let sign = rest.chars().next().filter(|sign| signs.contains(*sign))?;
     *rest = &rest[sign.len_utf8()..];
     Some(sign)
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar; `None` for a day that there is not.
-fn days(year: u64, month: u64, day: u64) -> Option<u64> {
-    if year < 1970 {
-        return None;
-    }
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let lengths = [
-        31,
-        if leap { 29 } else { 28 },
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
-    let month = usize::try_from(month.checked_sub(1)?).ok()?;
-    let length = *lengths.get(month)?;
-    if day == 0 || day > length {
-        return None;
-    }
-    let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
-    let before = (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969);
-    Some(before + lengths[..month].iter().sum::<u64>() + day - 1)
 }
 
 #[cfg(test)]

@@ -46,6 +46,19 @@ const PATHS: &[(&str, Dialect)] = &[
 ];
 
 impl Dialect {
+    /// Every dialect, in the order of declaration.
+    pub const ALL: &'static [Self] = &[
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Responses,
+        Self::NativeText,
+        Self::NativeMultimodal,
+        Self::NativeEmbeddings,
+        Self::Anthropic,
+        Self::Generate,
+    ];
+
     /// The dialect spoken at a path, by its end; `None` where no model is called (files, batches, tasks, ...).
     ///
     /// ```

@@ -47,7 +47,7 @@ pub(crate) const RESET_AT: HeaderName = HeaderName::from_static("reset_at");
 pub(crate) const X_SMG_ERROR_CODE: HeaderName = HeaderName::from_static("x-smg-error-code");
 /// Answer, `true` or `false`: whether the server itself thinks that another try may help (OpenAI,
 /// Anthropic).
-pub(crate) const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+pub const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Answer: when the limit, whichever it is, is level again.
 pub(crate) const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// Answer: when the limit on requests per minute is level again (Cerebras).

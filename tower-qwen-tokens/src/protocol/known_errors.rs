@@ -323,7 +323,7 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     row(LIMIT, &["CommodityNotPurchased", "PrepaidBillOverdue", "PostpaidBillOverdue"], "", Account, ZH),
     row(&[400], &["Arrearage"], "", Account, ZH),
     row(&[402, 429], &["billing_error"], "", Account, JAVA),
-    row(&[400, 402, 429], &["budget_exceeded"], "", Account, LITELLM),
+    row(&[400, 402, 429], &["budget_exceeded", "BudgetExceeded"], "", Account, LITELLM),
     row(&[402, 429], &["insufficient_balance", "insufficient_credits", "billing_hard_limit_reached"], "", Account, SEEN),
     row(LIMIT, &["exceeded_current_quota_error"], "", Account, KIMI),
     row(LIMIT, &["billing_not_active"], "", Account, OPENAI),

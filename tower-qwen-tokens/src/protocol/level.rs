@@ -87,6 +87,14 @@ impl Levels {
     /// ```
     #[must_use]
     pub fn of(headers: &HeaderMap, now: SystemTime) -> Self {
+        // Most answers have none of them, which their few names show sooner than six searches do.
+        let is_of_limits = |name: &HeaderName| {
+            let name = name.as_str();
+            name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
+        };
+        if !headers.keys().any(is_of_limits) {
+            return Self::default();
+        }
         Self {
             requests: level(&REQUESTS, headers, now),
             tokens: level(&TOKENS, headers, now),

@@ -33,6 +33,15 @@ pub const TOKENS: RejectionCodes = RejectionCodes {
     anthropic: "rate_limit_error",
 };
 
+/// A budget is used up.
+pub const BUDGET: RejectionCodes = RejectionCodes {
+    status: StatusCode::TOO_MANY_REQUESTS,
+    // LiteLLM's code, which clients know from a rate.
+    compatible: ("budget_exceeded", "budget_exceeded"),
+    native: "BudgetExceeded",
+    anthropic: "billing_error",
+};
+
 /// More than could ever be granted, or read.
 pub const TOO_LARGE: RejectionCodes = RejectionCodes {
     status: StatusCode::PAYLOAD_TOO_LARGE,

@@ -101,9 +101,17 @@ fn has_byte(word: u64, byte: u8) -> u64 {
 }
 
 fn has_line_break(text: &[u8]) -> bool {
-    // Without an early return, so that the compiler compares many bytes at a time.
-    text.iter()
-        .fold(false, |found, byte| found | matches!(byte, b'\n' | b'\r'))
+    let breaks = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        has_byte(word, b'\n') | has_byte(word, b'\r')
+    };
+    // The last word may overlap the one before: bytes one at a time cost more.
+    let Some(last) = text.last_chunk() else {
+        return text.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+    };
+    let words = text.as_chunks().0.iter();
+    // Without an early return, so that the compiler compares several words at a time.
+    words.fold(breaks(last), |found, word| found | breaks(word)) != 0
 }
 
 #[cfg(test)]
@@ -162,6 +170,20 @@ mod tests {
                     bytes.push(end);
                     bytes.extend([b'"'; 20].iter().take(behind));
                     assert_eq!(end_of_string(&bytes), Some(length), "{bytes:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_break_is_found_wherever_it_is() {
+        for length in 0..40 {
+            assert!(!has_line_break(&vec![b'\x0b'; length]), "{length}");
+            for at in 0..length {
+                for line_break in [b'\n', b'\r'] {
+                    let mut text = vec![b'\x0b'; length];
+                    text[at] = line_break;
+                    assert!(has_line_break(&text), "{at} of {length}");
                 }
             }
         }

@@ -49,4 +49,5 @@ pub use delivered::Delivered;
 pub use scanned::Scanned;
 pub use scanner::Scanner;
 pub(crate) use sse::{EventKind, EventProgress};
+pub(crate) use template::KnownEvents;
 pub use unsupported_body::UnsupportedBody;

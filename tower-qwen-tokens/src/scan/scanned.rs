@@ -42,7 +42,11 @@ impl Scanned {
         counter: Option<&dyn Estimate>,
     ) -> Self {
         // Hosts write zeros for what they do not know.
-        let is_usage = |usage: &Usage| usage.total() != Some(0) || found.delivered.is_empty();
+        let is_usage = |usage: &Usage| match usage.total() {
+            // `{}`, or parts of what is not there.
+            None => false,
+            Some(total) => total != 0 || found.delivered.is_empty(),
+        };
         let usage = found.total_usage().filter(is_usage);
         let is_final = usage.is_some() && is_final;
         let delivered = match (found.text, counter) {

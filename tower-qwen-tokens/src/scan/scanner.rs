@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
@@ -9,6 +9,7 @@ use super::{
     scanned::Scanned,
     sniff::{Sniffed, Sniffer},
     sse::{EventProgress, Sse},
+    template::KnownEvents,
     text::TextRule,
     unsupported_body::UnsupportedBody,
 };
@@ -110,6 +111,16 @@ impl Scanner {
             Format::Json(_) => {}
             Format::Sse(sse) => sse.json.set_answers_per_prompt(per_prompt),
             Format::Unknown(unknown) => unknown.answers_per_prompt = Some(per_prompt),
+        }
+        self
+    }
+
+    /// Compares the events of a stream with those that others have brought. Call it before the first
+    /// byte. Of a body that turns out to be a stream by its first bytes nothing is shared.
+    #[must_use]
+    pub(crate) fn share(mut self, known: &Arc<KnownEvents>) -> Self {
+        if let Format::Sse(sse) = &mut self.format {
+            sse.share(known);
         }
         self
     }

@@ -93,7 +93,11 @@ impl UsageSum {
             let number = number.min(MAX_ANSWERS - 1);
             match self.beside.iter_mut().find(|(known, _)| *known == number) {
                 Some((_, known)) => known.update(body),
-                None => self.beside.push((number, *body)),
+                None => {
+                    // Most calls have one answer; a vector that grows makes room for four, a kilobyte.
+                    self.beside.reserve_exact(1);
+                    self.beside.push((number, *body));
+                }
             }
             return is_figure;
         }
@@ -146,11 +150,13 @@ impl UsageSum {
 
     /// The usage of several answers together.
     fn together(&self, stated: impl Iterator<Item = (u32, Usage)>) -> Usage {
+        let Some(answers) = self.answers_per_prompt else {
+            let usages = stated.map(|(_, usage)| usage);
+            return usages.reduce(of_one_prompt).unwrap_or_default();
+        };
         let mut prompts: Vec<(u32, Usage)> = Vec::new();
         for (number, usage) in stated {
-            let prompt = self
-                .answers_per_prompt
-                .map_or(0, |answers| number / answers.max(1));
+            let prompt = number / answers.max(1);
             match prompts.iter_mut().find(|(known, _)| *known == prompt) {
                 Some((_, known)) => *known = of_one_prompt(*known, usage),
                 None => prompts.push((prompt, usage)),

@@ -1,4 +1,7 @@
-use http::{HeaderMap, header::CONTENT_ENCODING};
+use http::{
+    HeaderMap,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
 
 /// Whether a body is compressed, or encoded in another way, so that its bytes cannot be read as
 /// they are.
@@ -8,4 +11,12 @@ pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
         let encoding = encoding.as_bytes().trim_ascii();
         !encoding.eq_ignore_ascii_case(b"identity")
     })
+}
+
+/// Whether the head announces a stream of events.
+pub(crate) fn is_events(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().split(|&byte| byte == b';').next())
+        .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }

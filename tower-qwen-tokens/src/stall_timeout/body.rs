@@ -1,15 +1,19 @@
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
+use crate::{
+    call::BoxError,
+    macros::opaque_debug,
+    shared::{
+        clock::{self, Instant},
+        timer::MovingTimer,
+    },
+};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep_until};
-
-use crate::{call::BoxError, macros::opaque_debug, shared::clock};
 
 pin_project! {
     /// Response body of [`StallTimeout`](super::StallTimeout). See the [module docs](super).
@@ -18,7 +22,7 @@ pin_project! {
         inner: B,
         timeout: Duration,
         #[pin]
-        timer: Option<Sleep>,
+        timer: MovingTimer,
         wait: FrameWait,
     }
 }
@@ -27,8 +31,8 @@ pin_project! {
 enum FrameWait {
     /// A frame came, or none has been polled yet.
     Idle,
-    /// The timer runs.
-    Running,
+    /// So long a frame may be awaited; `None`: for ever.
+    Until(Option<Instant>),
     /// The error was returned.
     Stalled,
 }
@@ -45,7 +49,7 @@ impl<B> ResponseBody<B> {
         Self {
             inner,
             timeout,
-            timer: None,
+            timer: MovingTimer::default(),
             wait: FrameWait::Idle,
         }
     }
@@ -71,7 +75,7 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
-        let mut this = self.project();
+        let this = self.project();
         if *this.wait == FrameWait::Stalled {
             return Poll::Ready(None);
         }
@@ -82,18 +86,13 @@ where
         }
         if *this.wait == FrameWait::Idle {
             // A timeout beyond the end of the clock never comes.
-            let Some(until) = clock::now().checked_add(*this.timeout) else {
-                return Poll::Pending;
-            };
-            // One timer for all frames: a reset is cheaper than a new registration.
-            match this.timer.as_mut().as_pin_mut() {
-                Some(timer) => timer.reset(until),
-                None => this.timer.set(Some(sleep_until(until))),
-            }
-            *this.wait = FrameWait::Running;
+            let until = clock::now().checked_add(*this.timeout);
+            *this.wait = FrameWait::Until(until);
         }
-        let timer = this.timer.as_pin_mut();
-        if timer.is_none_or(|timer| timer.poll(cx).is_pending()) {
+        let FrameWait::Until(Some(until)) = *this.wait else {
+            return Poll::Pending;
+        };
+        if this.timer.poll(cx, until).is_pending() {
             return Poll::Pending;
         }
         *this.wait = FrameWait::Stalled;

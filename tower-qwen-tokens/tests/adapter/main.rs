@@ -9,3 +9,4 @@ mod middleware;
 mod reqwest_retries;
 mod support;
 mod transport;
+mod with_extension;

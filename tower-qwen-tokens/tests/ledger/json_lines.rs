@@ -135,12 +135,25 @@ fn threads_write_whole_lines() -> io::Result<()> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn what_cannot_be_written_is_counted() -> io::Result<()> {
+fn what_cannot_be_written_waits_and_goes_to_the_next_file() -> io::Result<()> {
     let sink = Arc::new(JsonLines::open("/dev/full")?);
     let ledger = Ledger::default().with_sink(sink.clone());
     ledger.record(&entry("qwen2", 1, 0));
-    ledger.record(&entry("qwen2", 1, 0));
-    assert_eq!(sink.lost(), 2);
+    ledger.record(&entry("qwen2", 2, 0));
+    assert_eq!((sink.unwritten(), sink.lost()), (2, 0));
+    assert!(sink.sync().is_err());
     assert_eq!(ledger.snapshot().total.calls, 2);
+
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("calls.jsonl");
+    sink.reopen(&path)?;
+    ledger.record(&entry("qwen2", 3, 0));
+    assert_eq!((sink.unwritten(), sink.lost()), (0, 0));
+    let inputs: Vec<_> = lines(&path)
+        .iter()
+        .map(|line| line["input_tokens"].as_u64())
+        .collect();
+    assert_eq!(inputs, [Some(1), Some(2), Some(3)]);
+    assert!(sink.reopen(&path).is_err(), "its own lock counts too");
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! The ledger: its sums, its sinks, its watch.
 
-#[cfg(feature = "http")]
-mod budget;
 #[cfg(feature = "tracing")]
 #[path = "../support/events.rs"]
 mod events;
@@ -9,6 +7,7 @@ mod json_lines;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod notices;
+mod read_line;
 mod sinks;
 mod sums;
 mod take;

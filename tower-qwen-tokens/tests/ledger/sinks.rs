@@ -64,7 +64,8 @@ fn a_record_is_written_flat_and_without_what_is_unknown() {
     assert_eq!(
         serde_json::to_value(Record::new(&entry, cost, at)).expect("json"),
         json!({
-            "at": "2026-11-23T05:17:38.042Z", "model": "qwen-plus", "tenant": "acme", "labels": {"feature": "search"},
+            "at": "2026-11-23T05:17:38.042Z", "model": "qwen-plus",
+            "v": 2, "tenant": "acme", "labels": {"feature": "search"},
             "dialect": "chat", "status": 200, "end": "complete", "basis": "reported", "input_tokens": 1_000,
             "output_tokens": 200, "cached_tokens": 5, "cost": {"amount": "0.0006384", "currency": "USD"},
             "first_token_ms": 120, "duration_ms": 1_500,
@@ -75,6 +76,6 @@ fn a_record_is_written_flat_and_without_what_is_unknown() {
     failed.cause = Some(Cause::TokenRate);
     assert_eq!(
         serde_json::to_value(Record::new(&failed, None, None)).expect("json"),
-        json!({ "model": "m", "end": "failed", "basis": "unknown", "error": "token_rate" })
+        json!({ "model": "m", "v": 2, "end": "failed", "basis": "unknown", "error": "token_rate" })
     );
 }

@@ -106,7 +106,7 @@ async fn an_error_inside_a_stream_is_reported_with_its_verdict() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_unknown() {
+async fn what_cannot_be_read_is_estimated_by_its_length() {
     let encoded = |encoding: &'static str| {
         let mut response = json(Script::text(WHOLE));
         response
@@ -116,7 +116,7 @@ async fn what_cannot_be_read_is_unknown() {
     };
     let mut redirect = json(Script::text(WHOLE));
     *redirect.status_mut() = StatusCode::FOUND;
-    let unknown = |reason| (Basis::Unknown, Some(reason));
+    let unknown = |reason| (Basis::Estimated, Some(reason));
     let reported = (Basis::Reported, None);
     for (response, expected) in [
         (json(Script::text(WHOLE)), reported),
@@ -138,6 +138,10 @@ async fn what_cannot_be_read_is_unknown() {
             unknown(UnknownReason::ContentType),
         ),
         (
+            json(Script::text(r#"{"choices":[],"usage":{}}"#)),
+            unknown(UnknownReason::NotStated),
+        ),
+        (
             json(Script::text("not JSON")),
             unknown(UnknownReason::NotStated),
         ),
@@ -145,10 +149,41 @@ async fn what_cannot_be_read_is_unknown() {
             stream(Script::text("data: [DONE]\n\n")),
             unknown(UnknownReason::NotStated),
         ),
-        (redirect, unknown(UnknownReason::NoSuccess)),
+        (redirect, (Basis::Unknown, Some(UnknownReason::NoSuccess))),
     ] {
         let headers = response.headers().clone();
         assert_eq!(basis(response).await, expected, "{headers:?}");
+    }
+}
+
+/// The figures: of the prompt as the request has it, and of the answer by its bytes, within its ceilings.
+#[tokio::test]
+async fn an_answer_that_says_nothing_is_as_long_as_its_body() {
+    let compressed = |bytes: usize| {
+        let mut response = json(Script::text(&"x".repeat(bytes)));
+        let gzip = "gzip".parse().expect("a value");
+        response.headers_mut().insert("content-encoding", gzip);
+        response
+    };
+    let events = stream(Script::text(&format!(
+        ": {}\n\ndata: [DONE]\n\n",
+        "x".repeat(622)
+    )));
+    for (response, output) in [
+        (compressed(300), 300),
+        // No answer of this model has more.
+        (compressed(1_000_000), 32_768),
+        (json(Script::text(&"x".repeat(300))), 75),
+        (events, 10),
+    ] {
+        let (answer, recorder, ledger) = ask(response).await;
+        answer.into_body().collect().await.expect("no error");
+        let usage = recorder.report().usage;
+        assert_eq!(usage.output_tokens, Some(output));
+        let total = ledger.snapshot().total;
+        assert!(usage.input_tokens.is_some_and(|input| input > 0));
+        assert_eq!(Some(total.input_tokens), usage.input_tokens);
+        assert!(!total.cost.is_empty());
     }
 }
 

@@ -115,11 +115,11 @@ async fn already_over() {
     assert!(answer.body().is_end_stream());
     assert_eq!(
         figures(&recorder.report()),
-        (None, None, Basis::Unknown, End::Complete)
+        (Some(10), Some(0), Basis::Estimated, End::Complete)
     );
     drop(answer);
     recorder.report();
-    assert_eq!(total(&ledger).unknown, 1);
+    assert_eq!(total(&ledger).estimated, 1);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod answers;
 mod calibration;
 mod ends;
 mod hosts;
+mod report;
 mod requests;
 mod support;
 mod usage_request;

@@ -37,6 +37,10 @@
 //! that a layer made up has the URL of the request. Errors are reqwest's own, with `is_connect` and
 //! the like. A request must have an absolute URI.
 //!
+//! # A deadline or a tenant for a call
+//!
+//! [`WithExtension::with_extension`] puts what the layers read into a request of reqwest's.
+//!
 //! # reqwest's own retries
 //!
 //! A client repeats a request that an HTTP/2 server refused to process, and Admission does not see
@@ -68,7 +72,9 @@ mod answer;
 mod call;
 mod front;
 mod transport;
+mod with_extension;
 
 pub(super) use answer::into_reqwest;
 pub use front::{FrontFuture, ReqwestFront, ReqwestFrontLayer};
 pub use transport::{ReqwestTransport, TransportFuture};
+pub use with_extension::WithExtension;

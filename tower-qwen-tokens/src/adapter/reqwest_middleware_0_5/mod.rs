@@ -25,7 +25,7 @@
 //! All that [`reqwest_0_13`](super::reqwest_0_13) preserves, and the middlewares' extensions. The
 //! request's extensions get a copy of them, so that `with_extension(Deadline::after(..))`, a
 //! [`Tenant`](crate::ledger::Tenant) or [`Labels`](crate::ledger::Labels) reach our layers. What
-//! layers put into those of the answer (`Attempts`, a [`Verdict`](crate::Verdict)) is in
+//! layers put into those of the answer ([`CallReport`](crate::CallReport), a [`Verdict`](crate::Verdict)) is in
 //! `reqwest::Response::extensions`. The middlewares below see the same extensions in every attempt;
 //! their changes reach later attempts and the middlewares above. If attempts overlap, the last to
 //! finish counts.

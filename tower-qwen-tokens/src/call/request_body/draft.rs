@@ -13,6 +13,8 @@ pub(super) struct Draft<'e> {
     /// The user's own counter.
     pub(super) counter: Option<&'e dyn Estimate>,
     pub(super) model: Option<Arc<str>>,
+    /// Whether it has the member, with any value.
+    pub(super) names_model: bool,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
     pub(super) n: Option<u64>,

@@ -17,16 +17,24 @@ pub enum ParseErrorKind {
     NotObject,
     /// It is nested more than 127 levels deep.
     TooDeep,
+    /// It names its model twice: servers differ in which of both they run.
+    ModelTwice,
 }
+
+/// By this text an error of serde's is that of [`ParseErrorKind::ModelTwice`]: it has no kind of its own for it.
+pub(super) const MODEL_TWICE: &str = "the model is named twice";
 
 impl ParseError {
     pub(super) fn new(error: &serde_json::Error) -> Self {
         // serde_json has no category for the recursion limit: its text is the only sign.
         let too_deep =
             error.is_syntax() && error.to_string().starts_with("recursion limit exceeded");
+        let model_twice = error.is_data() && error.to_string().starts_with(MODEL_TWICE);
         Self {
             kind: if too_deep {
                 ParseErrorKind::TooDeep
+            } else if model_twice {
+                ParseErrorKind::ModelTwice
             } else {
                 ParseErrorKind::NotJson
             },
@@ -57,6 +65,7 @@ impl ParseErrorKind {
             Self::NotJson => "request body is not JSON",
             Self::NotObject => "request body is no JSON object",
             Self::TooDeep => "request body is nested too deep",
+            Self::ModelTwice => "request body has `model` twice",
         }
     }
 }

@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header::ACCEPT};
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess};
 
 use super::{
     ParseError,
     draft::Draft,
     field::{RequestField, RequestPart, field},
     half_pairs::without_half_pairs,
+    parse_error::MODEL_TWICE,
 };
 use crate::{
     Dialect,
@@ -52,7 +53,7 @@ struct ScalarReader;
 ///
 /// # Errors
 ///
-/// A body that is no JSON object, or nested too deep.
+/// A body that is no JSON object, nested too deep, or names its model twice.
 pub(in crate::call) fn read(
     dialect: Dialect,
     headers: &HeaderMap,
@@ -84,7 +85,6 @@ fn draft_of<'e>(
         counter: counting.counter.as_deref(),
         ..Draft::default()
     };
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = Read(RequestReader {
         draft: &mut draft,
         part: if dialect.is_native() {
@@ -93,11 +93,21 @@ fn draft_of<'e>(
             RequestPart::Compatible
         },
     });
-    value
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-        .map_err(|error| ParseError::new(&error))?;
+    // Checked once, and not string by string.
+    let read = match std::str::from_utf8(body) {
+        Ok(text) => read_value(value, serde_json::Deserializer::from_str(text)),
+        Err(_) => read_value(value, serde_json::Deserializer::from_slice(body)),
+    };
+    read.map_err(|error| ParseError::new(&error))?;
     Ok(draft)
+}
+
+fn read_value<'de, R: serde_json::de::Read<'de>>(
+    value: Read<RequestReader<'_, '_>>,
+    mut json: serde_json::Deserializer<R>,
+) -> serde_json::Result<()> {
+    value.deserialize(&mut json)?;
+    json.end()
 }
 
 /// Whether the headers of a native call ask for a stream.
@@ -239,7 +249,12 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
                     members.next_value::<IgnoredAny>()?;
                     continue;
                 }
+                RequestField::Model if draft.names_model => {
+                    // A host that takes the first would run another model than the one that was checked and priced.
+                    return Err(A::Error::custom(MODEL_TWICE));
+                }
                 field => {
+                    draft.names_model |= field == RequestField::Model;
                     draft.set(field, members.next_value_seed(Read(ScalarReader))?);
                     continue;
                 }

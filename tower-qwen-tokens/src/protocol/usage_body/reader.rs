@@ -9,8 +9,17 @@ use crate::{
 impl UsageBody {
     /// Reads the value of a `usage` field; `None` where it is no JSON.
     pub(crate) fn read(value: &[u8]) -> Option<Self> {
+        // Checked once, and not string by string. JSON that is no UTF-8 outside of what is read passes all the same.
+        let Ok(text) = std::str::from_utf8(value) else {
+            return Self::read_from(serde_json::Deserializer::from_slice(value));
+        };
+        Self::read_from(serde_json::Deserializer::from_str(text))
+    }
+
+    fn read_from<'de, R: serde_json::de::Read<'de>>(
+        mut json: serde_json::Deserializer<R>,
+    ) -> Option<Self> {
         let mut body = Self::default();
-        let mut json = serde_json::Deserializer::from_slice(value);
         UsageReader::usage(&mut body).deserialize(&mut json).ok()?;
         json.end().ok()?;
         Some(body)
@@ -132,10 +141,16 @@ impl JsonReader<'_> for CacheTypeReader {
     }
 }
 
-/// A count that is written as a decimal, as languages without whole numbers do.
+/// A count that is written as a decimal, as languages without whole numbers do, rounded up.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn whole(number: f64) -> Option<u64> {
     // Up to here (2^53) a decimal holds every whole number; no usage comes near.
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64)
+    // A fraction counts as a token, and what is beyond all counts as the largest, which nobody believes: without the figure
+    // the rest of the usage would be taken as all of it.
+    match number {
+        0.0..=EXACT => Some(number.ceil() as u64),
+        _ if number.is_finite() && number > EXACT => Some(u64::MAX),
+        _ => None,
+    }
 }

@@ -187,6 +187,7 @@ fn numbers_as_decimals_and_as_texts() {
         ("1.2e2", "7e0"),
         ("\"120\"", "\"7\""),
         ("\" 120.0 \"", "\"0.7e1\""),
+        ("119.2", "6.5"),
     ] {
         assert_eq!(
             usage(&format!(
@@ -281,18 +282,31 @@ fn nothing_stated() {
         "{}x",
         r#"{"image_count":1,"width":1024,"height":1024}"#,
         r#"{"prompt_tokens":null,"total_tokens":null,"prompt_tokens_details":null}"#,
-        r#"{"input_tokens":"16 or so","output_tokens":-1,"total_tokens":1.5}"#,
+        r#"{"input_tokens":"16 or so","output_tokens":-1,"total_tokens":-1.5}"#,
         r#"{"input_tokens":"-1","output_tokens":"","total_tokens":"inf"}"#,
-        r#"{"input_tokens":"NaN","output_tokens":1e300,"total_tokens":"1e300"}"#,
+        r#"{"input_tokens":"NaN","output_tokens":-1e300,"total_tokens":"-inf"}"#,
         r#"{"input_tokens":{"a":1},"output_tokens":[1],"total_tokens":true}"#,
         r#"{"models":null}"#,
         r#"{"models":{"a":1}}"#,
         r#"{"models":[]}"#,
         r#"{"models":[1,null,"x",{}]}"#,
         r#"{"models":7,"x_details":"x"}"#,
-        r#"{"input_tokens":99999999999999999999999}"#,
     ] {
         assert_eq!(usage_of(json.as_bytes()), None, "{json}");
+    }
+}
+
+#[test]
+fn what_is_beyond_all_counts_is_the_largest_one() {
+    for number in [
+        "99999999999999999999999",
+        "1e300",
+        "\"1e300\"",
+        "18446744073709551616",
+    ] {
+        let json = format!(r#"{{"input_tokens":{number},"output_tokens":2}}"#);
+        let usage = usage_of(json.as_bytes());
+        assert_eq!(usage, Some(counts(u64::MAX, 2, None)), "{json}");
     }
 }
 

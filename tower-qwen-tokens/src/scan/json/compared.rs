@@ -1,6 +1,12 @@
 //! What events bring that were compared with a template and not read.
 
-use crate::scan::{template::ContentSink, usage_sum::UsagePlace};
+use crate::{
+    protocol::usage_body::UsageBody,
+    scan::{
+        template::ContentSink,
+        usage_sum::{Answers, UsagePlace},
+    },
+};
 
 use super::{
     document::Json,
@@ -33,7 +39,28 @@ impl ContentSink for Json {
         self.usage.replace(usage, place);
     }
 
+    fn name_model(&mut self, name: &[u8]) {
+        // The first name counts.
+        if self.found.model.is_none() {
+            Self::name_model(self, name);
+        }
+    }
+
     fn end_event(&mut self) {
         self.text.end_document();
+    }
+
+    fn end_answers(&mut self, answers: Answers) {
+        self.state_copied();
+        self.found.usage().end(answers);
+        self.found.usage_is_current = false;
+    }
+
+    fn state_alone(&mut self, usage: &[u8]) {
+        self.state_copied();
+        if let Some(body) = UsageBody::read(usage) {
+            self.state(UsagePlace::Alone, &body);
+            self.states_usage = false;
+        }
     }
 }

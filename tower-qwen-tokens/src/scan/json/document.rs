@@ -2,7 +2,7 @@ use crate::{
     protocol::usage_body::UsageBody,
     scan::{
         lexer::whole_number,
-        template::{OutlineRecorder, PlaceholderKind},
+        template::{Effect, Outline, OutlineRecorder, PlaceholderKind},
         text::{ModelText, TextRule},
     },
 };
@@ -149,6 +149,28 @@ impl Json {
     /// Whether nothing of the document is open.
     pub(in crate::scan) fn is_closed(&self) -> bool {
         self.position.depth == 0 && self.position.token == Token::Between
+    }
+
+    /// The outline of a whole document that can be a template, and what such a document does.
+    pub(in crate::scan) fn outline(&self) -> Option<(&Outline, Effect)> {
+        if self.may_be_error || !self.is_closed() {
+            return None;
+        }
+        let outline = self.outline.outline()?;
+        let effect = if self.has_finish_reason {
+            // Elsewhere the reason may come before the list of answers, and with usage its order
+            // counts.
+            let is_alone = outline.usage().is_none() && self.document_usage.is_none();
+            if self.choices.ended.is_empty() || !is_alone {
+                return None;
+            }
+            Effect::Ends(self.choices.ended)
+        } else if self.outline.is_usage_only() {
+            Effect::UsageAlone
+        } else {
+            Effect::Text
+        };
+        Some((outline, effect))
     }
 
     /// Whether it may be an error, or ends the text.

@@ -14,6 +14,8 @@ pub(super) enum Key {
     Response,
     /// The number of an answer among them.
     Index,
+    /// What the host calls the answer.
+    Id,
     /// Where Groq states usage that was not asked for.
     XGroq,
     /// Holds the whole answer in the first event of Anthropic's streams, and an error's text
@@ -48,6 +50,7 @@ impl Key {
             b"reasoning" => Self::Reasoning,
             b"reasoning_details" => Self::ReasoningDetails,
             b"index" => Self::Index,
+            b"id" => Self::Id,
             b"x_groq" => Self::XGroq,
             b"delta" => Self::Delta,
             _ => return None,

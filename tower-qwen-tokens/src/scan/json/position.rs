@@ -91,6 +91,11 @@ impl JsonPosition {
         self.member == Some(Key::Model) && self.is_of_answer()
     }
 
+    /// Whether a string here is the name of the answer, which means nothing to us.
+    pub(super) fn is_id(&self) -> bool {
+        self.member == Some(Key::Id) && self.depth == 1
+    }
+
     pub(super) fn is_choices(&self) -> bool {
         self.member == Some(Key::Choices) && self.depth == 1
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::scan::lexer::end_of_string;
+use crate::scan::{lexer::end_of_string, template::PlaceholderKind};
 
 use super::{
     document::{Json, MAX_MODEL},
@@ -13,6 +13,9 @@ use super::{
 impl Json {
     pub(super) fn begin_string(&mut self, at: usize) -> StringRole {
         self.may_be_error |= self.position.is_failure();
+        if matches!(self.position.member, Some(Key::Id | Key::Model)) {
+            self.outline.begin_string(self.offset.saturating_add(at));
+        }
         // The first name counts: a stream repeats it in every event.
         let role = if self.found.model.is_none() && self.position.is_model() {
             self.model.clear();
@@ -106,12 +109,30 @@ impl Json {
             }
             StringRole::Model => {
                 self.push_model(inside);
-                let name = std::str::from_utf8(&self.model).ok();
-                let is_whole = |name: &&str| !name.is_empty() && name.len() <= MAX_MODEL;
-                self.found.model = name.filter(is_whole).map(Arc::from);
+                self.end_model();
             }
             StringRole::Ignored => {}
         }
+        let kind = match self.position.member {
+            Some(Key::Id) if self.position.is_id() => PlaceholderKind::Id,
+            Some(Key::Model) if self.position.is_model() => PlaceholderKind::Model,
+            _ => return,
+        };
+        self.outline
+            .end_string(self.offset.saturating_add(at), kind);
+    }
+
+    /// Takes the whole name of a model, of which nothing is stored yet.
+    pub(super) fn name_model(&mut self, name: &[u8]) {
+        self.model.clear();
+        self.push_model(name);
+        self.end_model();
+    }
+
+    fn end_model(&mut self) {
+        let name = std::str::from_utf8(&self.model).ok();
+        let is_whole = |name: &&str| !name.is_empty() && name.len() <= MAX_MODEL;
+        self.found.model = name.filter(is_whole).map(Arc::from);
     }
 
     fn push_model(&mut self, bytes: &[u8]) {

@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use crate::{
     Verdict,
     scan::{
         json::{EventContext, Json},
         short_bytes::ShortBytes,
-        template::{EventTemplate, Match},
+        template::{Effect, EventTemplate, KnownEvents, Match},
     },
 };
 
@@ -50,6 +52,11 @@ impl Sse {
         }
     }
 
+    /// Shares what is learned of events with other streams.
+    pub(in crate::scan) fn share(&mut self, known: &Arc<KnownEvents>) {
+        self.template.share(known, self.json.text.rule());
+    }
+
     pub(in crate::scan) fn push(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -74,9 +81,15 @@ impl Sse {
             match self.template.try_match(bytes, &mut self.json) {
                 Match::Whole(taken) => {
                     self.after_carriage_return = false;
-                    // An event that states usage alone never becomes a template, so none that
-                    // matches is one.
-                    return (taken, EventProgress::Ended(EventKind::Other));
+                    let kind = match self.template.effect() {
+                        Effect::UsageAlone => EventKind::UsageOnly,
+                        Effect::Done => {
+                            self.done = true;
+                            EventKind::Other
+                        }
+                        Effect::Text | Effect::Ends(_) => EventKind::Other,
+                    };
+                    return (taken, EventProgress::Ended(kind));
                 }
                 Match::Partial => return (bytes.len(), EventProgress::Partial),
                 Match::Mismatch => {
@@ -153,20 +166,22 @@ impl Sse {
     }
 
     pub(super) fn end_event(&mut self) {
+        let is_done = self.json.head.trim_ascii() == DONE;
         if let Data::Line(at) = self.data
             && !self.context.is_error
             && !self.is_bare
-            && self.json.is_ordinary()
-            && let Some(outline) = self.json.outline.outline()
+            && let Some((outline, effect)) = self.json.outline()
         {
-            self.template.learn(at, outline, self.json.usage_place());
+            let place = self.json.usage_place();
+            let effect = if is_done { Effect::Done } else { effect };
+            self.template.learn(at, outline, place, effect);
         }
         self.ended = Some(if self.is_usage_only_so_far() {
             EventKind::UsageOnly
         } else {
             EventKind::Other
         });
-        self.done |= self.json.head.trim_ascii() == DONE;
+        self.done |= is_done;
         let context = std::mem::take(&mut self.context);
         let data = std::mem::take(&mut self.data);
         // An event without data is none (the WHATWG's rule), unless it is called an error.

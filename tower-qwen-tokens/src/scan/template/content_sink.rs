@@ -1,4 +1,4 @@
-use crate::scan::usage_sum::UsagePlace;
+use crate::scan::usage_sum::{Answers, UsagePlace};
 
 /// Receives what a matching event brings, in place of a scan of its data.
 pub(in crate::scan) trait ContentSink {
@@ -14,6 +14,15 @@ pub(in crate::scan) trait ContentSink {
     /// Takes the usage object of an event that matched, and of what it is stated.
     fn take_usage(&mut self, usage: &[u8], place: UsagePlace);
 
+    /// Takes the model's name of an event that matched.
+    fn name_model(&mut self, name: &[u8]);
+
     /// The event is over: it matched.
     fn end_event(&mut self);
+
+    /// The event has ended these answers.
+    fn end_answers(&mut self, answers: Answers);
+
+    /// The event states this usage, and has no answers.
+    fn state_alone(&mut self, usage: &[u8]);
 }

@@ -11,6 +11,8 @@ pub(in crate::scan) struct OutlineRecorder {
     has_usage: bool,
     outline: Outline,
     open: Open,
+    /// Where the last string begins that may be a placeholder and is no text.
+    string: usize,
     /// Whether it has a shape that the template cannot describe.
     is_irregular: bool,
 }
@@ -116,6 +118,21 @@ impl OutlineRecorder {
         }
     }
 
+    pub(in crate::scan) fn begin_string(&mut self, at: usize) {
+        self.string = at;
+    }
+
+    pub(in crate::scan) fn end_string(&mut self, at: usize, kind: PlaceholderKind) {
+        let placeholders = &mut self.outline.placeholders;
+        // With two names of models, which of them counts depends on what they are.
+        let is_second = || {
+            let mut known = placeholders.get().unwrap_or_default().iter();
+            known.any(|it| it.kind == PlaceholderKind::Model)
+        };
+        self.is_irregular |= kind == PlaceholderKind::Model && is_second();
+        placeholders.push(self.string..at, kind);
+    }
+
     pub(in crate::scan) fn number(&mut self, number: Range<usize>, kind: PlaceholderKind) {
         self.outline.placeholders.push(number, kind);
     }
@@ -146,11 +163,18 @@ impl OutlineRecorder {
 
     /// The outline, if the document can be a template.
     pub(in crate::scan) fn outline(&self) -> Option<&Outline> {
-        let placeholders = self.outline.placeholders.get()?;
-        // Events without text are rare: to make one the template would only replace a better one.
-        let has_text = placeholders
-            .iter()
-            .any(|it| it.kind == PlaceholderKind::Text);
-        (has_text && !self.is_irregular && !self.is_usage_only()).then_some(&self.outline)
+        self.outline.placeholders.get()?;
+        (!self.is_irregular).then_some(&self.outline)
+    }
+}
+
+impl Outline {
+    pub(in crate::scan) fn usage(&self) -> Option<&Range<usize>> {
+        self.usage.as_ref()
+    }
+
+    pub(super) fn has_text(&self) -> bool {
+        let mut placeholders = self.placeholders.get().unwrap_or_default().iter();
+        placeholders.any(|it| it.kind == PlaceholderKind::Text)
     }
 }

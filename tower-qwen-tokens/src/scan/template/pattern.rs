@@ -7,6 +7,8 @@ use crate::scan::{
 
 use super::{
     content_sink::ContentSink,
+    effect::Effect,
+    learned::Learned,
     outline::Outline,
     placeholder::{Placeholder, PlaceholderKind, Placeholders},
 };
@@ -27,6 +29,7 @@ pub(super) struct Pattern {
     outline: Outline,
     /// The placeholders that are text.
     texts: Placeholders,
+    pub(super) effect: Effect,
     /// Of what the usage object is stated.
     place: UsagePlace,
     /// The placeholders outside of the usage object, a bit for each.
@@ -48,7 +51,12 @@ pub(super) struct Cursor {
     /// And in the event.
     in_event: usize,
     /// The usage object of the event.
-    usage: Range<usize>,
+    pub(super) usage: Range<usize>,
+    /// Its model's name.
+    pub(super) model: Option<Range<usize>>,
+    /// Its placeholders, and where its answers begin. Only if all that may differ was a placeholder.
+    parts: Placeholders,
+    first_choice: Option<usize>,
     /// The placeholders that are zero, a bit for each.
     zeros: u32,
 }
@@ -65,13 +73,13 @@ pub(in crate::scan) enum Match {
 
 impl Pattern {
     /// Makes this event the pattern. Its data has this outline and begins at `data_start`.
-    pub(super) fn set(
-        &mut self,
-        event: &mut Vec<u8>,
-        data_start: usize,
-        outline: &Outline,
-        place: UsagePlace,
-    ) {
+    pub(super) fn set(&mut self, event: &mut Vec<u8>, learned: &Learned) {
+        let &Learned {
+            data_start,
+            ref outline,
+            place,
+            effect,
+        } = learned;
         // Swapped rather than copied: the old pattern's allocation buffers the next event.
         std::mem::swap(&mut self.event, event);
         let in_event = |part: &Range<usize>| data_start + part.start..data_start + part.end;
@@ -85,14 +93,16 @@ impl Pattern {
         for placeholder in outline.placeholders.get().unwrap_or_default() {
             let part = in_event(&placeholder.range());
             match placeholder.kind {
-                PlaceholderKind::Index if mine.usage.is_some() => continue,
+                PlaceholderKind::Index if mine.usage.is_some() || effect != Effect::Text => {
+                    continue;
+                }
                 PlaceholderKind::Text => self.texts.push(part.clone(), PlaceholderKind::Text),
                 _ => {}
             }
             mine.placeholders.push(part, placeholder.kind);
         }
         mine.first_choice = outline.first_choice.map(|at| data_start + at);
-        self.place = place;
+        (self.place, self.effect) = (place, effect);
         (self.outside_usage, self.may_be_zero) = (u32::MAX, u32::MAX);
         if let Some(usage) = &mine.usage {
             for (at, placeholder) in (0..).zip(mine.placeholders.get().unwrap_or_default()) {
@@ -102,6 +112,30 @@ impl Pattern {
             }
             self.may_be_zero |= self.outside_usage;
         }
+    }
+
+    /// Makes an event that matched another pattern, one without usage, this one: with its own bytes
+    /// where streams differ, which are compared faster than read.
+    pub(super) fn adopt(&mut self, event: &[u8], other: &Self, cursor: &Cursor) {
+        // Not where a number comes first among the answers: its place was not found.
+        let has_choice = cursor.first_choice.is_some();
+        if has_choice != other.outline.first_choice.is_some() || other.texts.is_empty() {
+            return;
+        }
+        self.event.clear();
+        self.event.extend_from_slice(event);
+        self.outline.placeholders = cursor.parts;
+        self.outline.usage = None;
+        self.outline.first_choice = cursor.first_choice;
+        self.texts.clear();
+        for part in cursor.parts.get().unwrap_or_default() {
+            if part.kind == PlaceholderKind::Text {
+                self.texts.push(part.range(), PlaceholderKind::Text);
+            }
+        }
+        (self.place, self.effect) = (other.place, other.effect);
+        (self.outside_usage, self.may_be_zero) = (u32::MAX, u32::MAX);
+        self.numbers_differ = false;
     }
 
     /// Compares on, given all bytes of the event so far. Each text is counted once it is whole.
@@ -128,16 +162,24 @@ impl Pattern {
                 };
             };
             self.find_usage(cursor, until);
+            self.find_first_choice(cursor, until);
             let start = cursor.in_event + literal.len();
             let Some(placeholder) = placeholder else {
                 return Match::Whole(start);
             };
             match placeholder.kind.value(rest) {
                 Value::Whole { length, is_plain } => {
-                    if placeholder.kind == PlaceholderKind::Text {
-                        content.add_text(&rest[..length], is_plain);
-                    } else if length == 1 && rest[0] == b'0' {
-                        cursor.zeros |= 1 << cursor.placeholders;
+                    match placeholder.kind {
+                        PlaceholderKind::Text => content.add_text(&rest[..length], is_plain),
+                        PlaceholderKind::Model => cursor.model = Some(start..start + length),
+                        PlaceholderKind::Id => {}
+                        PlaceholderKind::Number | PlaceholderKind::Index => {
+                            let is_zero = length == 1 && rest[0] == b'0';
+                            cursor.zeros |= u32::from(is_zero) << cursor.placeholders;
+                        }
+                    }
+                    if self.numbers_differ {
+                        cursor.parts.push(start..start + length, placeholder.kind);
                     }
                     cursor.placeholders += 1;
                     cursor.in_pattern = placeholder.range().end;
@@ -201,6 +243,15 @@ impl Pattern {
             &self.texts
         };
         placeholders.get().unwrap_or_default()
+    }
+
+    /// Finds where the answers begin, if that lies between the last placeholder and `until`.
+    fn find_first_choice(&self, cursor: &mut Cursor, until: usize) {
+        if let Some(first) = self.outline.first_choice
+            && (cursor.in_pattern..until).contains(&first)
+        {
+            cursor.first_choice = Some(cursor.in_event + (first - cursor.in_pattern));
+        }
     }
 
     /// Finds the ends of the usage object that lie between the last placeholder and `until`.

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use crate::scan::lexer::{self, Value};
 
-/// The most placeholders of a template. Native events have up to ten; the array is copied once an
+/// The most placeholders of a template. Native events have up to eleven; the array is copied once an
 /// event that is read.
 pub(super) const MAX_PLACEHOLDERS: usize = 16;
 
@@ -24,10 +24,14 @@ pub(in crate::scan) enum PlaceholderKind {
     Number,
     /// The number of an answer. It must not differ if the event states usage: that is the answer's.
     Index,
+    /// The inside of a string that means nothing: the name of the answer.
+    Id,
+    /// The inside of a string that is the model's name.
+    Model,
 }
 
 /// The placeholders of one event, in their order.
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Placeholders {
     array: [Placeholder; MAX_PLACEHOLDERS],
     /// Larger than the array if there were too many, or one too far behind.
@@ -44,7 +48,14 @@ impl PlaceholderKind {
     /// The value of this kind at the beginning of the bytes.
     pub(super) fn value(self, bytes: &[u8]) -> Value {
         match self {
-            Self::Text => lexer::text(bytes),
+            Self::Text | Self::Id => lexer::text(bytes),
+            Self::Model => match lexer::text(bytes) {
+                // Of escapes the JSON scanner knows which it may have.
+                Value::Whole {
+                    is_plain: false, ..
+                } => Value::Invalid,
+                value => value,
+            },
             Self::Number | Self::Index => lexer::number(bytes),
         }
     }
@@ -66,6 +77,10 @@ impl Placeholders {
 
     pub(super) fn clear(&mut self) {
         self.count = 0;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// All of them; `None` if there were too many.

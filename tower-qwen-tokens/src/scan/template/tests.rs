@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::{prelude::*, sample::Index};
 
 use crate::{
@@ -15,7 +17,7 @@ const DIALECTS: [Dialect; 5] = [
     Dialect::Anthropic,
 ];
 
-/// Events in which `T` stands for a text, `N` for a number.
+/// Events in which `T` stands for a text, `N` for a number, `@` for `DONE`.
 const SHAPES: &[&str] = &[
     "data: {\"choices\":[{\"delta\":{\"content\":\"T\"},\"index\":0}],\"usage\":null,\"created\":N,\"id\":\"a\"}\n\n",
     "data: {\"created\":N,\"choices\":[{\"delta\":{\"content\":\"T\"}}],\"usage\":{\"prompt_tokens\":N,\"completion_tokens\":N}}\n\n",
@@ -34,7 +36,7 @@ const SHAPES: &[&str] = &[
     "data: {\"n\":N,\ndata: \"text\":\"T\"}\n\n",
     "data: {\"code\":N,\"text\":\"T\"}\n\n",
     "event: error\ndata: {\"text\":\"T\"}\n\n",
-    "data: [DONE]\n\n",
+    "data: [@]\n\n",
     "data: {\"text\":\"T\",\"x\":[N, N,N]}\r\r",
     "data: {\"choices\":[{\"index\":N,\"delta\":{\"content\":\"T\"}}],\"usage\":{\"prompt_tokens\":N,\"completion_tokens\":N}}\n\n",
     "data: {\"usage\":{\"completion_tokens\":N,\"total_tokens\":N},\"choices\":[{\"text\":\"T\",\"index\":N}]}\n\n",
@@ -80,6 +82,11 @@ const NUMBERS: &[&str] = &[
 
 const EDITS: &[u8] = b"\"\\{}[]:,\n\r 0x";
 
+fn fill(shape: &str, number: &str, text: &str) -> String {
+    let event = shape.replace('N', number).replace('T', text);
+    event.replace('@', "DONE")
+}
+
 fn event() -> impl Strategy<Value = (Index, Vec<Index>, Vec<Index>)> {
     // Most texts and numbers are ordinary ones, so that most events are alike.
     (
@@ -109,7 +116,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
             for number in some_numbers {
                 event = event.replacen('N', numbers[number.index(numbers.len())], 1);
             }
-            stream.extend(event.bytes());
+            stream.extend(event.replace('@', "DONE").bytes());
         }
         for (at, byte, edit) in edits {
             let at = at.index(stream.len());
@@ -140,7 +147,23 @@ fn scan(
     pieces: &[&[u8]],
     in_full: bool,
 ) -> (Vec<EventProgress>, Vec<bool>, Scanned) {
-    let mut scanner = Scanner::sse(dialect);
+    scan_by(Scanner::sse(dialect), pieces, in_full)
+}
+
+/// The same with what other streams have brought.
+fn scan_knowing(
+    dialect: Dialect,
+    pieces: &[&[u8]],
+    known: &Arc<KnownEvents>,
+) -> (Vec<EventProgress>, Vec<bool>, Scanned) {
+    scan_by(Scanner::sse(dialect).share(known), pieces, false)
+}
+
+fn scan_by(
+    mut scanner: Scanner,
+    pieces: &[&[u8]],
+    in_full: bool,
+) -> (Vec<EventProgress>, Vec<bool>, Scanned) {
     let (mut events, mut at_cuts) = (Vec::new(), Vec::new());
     for piece in pieces {
         let mut rest = *piece;
@@ -182,11 +205,109 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// What other streams have brought changes nothing.
+    #[test]
+    fn what_is_known_changes_nothing(
+        streams in prop::collection::vec(stream(), 2..6),
+        dialect in prop::sample::select(&DIALECTS[..]),
+        cuts in prop::collection::vec(any::<Index>(), 0..12),
+    ) {
+        let known = Arc::default();
+        for stream in &streams {
+            scan_knowing(dialect, &[stream], &known);
+        }
+        for stream in &streams {
+            let mut pieces = pieces(stream, &cuts);
+            pieces.push(b"\n");
+            let knowing = scan_knowing(dialect, &pieces, &known);
+            prop_assert_eq!(knowing, scan(dialect, &pieces, true));
+        }
+    }
+}
+
+#[test]
+fn what_one_stream_has_brought_changes_nothing_in_the_next() {
+    for first in SHAPES {
+        for second in SHAPES {
+            let stream = |number: &str, text: &str| {
+                [first, second]
+                    .map(|shape| fill(shape, number, text))
+                    .concat()
+            };
+            let before = stream("7", "x").replace("\"a\"", "\"c\"");
+            for (number, text) in [("0", "a"), ("17", ""), ("9", "\\n"), ("null", "你")] {
+                let stream = stream(number, text);
+                for dialect in DIALECTS {
+                    let known = Arc::default();
+                    scan_knowing(dialect, &[before.as_bytes()], &known);
+                    let (left, right) = stream.as_bytes().split_at(stream.len() / 2);
+                    for pieces in [&[stream.as_bytes()][..], &[left, right]] {
+                        let knowing = scan_knowing(dialect, pieces, &known);
+                        assert_eq!(knowing, scan(dialect, pieces, true), "{before}{stream}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A stream of a compatible host: its name, the model, a text and the tokens.
+fn chat(id: &str, model: &str, text: &str, tokens: u32) -> String {
+    let chunk = |rest: &str| {
+        format!("data: {{{rest},\"created\":17,\"model\":\"{model}\",\"id\":\"{id}\"}}\n\n")
+    };
+    let choice = |delta: &str, finish: &str| {
+        chunk(&format!(
+            "\"choices\":[{{\"delta\":{delta},\"finish_reason\":{finish},\"index\":0}}],\"usage\":null"
+        ))
+    };
+    [
+        choice("{\"role\":\"assistant\",\"content\":\"\"}", "null"),
+        choice(&format!("{{\"content\":\"{text}\"}}"), "null"),
+        choice("{}", "\"stop\""),
+        chunk(&format!(
+            "\"choices\":[],\"usage\":{{\"prompt_tokens\":9,\"completion_tokens\":{tokens}}}"
+        )),
+        "data: [DONE]\n\n".to_owned(),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_stream_is_known_from_the_one_before() {
+    let known: Arc<KnownEvents> = Arc::default();
+    let before = chat("a", "qwen-plus", "one", 7);
+    scan_knowing(Dialect::Chat, &[before.as_bytes()], &known);
+    assert_eq!(known.count(), 5);
+    for (id, model, text, tokens) in [("b", "qwen-max", "two", 0), ("", "", "", 8)] {
+        let stream = chat(id, model, text, tokens);
+        let pieces = [stream.as_bytes()];
+        let knowing = scan_knowing(Dialect::Chat, &pieces, &known);
+        assert_eq!(knowing, scan(Dialect::Chat, &pieces, true));
+        assert_eq!(knowing.2.model.as_deref().unwrap_or_default(), model);
+        // All of its events matched: nothing was learned.
+        assert_eq!(known.count(), 5);
+    }
+}
+
+#[test]
+fn streams_that_are_unlike_fill_no_memory() {
+    let known: Arc<KnownEvents> = Arc::default();
+    for number in 0..200 {
+        let stream = format!("data: {{\"text\":\"a\",\"b\":\"{number}\"}}\n\n");
+        scan_knowing(Dialect::Chat, &[stream.as_bytes()], &known);
+    }
+    assert_eq!(known.count(), 8);
+}
+
 #[test]
 fn every_cut_of_every_shape_gives_the_same() {
     for shape in SHAPES {
         for dialect in DIALECTS {
-            let event = |number: &str, text: &str| shape.replace('N', number).replace('T', text);
+            let event = |number: &str, text: &str| fill(shape, number, text);
             let stream = [event("1", "a"), event("17", "bc\\n"), event("0", "你")].concat();
             for at in 0..=stream.len() {
                 let (left, right) = stream.as_bytes().split_at(at);
@@ -207,8 +328,8 @@ fn compare(read: &str, event: &str) -> Match {
     let mut template = EventTemplate::default();
     let data = read.find('{').expect("data");
     json.push(read[data..].trim_end().as_bytes());
-    if let Some(outline) = json.outline.outline() {
-        template.learn(data, outline, json.usage_place());
+    if let Some((outline, effect)) = json.outline() {
+        template.learn(data, outline, json.usage_place(), effect);
     }
     json.end_document();
     template.end_event(read.as_bytes());
@@ -221,7 +342,7 @@ fn every_value_in_every_shape_gives_the_same() {
     let values = values.chain(NUMBERS.iter().map(|number| (*number, "x")));
     for (number, text) in values {
         for shape in SHAPES {
-            let event = |number: &str, text: &str| shape.replace('N', number).replace('T', text);
+            let event = |number: &str, text: &str| fill(shape, number, text);
             // The usage of the second one is not read unless the third one is unlike.
             let stream = [event("7", "a"), event("8", "b"), event(number, text)].concat();
             let pieces = [stream.as_bytes()];
