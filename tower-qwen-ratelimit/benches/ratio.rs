@@ -2,11 +2,14 @@
 //! same machine.
 //!
 //! `cargo bench -p tower-qwen-ratelimit --bench ratio`
+//!
+//! With `--calls N`, ours alone, so often: two such runs under `valgrind --tool=callgrind` differ by the instructions of the
+//! calls alone.
 #![allow(missing_docs)]
 
 mod subjects;
 
-use std::{thread, time::Duration};
+use std::{env, thread, time::Duration};
 
 use governor::clock::{DefaultClock, MonotonicClock};
 use subjects::{Governor, KEYS, acquire, keys, limiter, next, try_acquire};
@@ -91,7 +94,19 @@ fn compare(name: &str, threads: usize, keys: &[Key]) {
     }
 }
 
+/// The number behind `--calls`.
+fn calls_alone() -> Option<u32> {
+    let mut arguments = env::args().skip_while(|argument| argument != "--calls");
+    arguments.nth(1)?.parse().ok()
+}
+
 fn main() {
+    if let Some(calls) = calls_alone() {
+        let keys = keys(1);
+        let ours = limiter(&keys, Discipline::Fifo);
+        (0..calls).for_each(|_| acquire(&ours, &keys[0]));
+        return;
+    }
     compare("1 key", 1, &keys(1));
     compare("1 key, two threads", 2, &keys(1));
     compare("100,000 keys", 1, &keys(KEYS));

@@ -17,10 +17,10 @@ use tower_qwen_tokens::{
 };
 
 use crate::{
-    account::{Account, AdmitRequest, Charge, WaitLimit, WaitOutcome},
+    account::{Account, AdmitRequest, Charge, Pace, WaitLimit, WaitOutcome},
     cost::Cost,
     error::{RejectKind, Rejected},
-    queue::{Ticket, Weight},
+    queue::{Priority, Ticket, Weight},
     reservation::Reservation,
 };
 
@@ -28,8 +28,8 @@ pin_project! {
     /// Waits until the account has quota for the call; see
     /// [`Limiter::acquire`](crate::Limiter::acquire).
     ///
-    /// Calls are admitted in the order of their arrival, or in the order of the limiter's
-    /// [`Discipline`](crate::Discipline). Only the head of the queue holds a timer, and every call
+    /// Calls are admitted by [`Priority`], and within a class in the order of their arrival, or in the order of the
+    /// limiter's [`Discipline`](crate::Discipline). Only the head of the queue holds a timer, and every call
     /// with a deadline or a longest wait.
     ///
     /// # Examples
@@ -134,6 +134,12 @@ impl Acquire {
         self
     }
 
+    /// The class of the call, which goes before those of lower ones. Default: [`Priority::Normal`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.request.priority = priority;
+        self
+    }
+
     /// The longest wait, from the first poll on. A call with a longer predicted wait is rejected at
     /// once, any other call when it has waited this long. Default: no limit.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
@@ -151,8 +157,20 @@ impl Acquire {
         self
     }
 
+    /// What else the call waits for, beside the account, as seen now; and the most calls that may wait.
+    pub(crate) fn set_pace(self: Pin<&mut Self>, pace: Pace, max_queued: usize) {
+        let request = self.project().request;
+        (request.pace, request.max_queued) = (pace, max_queued);
+    }
+
+    /// Waits again after it was ready, from its first arrival on and with the same limit: what it was granted has been
+    /// given back.
+    pub(crate) fn rejoin(self: Pin<&mut Self>, account: Arc<Account>) {
+        *self.project().account = Some(account);
+    }
+
     /// Takes the quota if it is there now, and otherwise rejects the call. Never waits, and
-    /// overtakes no call that arrived earlier and waits.
+    /// overtakes no call that waits and would go before it.
     ///
     /// ```
     /// use tower_qwen_ratelimit::{Cost, Discipline, Key, Limiter, OutputLimit, Quota};

@@ -1,11 +1,12 @@
 //! Why a client's call was rejected before anything was sent.
 
 use std::{
+    error::Error,
     fmt,
     time::{Duration, SystemTime},
 };
 
-use tower_qwen_tokens::PlanUsedUp;
+use tower_qwen_tokens::{NotSent, PlanUsedUp};
 
 /// Why a call was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,12 +36,12 @@ pub enum RejectKind {
 
 /// The error of a call that was rejected before anything was sent. Nothing is reserved for it.
 ///
-/// Its source is a [`PlanUsedUp`] where the plan is used up, else there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Its source is a [`PlanUsedUp`] where the plan is used up, and else a [`NotSent`]: by these a layer
+/// outside, such as Retry, knows that another target may serve the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejected {
     kind: RejectKind,
-    predicted_wait: Option<Duration>,
-    #[source]
+    not_sent: NotSent,
     plan: Option<PlanUsedUp>,
 }
 
@@ -48,7 +49,7 @@ impl Rejected {
     pub(crate) fn new(kind: RejectKind, predicted_wait: Option<Duration>) -> Self {
         Self {
             kind,
-            predicted_wait,
+            not_sent: NotSent::new(predicted_wait),
             plan: None,
         }
     }
@@ -71,7 +72,7 @@ impl Rejected {
     /// knows for how long.
     #[must_use]
     pub fn predicted_wait(&self) -> Option<Duration> {
-        self.predicted_wait
+        self.not_sent.predicted_wait()
     }
 
     /// Until when the plan is used up, by the clock of this machine. `None` where that is not the
@@ -108,9 +109,18 @@ impl fmt::Display for Rejected {
             #[cfg(feature = "redis")]
             RejectKind::StoreAway => "the store of the shared quota is away",
         })?;
-        match self.predicted_wait {
+        match self.predicted_wait() {
             Some(wait) => write!(f, " (predicted wait: {wait:?})"),
             None => Ok(()),
         }
+    }
+}
+
+impl Error for Rejected {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(match &self.plan {
+            Some(plan) => plan,
+            None => &self.not_sent,
+        })
     }
 }

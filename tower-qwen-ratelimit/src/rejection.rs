@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::key::Key;
+use crate::{key::Key, limit::Limit};
 
 /// Why a server rejected a call, or would have in shadow mode. In the extensions of the response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -10,9 +10,8 @@ pub struct Rejection {
     pub(crate) kind: RejectionKind,
     pub(crate) key: Key,
     pub(crate) wait: Option<Duration>,
-    /// The exceeded quota: requests or tokens per window.
-    pub(crate) limit: u64,
-    pub(crate) window: Duration,
+    // Boxed: nearly all calls are admitted, and their result is as large as this.
+    pub(crate) limit: Box<Limit>,
     /// The call goes through all the same.
     pub(crate) is_shadow: bool,
 }
@@ -21,14 +20,17 @@ pub struct Rejection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// Requests per window: status 429.
+    /// Requests per window or period: status 429.
     Requests,
-    /// Tokens per window: status 429.
+    /// Tokens per window or period: status 429.
     Tokens,
-    /// The call needs more tokens than a whole window has: status 413. Waiting does not help.
+    /// The call needs more tokens than a whole window or period has: status 413. Waiting does not help.
     TooLarge,
     /// The quota has no requests at all: status 403. Waiting does not help.
     Closed,
+    /// The store of the fleet does not answer, and [`OutagePolicy::Reject`](crate::OutagePolicy::Reject) says
+    /// what then: status 503.
+    StoreAway,
 }
 
 impl Rejection {
@@ -42,6 +44,13 @@ impl Rejection {
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The limit that it exceeds: the quota's requests or tokens per window, or a further one
+    /// ([`Quota::and`](crate::Quota::and)).
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        *self.limit
     }
 
     /// The wait after which the call is admitted if no other call comes before it; `None` if
@@ -67,7 +76,7 @@ impl Rejection {
 }
 
 /// Whole seconds, rounded up. Never 0: clients take 0 for "now", and would come too early.
-fn retry_after(wait: Duration) -> u64 {
+pub(crate) fn retry_after(wait: Duration) -> u64 {
     whole_seconds(wait).max(1)
 }
 
@@ -79,7 +88,7 @@ pub(crate) fn whole_seconds(duration: Duration) -> u64 {
 }
 
 impl RejectionKind {
-    /// A stable name, for metrics: `requests`, `tokens`, `too_large` or `closed`.
+    /// A stable name, for metrics: `requests`, `tokens`, `too_large`, `closed` or `store_away`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -87,6 +96,7 @@ impl RejectionKind {
             Self::Tokens => "tokens",
             Self::TooLarge => "too_large",
             Self::Closed => "closed",
+            Self::StoreAway => "store_away",
         }
     }
 }
@@ -98,6 +108,7 @@ impl fmt::Display for Rejection {
             RejectionKind::Tokens => "the caller's tokens are used up",
             RejectionKind::TooLarge => "the call needs more tokens than a whole window has",
             RejectionKind::Closed => "the caller's quota has no requests",
+            RejectionKind::StoreAway => "the store that counts the caller's quota is away",
         })?;
         match self.wait {
             Some(wait) => write!(f, " (wait: {wait:?})"),

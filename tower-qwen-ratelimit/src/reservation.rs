@@ -1,6 +1,6 @@
 //! The quota that one admitted call holds until its true cost is known.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tower_qwen_tokens::{
     Basis, Call, Cause, OnUsage, PacedUntil, Report, Verdict,
@@ -8,7 +8,12 @@ use tower_qwen_tokens::{
     protocol::Levels,
 };
 
-use crate::account::{Account, Charge, Outcome};
+#[cfg(feature = "redis")]
+use tower_qwen_tokens::Usage;
+
+use crate::account::{Account, Charge, Life, Outcome, Phase};
+#[cfg(feature = "redis")]
+use crate::budget::BudgetReservation;
 
 /// The quota that is reserved for one attempt.
 ///
@@ -54,20 +59,10 @@ pub struct Reservation {
     account: Arc<Account>,
     label: Option<Arc<str>>,
     choices: u32,
-    life: Mutex<Life>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Life {
-    charge: Charge,
-    phase: Phase,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Admitted,
-    Sent,
-    Settled,
+    life: Life,
+    /// What it holds at the store of a fleet. Boxed: most reservations hold nothing there.
+    #[cfg(feature = "redis")]
+    lease: Option<Box<BudgetReservation>>,
 }
 
 impl Reservation {
@@ -76,11 +71,16 @@ impl Reservation {
             account,
             label,
             choices: 1,
-            life: Mutex::new(Life {
-                charge,
-                phase: Phase::Admitted,
-            }),
+            life: Life::new(charge),
+            #[cfg(feature = "redis")]
+            lease: None,
         }
+    }
+
+    /// The same call's part of what a fleet shares. From now on both are settled together.
+    #[cfg(feature = "redis")]
+    pub(crate) fn add_lease(&mut self, lease: BudgetReservation) {
+        self.lease = Some(Box::new(lease));
     }
 
     /// Takes from the call how many answers it asks for (`n`): the length of one answer is learned,
@@ -106,11 +106,17 @@ impl Reservation {
     /// Marks the call as sent: from now on a drop keeps the estimate charged. Call it just before
     /// the send.
     pub fn mark_sent(&self) {
-        let mut life = self.lock();
-        if life.phase == Phase::Admitted {
-            life.phase = Phase::Sent;
-            self.account.send(&mut life.charge, clock::now());
+        if self.life.begin_send() {
+            self.account.send(&self.life, clock::now());
+            self.send_lease();
         }
+    }
+
+    /// The same for a call that goes out in the poll in which it was admitted: it has its date already, and the clock is not
+    /// read again.
+    pub(crate) fn mark_sent_as_admitted(&self) {
+        self.life.begin_send();
+        self.send_lease();
     }
 
     /// Settles with the true cost, in tokens. The first settlement counts.
@@ -161,6 +167,11 @@ impl Reservation {
     pub fn fail(&self, verdict: &Verdict) {
         // Before the settlement: that lets the next call go.
         self.account.on_error(self.charge(), verdict, clock::now());
+        self.settle_failed(verdict);
+    }
+
+    /// The same, but the account goes on as before.
+    pub(crate) fn settle_failed(&self, verdict: &Verdict) {
         // A server error does not say how far the provider came, so the prompt is taken as
         // processed.
         let server_side = verdict
@@ -178,11 +189,15 @@ impl Reservation {
         self.finish(Outcome::NeverSent);
     }
 
+    /// Returns all tokens of a call that was never sent on. Its request counts: what counts requests at a server gives none
+    /// back.
+    pub(crate) fn give_tokens_back(&self) {
+        self.finish(Outcome::Rejected);
+    }
+
     /// Reports that the provider accepted the call.
     pub(crate) fn accepted(&self) {
-        // Those who wait are woken once the lock is released, at the end of the statement.
-        let wakes = self.account.on_accept(&mut self.lock().charge);
-        wakes.wake();
+        self.account.on_accept(&self.life).wake();
     }
 
     /// Reports what the provider states of its limits (`x-ratelimit-remaining-*`).
@@ -194,31 +209,46 @@ impl Reservation {
     }
 
     fn finish(&self, outcome: Outcome) {
-        let mut life = self.lock();
-        if life.phase == Phase::Settled {
-            return;
+        // Asked again under the account's lock; here it saves a second settlement the lock and the clock.
+        if self.life.phase() != Phase::Settled {
+            self.account.settle(&self.life, outcome, clock::now());
+            self.settle_lease(outcome);
         }
-        life.phase = Phase::Settled;
-        let charge = life.charge;
-        // Released first: observers are called below, and may read this reservation.
-        drop(life);
-        self.account.settle(charge, outcome, clock::now());
+    }
+
+    // A lease that is dropped with the reservation comes back, or keeps its estimate, by itself.
+    fn send_lease(&self) {
+        #[cfg(feature = "redis")]
+        if let Some(lease) = &self.lease {
+            lease.mark_sent();
+        }
+    }
+
+    fn settle_lease(&self, _outcome: Outcome) {
+        #[cfg(feature = "redis")]
+        if let Some(lease) = &self.lease {
+            match _outcome {
+                Outcome::Known { input, output } => lease.settle(&Usage::new(input, output)),
+                Outcome::EstimateStands => lease.keep_estimate(),
+                Outcome::Rejected => lease.keep_request(),
+                Outcome::PromptOnly => lease.keep_prompt(),
+                Outcome::NeverSent => lease.give_back(),
+            }
+        }
     }
 
     fn charge(&self) -> Charge {
-        self.lock().charge
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Life> {
-        // A phase is written in one assignment, so a panic elsewhere leaves nothing half-done.
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+        self.life.charge()
     }
 }
 
 impl OnUsage for Reservation {
     fn on_usage(&self, report: &Report) {
-        if self.lock().phase == Phase::Settled {
+        if self.life.phase() == Phase::Settled {
             return;
+        }
+        if report.basis == Basis::NotSent {
+            return self.give_back();
         }
         if let Some(verdict) = &report.verdict {
             let (charge, now) = (self.charge(), clock::now());
@@ -259,9 +289,8 @@ impl OnUsage for Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let life = self.life.get_mut();
-        let Life { charge, phase } = *life.unwrap_or_else(PoisonError::into_inner);
-        let outcome = match phase {
+        let charge = self.charge();
+        let outcome = match self.life.phase() {
             Phase::Admitted => Outcome::NeverSent,
             Phase::Sent => Outcome::EstimateStands,
             // Its cost is known; only the running call ends.

@@ -17,7 +17,8 @@ pub enum Sharing {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutagePolicy {
-    /// Each process goes on with the n-th part of the quota, that of a day too, n being the
+    /// Each process goes on with the n-th part of the quota, that of a day too, or of what was left of a
+    /// budget, n being the
     /// processes that lived when the store was last heard, whether or not they had calls.
     #[default]
     LocalShare,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use tower_qwen_tokens::PlanUsedUp;
 
-use crate::key::Key;
+use crate::{key::Key, limit::Limit, queue::Priority};
 
 /// One account at one instant, from [`Limiter::snapshot`](crate::Limiter::snapshot).
 ///
@@ -31,10 +31,14 @@ pub struct AccountSnapshot {
     pub may_run: u64,
     /// Tokens used in the provider's day so far; counted only if the quota limits them.
     pub tokens_of_day: u64,
+    /// The quota's further limits ([`Quota::and`](crate::Quota::and)).
+    pub limits: Vec<LimitSnapshot>,
     /// The part of the rate that slow start allows, in percent; `None` without slow start.
     pub slow_start_percent: Option<u8>,
     /// Calls that wait for quota.
     pub queued: usize,
+    /// The same by [`Priority`](crate::Priority); classes of which nobody waits are left out.
+    pub queued_by_priority: BTreeMap<Priority, u64>,
     /// Calls that were admitted and have not settled.
     pub in_flight: u64,
     /// Calls admitted so far. Each attempt of a retried call counts.
@@ -89,7 +93,7 @@ pub struct FleetSnapshot {
     ///
     /// With leases, once after the server has lost its memory, it can be an eighth of the quota and
     /// a thirtieth more: if the first heartbeat comes from a process without a part. With bookings,
-    /// once when the store goes away, a fifth: what was saved there may just have been spent.
+    /// once when the store goes away, a third: what was saved there may just have been spent.
     pub may_overshoot_tokens: u64,
 }
 
@@ -112,6 +116,30 @@ pub struct GateSnapshot {
     /// Current rate limit after throttling, in percent of the quota: 100 while no throttle has
     /// lowered it. How much of the quota is used, `used` says.
     pub rate_percent: u8,
+}
+
+/// A further limit of an account at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitSnapshot {
+    /// The limit.
+    pub limit: Limit,
+    /// What calls used and have reserved, of a calendar period so far, of a rolling one within the
+    /// latest.
+    pub used: u64,
+    /// Until all of it may be used again: the end of a calendar period, or when the last of what was
+    /// used has left a rolling one. `None` of a [`Period::total`](crate::period::Period::total).
+    pub resets_in: Option<Duration>,
+}
+
+impl LimitSnapshot {
+    pub(crate) fn new((limit, used, resets_in): (Limit, u64, Option<Duration>)) -> Self {
+        Self {
+            limit,
+            used,
+            resets_in,
+        }
+    }
 }
 
 impl fmt::Display for AccountSnapshot {

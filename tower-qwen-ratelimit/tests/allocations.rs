@@ -15,10 +15,13 @@ use http::{Request, Response, Uri};
 use http_body_util::Full;
 use tower::{Layer, Service};
 use tower_qwen_ratelimit::{
-    AdmissionLayer, Cost, Discipline, Key, Limiter, OutputLimit, Pacing, Quota, RejectKind,
+    AdmissionLayer, Budget, Budgets, Cost, Discipline, Key, Limiter, OutputLimit, Pacing, Quota,
+    RejectKind,
+    budget::{Amount, BudgetTable, Group},
+    period::{Period, TimeZone},
 };
 use tower_qwen_tokens::{
-    Call,
+    Call, CallReport, PriceBook, Usage,
     call::{ReadCall, ReadOptions},
 };
 
@@ -29,8 +32,9 @@ const PROMPT: &str =
     r#"{"model":"qwen-plus","messages":[{"role":"user","content":"Hello!"}],"max_tokens":100}"#;
 
 /// What the layer allocates per call: the reservation, shared with the request's usage sink, and the box in which the
-/// request's extensions keep that sink.
-const OF_THE_LAYER: u64 = 2;
+/// request's extensions keep that sink; and where no layer further in has done so, as here, the map of the answer's
+/// extensions, its table, and the box in which they keep the `CallReport`.
+const OF_THE_LAYER: u64 = 5;
 
 fn limiter(requests: u64) -> Limiter {
     let quota = Quota::per_minute(requests, 1 << 40).pacing(Pacing::Window);
@@ -151,4 +155,33 @@ async fn the_layer_allocates_what_is_stated() {
     assert_eq!(through.count_total - alone.count_total, OF_THE_LAYER);
     assert_eq!(through.count_current, 0, "nothing is kept: {through:?}");
     assert_eq!(limiter.snapshot()[0].admitted, 2);
+}
+
+/// It comes to every call, with the request that is read.
+#[test]
+fn a_calls_report_is_one_small_allocation() {
+    let made = measure(|| drop(CallReport::new()));
+    assert_eq!(made.count_total, 1);
+    assert!(made.bytes_total <= 640, "{made:?}");
+}
+
+#[test]
+fn a_budget_reserves_and_settles_without_an_allocation() {
+    let day = || Budget::new(Amount::Tokens(1 << 40), Period::day(TimeZone::UTC));
+    let dollars: Amount = "1000000 USD".parse().expect("an amount");
+    let table = BudgetTable::new()
+        .tenant("search", day().and(dollars, Period::HOUR))
+        .group("research", Group::new(day()).tenants(["search"]));
+    let budgets = Budgets::builder(PriceBook::builtin()).table(table).build();
+    let budgets = budgets.expect("a sound table");
+    let model: Arc<str> = "qwen-plus".into();
+    let round = allocated(|| {
+        for _ in 0..100 {
+            let reservation = budgets.reserve("search", model.clone(), cost());
+            let reservation = reservation.expect("room");
+            reservation.mark_sent();
+            reservation.settle(&Usage::new(900, 200));
+        }
+    });
+    assert_eq!(round.count_total, 0);
 }

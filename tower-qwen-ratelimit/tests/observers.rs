@@ -174,9 +174,12 @@ mod figures;
 
 #[cfg(feature = "metrics")]
 mod metrics {
+    use std::time::Duration;
+
     use metrics::with_local_recorder;
+    use tokio_test::{assert_pending, assert_ready_ok, task};
     use tower_qwen_ratelimit::{
-        Cost, Key, Limiter, OutputLimit, Pacing, Quota, observe::LimiterMetrics,
+        Cost, Key, Limiter, OutputLimit, Pacing, Priority, Quota, observe::LimiterMetrics,
     };
 
     use super::figures::Figures;
@@ -215,8 +218,63 @@ mod metrics {
             "tower_qwen.ratelimit.throttled host qwen-plus request_rate = 1",
             "tower_qwen.ratelimit.used host qwen-plus tokens = 120",
             "tower_qwen.ratelimit.quota host qwen-plus requests = 60",
-            "tower_qwen.ratelimit.queued host qwen-plus = 0",
+            "tower_qwen.ratelimit.queued host qwen-plus normal = 0",
             "tower_qwen.ratelimit.running host qwen-plus = 1",
+        ] {
+            assert!(
+                figures.iter().any(|line| line == expected),
+                "{expected}: {figures:#?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_class_has_its_waits_and_its_queue() {
+        let (figures, observer) = (Figures::default(), LimiterMetrics::new());
+        let quota = Quota::per_minute(1, 1_000).headroom(0);
+        let limiter = Limiter::builder(quota.pacing(Pacing::Window))
+            .observe(observer.clone())
+            .build()
+            .unwrap();
+        let call = |priority| {
+            let acquire = limiter.acquire(&super::key(), Cost::request());
+            acquire.priority(priority)
+        };
+        let mut low = task::spawn(call(Priority::Low));
+        with_local_recorder(&figures, || {
+            call(Priority::High).try_now().unwrap().mark_sent();
+            assert_pending!(low.poll());
+            observer.record(&limiter.snapshot());
+        });
+        tokio::time::advance(Duration::from_secs(61)).await;
+        with_local_recorder(&figures, || {
+            assert_ready_ok!(low.poll()).mark_sent();
+            observer.record(&limiter.snapshot());
+        });
+        let lines = figures.lines();
+        let of = |name: &str| -> Vec<&str> {
+            let start = format!("tower_qwen.ratelimit.{name} host qwen-plus ");
+            let values = lines.iter().filter_map(|line| line.strip_prefix(&start));
+            values.collect()
+        };
+        assert_eq!(of("wait"), ["high = 0", "low = 61"]);
+        let waiting = ["high = 0", "normal = 0", "low = 1"];
+        let empty = ["high = 0", "normal = 0", "low = 0"];
+        assert_eq!(of("queued"), [waiting, empty].concat());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_of_the_provider_has_series_of_its_own() {
+        let (figures, observer) = (Figures::default(), LimiterMetrics::new());
+        let limiter = Limiter::new(Quota::per_minute(60, 1_000));
+        for key in [super::key(), super::key().with_account("second")] {
+            drop(limiter.try_acquire(&key, Cost::request()).unwrap());
+        }
+        with_local_recorder(&figures, || observer.record(&limiter.snapshot()));
+        let figures = figures.lines();
+        for expected in [
+            "tower_qwen.ratelimit.queued host qwen-plus normal = 0",
+            "tower_qwen.ratelimit.queued host qwen-plus second normal = 0",
         ] {
             assert!(
                 figures.iter().any(|line| line == expected),
@@ -257,8 +315,12 @@ mod metrics {
                 let start = format!("tower_qwen.ratelimit.{name} {labels} ");
                 lines.iter().filter(|line| line.starts_with(&start)).count()
             };
-            assert_eq!((of("wait", last), of("queued", last)), (1, 1));
-            assert_eq!((of("wait", other), of("queued", other)), (2, 2));
+            let of_class = |labels: &str| {
+                let labels = format!("{labels} normal");
+                (of("wait", &labels), of("queued", &labels))
+            };
+            assert_eq!(of_class(last), (1, 1));
+            assert_eq!(of_class(other), (2, 2));
             assert!(!lines.iter().any(|line| line.contains(beyond)));
         }
     }

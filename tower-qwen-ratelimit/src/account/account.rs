@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,9 +13,9 @@ use crate::{
     adapt::Plan,
     key::Key,
     observe::{LimiterEvent, Observers, emit},
-    queue::{Discipline, WaitQueue, Wakes},
+    queue::{Discipline, Priority, WaitQueue, Wakes},
     quota::Quota,
-    snapshot::AccountSnapshot,
+    snapshot::{AccountSnapshot, LimitSnapshot},
     units::{NEVER, Nanos, nanos},
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Account {
 pub(crate) struct AccountConfig {
     pub(crate) max_queued: usize,
     pub(crate) discipline: Discipline,
+    /// After so long a call goes by its age, now and then.
+    pub(crate) ageing: Duration,
     pub(crate) observers: Observers,
     /// Between two probes of an account whose plan is used up; `None`: none.
     pub(crate) plan_probe_interval: Option<Duration>,
@@ -52,7 +55,7 @@ impl Account {
         epoch: Instant,
         now: Instant,
     ) -> Self {
-        let queue = WaitQueue::new(config.discipline);
+        let queue = WaitQueue::new(config.discipline, config.ageing);
         let plan = Plan::new(config.plan_probe_interval);
         let now = nanos_between(epoch, now);
         Self {
@@ -69,9 +72,13 @@ impl Account {
         &self.key
     }
 
-    /// Goes on under another quota of the same window.
+    /// Goes on under another quota. The same one changes nothing: what is owed stays owed.
     pub(crate) fn set_quota(&self, quota: Quota, now: Instant) {
-        self.change(now, |state| state.set_quota(quota));
+        self.change(now, |state| {
+            if state.quota != quota {
+                state.set_quota(quota);
+            }
+        });
     }
 
     pub(crate) fn snapshot(&self, now: Instant) -> AccountSnapshot {
@@ -83,8 +90,14 @@ impl Account {
             running: state.concurrency.running(),
             may_run: state.concurrency.allowed(),
             tokens_of_day: state.tokens_of_day.used(),
+            limits: state
+                .limits
+                .each(state.now)
+                .map(LimitSnapshot::new)
+                .collect(),
             slow_start_percent: state.slow_start.as_ref().map(|it| it.share().percent()),
             queued: state.queue.len(),
+            queued_by_priority: queued_by_priority(&state.queue),
             in_flight: state.in_flight,
             admitted: state.admitted,
             reserved_tokens: state.reserved_tokens,
@@ -152,6 +165,15 @@ impl Account {
             .filter(|_| at != NEVER)
             .unwrap_or_else(|| clock::now() + FAR)
     }
+}
+
+/// Those that wait, by their class; classes of which nobody waits are left out.
+fn queued_by_priority(queue: &WaitQueue) -> BTreeMap<Priority, u64> {
+    Priority::IN_ORDER
+        .into_iter()
+        .map(|class| (class, queue.of_class(class).requests))
+        .filter(|&(_, queued)| queued > 0)
+        .collect()
 }
 
 // At most `NEVER - 1`: a real instant must not look like the sentinel `NEVER`.

@@ -4,12 +4,12 @@ use std::{sync::MutexGuard, time::Duration};
 
 use tower_qwen_tokens::internal::clock::Instant;
 
-use super::{Account, AdmitRequest, Charge, state::State};
+use super::{Account, AdmitRequest, Charge, Pace, state::State};
 use crate::{
     cost::Cost,
     error::{RejectKind, Rejected},
     observe::LimiterEvent,
-    queue::{Position, Served, WaitQueue, Wakes},
+    queue::{FlowKey, Position, Served, WaitQueue, Wakes},
 };
 
 /// What becomes of a newcomer.
@@ -38,16 +38,22 @@ impl Account {
     ) -> Result<Charge, Rejected> {
         match self.arrive(request, now) {
             Arrival::Admitted(charge) => Ok(charge),
-            Arrival::MustWait(newcomer) => Err(self.rejected_at_once(newcomer)),
+            // A copy: lent, the request would have to be in memory for calls that go, too.
+            Arrival::MustWait(newcomer) => {
+                Err(self.rejected_at_once(newcomer, request.flow.clone()))
+            }
         }
     }
 
     #[inline(never)]
-    fn rejected_at_once(&self, newcomer: Newcomer<'_>) -> Rejected {
+    fn rejected_at_once(&self, newcomer: Newcomer<'_>, key: FlowKey) -> Rejected {
         let Newcomer {
-            state, estimate, ..
+            state,
+            estimate,
+            position,
         } = newcomer;
-        let wait = state.wait_of(estimate);
+        let ahead = state.queue.ahead(position, &key);
+        let wait = state.wait_behind(ahead, position.is_first(), estimate);
         drop(state);
         self.rejected(wait.map_or_else(
             |rejected| rejected,
@@ -59,6 +65,14 @@ impl Account {
     pub(crate) fn wait_of(&self, cost: Cost, now: Instant) -> Result<Duration, Rejected> {
         let state = self.advanced(now);
         state.wait_of(state.estimate(cost, None))
+    }
+
+    /// The same with the wait of one request more at a pace, both behind all that waits.
+    pub(crate) fn waits_of(&self, cost: Cost, pace: Pace, now: Instant) -> (Duration, Duration) {
+        let state = self.advanced(now);
+        let paced = pace.wait_behind(state.queue.total().requests);
+        let wait = state.wait_of(state.estimate(cost, None));
+        (wait.unwrap_or(Duration::MAX), Duration::from_nanos(paced))
     }
 
     // Always, as `admit` and `release`: every call comes here, and the copies of charge and guard
@@ -76,10 +90,13 @@ impl Account {
                 false => self.nanos(arrived),
             };
         }
-        let position = state.queue.position(estimate.arrived, &request.flow);
+        let position = state
+            .queue
+            .position(estimate.arrived, request.priority, &request.flow);
         let goes = position.is_first()
             && !state.plan.is_closed(state.now)
             && state.fits_a_window(estimate)
+            && request.pace.is_open()
             && state.granted_at(estimate).is_some_and(|at| at <= state.now);
         if !goes {
             return Arrival::MustWait(Newcomer {
@@ -125,6 +142,7 @@ impl Account {
             key: &self.key,
             waited: earlier.map_or(Duration::ZERO, since),
             reserved: charge.total(),
+            priority: request.priority,
         });
         charge
     }

@@ -1,7 +1,7 @@
 #[cfg(feature = "redis")]
 use crate::fleet::CallId;
 use crate::{
-    gate::{DayNumber, SlotNumber},
+    gate::{Amounts, DayNumber, SlotNumber},
     queue::Served,
     units::Nanos,
 };
@@ -49,6 +49,16 @@ pub(crate) enum Outcome {
 impl Charge {
     pub(crate) fn total(&self) -> u64 {
         self.input.saturating_add(self.output)
+    }
+
+    /// What it was charged, in all that a limit can count.
+    #[inline]
+    pub(super) fn amounts(&self) -> Amounts {
+        Amounts {
+            requests: 1,
+            input: self.input,
+            output: self.output,
+        }
     }
 
     /// Whether a store knows it by a number.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Charge, WaitLimit, state::State};
+use super::{Charge, Pace, WaitLimit, state::State};
 use crate::{
     error::{RejectKind, Rejected},
     queue::Ahead,
@@ -46,6 +46,7 @@ impl State {
         &self,
         estimate: Charge,
         limit: Option<WaitLimit<Nanos>>,
+        pace: Pace,
     ) -> HeadAction {
         let Some(limit) = limit else {
             return HeadAction::Wait;
@@ -53,7 +54,8 @@ impl State {
         if limit.until > self.now {
             return HeadAction::WaitUntil(limit.until);
         }
-        let wait = self.wait_of(estimate).ok();
+        let paced = Duration::from_nanos(pace.wait_behind(self.queue.total().requests));
+        let wait = self.wait_of(estimate).ok().map(|wait| wait.max(paced));
         #[cfg(feature = "redis")]
         let wait = wait.map(|wait| wait.max(self.wait_until(self.store_answers_by())));
         HeadAction::Reject(Rejected::new(limit.kind, wait))
@@ -86,17 +88,27 @@ impl State {
         }
     }
 
-    /// The wait that a newcomer would have; nothing where it may go now.
+    /// The wait that a call behind all others would have; nothing where it may go now.
     pub(super) fn wait_of(&self, estimate: Charge) -> Result<Duration, Rejected> {
+        let ahead = self.queue.total();
+        self.wait_behind(ahead, ahead.requests == 0, estimate)
+    }
+
+    /// The wait that a call behind these would have, or the first of all.
+    pub(super) fn wait_behind(
+        &self,
+        ahead: Ahead,
+        is_first: bool,
+        estimate: Charge,
+    ) -> Result<Duration, Rejected> {
         if !self.fits_a_window(estimate) {
             return Err(Rejected::new(RejectKind::TooLarge, None));
         }
         if let Some(rejected) = self.rejected_by_plan() {
             return Err(rejected);
         }
-        let ahead = self.queue.total();
         let at = match self.granted_at(estimate) {
-            Some(at) if ahead.requests == 0 => at,
+            Some(at) if is_first => at,
             // Behind others it does not go now, even if there is room for it.
             Some(_) => self
                 .predicted(ahead, estimate)

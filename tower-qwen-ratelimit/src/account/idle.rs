@@ -53,6 +53,7 @@ impl State {
             && self.in_flight == 0
             && self.concurrency.running() == 0
             && self.tokens_of_day.used() == 0
+            && self.limits.are_unused()
             && self.breaker.opens_at() <= self.now
             && self.plan.opens_at() <= self.now
             && self.tokens_at_end.sum() == 0

@@ -4,7 +4,7 @@
 //! them (`settle`), follows what the provider says (`provider`), and, where a fleet shares it, what
 //! the store grants (`grants`, `fleet_head`, `parts`, `shared`).
 //!
-//! Lock order: a reservation's lock, then the account's, then the link's. Wakers, observers and the
+//! Lock order: the account's lock, then the link's. Wakers, observers and the
 //! store's queue are called when the account's lock is released, since they run code of others.
 
 mod account;
@@ -16,6 +16,7 @@ mod fleet_head;
 mod grants;
 mod head;
 mod idle;
+mod life;
 #[cfg(feature = "redis")]
 mod parts;
 mod provider;
@@ -32,5 +33,6 @@ mod wait;
 pub(crate) use account::{Account, AccountConfig};
 pub(crate) use charge::{Charge, Outcome};
 pub(crate) use idle::Idle;
+pub(crate) use life::{Life, Phase};
 pub(crate) use quota_status::QuotaStatus;
-pub(crate) use request::{AdmitRequest, WaitLimit, WaitOutcome};
+pub(crate) use request::{AdmitRequest, Pace, WaitLimit, WaitOutcome};

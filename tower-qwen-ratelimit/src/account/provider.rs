@@ -8,12 +8,12 @@ use tower_qwen_tokens::{
     protocol::{Level, Levels},
 };
 
-use super::{Account, Charge, state::State};
+use super::{Account, Charge, Life, state::State};
 #[cfg(feature = "redis")]
 use crate::fleet::Used;
 use crate::{
     adapt::{Held, News, PlanEnd, SlowStart, Throttled, ThrottledCall},
-    gate::{ProviderLevel, Window},
+    gate::{Gate, ProviderLevel, Window},
     observe::LimiterEvent,
     queue::Wakes,
     units::{Fraction, Nanos, nanos},
@@ -22,6 +22,10 @@ use crate::{
 /// A call that is throttled again comes back this part of the window after the account has opened.
 // A second of a minute: most answers have begun by then.
 const RETURNS_AFTER: u64 = 60;
+/// While a window drains, the next probe waits for a part of it to leave, at most this part of the
+/// window.
+// Where little was sent a window ago, others may have sent more.
+const LONGEST_DRAIN: u64 = 6;
 
 impl Account {
     /// An answer cost `output` tokens.
@@ -30,14 +34,14 @@ impl Account {
     }
 
     /// The provider accepted a call. Returns who is to be woken.
-    pub(crate) fn on_accept(&self, charge: &mut Charge) -> Wakes {
+    pub(crate) fn on_accept(&self, life: &Life) -> Wakes {
         let mut state = self.lock();
         if state.requests.goes_at_once() {
             // Of a whole window's calls that go at once, the last reach the provider late: it counts
             // them until late, and its answer says when it has.
-            self.date_by_answer(&mut state, charge);
+            self.date_by_answer(&mut state, life);
         }
-        let charge = *charge;
+        let charge = life.charge();
         let is_opened = state.plan.on_accept(charge.at);
         if state.on_accept(charge) || is_opened {
             return state.queue.wake_head();
@@ -86,7 +90,8 @@ impl Account {
     }
 
     #[cold]
-    fn date_by_answer(&self, state: &mut State, charge: &mut Charge) {
+    fn date_by_answer(&self, state: &mut State, life: &Life) {
+        let mut charge = life.charge();
         // A store dates by the send, which is reported to it.
         if charge.is_numbered() {
             return;
@@ -94,8 +99,9 @@ impl Account {
         state.advance(self.nanos(clock::now()));
         // What it says of the provider dates from its send all the same.
         let sent_at = charge.at;
-        state.redate(charge);
+        state.redate(&mut charge);
         charge.at = sent_at;
+        life.set_date(charge);
     }
 
     /// What an error answer says beyond its own call: that the plan is used up, or a wait that
@@ -187,6 +193,11 @@ impl State {
         let is_news =
             self.breaker
                 .on_throttle(charge.at, self.now, window, retry_after, retry_within);
+        if is_news && !self.breaker.is_repeated() {
+            // A store may have closed the account before: of an outage, only its own closures count.
+            self.requests.end_closures(false);
+            self.tokens.end_closures(false);
+        }
         // While the store is away and calls go without limits, no rate of ours is too high; calls
         // at one time are counted on.
         #[cfg(feature = "redis")]
@@ -195,8 +206,20 @@ impl State {
             self.news.on_throttle();
             self.learn_from(throttled, charge);
         }
+        if is_news && retry_after.is_none() && self.breaker.is_draining() {
+            self.breaker.close_until(self.drains_at());
+        }
         self.close_gates();
         Some(self.breaker.opens_at())
+    }
+
+    /// When the provider's window has drained by enough for another probe.
+    fn drains_at(&self) -> Nanos {
+        let drains_at = |gate: &Gate| gate.drains_at(self.now);
+        let longest = self.quota.window_nanos() / LONGEST_DRAIN;
+        drains_at(&self.requests)
+            .max(drains_at(&self.tokens))
+            .min(self.now.saturating_add(longest))
     }
 
     /// When a throttled call is to come back to an account that opens at `opens_at`: one that is
@@ -211,22 +234,21 @@ impl State {
 
     /// The provider accepted a call. Returns whether that lets others go.
     pub(super) fn on_accept(&mut self, charge: Charge) -> bool {
+        let was_throttled = self.breaker.is_throttled();
+        // An outage took nothing of the quota, and the calls that came meanwhile wait. While a window drains
+        // our own counts what the provider's does, and alone says what may go.
+        let is_saved = self.breaker.is_outage() || self.breaker.is_draining();
         let opens = self.breaker.on_accept(charge.at);
         if opens {
             let at = self.now.max(self.breaker.opens_at());
             self.requests.open_at(at);
             self.tokens.open_at(at);
         }
-        if !self.breaker.is_throttled()
-            && let Some((throttled, last)) = self.draining.take()
-        {
-            let ((requests, tokens), call) = (self.held(last), self.throttled_call(last));
-            if throttled.concerns_requests() {
-                self.requests.on_drained(requests, call, self.now);
-            }
-            if throttled.concerns_tokens() {
-                self.tokens.on_drained(tokens, call, self.now);
-            }
+        if was_throttled && !self.breaker.is_throttled() {
+            self.requests.end_closures(is_saved);
+            self.tokens.end_closures(is_saved);
+            self.requests.end_draining(self.now);
+            self.tokens.end_draining(self.now);
         }
         opens
     }
@@ -240,7 +262,8 @@ impl State {
         self.news.of(believed, is_full, is_start, self.now, window)
     }
 
-    /// What flows in while the account is closed goes to nobody.
+    /// What flows in while the account is closed goes to nobody, unless the throttles turn out to be an
+    /// outage or a window that drains.
     pub(super) fn close_gates(&mut self) {
         let until = self.breaker.opens_at();
         self.requests.close_until(until);
@@ -312,8 +335,13 @@ impl State {
             named => named,
         };
         if self.breaker.is_repeated() {
-            // The window is still draining: what the last of these throttles found is the limit.
-            self.draining = Some((throttled, charge));
+            let call = self.throttled_call(charge);
+            if throttled.concerns_requests() {
+                self.requests.on_draining(requests, call);
+            }
+            if throttled.concerns_tokens() {
+                self.tokens.on_draining(tokens, call);
+            }
             return;
         }
         let is_explained = throttled.concerns_requests() && requests.is_full()

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tower_qwen_tokens::internal::clock::Instant;
 
 use super::Account;
-use crate::units::Nanos;
+use crate::{cost::Cost, limit::Limit, units::Nanos};
 
 /// One dimension of a caller's quota at one instant, as a server states it in its headers. Unit of
 /// the amounts: requests or tokens.
@@ -20,6 +20,15 @@ pub(crate) struct QuotaStatus {
 }
 
 impl Account {
+    /// The further limit for which a call of this cost waits, if it waits for nothing else longer.
+    #[cold]
+    pub(crate) fn binding(&self, cost: Cost, now: Instant) -> Option<Limit> {
+        let state = self.advanced(now);
+        let estimate = state.estimate(cost, None);
+        let (limit, at) = state.limits.binding(state.now, estimate.amounts())?;
+        (at >= state.ready_at(estimate)).then_some(limit)
+    }
+
     /// What is left of the tokens.
     pub(crate) fn token_status(&self, now: Instant) -> QuotaStatus {
         let state = self.advanced(now);

@@ -4,25 +4,48 @@ use std::sync::MutexGuard;
 
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
-use super::{Account, Charge, Outcome, state::State};
-use crate::{adapt::News, gate::Window, observe::LimiterEvent, queue::Wakes};
+use super::{Account, Charge, Life, Outcome, Phase, state::State};
+use crate::{
+    adapt::News,
+    gate::{Amounts, Window},
+    observe::LimiterEvent,
+    queue::Wakes,
+    units::Nanos,
+};
 
 impl Account {
     /// Dates a charge anew: the call goes out now and not, as was assumed, when it was admitted.
-    pub(crate) fn send(&self, charge: &mut Charge, now: Instant) {
+    pub(crate) fn send(&self, life: &Life, now: Instant) {
         let at = self.nanos(now);
-        if at < charge.dated_until {
-            charge.at = charge.at.max(at);
-            return;
+        match at < life.dated_until() {
+            true => life.set_sent_at(at),
+            false => self.redate(life, at),
         }
-        self.advanced(now).redate(charge);
-        #[cfg(feature = "redis")]
-        self.report_send(*charge);
     }
 
-    /// Settles a charge. Called once per charge.
-    pub(crate) fn settle(&self, charge: Charge, outcome: Outcome, now: Instant) {
-        self.settle_locked(self.advanced(now), charge, outcome);
+    #[cold]
+    fn redate(&self, life: &Life, now: Nanos) {
+        let mut state = self.advanced_to(now);
+        // It may have been settled since.
+        if life.phase() != Phase::Sent {
+            return;
+        }
+        let mut charge = life.charge();
+        state.redate_limits(&charge);
+        state.redate(&mut charge);
+        life.set_date(charge);
+        drop(state);
+        #[cfg(feature = "redis")]
+        self.report_send(charge);
+    }
+
+    /// Settles a charge. The first time counts.
+    #[inline]
+    pub(crate) fn settle(&self, life: &Life, outcome: Outcome, now: Instant) {
+        let state = self.advanced(now);
+        if life.begin_settlement() {
+            self.settle_locked(state, life.charge(), outcome);
+        }
     }
 
     /// Settles a charge whose call has ended. Called once per charge.
@@ -40,7 +63,8 @@ impl Account {
         }
     }
 
-    // Not by way of `change`: each copy of what a settlement returns is a hundredth of a call.
+    // Not by way of `change`, and inlined: each copy of a charge, or of what a settlement returns, is a hundredth of a call.
+    #[inline(always)]
     fn settle_locked(&self, mut state: MutexGuard<'_, State>, charge: Charge, outcome: Outcome) {
         let Settled { used, wakes, news } = state.settle_with_queue(charge, outcome);
         let head = state.queue.wake_head();
@@ -93,18 +117,26 @@ impl State {
             self.plan.on_probe_end(charge.at, self.now);
         }
         self.reserved_tokens = self.reserved_tokens.saturating_sub(charge.total());
+        let slot = self.slot_of(&charge);
         match outcome {
-            Outcome::NeverSent => self.requests.correct(charge.slot, 1, 0),
+            Outcome::NeverSent => self.requests.correct(slot, 1, 0),
             Outcome::Rejected => self.on_throttled_request(),
             _ => {}
         }
         let (input, output) = charge.cost(outcome);
         let total = input.saturating_add(output);
-        self.tokens.correct(charge.slot, charge.total(), total);
-        self.tokens_at_end.correct(charge.slot, charge.input, input);
+        self.tokens.correct(slot, charge.total(), total);
+        self.tokens_at_end.correct(slot, charge.input, input);
         self.tokens_at_end.charge(output);
         self.tokens_of_day
             .correct(charge.day, charge.total(), total);
+        let requests = u64::from(outcome != Outcome::NeverSent);
+        let actual = Amounts {
+            requests,
+            input,
+            output,
+        };
+        self.limits.correct(charge.at, charge.amounts(), actual);
         self.settled_tokens = self.settled_tokens.saturating_add(total);
     }
 

@@ -35,7 +35,8 @@ impl Account {
             account.link = Some(AccountLink::new(link.clone(), me.clone()));
             let until = account.patience(link.terms(), now);
             let sharing = link.terms().sharing;
-            account.lock().join_fleet(sharing, link.members(), until);
+            let members = link.counted_members().max(1);
+            account.lock().join_fleet(sharing, members, until);
             account
         });
         let me: Weak<Self> = Arc::downgrade(&account);

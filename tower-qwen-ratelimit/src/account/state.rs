@@ -6,9 +6,9 @@ use super::Charge;
 #[cfg(feature = "redis")]
 use super::grants::{GrantedBy, Grants};
 use crate::{
-    adapt::{Breaker, OutputEstimate, Plan, QuotaNews, SlowStart, Throttled},
+    adapt::{Breaker, OutputEstimate, Plan, QuotaNews, SlowStart},
     cost::{Cost, OutputLimit},
-    gate::{Concurrency, Day, Gate, Window},
+    gate::{Amounts, Concurrency, Day, Gate, Limits, SlotNumber, Window},
     queue::{Ahead, Served, WaitQueue},
     quota::Quota,
     units::Nanos,
@@ -28,12 +28,11 @@ pub(super) struct State {
     /// Tokens again, as a provider dates them that counts answers when they end.
     pub(super) tokens_at_end: Window,
     pub(super) tokens_of_day: Day,
+    pub(super) limits: Limits,
     pub(super) concurrency: Concurrency,
     /// Slow start, where the quota asks for it or the provider has punished growth.
     pub(super) slow_start: Option<SlowStart>,
     pub(super) breaker: Breaker,
-    /// What the latest throttles in a row speak of, and the last call that met one.
-    pub(super) draining: Option<(Throttled, Charge)>,
     /// The arrival of the call that was throttled last.
     pub(super) last_throttled: Option<Nanos>,
     /// Requests of the window that the provider throttled, once there were any.
@@ -43,6 +42,8 @@ pub(super) struct State {
     pub(super) queue: WaitQueue,
     pub(super) output: OutputEstimate,
     pub(super) now: Nanos,
+    /// When the window was last given another length.
+    window_set_at: Option<Nanos>,
     pub(super) in_flight: u64,
     pub(super) reserved_tokens: u64,
     pub(super) settled_tokens: u64,
@@ -66,10 +67,10 @@ impl State {
             tokens: Gate::new(&quota, quota.tokens(), now),
             tokens_at_end,
             tokens_of_day: Day::new(quota.most_of_a_day(), elapsed_of_day(&quota, now), now),
+            limits: Limits::new(quota.limits(), WallClock::new().now(), now),
             concurrency: Concurrency::new(quota.most_running(), window, now),
             slow_start: None,
             breaker: Breaker::default(),
-            draining: None,
             last_throttled: None,
             throttled_requests: None,
             news: QuotaNews::default(),
@@ -77,6 +78,7 @@ impl State {
             queue,
             output: OutputEstimate::default(),
             now,
+            window_set_at: None,
             in_flight: 0,
             reserved_tokens: 0,
             settled_tokens: 0,
@@ -94,11 +96,17 @@ impl State {
         state
     }
 
-    /// Goes on under another quota of the same window. What was charged within the window stays
-    /// charged; debt is forgiven.
+    /// Goes on under another quota. What was charged within the window stays charged; debt is forgiven.
     pub(super) fn set_quota(&mut self, quota: Quota) {
-        self.requests.set_quota(&quota, quota.requests());
-        self.tokens.set_quota(&quota, quota.tokens());
+        let (before, now) = (self.quota, self.now);
+        self.requests
+            .set_quota(&before, &quota, quota.requests(), now);
+        self.tokens.set_quota(&before, &quota, quota.tokens(), now);
+        if quota.window_nanos() != before.window_nanos() {
+            self.set_window(quota.window_nanos());
+        }
+        self.limits
+            .set(quota.limits(), WallClock::new().now(), self.now);
         self.tokens_of_day.set_limit(self.own_tokens_of_day(&quota));
         let slots = quota.most_running();
         #[cfg(feature = "redis")]
@@ -110,10 +118,32 @@ impl State {
         }
     }
 
+    /// The window has another length from now on.
+    #[cold]
+    fn set_window(&mut self, length: u64) {
+        self.tokens_at_end.set_length(length, self.now);
+        if let Some(throttled) = &mut self.throttled_requests {
+            throttled.set_length(length, self.now);
+        }
+        self.window_set_at = Some(self.now);
+    }
+
+    /// The slot of a charge, which may have been made when the window had another length.
+    #[inline]
+    pub(super) fn slot_of(&self, charge: &Charge) -> SlotNumber {
+        match self.window_set_at {
+            Some(at) if charge.at <= at => self.tokens_at_end.slot_of(charge.at),
+            _ => charge.slot,
+        }
+    }
+
     #[inline]
     pub(super) fn advance(&mut self, now: Nanos) {
         self.now = self.now.max(now);
         let is_awaited = self.queue.len() > 0;
+        if is_awaited {
+            self.queue.advance(self.now);
+        }
         self.requests.advance(self.now, is_awaited);
         self.tokens.advance(self.now, is_awaited);
         self.tokens_at_end.advance(self.now);
@@ -121,6 +151,7 @@ impl State {
             throttled.advance(self.now);
         }
         self.tokens_of_day.advance(self.now);
+        self.limits.advance(self.now);
         self.concurrency.advance(self.now);
         if self.plan.advance(self.now) {
             self.breaker.begin_probing();
@@ -145,7 +176,7 @@ impl State {
             _ => self
                 .expected_output(label, ceiling)
                 // A ceiling alone never makes a call too large for the window.
-                .min(self.most_of_a_call().saturating_sub(cost.input_tokens)),
+                .min(self.most_output(cost.input_tokens)),
         };
         Charge {
             input: cost.input_tokens,
@@ -176,10 +207,19 @@ impl State {
         self.tokens.usable().min(self.quota.most_of_a_day())
     }
 
+    /// The most tokens that an answer may bring behind a prompt of `input`.
+    fn most_output(&self, input: u64) -> u64 {
+        let of_a_call = self.most_of_a_call().saturating_sub(input);
+        of_a_call.min(self.limits.most_output(input))
+    }
+
     pub(super) fn fits_a_window(&self, estimate: Charge) -> bool {
         // A limit that is not known rejects nothing.
         let fits = self.quota.is_start() || self.tokens.usable() >= estimate.total();
-        self.requests.usable() >= 1 && fits && self.quota.most_of_a_day() >= estimate.total()
+        self.requests.usable() >= 1
+            && fits
+            && self.quota.most_of_a_day() >= estimate.total()
+            && self.limits.fit(estimate.amounts())
     }
 
     #[inline(always)]
@@ -192,6 +232,7 @@ impl State {
             .max(tokens)
             .max(self.tokens_at_end.ready_at(self.now, estimate.input, quota))
             .max(self.tokens_of_day.ready_at(self.now, estimate.total()))
+            .max(self.limits.ready_at(self.now, estimate.amounts()))
             .max(self.concurrency.ready_at(self.now))
             .max(self.breaker.opens_at())
     }
@@ -204,6 +245,7 @@ impl State {
             .predicted(now, requests, 1)
             .max(self.tokens.predicted(now, tokens, cost))
             .max(self.tokens_of_day.predicted(now, tokens, cost))
+            .max(self.limits.predicted(now, ahead, estimate.amounts()))
             .max(self.concurrency.predicted(now, requests))
             .max(self.breaker.opens_at())
     }
@@ -216,6 +258,7 @@ impl State {
         let slot = self.tokens.take(estimate.total());
         self.tokens_at_end.charge(estimate.input);
         let day = self.tokens_of_day.charge(estimate.total());
+        self.limits.charge(estimate.amounts());
         let is_timed = self.concurrency.start();
         if let Some(slow_start) = &mut self.slow_start {
             slow_start.on_admit();
@@ -243,15 +286,19 @@ impl State {
 
     /// When a charge of now would no longer be dated as now.
     fn dated_until(&self) -> Nanos {
-        self.tokens.slot_ends().min(self.tokens_of_day.ends())
+        self.tokens
+            .slot_ends()
+            .min(self.tokens_of_day.ends())
+            .min(self.limits.dated_until())
     }
 
     /// Moves a charge to now: the call goes out later than it was admitted.
     pub(super) fn redate(&mut self, charge: &mut Charge) {
-        if charge.slot != self.tokens.slot() {
-            self.requests.redate(charge.slot, 1);
-            let slot = self.tokens.redate(charge.slot, charge.total());
-            self.tokens_at_end.refund(charge.slot, charge.input);
+        let before = self.slot_of(charge);
+        if before != self.tokens.slot() {
+            self.requests.redate(before, 1);
+            let slot = self.tokens.redate(before, charge.total());
+            self.tokens_at_end.refund(before, charge.input);
             self.tokens_at_end.charge(charge.input);
             charge.slot = slot;
         }
@@ -259,6 +306,13 @@ impl State {
         charge.day = self.tokens_of_day.charge(charge.total());
         charge.at = self.now;
         charge.dated_until = self.dated_until();
+    }
+
+    /// The same in the further limits, which know a charge by its instant alone: before that changes.
+    pub(super) fn redate_limits(&mut self, charge: &Charge) {
+        let amounts = charge.amounts();
+        self.limits.correct(charge.at, amounts, Amounts::NOTHING);
+        self.limits.charge(amounts);
     }
 
     /// What a call of so many tokens costs its flow: one without any costs what a request is worth.

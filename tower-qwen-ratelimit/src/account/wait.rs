@@ -183,8 +183,14 @@ impl Account {
             return Some(rejected);
         }
         // Computed on demand: under `Fair` it reads many flows.
-        let predicted = || state.predicted_at(state.queue.ahead(position, &request.flow), estimate);
-        if state.queue.len() >= self.config.max_queued {
+        let predicted = || {
+            let ahead = state.queue.ahead(position, &request.flow);
+            let paced = request.pace.wait_behind(ahead.requests);
+            state
+                .predicted_at(ahead, estimate)
+                .max(state.now.saturating_add(paced))
+        };
+        if state.queue.len() >= self.config.max_queued.min(request.max_queued) {
             return Some(state.rejected(RejectKind::QueueFull, predicted()));
         }
         let limit = self.limit(request)?;
@@ -206,7 +212,7 @@ impl Account {
         }
         let limit = self.limit(request);
         if !state.queue.is_head(own) {
-            return state.action_behind_head(estimate, limit);
+            return state.action_behind_head(estimate, limit, request.pace);
         }
         #[cfg(feature = "redis")]
         if let Some(link) = &self.link {
@@ -214,7 +220,9 @@ impl Account {
             let action = state.action_in_fleet(link, own, estimate, limit, latest);
             return state.within_limit(action, limit);
         }
-        state.within_limit(HeadAction::GoAt(state.ready_at(estimate)), limit)
+        let paced = state.now.saturating_add(request.pace.wait_behind(0));
+        let at = state.ready_at(estimate).max(paced);
+        state.within_limit(HeadAction::GoAt(at), limit)
     }
 
     /// Leaves the queue without having been admitted.

@@ -10,8 +10,8 @@ const WHOLE: u64 = 1 << 32;
 const LEAST: u64 = WHOLE >> 16;
 const MOST: u64 = WHOLE << 16;
 /// What is believed of what was measured, in thousandths.
-// A window holds 990 of a quota, so 998 of what was measured: calls do not reach the provider in the
-// order and at the distances of their sends. With 995 it used a hundredth less, with 1,015 it was
+// A window holds 990 thousandths of what is believed, and so 998 of what was measured: calls do not
+// reach the provider in the order and at the distances of their sends. With 995 it used a hundredth less, with 1,015 it was
 // throttled a quarter more (examples/goodput).
 const OF_MEASURED: u64 = 1_008;
 /// From this part of what may be held on, a throttle is what was to be expected. Percent.
@@ -219,6 +219,13 @@ impl LearnedShare {
         }
         self.share = self.share.min(self.most);
         self.unproven_from = self.unproven_from.map(|from| from.min(self.most));
+    }
+
+    /// The window has another length from now on.
+    pub(crate) fn set_window(&mut self, window: u64, now: Nanos) {
+        self.window = window;
+        self.step = (window / u64::from(STEPS)).max(1);
+        self.at = now;
     }
 
     /// As if the provider had just throttled at `amount` of this quota.

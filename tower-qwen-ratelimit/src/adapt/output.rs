@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, mem::replace, sync::Arc};
 
 /// The latest answers that count: few enough to follow a change of prompts within minutes.
 const SAMPLES: usize = 64;
@@ -27,6 +27,8 @@ pub(crate) struct OutputEstimate {
 #[derive(Debug)]
 struct Samples {
     samples: [u32; SAMPLES],
+    /// The known ones in their order, so that the quantile is known without a search: every answer learns.
+    sorted: [u32; SAMPLES],
     seen: usize,
     learned: u64,
 }
@@ -65,12 +67,28 @@ impl OutputEstimate {
 
 impl Samples {
     fn learn(&mut self, output: u64) {
-        self.samples[self.seen % SAMPLES] = u32::try_from(output).unwrap_or(u32::MAX);
-        self.seen = self.seen.saturating_add(1);
+        let output = u32::try_from(output).unwrap_or(u32::MAX);
+        let oldest = replace(&mut self.samples[self.seen % SAMPLES], output);
         let known = self.seen.min(SAMPLES);
-        let mut sorted = self.samples;
-        let (_, value, _) = sorted[..known].select_nth_unstable((known - 1) * QUANTILE / 100);
-        self.learned = u64::from(*value);
+        self.seen = self.seen.saturating_add(1);
+        // Where the window is full, the place of the oldest is free; until then the one behind the known.
+        let free = match known {
+            SAMPLES => self.sorted.partition_point(|&it| it < oldest),
+            _ => known,
+        };
+        let sorted = &self.sorted[..known];
+        let at = sorted.partition_point(|&it| it < output);
+        // Between both, all move by one place towards the free one.
+        let at = if free < at {
+            self.sorted.copy_within(free + 1..at, free);
+            at - 1
+        } else {
+            self.sorted.copy_within(at..free, at + 1);
+            at
+        };
+        self.sorted[at] = output;
+        let last = self.seen.min(SAMPLES) - 1;
+        self.learned = u64::from(self.sorted[last * QUANTILE / 100]);
     }
 
     /// `None` until enough is known.
@@ -83,6 +101,7 @@ impl Default for Samples {
     fn default() -> Self {
         Self {
             samples: [0; SAMPLES],
+            sorted: [0; SAMPLES],
             seen: 0,
             learned: 0,
         }
@@ -118,6 +137,22 @@ mod tests {
             estimate.learn(None, output);
         }
         assert_eq!(estimate.expected(None, None, u64::MAX), 40);
+    }
+
+    #[test]
+    fn the_quantile_is_that_of_the_latest_answers() {
+        let mut samples = Samples::default();
+        let mut all = Vec::new();
+        // Few distinct values, so that equal ones meet; and some that no `u32` holds.
+        for number in 0..1_000_u64 {
+            let output = number * 7_919 % 37 * if number % 50 == 0 { u64::MAX / 64 } else { 1 };
+            samples.learn(output);
+            all.push(u32::try_from(output).unwrap_or(u32::MAX));
+            let mut latest = all[all.len().saturating_sub(SAMPLES)..].to_vec();
+            latest.sort_unstable();
+            let expected = latest[(latest.len() - 1) * QUANTILE / 100];
+            assert_eq!(samples.learned, u64::from(expected), "{number}");
+        }
     }
 
     #[test]

@@ -11,8 +11,11 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_qwen_tokens::{
     Call, UsageSink, Verdict,
-    call::ReadCall,
-    internal::{Classify, RequestContext, chain, clock::WallClock, was_never_begun},
+    call::{MaxWait, ReadCall},
+    internal::{
+        Classify, RequestContext, RunningCall, SendingLayer, WaitKind, WaitingCall, chain,
+        clock::WallClock, was_never_begun,
+    },
     ledger::Tenant,
     protocol::{Levels, header::X_DASHSCOPE_WAIT_TIMEOUT},
 };
@@ -20,7 +23,12 @@ use tower_service::Service;
 
 use super::{AnswerKind, ResponseBody, settings::Settings};
 use crate::{
-    BoxError, acquire::Acquire, cost::Cost, key::KeyRef, queue::Weight, reservation::Reservation,
+    BoxError,
+    acquire::Acquire,
+    cost::Cost,
+    key::KeyRef,
+    queue::{Priority, Weight},
+    reservation::Reservation,
 };
 
 pin_project! {
@@ -41,6 +49,8 @@ pin_project! {
         request: Option<Request<B>>,
         reservation: Option<Arc<Reservation>>,
         context: RequestContext,
+        waiting: Option<WaitingCall>,
+        running: Option<RunningCall>,
         #[pin]
         stage: AdmissionStage<S::Future, B, RB>,
     }
@@ -74,6 +84,8 @@ where
             request: None,
             reservation: None,
             context: RequestContext::default(),
+            waiting: None,
+            running: None,
             stage: AdmissionStage::Reading {
                 read: ReadCall::new(request, &settings.read_options),
             },
@@ -97,26 +109,39 @@ where
     /// Panics when polled after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let mut is_just_admitted = false;
         let output = loop {
             let next = match this.stage.as_mut().project() {
                 AdmissionStageProj::Reading { read } => match ready!(read.poll(cx)) {
                     Ok(request) => {
                         let acquire = acquire(this.settings, &request);
+                        *this.running = Call::of(&request).map(|call| begin(call));
                         *this.request = Some(request);
                         AdmissionStage::Waiting { acquire }
                     }
                     Err(error) => break Err(error.boxed().into()),
                 },
-                AdmissionStageProj::Waiting { acquire } => match ready!(acquire.poll(cx)) {
-                    Ok(mut reservation) => {
-                        if let Some(call) = this.request.as_ref().and_then(Call::of) {
-                            reservation = reservation.for_call(call);
+                AdmissionStageProj::Waiting { acquire } => {
+                    let Poll::Ready(admitted) = acquire.poll(cx) else {
+                        // Only now: a call that goes at once reads no clock.
+                        if let (None, Some(running)) = (&this.waiting, &this.running) {
+                            *this.waiting = Some(running.facts().wait(WaitKind::Queue));
                         }
-                        *this.reservation = Some(Arc::new(reservation));
-                        AdmissionStage::Readying
+                        return Poll::Pending;
+                    };
+                    *this.waiting = None;
+                    match admitted {
+                        Ok(mut reservation) => {
+                            if let Some(call) = this.request.as_ref().and_then(Call::of) {
+                                reservation = reservation.for_call(call);
+                            }
+                            *this.reservation = Some(Arc::new(reservation));
+                            is_just_admitted = true;
+                            AdmissionStage::Readying
+                        }
+                        Err(rejected) => break Err(rejected.into()),
                     }
-                    Err(rejected) => break Err(rejected.into()),
-                },
+                }
                 AdmissionStageProj::Readying => {
                     if let Err(error) = ready!(this.service.poll_ready(cx)) {
                         break Err(error.into());
@@ -126,7 +151,13 @@ where
                     prepare(&mut request, reservation, this.settings);
                     *this.context = RequestContext::of(&request);
                     // Last, and just before the send: until here a drop returns the whole charge.
-                    reservation.mark_sent();
+                    match is_just_admitted {
+                        true => reservation.mark_sent_as_admitted(),
+                        false => reservation.mark_sent(),
+                    }
+                    if let Some(running) = &this.running {
+                        running.facts().sent(SendingLayer::Admission);
+                    }
                     let future = this.service.call(request);
                     AdmissionStage::Calling { future }
                 }
@@ -140,6 +171,9 @@ where
                             && chain(error.as_ref()).any(was_never_begun)
                         {
                             reservation.give_back();
+                            if let Some(running) = &this.running {
+                                running.facts().never_begun(SendingLayer::Admission);
+                            }
                         }
                         break Err(error);
                     }
@@ -150,6 +184,9 @@ where
                     if let Some(reservation) = &reservation {
                         report_head(reservation, &mut response, &this.settings.clock);
                     }
+                    if let Some(running) = &this.running {
+                        running.attach(response.extensions_mut());
+                    }
                     break Ok(response.map(|body| ResponseBody::new(body, reservation)));
                 }
                 AdmissionStageProj::Done => panic!("polled after it was ready"),
@@ -157,8 +194,17 @@ where
             this.stage.set(next);
         };
         this.stage.set(AdmissionStage::Done);
+        // The caller may keep the future for long; the call goes on with its body.
+        *this.running = None;
         Poll::Ready(output)
     }
+}
+
+/// Begins to write down what the call comes to.
+fn begin(call: &Call) -> RunningCall {
+    let running = RunningCall::new(call.report());
+    running.facts().enter(SendingLayer::Admission);
+    running
 }
 
 /// The wait of a request that has been read.
@@ -185,7 +231,11 @@ fn acquire<B>(settings: &Settings, request: &Request<B>) -> Acquire {
     if let Some(weight) = request.extensions().get::<Weight>() {
         acquire = acquire.weight(*weight);
     }
-    match settings.max_wait {
+    if let Some(priority) = request.extensions().get::<Priority>() {
+        acquire = acquire.priority(*priority);
+    }
+    let own = request.extensions().get().map(|&MaxWait(wait)| wait);
+    match settings.max_wait.into_iter().chain(own).min() {
         Some(max_wait) => acquire.max_wait(max_wait),
         None => acquire,
     }

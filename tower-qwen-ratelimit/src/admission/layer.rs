@@ -60,7 +60,8 @@ impl AdmissionLayer {
 
     /// The longest wait for quota. A call with a longer predicted wait is rejected at once, any
     /// other call when it has waited this long. A call's own
-    /// [`Deadline`](tower_qwen_tokens::Deadline) works the same way. Default: no limit.
+    /// [`Deadline`](tower_qwen_tokens::Deadline) and [`MaxWait`](tower_qwen_tokens::call::MaxWait) work
+    /// the same way. Default: no limit.
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
         Arc::make_mut(&mut self.settings).max_wait = Some(max_wait);
         self

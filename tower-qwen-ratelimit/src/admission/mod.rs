@@ -15,7 +15,8 @@
 //!
 //! 1. It reads the request once ([`Call`](tower_qwen_tokens::Call)): model, prompt, and the most
 //!    the answer may have.
-//! 2. The call waits at the account of its origin and model, in the order of arrival. A retried
+//! 2. The call waits at the account of its origin and model, and of the
+//!    [`AccountId`](tower_qwen_tokens::AccountId) in its extensions, in the order of arrival. A retried
 //!    call keeps its first place.
 //! 3. Just before the send, the estimated tokens are charged ([`Cost`](crate::Cost) says how they
 //!    are estimated).
@@ -36,6 +37,9 @@
 //!
 //! A transport error that shows that the provider has never worked on the call returns the whole charge: no
 //! connection came about, or HTTP/2 says so (`REFUSED_STREAM`, a GOAWAY below the stream; feature `h2-0-4`).
+//!
+//! How long the call waited here, all attempts together, is in its [`CallReport`](tower_qwen_tokens::CallReport), which is in the
+//! extensions of every answer.
 //!
 //! # Example
 //!
@@ -87,7 +91,7 @@
 //!
 //! # Cancel safety
 //!
-//! Dropped while it waits, the call leaves the queue. Dropped before the send, its charge is
+//! Dropped while it waits, the call leaves the queue, and an Enforce above returns its tokens. Dropped before the send, its charge is
 //! returned. Dropped after that, the estimate stays charged until the Meter's report.
 //!
 //! # Clone

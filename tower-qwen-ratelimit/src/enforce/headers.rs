@@ -9,6 +9,9 @@ use crate::{account::QuotaStatus, key::Salt, limiter::CallerAccount, rejection::
 /// is as good as none, and is not written.
 const LARGEST: u64 = 999_999_999_999_999;
 
+/// How many headers both families have.
+const MOST_HEADERS: usize = 8;
+
 /// A family of response headers that state a caller's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -46,6 +49,8 @@ impl HeaderSettings {
         if !self.ietf && !self.x_ratelimit {
             return;
         }
+        headers.reserve(MOST_HEADERS);
+        let text = &mut Text::new();
         let requests = account.request_status(now).filter(is_writable);
         let tokens = Some(account.token_status(now)).filter(is_writable);
         if self.ietf {
@@ -54,7 +59,8 @@ impl HeaderSettings {
             } else {
                 String::new()
             };
-            ietf(headers, requests, tokens, account.window(), &partition);
+            let status = (requests, tokens);
+            ietf(headers, text, status, account.window(), &partition);
         }
         if self.x_ratelimit {
             let requests_names = [
@@ -67,8 +73,8 @@ impl HeaderSettings {
                 header::X_RATELIMIT_REMAINING_TOKENS,
                 header::X_RATELIMIT_RESET_TOKENS,
             ];
-            x_ratelimit(headers, requests_names, requests);
-            x_ratelimit(headers, tokens_names, tokens);
+            x_ratelimit(headers, text, requests_names, requests);
+            x_ratelimit(headers, text, tokens_names, tokens);
         }
     }
 }
@@ -79,48 +85,44 @@ fn is_writable(status: &QuotaStatus) -> bool {
 
 fn ietf(
     headers: &mut HeaderMap,
-    requests: Option<QuotaStatus>,
-    tokens: Option<QuotaStatus>,
+    text: &mut Text,
+    (requests, tokens): (Option<QuotaStatus>, Option<QuotaStatus>),
     window: Duration,
     partition: &str,
 ) {
     // Windows of milliseconds exist, but the draft has whole seconds only, and 0 is not allowed.
     let window = whole_seconds(window).clamp(1, LARGEST);
-    // Enough for both dimensions with limits of nine digits: one allocation per header.
-    let mut policy = Text::with_capacity(96 + 2 * partition.len());
-    let mut limit = Text::with_capacity(64 + 2 * partition.len());
     let rows = [
         ("\"requests\"", "", requests),
         ("\"tokens\"", ";qu=\"tokens\"", tokens),
     ];
-    for (name, unit, status) in rows {
-        let Some(status) = status else { continue };
-        let comma = if policy.is_empty() { "" } else { ", " };
-        policy.text(comma).text(name);
-        policy.text(";q=").number(status.limit);
-        policy.text(";w=").number(window).text(unit).text(partition);
-        limit.text(comma).text(name);
-        limit.text(";r=").number(status.remaining);
-        if !status.more_in.is_zero() {
-            limit
-                .text(";t=")
-                .number(whole_seconds(status.more_in).min(LARGEST));
-        }
-        limit.text(partition);
+    let rows = rows.map(|(name, unit, status)| status.map(|status| (name, unit, status)));
+    for (name, unit, status) in rows.into_iter().flatten() {
+        text.item(name).text(";q=").number(status.limit);
+        text.text(";w=").number(window).text(unit).text(partition);
     }
-    set(headers, header::RATELIMIT_POLICY, policy.take());
-    set(headers, header::RATELIMIT, limit.take());
+    text.set(headers, header::RATELIMIT_POLICY);
+    for (name, _, status) in rows.into_iter().flatten() {
+        text.item(name).text(";r=").number(status.remaining);
+        if !status.more_in.is_zero() {
+            let more_in = whole_seconds(status.more_in).min(LARGEST);
+            text.text(";t=").number(more_in);
+        }
+        text.text(partition);
+    }
+    text.set(headers, header::RATELIMIT);
 }
 
 fn x_ratelimit(
     headers: &mut HeaderMap,
+    text: &mut Text,
     [limit, remaining, reset]: [HeaderName; 3],
     status: Option<QuotaStatus>,
 ) {
     if let Some(status) = status {
-        headers.insert(limit, status.limit.into());
-        headers.insert(remaining, status.remaining.into());
-        set(headers, reset, in_units(status.full_in));
+        text.number(status.limit).set(headers, limit);
+        text.number(status.remaining).set(headers, remaining);
+        text.in_units(status.full_in).set(headers, reset);
     } else {
         // The handler's own headers may be those of a provider behind it, which are not the
         // caller's limits.
@@ -128,13 +130,6 @@ fn x_ratelimit(
             headers.remove(name);
         }
     }
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
-    match HeaderValue::try_from(value) {
-        Ok(value) if !value.is_empty() => headers.insert(name, value),
-        _ => headers.remove(name),
-    };
 }
 
 /// The parameter `pk`: a byte sequence of a structured field, which is base64. Eight bytes are not
@@ -150,42 +145,20 @@ fn partition(key: u64) -> String {
     format!(";pk=:{}=:", digits.collect::<String>())
 }
 
-/// A duration as OpenAI writes it: `120ms`, `7.66s`, `6m0s`, `1h0m0s`. Rounded up to milliseconds.
-fn in_units(duration: Duration) -> String {
-    let millis = u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-    let mut text = Text::with_capacity(16);
-    if (1..1_000).contains(&millis) {
-        return text.number(millis).text("ms").take();
-    }
-    let (seconds, fraction) = (millis / 1_000, millis % 1_000);
-    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
-    if hours > 0 {
-        text.number(hours).text("h");
-    }
-    if hours > 0 || minutes > 0 {
-        text.number(minutes).text("m");
-    }
-    text.number(seconds % 60);
-    if fraction > 0 {
-        let mut digits = itoa::Buffer::new();
-        // Formatted as 1xxx and cut, so that leading zeros stay: 7.006s.
-        let digits = &digits.format(1_000 + fraction)[1..];
-        text.text(".").text(digits.trim_end_matches('0'));
-    }
-    text.text("s").take()
-}
-
-/// A header value under construction. Every response carries several, so they are written without
-/// the machinery of `fmt`.
+/// Header values under construction, one after the other. Every response carries several, so they are written without the machinery
+/// of `fmt`, and copied out: a value that kept a string's spare room would be two allocations.
 struct Text(String);
 
 impl Text {
-    fn with_capacity(bytes: usize) -> Self {
-        Self(String::with_capacity(bytes))
+    fn new() -> Self {
+        // Enough for both dimensions of a policy with limits of nine digits.
+        Self(String::with_capacity(128))
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Begins the next item of a list.
+    fn item(&mut self, name: &str) -> &mut Self {
+        let comma = if self.0.is_empty() { "" } else { ", " };
+        self.text(comma).text(name)
     }
 
     fn text(&mut self, text: &str) -> &mut Self {
@@ -197,8 +170,37 @@ impl Text {
         self.text(itoa::Buffer::new().format(number))
     }
 
-    fn take(&mut self) -> String {
-        std::mem::take(&mut self.0)
+    /// A duration as OpenAI writes it: `120ms`, `7.66s`, `6m0s`, `1h0m0s`. Rounded up to milliseconds.
+    fn in_units(&mut self, duration: Duration) -> &mut Self {
+        let millis = u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        if (1..1_000).contains(&millis) {
+            return self.number(millis).text("ms");
+        }
+        let (seconds, fraction) = (millis / 1_000, millis % 1_000);
+        let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+        if hours > 0 {
+            self.number(hours).text("h");
+        }
+        if hours > 0 || minutes > 0 {
+            self.number(minutes).text("m");
+        }
+        self.number(seconds % 60);
+        if fraction > 0 {
+            let mut digits = itoa::Buffer::new();
+            // Formatted as 1xxx and cut, so that leading zeros stay: 7.006s.
+            let digits = &digits.format(1_000 + fraction)[1..];
+            self.text(".").text(digits.trim_end_matches('0'));
+        }
+        self.text("s")
+    }
+
+    /// Sets a header to what was written, or removes it where that is nothing. The next value begins anew.
+    fn set(&mut self, headers: &mut HeaderMap, name: HeaderName) {
+        match HeaderValue::from_str(&self.0) {
+            Ok(value) if !value.is_empty() => headers.insert(name, value),
+            _ => headers.remove(name),
+        };
+        self.0.clear();
     }
 }
 
@@ -233,7 +235,9 @@ mod tests {
             (86_399_500_000_000, "23h59m59.5s"),
         ];
         for (nanos, text) in rows {
-            assert_eq!(in_units(Duration::from_nanos(nanos)), text, "{nanos}");
+            let mut written = Text::new();
+            written.in_units(Duration::from_nanos(nanos));
+            assert_eq!(written.0, text, "{nanos}");
         }
     }
 }

@@ -3,8 +3,11 @@ use std::sync::Arc;
 use tower_layer::Layer;
 use tower_qwen_tokens::call::ReadOptions;
 
-use super::{Enforce, EnforceCounts, HeaderFamily, Rejection, settings::Settings};
-use crate::{key::KeyOf, limiter::Limiter};
+use super::{
+    BudgetStatus, CallerQueue, Enforce, EnforceCounts, HeaderFamily, Rejection,
+    caller_queue::SharedQueue, settings::Settings,
+};
+use crate::{budget::Budgets, key::KeyOf, limiter::Limiter};
 
 /// Layer of [`Enforce`]; see the [module docs](super).
 ///
@@ -21,6 +24,38 @@ impl EnforceLayer {
         Self {
             settings: Arc::new(Settings::new(limiter, key_of)),
         }
+    }
+
+    /// Reserves each call in these budgets too: quota and budgets together, or nothing. Default: none.
+    ///
+    /// Whose budget it is: the request's [`Tenant`](tower_qwen_tokens::ledger::Tenant), else the name that
+    /// `key_of` finds by an extension, path or closure. Callers without a name share the tenant `""`.
+    pub fn budgets(mut self, budgets: Budgets) -> Self {
+        Arc::make_mut(&mut self.settings).budgets = Some(budgets);
+        self
+    }
+
+    /// The status of calls that a budget rejects. Default: [`BudgetStatus::TooManyRequests`].
+    pub fn budget_status(mut self, status: BudgetStatus) -> Self {
+        Arc::make_mut(&mut self.settings).budget_status = status;
+        self
+    }
+
+    /// Lets calls wait for their caller's quota that would be rejected; see the [module docs](super#queue). Default: none.
+    pub fn queue(mut self, queue: CallerQueue) -> Self {
+        Arc::make_mut(&mut self.settings).queue = Some(Arc::new(SharedQueue::new(queue)));
+        self
+    }
+
+    /// Takes the request of a call before its body is read. Default: together with its tokens, once the body was read.
+    ///
+    /// A caller without requests left is rejected unread, and a body that cannot be read (too long, broken, no JSON) costs its
+    /// request: so no caller has more bodies under way than requests. A call that is rejected for its tokens or a budget
+    /// costs its request too. Without effect in shadow mode, with a [`queue`](Self::queue), and for a call that a layer above
+    /// has read.
+    pub fn charge_before_read(mut self) -> Self {
+        Arc::make_mut(&mut self.settings).charge_before_read = true;
+        self
     }
 
     /// Rejects nothing: only counts and reports what would be rejected. Default: off.

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use http::Request;
+use tower_qwen_tokens::Usage;
 
-use crate::reservation::Reservation;
+use crate::{budget::BudgetReservation, reservation::Reservation};
 
 /// The tokens that [`Enforce`](super::Enforce) has reserved for a call, for the handler below it.
 /// In the request's extensions.
@@ -15,11 +16,17 @@ use crate::reservation::Reservation;
 ///
 /// In shadow mode nothing is reserved for a call that would have been rejected.
 #[derive(Debug, Clone)]
-pub struct Reserved(Option<Arc<Reservation>>);
+pub struct Reserved {
+    tokens: Option<Arc<Reservation>>,
+    budget: Option<Arc<BudgetReservation>>,
+}
 
 impl Reserved {
-    pub(super) fn new(reservation: Option<Arc<Reservation>>) -> Self {
-        Self(reservation)
+    pub(super) fn new(
+        tokens: Option<Arc<Reservation>>,
+        budget: Option<Arc<BudgetReservation>>,
+    ) -> Self {
+        Self { tokens, budget }
     }
 
     /// The reservation of a request; `None` without an Enforce above.
@@ -31,26 +38,35 @@ impl Reserved {
     /// Whether the call was charged; `false` only in shadow mode.
     #[must_use]
     pub fn is_charged(&self) -> bool {
-        self.0.is_some()
+        self.tokens.is_some()
     }
 
     /// Tokens reserved for the prompt.
     #[must_use]
     pub fn input_tokens(&self) -> u64 {
-        self.0.as_deref().map_or(0, Reservation::input_tokens)
+        self.tokens.as_deref().map_or(0, Reservation::input_tokens)
     }
 
     /// Tokens reserved for the answer.
     #[must_use]
     pub fn output_tokens(&self) -> u64 {
-        self.0.as_deref().map_or(0, Reservation::output_tokens)
+        self.tokens.as_deref().map_or(0, Reservation::output_tokens)
     }
 
-    /// Settles with the true cost, in tokens. The difference to the reserved tokens is returned or
+    /// What the call holds in the budgets; `None` without any.
+    #[must_use]
+    pub fn budget(&self) -> Option<&BudgetReservation> {
+        self.budget.as_deref()
+    }
+
+    /// Settles quota and budgets with the true cost, in tokens. The difference to the reserved tokens is returned or
     /// charged; `settle(0, 0)` returns all of them.
     pub fn settle(&self, input_tokens: u64, output_tokens: u64) {
-        if let Some(reservation) = &self.0 {
+        if let Some(reservation) = &self.tokens {
             reservation.settle(input_tokens, output_tokens);
+        }
+        if let Some(budget) = &self.budget {
+            budget.settle(&Usage::new(input_tokens, output_tokens));
         }
     }
 }

@@ -10,7 +10,9 @@ use http_body::Body;
 use tower_qwen_tokens::{Call, call::ReadCall};
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture, responder::ErrorResponder, settings::Settings};
+use super::{
+    ResponseBody, ResponseFuture, future::UnreadCall, responder::ErrorResponder, settings::Settings,
+};
 use crate::BoxError;
 
 /// Rejects calls that exceed their caller's quota; see the [module docs](super).
@@ -46,21 +48,27 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // Before the request is consumed: a rejection needs its dialect.
         let responder = ErrorResponder::of(request.uri().path(), request.headers());
-        if Call::of(&request).is_some() {
+        if Call::of(&request).is_some() && self.settings.queue().is_none() {
             // A layer above has read it, so the decision needs no waiting and no clone of the inner
             // service.
-            return ResponseFuture::authorized(
-                &mut self.inner,
-                request,
-                &responder,
-                &self.settings,
-            );
+            return ResponseFuture::authorized(&mut self.inner, request, responder, &self.settings);
         }
+        let is_charged = match self.settings.charge_before_read(&request) {
+            Ok(is_charged) => is_charged,
+            Err((rejection, account)) => {
+                return ResponseFuture::rejected(rejection, &account, responder, &self.settings);
+            }
+        };
         // The service that `poll_ready` made ready goes into the future; its clone, not yet ready,
         // stays.
         let not_ready_inner = self.inner.clone();
         let ready_inner = mem::replace(&mut self.inner, not_ready_inner);
         let read = ReadCall::new(request, &self.settings.read_options);
-        ResponseFuture::reading(read, ready_inner, responder, self.settings.clone())
+        let then = UnreadCall {
+            service: ready_inner,
+            responder,
+            is_charged,
+        };
+        ResponseFuture::reading(read, then, self.settings.clone())
     }
 }

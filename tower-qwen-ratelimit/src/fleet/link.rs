@@ -17,6 +17,8 @@ use super::{
     usage::{Gathered, UsageSums},
 };
 use crate::{
+    key::FleetSalt,
+    leased_amounts::LeasedBudgets,
     observe::{LimiterObserver, Observers},
     sharing::{OutagePolicy, Sharing},
 };
@@ -34,6 +36,10 @@ pub(crate) struct Terms {
     pub(crate) timeout: Duration,
     /// Operations that may wait for the driver.
     pub(crate) capacity: usize,
+    /// Processes that are taken to share the accounts until the store has counted them.
+    pub(crate) processes: u64,
+    /// Of the digests of callers' secrets.
+    pub(crate) salt: FleetSalt,
 }
 
 /// Between the accounts of a process and the driver of their store.
@@ -54,6 +60,9 @@ pub(super) struct LinkState {
     pub(super) prune_at: usize,
     /// Heartbeats are wanted now: accounts are new, or need more than they have.
     pub(super) wants_heartbeats: bool,
+    pub(super) budgets: Vec<Weak<dyn LeasedBudgets>>,
+    /// Budgets have something to report now.
+    pub(super) wants_leases: bool,
     pub(super) observers: Vec<Weak<dyn LimiterObserver>>,
     pub(super) away_since: Option<Instant>,
     pub(super) has_driver: bool,
@@ -172,6 +181,21 @@ impl Link {
         wake_driver(state);
     }
 
+    /// Budgets join. Returns whether the store is away.
+    pub(crate) fn add_budgets(&self, budgets: Weak<dyn LeasedBudgets>) -> bool {
+        let mut state = self.lock();
+        state.budgets.retain(|known| known.strong_count() > 0);
+        state.budgets.push(budgets);
+        state.away_since.is_some() || !state.has_driver
+    }
+
+    /// Budgets have something to report.
+    pub(crate) fn request_leases(&self) {
+        let mut state = self.lock();
+        state.wants_leases = true;
+        wake_driver(state);
+    }
+
     /// Calls these observers when the store goes away and comes back, as long as their limiter
     /// lives.
     pub(crate) fn observe(&self, observers: &Observers) {
@@ -185,8 +209,18 @@ impl Link {
         self.snapshot().is_away
     }
 
+    /// Processes that live and have the same namespace, as the store counted them last, or as many as
+    /// the application expects.
     pub(crate) fn members(&self) -> u64 {
-        self.lock().counts.members.max(1)
+        match self.counted_members() {
+            0 => self.terms.processes,
+            members => members,
+        }
+    }
+
+    /// The same; 0 while the store has counted none.
+    pub(crate) fn counted_members(&self) -> u64 {
+        self.lock().counts.members
     }
 
     pub(crate) fn snapshot(&self) -> StoreSnapshot {

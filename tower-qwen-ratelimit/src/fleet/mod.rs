@@ -9,7 +9,10 @@
 // handle of the link, so operations are dropped when the link's lock is released.
 
 mod account_link;
+mod amount_store;
 mod flush;
+#[cfg(test)]
+pub(crate) mod lease_model;
 mod link;
 mod op;
 mod op_queue;

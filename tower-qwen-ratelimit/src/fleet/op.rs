@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tower_qwen_tokens::{internal::clock::Instant, ledger::Day};
 
 use super::{CallId, SharedAccount, UsageBatch, UsageQuery};
-use crate::adapt::Beliefs;
+use crate::{adapt::Beliefs, leased_amounts::LeaseReport};
 
 /// An operation for the store.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(crate) enum Op {
     Heartbeat,
     /// What calls of a day have used.
     AddUsage(UsageBatch),
+    /// What budgets hold that are gone comes back.
+    ReturnLeases(LeaseReport),
     /// The usage of a day is wanted.
     ReadUsage { day: Day, query: UsageQuery },
     /// The provider has throttled a call.
@@ -85,7 +87,10 @@ impl Op {
             | Self::Send { account, .. }
             | Self::Settle { account, .. }
             | Self::Throttle { account, .. } => Some(account),
-            Self::AddUsage(_) | Self::ReadUsage { .. } | Self::Heartbeat => None,
+            Self::AddUsage(_)
+            | Self::ReturnLeases(_)
+            | Self::ReadUsage { .. }
+            | Self::Heartbeat => None,
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{
     OpBatch, SharedAccount, Terms, Work, usage::UsageSums,
 };
 use crate::{
-    key::Key,
+    key::{FleetSalt, Key},
     observe::{LimiterEvent, Observers},
     quota::Quota,
     sharing::{OutagePolicy, Sharing},
@@ -76,6 +76,8 @@ impl Calls {
             outage: OutagePolicy::LocalShare,
             timeout: Duration::from_secs(10),
             capacity: CAPACITY,
+            processes: 1,
+            salt: FleetSalt::new("", b""),
         });
         let handle = Handle::new(link.clone());
         let account = Arc::new(FakeAccount(Key::new("http://host", "model")));

@@ -12,7 +12,10 @@ use super::{
     Link, SharedAccount,
     op_queue::{FlushEpoch, OpBatch},
 };
-use crate::observe::{LimiterEvent, LimiterObserver};
+use crate::{
+    leased_amounts::LeasedBudgets,
+    observe::{LimiterEvent, LimiterObserver},
+};
 
 /// This many operations are worth a round trip at once, whether or not a caller waits.
 const FULL_BATCH: usize = 64;
@@ -26,6 +29,8 @@ pub(crate) enum Work {
     Ops(OpBatch),
     /// Heartbeats are wanted now.
     Heartbeats,
+    /// Budgets have something to report.
+    Leases,
     /// All handles are gone, and everything has been taken.
     End,
 }
@@ -44,6 +49,9 @@ impl Link {
         let mut state = self.lock();
         if mem::take(&mut state.wants_heartbeats) {
             return Poll::Ready(Work::Heartbeats);
+        }
+        if mem::take(&mut state.wants_leases) {
+            return Poll::Ready(Work::Leases);
         }
         let is_over = self.is_abandoned();
         // Nothing more comes, so nothing is gathered any longer.
@@ -103,6 +111,11 @@ impl Link {
         state.accounts.iter().filter_map(Weak::upgrade).collect()
     }
 
+    pub(crate) fn budgets(&self) -> Vec<Arc<dyn LeasedBudgets>> {
+        let state = self.lock();
+        state.budgets.iter().filter_map(Weak::upgrade).collect()
+    }
+
     /// The store is away. Observers get one event until it is back.
     pub(crate) fn went_away(&self, reason: &str) {
         let mut state = self.lock();
@@ -123,6 +136,9 @@ impl Link {
         for account in self.accounts() {
             account.on_store_away();
         }
+        for budgets in self.budgets() {
+            budgets.on_store_away();
+        }
     }
 
     /// The store is back.
@@ -137,6 +153,9 @@ impl Link {
         emit_to(&observers, &LimiterEvent::StoreBack { away_for });
         for account in self.accounts() {
             account.on_store_back();
+        }
+        for budgets in self.budgets() {
+            budgets.on_store_back();
         }
     }
 

@@ -87,9 +87,11 @@ impl Bucket {
         self.at = self.at.max(until);
     }
 
-    /// Gains from `at` on, if it was frozen for longer.
-    pub(crate) fn thaw_at(&mut self, at: Nanos) {
+    /// Gains from `at` on, if it was frozen for longer. Returns by how much sooner that is.
+    pub(crate) fn thaw_at(&mut self, at: Nanos) -> u64 {
+        let sooner = self.at.saturating_sub(at);
         self.at = self.at.min(at);
+        sooner
     }
 
     /// The first instant at which `amount` may go. An amount above the burst goes at a level of one
@@ -289,7 +291,7 @@ mod tests {
                     1 => bucket.give(bucket.units_of(amount)),
                     2 => bucket.freeze_until(amount),
                     // Not before the instant up to which it was filled.
-                    3 => bucket.thaw_at(amount.max(now)),
+                    3 => { bucket.thaw_at(amount.max(now)); }
                     _ => { bucket.set_rate(amount); }
                 }
                 prop_assert!(bucket.ready_at(amount) >= bucket.at);

@@ -15,6 +15,8 @@ const USED: u128 = 4;
 pub(crate) struct Buckets {
     credit: Bucket,
     peak: Bucket,
+    /// For how long the latest closures have kept them from gaining. Unit: nanoseconds.
+    closed_for: u64,
 }
 
 /// What buckets hold at most.
@@ -48,6 +50,7 @@ impl Buckets {
         Self {
             credit: Bucket::new(rate, window, credit, burst, now),
             peak: Bucket::new(peak(rate), window, burst, burst, now),
+            closed_for: 0,
         }
     }
 
@@ -109,10 +112,12 @@ impl Buckets {
         self.peak.lower_to(amount);
     }
 
-    /// The account is closed until then: what flows in goes to nobody, and there is no burst when it
-    /// opens.
+    /// The account is closed until then: what flows in goes to nobody, unless [`Buckets::end_closures`]
+    /// saves it, and there is no burst when it opens.
     // What is saved stays: it is the peak that keeps it from going out at once.
     pub(crate) fn close_until(&mut self, until: Nanos) {
+        let closed_for = self.credit.since(until);
+        self.closed_for = self.closed_for.saturating_add(closed_for);
         self.credit.freeze_until(until);
         self.peak.lower_to(0);
         self.peak.freeze_until(until);
@@ -120,8 +125,18 @@ impl Buckets {
 
     /// The account opens then, if it was to open later: from then on it is filled again.
     pub(crate) fn open_at(&mut self, at: Nanos) {
-        self.credit.thaw_at(at);
+        let sooner = self.credit.thaw_at(at);
+        self.closed_for = self.closed_for.saturating_sub(sooner);
         self.peak.thaw_at(at);
+    }
+
+    /// The closures are over. If `is_saved`, what would have flowed in meanwhile is saved.
+    // The peak stays empty, so that it does not go out at once.
+    pub(crate) fn end_closures(&mut self, is_saved: bool) {
+        let closed_for = std::mem::take(&mut self.closed_for);
+        if is_saved {
+            self.credit.gain(closed_for, 0);
+        }
     }
 
     /// Whether little is saved: what flows in is used.
@@ -226,6 +241,25 @@ mod tests {
         buckets.advance(20 * SECOND);
         assert_eq!(buckets.level(), saved, "what was saved before stays");
         assert_eq!(drain(&mut buckets, 20 * SECOND, 21 * SECOND, 1), 14);
+    }
+
+    #[test]
+    fn what_flowed_in_during_an_outage_is_saved_and_goes_out_no_faster_than_at_the_peak() {
+        let mut buckets = buckets();
+        buckets.close_until(4 * SECOND);
+        buckets.advance(4 * SECOND);
+        buckets.close_until(20 * SECOND);
+        buckets.open_at(9 * SECOND);
+        let mut after_throttles = buckets.clone();
+        after_throttles.end_closures(false);
+        assert_eq!(after_throttles.level(), 5);
+        buckets.end_closures(true);
+        assert_eq!(buckets.level(), 5 + 90, "nine seconds of ten");
+        assert_eq!(drain(&mut buckets, 9 * SECOND, 10 * SECOND, 1), 14);
+        // Each closure counts once.
+        let saved = buckets.level();
+        buckets.end_closures(true);
+        assert_eq!(buckets.level(), saved);
     }
 
     proptest! {

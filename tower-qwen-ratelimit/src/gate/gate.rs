@@ -4,14 +4,17 @@ use super::{
     buckets::{Buckets, Capacity},
     window::{SlotNumber, Window},
 };
-#[cfg(feature = "redis")]
-use crate::adapt::Belief;
 use crate::{
     adapt::{Held, LearnedShare, ThrottledCall},
     quota::Quota,
     snapshot::GateSnapshot,
     units::{Fraction, Nanos},
 };
+
+/// A window that drains is probed when this part of what is believed has left it.
+// A fiftieth: so long after the provider's window has room the probe goes, at most. About as often as
+// by sixtieths of the window, but not before anything has left.
+const DRAINED: u64 = 50;
 
 /// The gate of one dimension, requests or tokens: an even flow, and never more than the quota in
 /// any window.
@@ -20,18 +23,20 @@ pub(crate) struct Gate {
     /// The quota of a window.
     given: u64,
     /// What a window may hold by the quota alone, less the headroom.
-    quota: u64,
+    pub(super) quota: u64,
     /// What flows in during a window by the quota alone, less the headroom.
-    rate: u64,
-    capacity: Capacity,
-    buckets: Option<Buckets>,
-    window: Window,
+    pub(super) rate: u64,
+    pub(super) capacity: Capacity,
+    pub(super) buckets: Option<Buckets>,
+    pub(super) window: Window,
     /// What the provider is believed to grant of it.
-    share: LearnedShare,
+    pub(super) share: LearnedShare,
+    /// The last throttle of this dimension while the provider's window drains.
+    draining: Option<(Held, ThrottledCall)>,
     /// What slow start allows of rate and burst.
-    slow_start: Fraction,
+    pub(super) slow_start: Fraction,
     #[cfg(feature = "redis")]
-    part: Part,
+    pub(super) part: Part,
     /// What the window may hold at present.
     allowed: u64,
 }
@@ -54,6 +59,7 @@ impl Gate {
             buckets,
             window,
             share: LearnedShare::new(quota.is_start(), length, now),
+            draining: None,
             slow_start: Fraction::WHOLE,
             #[cfg(feature = "redis")]
             part: Part::whole(quota.is_smooth()),
@@ -61,18 +67,34 @@ impl Gate {
         }
     }
 
-    /// Goes on under another quota, of the same window and pacing. What was charged within the
-    /// window stays charged; what is owed beyond it is forgiven.
-    pub(crate) fn set_quota(&mut self, quota: &Quota, amount: u64) {
+    /// Goes on under another quota than the one `before`. What was charged within the window stays
+    /// charged; what is owed beyond it is forgiven.
+    pub(crate) fn set_quota(&mut self, before: &Quota, quota: &Quota, amount: u64, now: Nanos) {
         self.share.set_quota(self.given, amount, quota.is_start());
         self.given = amount;
         self.quota = quota.usable(amount);
         self.rate = quota.rate_of(amount);
         self.capacity = Capacity::of(quota, self.rate);
-        if let Some(buckets) = &mut self.buckets {
+        let length = quota.window_nanos();
+        if (before.window_nanos(), before.is_smooth()) != (length, quota.is_smooth()) {
+            self.begin_anew(quota, length, now);
+        } else if let Some(buckets) = &mut self.buckets {
             buckets.set_quota(self.rate);
         }
         self.set_slow_start(self.slow_start);
+    }
+
+    /// Another window, or another way to use it.
+    #[cold]
+    fn begin_anew(&mut self, quota: &Quota, length: u64, now: Nanos) {
+        self.window.set_length(length, now);
+        self.share.set_window(length, now);
+        self.buckets = quota.is_smooth().then(|| {
+            let mut buckets = Buckets::new(self.rate, length, self.capacity, now);
+            // What was saved by the other rule may just have been spent.
+            buckets.lower_to(0);
+            buckets
+        });
     }
 
     #[inline]
@@ -118,51 +140,6 @@ impl Gate {
         self.allowed
     }
 
-    /// This process has a part of the account.
-    #[cfg(feature = "redis")]
-    pub(crate) fn set_part(&mut self, part: Fraction, now: Nanos) {
-        self.part.set(part, now, self.window.length());
-        self.set_slow_start(self.slow_start);
-    }
-
-    /// The store, whose buckets count for all, says whether what flows in is used; `None`: those of
-    /// this process say so.
-    #[cfg(feature = "redis")]
-    pub(crate) fn set_used(&mut self, is_used: Option<bool>) {
-        self.part.set_used(is_used);
-    }
-
-    /// What this process has saved is not its own any more.
-    #[cfg(feature = "redis")]
-    pub(crate) fn drain(&mut self) {
-        if let Some(buckets) = &mut self.buckets {
-            buckets.lower_to(0);
-        }
-    }
-
-    /// By how much the parts of a fleet may exceed `quota`, the amount of a window, together.
-    #[cfg(feature = "redis")]
-    pub(crate) fn most_beyond_quota(&self, quota: u64) -> u64 {
-        let saved = self.part.saved_of(self.capacity.credit, self.rate);
-        self.rate
-            .saturating_add(saved.max(self.capacity.burst))
-            .saturating_sub(quota)
-    }
-
-    /// What this process believes of the limit.
-    #[cfg(feature = "redis")]
-    pub(crate) fn belief(&self, now: Nanos) -> Belief {
-        self.share.belief(now)
-    }
-
-    /// Takes over what the fleet believes, as the answer to what was sent at `sent_at`.
-    #[cfg(feature = "redis")]
-    pub(crate) fn take_over(&mut self, belief: Belief, sent_at: Nanos, now: Nanos) {
-        if self.share.take_over(belief, sent_at, now) {
-            self.set_slow_start(self.slow_start);
-        }
-    }
-
     /// What was accepted of all processes when a call was throttled that cost `amount` and found
     /// `before` in the window.
     pub(crate) fn held(&self, before: u64, amount: u64) -> Held {
@@ -180,10 +157,28 @@ impl Gate {
         is_known
     }
 
-    /// A call was accepted after several throttles in a row, the last of which found this much.
-    pub(crate) fn on_drained(&mut self, held: Held, call: ThrottledCall, now: Nanos) {
-        self.share.on_drained(held, call, now);
-        self.set_slow_start(self.slow_start);
+    /// A call was throttled right after another one, and this was held: the provider's window is still
+    /// draining.
+    pub(crate) fn on_draining(&mut self, held: Held, call: ThrottledCall) {
+        self.draining = Some((held, call));
+    }
+
+    /// When another part of what is believed has left the window, if the provider's drains.
+    pub(crate) fn drains_at(&self, now: Nanos) -> Nanos {
+        if self.draining.is_none() {
+            return now;
+        }
+        let used = self.window.sum();
+        let part = (self.believed() / DRAINED).min(used);
+        self.window.ready_at(now, part, used)
+    }
+
+    /// A call was accepted after such throttles: what the last of them found is the limit.
+    pub(crate) fn end_draining(&mut self, now: Nanos) {
+        if let Some((held, call)) = self.draining.take() {
+            self.share.on_drained(held, call, now);
+            self.set_slow_start(self.slow_start);
+        }
     }
 
     /// Whether the limit has been proven to have fallen by much.
@@ -214,6 +209,13 @@ impl Gate {
     pub(crate) fn open_at(&mut self, at: Nanos) {
         if let Some(buckets) = &mut self.buckets {
             buckets.open_at(at);
+        }
+    }
+
+    /// The closures are over. If `is_saved`, what would have flowed in meanwhile is saved.
+    pub(crate) fn end_closures(&mut self, is_saved: bool) {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.end_closures(is_saved);
         }
     }
 
@@ -261,20 +263,6 @@ impl Gate {
             buckets.set_capacity(capacity);
         }
         self.follow();
-    }
-
-    /// Lowers the gate to what the provider says is left; never raises it, since calls under way
-    /// are missing in that.
-    pub(crate) fn lower_to(&mut self, level: ProviderLevel) {
-        let limit = level.limit.unwrap_or(self.quota).max(level.remaining);
-        let used = limit - level.remaining;
-        // What the provider counts beyond our own count: others use the same account.
-        let unknown = used.saturating_sub(self.window.sum());
-        let slot = self.window.leaving_at(level.reset_at);
-        self.window.add(slot, unknown);
-        if let Some(buckets) = &mut self.buckets {
-            buckets.lower_to(level.remaining);
-        }
     }
 
     /// Computes rate and window anew after a change of quota, share or part.
@@ -377,12 +365,6 @@ impl Gate {
         self.window.newest()
     }
 
-    /// Nanoseconds of a slot.
-    #[cfg(feature = "redis")]
-    pub(crate) fn slot_width(&self) -> u64 {
-        self.window.width()
-    }
-
     /// The first instant that belongs to another slot.
     pub(crate) fn slot_ends(&self) -> Nanos {
         self.window.newest_ends()
@@ -411,13 +393,4 @@ impl Gate {
             rate_percent: self.share.fraction().percent(),
         }
     }
-}
-
-/// What a provider says of a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ProviderLevel {
-    pub(crate) limit: Option<u64>,
-    pub(crate) remaining: u64,
-    /// When nothing of what was used counts any more.
-    pub(crate) reset_at: Nanos,
 }

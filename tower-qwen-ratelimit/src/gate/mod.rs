@@ -9,7 +9,11 @@ mod concurrency;
 mod day;
 mod gate;
 #[cfg(feature = "redis")]
+mod gate_in_fleet;
+mod limits;
+#[cfg(feature = "redis")]
 mod part;
+mod provider_level;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -20,5 +24,7 @@ pub(crate) use buckets::Buckets;
 pub(crate) use buckets::Capacity;
 pub(crate) use concurrency::Concurrency;
 pub(crate) use day::{Day, DayNumber};
-pub(crate) use gate::{Gate, ProviderLevel};
+pub(crate) use gate::Gate;
+pub(crate) use limits::{Amounts, Limits};
+pub(crate) use provider_level::ProviderLevel;
 pub(crate) use window::{SlotNumber, Window};

@@ -49,7 +49,7 @@ fn what_was_saved_before_it_was_closed_does_not_go_in_a_clump() {
     let quota = Quota::per_minute(6_000, 1).headroom(0);
     let mut gate = gate(quota);
     gate.advance(MINUTE, false);
-    assert_eq!(gate.snapshot().level, Some(1_200), "a fifth of the window");
+    assert_eq!(gate.snapshot().level, Some(2_000), "a third of the window");
     assert_eq!(gate.ready_at(MINUTE, 50), MINUTE);
     gate.close_until(MINUTE + 30 * SECOND);
     let opens = MINUTE + 30 * SECOND;
@@ -132,12 +132,59 @@ fn gate_burst(allowed: u64) -> u64 {
     allowed * 98 / 99 / 10
 }
 
+/// What a call that arrived then has found.
+fn found(with_it: u64, arrived: Nanos) -> (Held, ThrottledCall) {
+    let held = Held {
+        with_it,
+        allowed: 6_000,
+        quota: 6_000,
+    };
+    let call = ThrottledCall {
+        arrived,
+        streak: 1,
+        has_other_fallen: false,
+    };
+    (held, call)
+}
+
+#[test]
+fn a_window_that_drains_is_probed_when_a_part_of_it_has_left() {
+    let mut gate = gate(Quota::per_minute(6_000, 1));
+    drain(&mut gate, 0, MINUTE);
+    gate.advance(MINUTE, true);
+    assert_eq!(gate.drains_at(MINUTE), MINUTE, "it does not drain");
+    let (held, call) = found(5_000, 1);
+    gate.on_draining(held, call);
+    let after = gate.drains_at(MINUTE) - MINUTE;
+    assert!((1..=2 * SECOND).contains(&after), "{after}");
+    gate.end_draining(MINUTE);
+    assert_eq!(gate.drains_at(MINUTE), MINUTE);
+}
+
+#[test]
+fn what_the_last_throttle_of_a_draining_window_found_is_the_limit() {
+    let mut gate = gate(Quota::per_minute(6_000, 1));
+    for (with_it, arrived) in [(5_500, 1), (5_000, 2)] {
+        let (held, call) = found(with_it, arrived);
+        gate.on_draining(held, call);
+        assert_eq!(gate.believed(), 6_000);
+    }
+    gate.end_draining(0);
+    let believed = gate.believed();
+    assert!((5_000..5_100).contains(&believed), "{believed}");
+    // It counts once.
+    gate.believe(6_000, 0);
+    gate.end_draining(0);
+    assert_eq!(gate.believed(), 6_000);
+}
+
 #[test]
 fn a_start_that_becomes_a_plain_quota_is_not_exceeded_any_more() {
-    let mut gate = gate(Quota::at_least(60, 1));
+    let start = Quota::at_least(60, 1);
+    let mut gate = gate(start);
     gate.believe(6_000, 0);
     assert_eq!(gate.believed(), 6_000);
-    gate.set_quota(&Quota::per_minute(100, 1), 100);
+    gate.set_quota(&start, &Quota::per_minute(100, 1), 100, 0);
     assert_eq!(gate.believed(), 100);
     assert!(gate.allowed() <= 100);
 }

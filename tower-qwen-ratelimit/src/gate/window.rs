@@ -17,11 +17,15 @@ pub(crate) struct Window {
     slots: Box<[u64; SLOTS]>,
     sum: u128,
     newest: SlotNumber,
+    /// No slot before it holds anything.
+    first: SlotNumber,
     /// When the newest slot ends.
     ends: Nanos,
     /// Nanoseconds of one slot: 127 slots are at least one window, and one more is being filled.
     width: u64,
     length: u64,
+    /// Whether its length was changed: what was charged before lies a little later than it was charged.
+    is_moved: bool,
 }
 
 impl Window {
@@ -32,9 +36,31 @@ impl Window {
             slots: Box::new([0; SLOTS]),
             sum: 0,
             newest: SLOTS as u64,
+            first: SLOTS as u64,
             ends: width,
             width,
             length,
+            is_moved: false,
+        }
+    }
+
+    /// Goes on with another length. What is held stays, each part until its whole new window has passed
+    /// since the end of its old slot.
+    #[cold]
+    pub(crate) fn set_length(&mut self, length: u64, now: Nanos) {
+        if length.max(1) == self.length {
+            return;
+        }
+        self.advance(now);
+        let before = std::mem::replace(self, Self::new(length));
+        self.is_moved = true;
+        self.advance(now);
+        for slot in before.oldest()..=before.newest {
+            let ends = before
+                .leaves_at(slot)
+                .saturating_sub(SLOTS as u64 * before.width);
+            let ends = ends.saturating_add(before.width).saturating_sub(1);
+            self.add(self.slot_of(ends.min(now)), before.slots[index(slot)]);
         }
     }
 
@@ -49,7 +75,7 @@ impl Window {
     // Once a slot, and apart, so that it takes no registers from the calls in between.
     #[cold]
     fn rotate(&mut self, now: Nanos) {
-        let newest = (now / self.width).saturating_add(SLOTS as u64);
+        let newest = self.slot_of(now);
         let elapsed = newest.saturating_sub(self.newest);
         // A whole ring has gone by: nothing that is counted is left.
         if elapsed >= SLOTS as u64 {
@@ -68,6 +94,11 @@ impl Window {
     /// The slot that leaves the window at `at`, or the nearest that there is.
     pub(crate) fn leaving_at(&self, at: Nanos) -> SlotNumber {
         (at / self.width).clamp(self.oldest(), self.newest)
+    }
+
+    /// The slot of what was charged at an instant.
+    pub(crate) fn slot_of(&self, at: Nanos) -> SlotNumber {
+        (at / self.width).saturating_add(SLOTS as u64)
     }
 
     /// The slot that is being filled.
@@ -91,6 +122,10 @@ impl Window {
     #[inline]
     pub(crate) fn add(&mut self, slot: SlotNumber, amount: u64) {
         if self.holds(slot) {
+            self.first = match self.sum {
+                0 => slot,
+                _ => self.first.min(slot),
+            };
             let value = &mut self.slots[index(slot)];
             let before = *value;
             *value = before.saturating_add(amount);
@@ -105,7 +140,23 @@ impl Window {
             let value = &mut self.slots[index(slot)];
             let before = *value;
             *value = before.saturating_sub(amount);
-            self.sum -= u128::from(before - *value);
+            let refund = before - *value;
+            self.sum -= u128::from(refund);
+            if self.is_moved && refund < amount {
+                self.refund_later(slot, amount - refund);
+            }
+        }
+    }
+
+    /// What was charged to a slot has been moved to a later one.
+    #[cold]
+    fn refund_later(&mut self, slot: SlotNumber, mut amount: u64) {
+        for slot in slot + 1..=self.newest {
+            let value = &mut self.slots[index(slot)];
+            let refund = amount.min(*value);
+            *value -= refund;
+            self.sum -= u128::from(refund);
+            amount -= refund;
         }
     }
 
@@ -160,7 +211,8 @@ impl Window {
     /// The same, counted from the other end. Quick where much stays.
     fn last_to_leave_from_the_oldest(&self, room: u128) -> SlotNumber {
         let mut sum = self.sum;
-        let mut slot = self.oldest();
+        // A caller that has just come would walk a whole ring of nothing.
+        let mut slot = self.oldest().max(self.first);
         loop {
             sum -= u128::from(self.slots[index(slot)]);
             if sum <= room || slot == self.newest {
@@ -220,6 +272,38 @@ mod tests {
         assert_eq!(window.sum(), 7);
         window.advance(128_000);
         assert_eq!(window.sum(), 0);
+    }
+
+    proptest! {
+        /// Nothing is lost or counted twice where the length changes, and nothing leaves early.
+        #[test]
+        fn another_length_keeps_what_is_held(
+            charges in prop::collection::vec((0_u64..3_000, 1_u64..100), 1..50),
+            before in 1_000_u64..200_000,
+            after in 1_000_u64..200_000,
+        ) {
+            let mut window = Window::new(before);
+            let (mut now, mut held) = (0, Vec::new());
+            for (pause, amount) in charges {
+                now += pause;
+                window.advance(now);
+                window.charge(amount);
+                held.push((now, amount));
+            }
+            let sum = window.sum();
+            window.set_length(after, now);
+            // What has left the shorter window already, slot by slot, is gone.
+            let within: u64 = held.iter().filter(|(at, _)| at + before.min(after) > now).map(|(_, amount)| amount).sum();
+            prop_assert!(within <= window.sum() && window.sum() <= sum);
+            let kept: Vec<_> = held.iter().filter(|(at, _)| at + before.min(after) > now).collect();
+            let rest = window.sum() - within;
+            for &&(at, amount) in &kept {
+                window.refund(window.slot_of(at), amount);
+            }
+            prop_assert!(window.sum() <= rest);
+            window.advance(now + after + window.width);
+            prop_assert_eq!(window.sum(), 0);
+        }
     }
 
     #[test]
@@ -307,6 +391,8 @@ mod tests {
                 prop_assert!(window.ready_at(now, amount, u64::MAX) >= now);
                 let total: u128 = window.slots.iter().map(|n| u128::from(*n)).sum();
                 prop_assert_eq!(total, window.sum);
+                let before = window.oldest()..window.first;
+                prop_assert!(before.into_iter().all(|slot| window.slots[index(slot)] == 0));
             }
         }
     }

@@ -1,7 +1,12 @@
+#[cfg(feature = "redis")]
+use std::hash::Hasher;
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
 };
+
+#[cfg(feature = "redis")]
+use siphasher::sip128::Hasher128;
 
 /// A salted hash of a value that may be a secret: 128 bits, of two keyed hashes.
 ///
@@ -10,23 +15,69 @@ use std::{
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Digest([u64; 2]);
 
-/// The random salt of one limiter's digests. Never shown, and gone with the process, so no digest
-/// can be looked up later.
+/// The salt of one limiter's digests: random, never shown, and gone with the process, so no digest can
+/// be looked up later. In a fleet that of the fleet.
 #[derive(Clone, Default)]
-pub(crate) struct Salt([RandomState; 2]);
+pub(crate) struct Salt {
+    of_process: [RandomState; 2],
+    #[cfg(feature = "redis")]
+    of_fleet: Option<FleetSalt>,
+}
+
+/// The salt by which the processes of a fleet know the same secret by the same digest.
+#[cfg(feature = "redis")]
+#[derive(Clone, Copy)]
+pub(crate) struct FleetSalt(siphasher::sip128::SipHasher24);
+
+#[cfg(feature = "redis")]
+impl FleetSalt {
+    /// Made from texts that all processes have.
+    pub(crate) fn new(namespace: &str, secret: &[u8]) -> Self {
+        let mut hasher = siphasher::sip128::SipHasher24::new();
+        hasher.write(&(secret.len() as u64).to_le_bytes());
+        hasher.write(secret);
+        hasher.write(namespace.as_bytes());
+        let key = hasher.finish128();
+        Self(siphasher::sip128::SipHasher24::new_with_keys(
+            key.h1, key.h2,
+        ))
+    }
+}
 
 impl Salt {
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
+    #[cfg(feature = "redis")]
+    pub(crate) fn of_fleet(salt: FleetSalt) -> Self {
+        Self {
+            of_fleet: Some(salt),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn digest(&self, secret: &[u8]) -> Digest {
-        Digest([self.0[0].hash_one(secret), self.0[1].hash_one(secret)])
+        #[cfg(feature = "redis")]
+        if let Some(FleetSalt(hasher)) = &self.of_fleet {
+            let digest = hasher.hash(secret);
+            return Digest([digest.h1, digest.h2]);
+        }
+        let [first, second] = &self.of_process;
+        Digest([first.hash_one(secret), second.hash_one(secret)])
     }
 
     /// What hashes the pseudonyms of keys for response headers.
     pub(crate) fn hasher(&self) -> &RandomState {
-        &self.0[0]
+        &self.of_process[0]
+    }
+}
+
+impl Digest {
+    /// All of it, as a store names it.
+    #[cfg(feature = "redis")]
+    pub(crate) fn to_hex(self) -> String {
+        format!("{:016x}{:016x}", self.0[0], self.0[1])
     }
 }
 
@@ -44,6 +95,8 @@ impl fmt::Debug for Digest {
 }
 
 opaque_debug!(Salt, impl std::fmt::Debug for Salt);
+#[cfg(feature = "redis")]
+opaque_debug!(FleetSalt, impl std::fmt::Debug for FleetSalt);
 
 #[cfg(test)]
 mod tests {
@@ -57,6 +110,26 @@ mod tests {
         assert_ne!(salt.digest(b"sk-1"), other.digest(b"sk-1"));
         let Digest([first, second]) = salt.digest(b"sk-1");
         assert_ne!(first, second);
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn the_processes_of_a_fleet_have_equal_digests() {
+        let digest = |namespace, secret: &[u8]| {
+            let salt = Salt::of_fleet(FleetSalt::new(namespace, secret));
+            salt.digest(b"sk-1").to_hex()
+        };
+        assert_eq!(digest("a", b""), digest("a", b""));
+        assert_eq!(digest("a", b"").len(), 32);
+        let different = [
+            digest("a", b""),
+            digest("b", b""),
+            digest("a", b"s"),
+            digest("", b"a"),
+        ];
+        for (at, one) in different.iter().enumerate() {
+            assert!(!different[..at].contains(one), "{different:?}");
+        }
     }
 
     #[test]

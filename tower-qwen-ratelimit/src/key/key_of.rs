@@ -182,22 +182,16 @@ impl KeyOf {
         let found = self.sources.iter().find_map(|source| {
             Some(match source {
                 Source::By(key) => {
-                    let mut key = key(head)?;
-                    if key.model.is_empty() {
-                        key.model = model.into();
-                    }
-                    Found::Made(key)
+                    let key = key(head)?;
+                    Found::Made(match key.model().is_empty() && !model.is_empty() {
+                        true => key.with_model(model),
+                        false => key,
+                    })
                 }
-                source => Found::Borrowed(KeyRef {
-                    name: self.name(source, head)?,
-                    model,
-                }),
+                source => Found::Borrowed(KeyRef::new(self.name(source, head)?, model)),
             })
         });
-        found.unwrap_or(Found::Borrowed(KeyRef {
-            name: NameRef::Anyone,
-            model,
-        }))
+        found.unwrap_or_else(|| Found::Borrowed(KeyRef::new(NameRef::Anyone, model)))
     }
 
     fn name<'a>(&self, source: &Source, head: &RequestHead<'a>) -> Option<NameRef<'a>> {

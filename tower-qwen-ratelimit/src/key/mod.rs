@@ -10,6 +10,8 @@ pub use key::Key;
 pub use key_of::KeyOf;
 pub use request_head::RequestHead;
 
+#[cfg(feature = "redis")]
+pub(crate) use digest::FleetSalt;
 pub(crate) use digest::{Digest, Salt};
 pub(crate) use key::{KeyRef, NameRef};
 pub(crate) use peer::Peer;

@@ -67,11 +67,7 @@ impl<'a> RequestHead<'a> {
     /// A key from a value that may be a secret: only a salted hash of it is kept.
     #[must_use]
     pub fn hashed(&self, secret: &[u8]) -> Key {
-        KeyRef {
-            name: NameRef::Hashed(self.digest(secret)),
-            model: "",
-        }
-        .to_key()
+        KeyRef::new(NameRef::Hashed(self.digest(secret)), "").to_key()
     }
 
     pub(crate) fn extensions(&self) -> &'a Extensions {

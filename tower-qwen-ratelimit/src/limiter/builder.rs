@@ -5,16 +5,24 @@ use std::{
 
 use tower_qwen_tokens::{data::QuotaBook, internal::clock};
 
-use super::{Limiter, limiter::Inner, quotas::Quotas, table::Table};
+#[cfg(feature = "redis")]
+use super::fleet_of_callers::FleetOfCallers;
+use super::{
+    Limiter,
+    faults::{Fault, InvalidLimiter, check},
+    limiter::Inner,
+    quotas::{Quotas, RatedQuotas},
+    table::Table,
+};
+#[cfg(feature = "redis")]
+use crate::fleet::Handle;
 use crate::{
     account::AccountConfig,
     key::Salt,
     observe::{LimiterObserver, Observers},
-    queue::Discipline,
-    quota::{InvalidQuota, Quota},
+    queue::{DEFAULT_AGEING, Discipline},
+    quota::Quota,
 };
-#[cfg(feature = "redis")]
-use crate::{fleet::Handle, sharing::Sharing};
 
 /// The default of [`LimiterBuilder::max_keys`]. An account takes about 4 KiB (most of it the 128
 /// slots of its windows), so a limiter whose every key is in use stays at 64 MiB.
@@ -28,41 +36,17 @@ const DEFAULT_PLAN_PROBE_INTERVAL: Duration = Duration::from_secs(30 * 60);
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct LimiterBuilder {
-    quota: Quota,
-    quotas_by_model: Vec<(Box<str>, Quota)>,
+    quotas: Quotas,
     max_queued: usize,
     max_keys: usize,
     discipline: Discipline,
+    ageing: Duration,
     observers: Observers,
     plan_probe_interval: Option<Duration>,
     #[cfg(feature = "redis")]
     fleet: Option<Handle>,
-}
-
-/// Why a [`LimiterBuilder`] cannot build a limiter.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct InvalidLimiter(BuilderFault);
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum BuilderFault {
-    #[error("a limiter needs room for at least one key")]
-    NoKeys,
-    #[error("the time between two probes of a used-up plan is zero")]
-    NoProbeInterval,
-    #[error("a quota for a model without a name")]
-    NoModel,
-    #[error("two quotas for the model {0}")]
-    ModelTwice(Box<str>),
-    // The quota of every other model has no name.
-    #[error("the quota{}{} is invalid", if .0.is_empty() { "" } else { " of the model " }, .0)]
-    Quota(Box<str>, #[source] InvalidQuota),
     #[cfg(feature = "redis")]
-    #[error("a lease needs Pacing::Smooth: the quota of {0:?} has Pacing::Window")]
-    LeasedAtOnce(Box<str>),
-    #[cfg(feature = "redis")]
-    #[error("a lease cannot keep to tokens per day: the quota of {0:?} limits them")]
-    LeasedDay(Box<str>),
+    fleet_of_callers: Option<Handle>,
 }
 
 impl Limiter {
@@ -79,7 +63,8 @@ impl Limiter {
         LimiterBuilder::new(quota).max_queued(max_queued).finish()
     }
 
-    /// A limiter with more settings.
+    /// A limiter with more settings: with a quota for each account, or with [`Quotas`] for single
+    /// tenants, accounts of the provider and models.
     ///
     /// ```
     /// use tower_qwen_ratelimit::{Limiter, Quota};
@@ -93,32 +78,31 @@ impl Limiter {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn builder(quota: Quota) -> LimiterBuilder {
-        LimiterBuilder::new(quota)
+    pub fn builder(quotas: impl Into<Quotas>) -> LimiterBuilder {
+        LimiterBuilder::new(quotas)
     }
 }
 
 impl LimiterBuilder {
-    pub(super) fn new(quota: Quota) -> Self {
+    pub(super) fn new(quotas: impl Into<Quotas>) -> Self {
         Self {
-            quota,
-            quotas_by_model: Vec::new(),
+            quotas: quotas.into(),
             max_queued: usize::MAX,
             max_keys: DEFAULT_MAX_KEYS,
             discipline: Discipline::default(),
+            ageing: DEFAULT_AGEING,
             observers: Observers::default(),
             plan_probe_interval: Some(DEFAULT_PLAN_PROBE_INTERVAL),
             #[cfg(feature = "redis")]
             fleet: None,
+            #[cfg(feature = "redis")]
+            fleet_of_callers: None,
         }
     }
 
-    /// The quota of one model, in place of the limiter's own. Default: none.
-    ///
-    /// At a server it needs keys that include the model
-    /// ([`KeyOf::and_model`](crate::KeyOf::and_model)).
+    /// The quota of one model, in place of the limiter's own; see [`Quotas::model`]. Default: none.
     pub fn quota_for(mut self, model: &str, quota: Quota) -> Self {
-        self.quotas_by_model.push((model.into(), quota));
+        self.quotas = self.quotas.model(model, quota);
         self
     }
 
@@ -143,6 +127,31 @@ impl LimiterBuilder {
         self
     }
 
+    /// After which wait one in four admissions goes to a call of a lower [`Priority`](crate::Priority); see there. `Duration::MAX`:
+    /// never, and a lower class may starve. Default: 30 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use tower_qwen_ratelimit::{Cost, Key, Limiter, OutputLimit, Priority, Quota};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limiter = Limiter::builder(Quota::per_minute(800, 800_000))
+    ///     .ageing(Duration::from_secs(60))
+    ///     .build()?;
+    /// let key = Key::new("https://dashscope.aliyuncs.com", "qwen-plus");
+    /// let cost = Cost::new(1_200, OutputLimit::AtMost(500));
+    /// let reservation = limiter.acquire(&key, cost).priority(Priority::High).await?;
+    /// # drop(reservation);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ageing(mut self, after: Duration) -> Self {
+        self.ageing = after;
+        self
+    }
+
     /// The quotas of these models from a quota book; [`QuotaBook::from_account`] reads the quotas
     /// of your own account.
     ///
@@ -156,10 +165,11 @@ impl LimiterBuilder {
         for model in models {
             if let Some(row) = book.quota(model).filter(|row| !row.is_closed()) {
                 let quota = self
-                    .quota
+                    .quotas
+                    .default_of_all()
                     .amounts(row.requests, row.tokens)
                     .window(row.period);
-                self.quotas_by_model.push((model.into(), quota));
+                self.quotas = self.quotas.model(model, quota);
             }
         }
         self
@@ -182,11 +192,53 @@ impl LimiterBuilder {
     }
 
     /// Shares the accounts with the other processes of a fleet; see
-    /// [`fleet::redis`](crate::fleet::redis). Default: accounts are local to the process. The
-    /// accounts of a server's callers ([`EnforceLayer`](crate::EnforceLayer)) are always local.
+    /// [`fleet::redis`](crate::fleet::redis). Default: accounts are local to the process.
+    ///
+    /// The accounts of a server's callers ([`EnforceLayer`](crate::EnforceLayer)) are shared too, as
+    /// [`LimiterBuilder::callers_store`] does it. Budgets are shared by
+    /// [`BudgetsBuilder::store`](crate::budget::BudgetsBuilder::store).
     #[cfg(feature = "redis")]
     pub fn store(mut self, store: &crate::fleet::redis::RedisStore) -> Self {
         self.fleet = Some(store.link().clone());
+        self
+    }
+
+    /// Shares the accounts of a server's callers ([`EnforceLayer`](crate::EnforceLayer)) with the other
+    /// processes of a fleet: of a caller's requests, tokens and further limits, all of them together grant
+    /// what one would. Default: each process grants the whole quota.
+    ///
+    /// A process takes amounts beforehand and serves calls from them, in either way of
+    /// [`Sharing`](crate::Sharing); what it lacks is one round trip, for which the call waits. In no window, wherever it begins,
+    /// does a caller get more than its quota and what was estimated too low, as long as the
+    /// store answers. [`Quota::concurrency`] stays each process's own. While the store is away, the
+    /// [`OutagePolicy`](crate::OutagePolicy) decides: with `LocalShare` each process grants its part, with
+    /// `Unlimited` the whole quota, with `Reject` calls are rejected.
+    ///
+    /// The accounts of clients stay local; so quotas may have all that [`LimiterBuilder::build`] rejects
+    /// with [`LimiterBuilder::store`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tower_qwen_ratelimit::{
+    ///     EnforceLayer, KeyOf, Limit, Limiter, Quota,
+    ///     fleet::redis::RedisStore,
+    ///     period::{Period, TimeZone},
+    /// };
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (store, driver) = RedisStore::connect("redis://127.0.0.1:6379").await?;
+    /// tokio::spawn(driver);
+    /// let quota = Quota::per_minute(60, 100_000).and(Limit::tokens(5_000_000, Period::day(TimeZone::UTC)));
+    /// let limiter = Limiter::builder(quota).callers_store(&store).build()?;
+    /// let layer = EnforceLayer::new(limiter, KeyOf::api_key());
+    /// # let _ = layer;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "redis")]
+    pub fn callers_store(mut self, store: &crate::fleet::redis::RedisStore) -> Self {
+        self.fleet_of_callers = Some(store.link().clone());
         self
     }
 
@@ -195,7 +247,8 @@ impl LimiterBuilder {
     /// # Errors
     ///
     /// [`InvalidLimiter`]: a quota fails [`Quota::check`], `max_keys` or `plan_probe_interval` is
-    /// 0, or a model has no name or two quotas. With [`Sharing::Lease`] also a quota with
+    /// 0, or a tenant, an account or a model has no name. With a [`store`](LimiterBuilder::store) also a quota with further limits
+    /// ([`Quota::and`]), with [`Sharing::Lease`](crate::Sharing::Lease) also a quota with
     /// [`Pacing::Window`](crate::Pacing::Window) or [`Quota::tokens_per_day`]: a lease is a part of
     /// a rate, and neither of the two is a rate.
     pub fn build(self) -> Result<Limiter, InvalidLimiter> {
@@ -203,46 +256,18 @@ impl LimiterBuilder {
         Ok(self.finish())
     }
 
-    fn check(&self) -> Result<(), BuilderFault> {
+    fn check(&self) -> Result<(), Fault> {
         if self.max_keys == 0 {
-            return Err(BuilderFault::NoKeys);
+            return Err(Fault::NoKeys);
         }
         if self.plan_probe_interval.is_some_and(|it| it.is_zero()) {
-            return Err(BuilderFault::NoProbeInterval);
+            return Err(Fault::NoProbeInterval);
         }
-        self.check_quota("", &self.quota)?;
-        for (at, (model, quota)) in self.quotas_by_model.iter().enumerate() {
-            self.check_quota(model, quota)?;
-            if model.is_empty() {
-                return Err(BuilderFault::NoModel);
-            }
-            // Quadratic, but models are few and this runs once.
-            if self.quotas_by_model[..at]
-                .iter()
-                .any(|(other, _)| other == model)
-            {
-                return Err(BuilderFault::ModelTwice(model.clone()));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_quota(&self, model: &str, quota: &Quota) -> Result<(), BuilderFault> {
-        quota
-            .check()
-            .map_err(|error| BuilderFault::Quota(model.into(), error))?;
-        #[cfg(feature = "redis")]
-        if let Some(link) = &self.fleet
-            && link.terms().sharing == Sharing::Lease
-        {
-            if !quota.is_smooth() {
-                return Err(BuilderFault::LeasedAtOnce(model.into()));
-            }
-            if quota.most_of_a_day() != u64::MAX {
-                return Err(BuilderFault::LeasedDay(model.into()));
-            }
-        }
-        Ok(())
+        check(
+            &self.quotas,
+            #[cfg(feature = "redis")]
+            self.fleet.as_ref().map(|link| link.terms().sharing),
+        )
     }
 
     pub(super) fn finish(self) -> Limiter {
@@ -251,19 +276,33 @@ impl LimiterBuilder {
             link.observe(&self.observers);
         }
         let epoch = clock::now();
+        let quotas = Arc::new(RwLock::new(RatedQuotas::new(&self.quotas, epoch)));
+        #[cfg(feature = "redis")]
+        let callers = {
+            let link = self.fleet_of_callers.or_else(|| self.fleet.clone());
+            link.map(|link| FleetOfCallers::new(link, quotas.clone(), self.max_keys))
+        };
         Limiter {
             inner: Arc::new(Inner {
-                quotas: RwLock::new(Quotas::new(self.quota, self.quotas_by_model, epoch)),
+                quotas,
                 config: AccountConfig {
                     max_queued: self.max_queued,
                     discipline: self.discipline,
+                    ageing: self.ageing,
                     observers: self.observers,
                     plan_probe_interval: self.plan_probe_interval,
                 },
                 #[cfg(feature = "redis")]
-                fleet: self.fleet,
-                epoch,
+                salt: callers
+                    .as_ref()
+                    .map_or_else(Salt::new, FleetOfCallers::salt),
+                #[cfg(not(feature = "redis"))]
                 salt: Salt::new(),
+                #[cfg(feature = "redis")]
+                fleet: self.fleet,
+                #[cfg(feature = "redis")]
+                callers_fleet: callers,
+                epoch,
                 accounts: Table::new(self.max_keys),
                 callers: Table::new(self.max_keys),
             }),
@@ -274,11 +313,15 @@ impl LimiterBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quota::InvalidQuota;
     #[cfg(feature = "redis")]
     use crate::{
         fleet::{Link, Terms},
+        key::FleetSalt,
+        limit::Limit,
+        period::Period,
         quota::Pacing,
-        sharing::OutagePolicy,
+        sharing::{OutagePolicy, Sharing},
     };
 
     const QUOTA: Quota = Quota::per_minute(1, 1);
@@ -290,9 +333,9 @@ mod tests {
             (builder.max_queued, builder.max_keys),
             (usize::MAX, 16 * 1024)
         );
+        assert_eq!(builder.ageing, Duration::from_secs(30));
         let half_an_hour = Duration::from_secs(1_800);
         assert_eq!(builder.plan_probe_interval, Some(half_an_hour));
-        assert!(builder.quotas_by_model.is_empty());
     }
 
     #[test]
@@ -300,23 +343,27 @@ mod tests {
         let fault = |builder: LimiterBuilder| builder.build().map(drop).map_err(|error| error.0);
         let builder = || LimiterBuilder::new(QUOTA);
         assert_eq!(fault(builder()), Ok(()));
-        assert_eq!(fault(builder().max_keys(0)), Err(BuilderFault::NoKeys));
+        assert_eq!(fault(builder().max_keys(0)), Err(Fault::NoKeys));
         let none = builder().plan_probe_interval(Duration::ZERO);
-        assert_eq!(fault(none), Err(BuilderFault::NoProbeInterval));
+        assert_eq!(fault(none), Err(Fault::NoProbeInterval));
         assert_eq!(fault(builder().plan_probe_interval(None)), Ok(()));
         let nothing = Quota::per_minute(0, 1);
-        let invalid = |model: &str| Err(BuilderFault::Quota(model.into(), InvalidQuota::Nothing));
-        assert_eq!(fault(LimiterBuilder::new(nothing)), invalid(""));
-        assert_eq!(fault(builder().quota_for("a", nothing)), invalid("a"));
+        let invalid = |model: &str| Err(Fault::Quota(model.into(), InvalidQuota::Nothing));
+        assert_eq!(fault(LimiterBuilder::new(nothing)), invalid("all others"));
+        let of_a = builder().quota_for("a", nothing);
+        assert_eq!(fault(of_a), invalid("the model a"));
+        let of_tenant = Quotas::new(QUOTA).tenant("t", nothing);
+        assert_eq!(
+            fault(LimiterBuilder::new(of_tenant)),
+            invalid("the tenant t")
+        );
+        let of_account = Quotas::new(QUOTA).account_model("second", "a", nothing);
+        assert_eq!(
+            fault(LimiterBuilder::new(of_account)),
+            invalid("the account second and the model a")
+        );
         assert_eq!(fault(builder().max_keys(1).max_queued(0)), Ok(()));
-        assert_eq!(
-            fault(builder().quota_for("", QUOTA)),
-            Err(BuilderFault::NoModel)
-        );
-        assert_eq!(
-            fault(builder().quota_for("a", QUOTA).quota_for("a", QUOTA)),
-            Err(BuilderFault::ModelTwice("a".into()))
-        );
+        assert_eq!(fault(builder().quota_for("", QUOTA)), Err(Fault::NoName));
         assert_eq!(
             fault(builder().quota_for("a", QUOTA).quota_for("b", QUOTA)),
             Ok(())
@@ -332,6 +379,8 @@ mod tests {
                 outage: OutagePolicy::default(),
                 timeout: Duration::from_secs(1),
                 capacity: 1,
+                processes: 1,
+                salt: FleetSalt::new("", b""),
             };
             let mut builder = LimiterBuilder::new(quota);
             builder.fleet = Some(Handle::new(Link::new(terms)));
@@ -344,8 +393,16 @@ mod tests {
         }
         let leased = |quota| fault(quota, Sharing::Lease);
         assert_eq!(leased(QUOTA), Ok(()));
-        assert_eq!(leased(at_once), Err(BuilderFault::LeasedAtOnce("".into())));
-        assert_eq!(leased(of_a_day), Err(BuilderFault::LeasedDay("".into())));
+        assert_eq!(
+            leased(at_once),
+            Err(Fault::LeasedAtOnce("all others".into()))
+        );
+        assert_eq!(leased(of_a_day), Err(Fault::LeasedDay("all others".into())));
+        let limited = QUOTA.and(Limit::requests(1, Period::SECOND));
+        for sharing in [Sharing::Booking, Sharing::Lease] {
+            let other_limits = Fault::SharedLimits("all others".into());
+            assert_eq!(fault(limited, sharing), Err(other_limits));
+        }
     }
 
     #[test]

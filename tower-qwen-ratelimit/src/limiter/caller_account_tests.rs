@@ -8,7 +8,7 @@ use crate::{
     cost::{Cost, OutputLimit},
     key::{KeyRef, NameRef},
     quota::{Pacing, Quota},
-    rejection::RejectionKind,
+    rejection::{Rejection, RejectionKind},
     reservation::Reservation,
 };
 
@@ -19,10 +19,11 @@ const TOKENS: u64 = 1_000;
 const MOST_EXPECTED: u64 = TOKENS / 16;
 
 fn account(quota: Quota) -> Arc<CallerAccount> {
-    Limiter::new(quota).caller_account(KeyRef {
-        name: NameRef::Anyone,
-        model: "",
-    })
+    Limiter::new(quota).caller_account(KeyRef::new(NameRef::Anyone, ""))
+}
+
+fn try_reserve(account: &CallerAccount, cost: Cost) -> Result<Reservation, Rejection> {
+    account.try_reserve(cost, None).at_once()
 }
 
 fn cost(tokens: u64) -> Cost {
@@ -181,7 +182,7 @@ proptest! {
                         model.now += nanos;
                     }
                     Step::Call(input, output) | Step::DropUnsent(input, output) => {
-                        let reserved = account.try_reserve(Cost::new(input, OutputLimit::AtMost(output)));
+                        let reserved = try_reserve(&account, Cost::new(input, OutputLimit::AtMost(output)));
                         let output = output.min(MOST_EXPECTED);
                         prop_assert_eq!(reserved.is_ok(), model.fits(input, output));
                         match reserved {
@@ -234,12 +235,12 @@ proptest! {
 async fn a_call_without_tokens_or_without_requests_takes_neither() {
     let account = account(Quota::per_minute(2, 100));
     let now = clock::now();
-    assert!(account.try_reserve(cost(101)).is_err());
+    assert!(try_reserve(&account, cost(101)).is_err());
     assert_eq!(account.request_status(now).unwrap().remaining, 2);
     for _ in 0..2 {
-        account.try_reserve(cost(10)).unwrap().mark_sent();
+        try_reserve(&account, cost(10)).unwrap().mark_sent();
     }
-    let rejection = account.try_reserve(cost(10)).unwrap_err();
+    let rejection = try_reserve(&account, cost(10)).unwrap_err();
     assert_eq!(rejection.kind(), RejectionKind::Requests);
     assert_eq!(rejection.wait(), Some(Duration::from_secs(30)));
     assert_eq!(account.token_status(now).remaining, 80);
@@ -248,12 +249,12 @@ async fn a_call_without_tokens_or_without_requests_takes_neither() {
 #[tokio::test(start_paused = true)]
 async fn what_never_fits_has_no_wait() {
     let reject = |account: &CallerAccount, tokens| {
-        let rejection = account.try_reserve(cost(tokens)).unwrap_err();
+        let rejection = try_reserve(account, cost(tokens)).unwrap_err();
         (rejection.kind(), rejection.wait())
     };
     let small = account(Quota::per_minute(1, 100));
     assert_eq!(reject(&small, 101), (RejectionKind::TooLarge, None));
-    small.try_reserve(cost(100)).unwrap().mark_sent();
+    try_reserve(&small, cost(100)).unwrap().mark_sent();
     assert_eq!(
         reject(&small, 101),
         (RejectionKind::TooLarge, None),
@@ -268,16 +269,16 @@ async fn the_whole_quota_goes_at_once_whatever_the_pacing() {
     for pacing in [Pacing::Smooth, Pacing::Window] {
         let account = account(Quota::per_minute(10, 100).pacing(pacing).headroom(50));
         for _ in 0..10 {
-            account.try_reserve(cost(10)).unwrap().mark_sent();
+            try_reserve(&account, cost(10)).unwrap().mark_sent();
         }
-        assert!(account.try_reserve(cost(10)).is_err());
+        assert!(try_reserve(&account, cost(10)).is_err());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_snapshot_shows_the_requests_of_governor() {
     let account = account(Quota::per_minute(10, 100));
-    account.try_reserve(cost(10)).unwrap().mark_sent();
+    try_reserve(&account, cost(10)).unwrap().mark_sent();
     let snapshot = account.snapshot(clock::now());
     assert_eq!((snapshot.requests.quota, snapshot.requests.used), (10, 1));
     assert_eq!((snapshot.tokens.quota, snapshot.tokens.used), (100, 10));

@@ -1,11 +1,15 @@
-use std::{
-    collections::HashSet,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
-use super::{CallerAccount, quotas::Quotas, table::Table};
+#[cfg(feature = "redis")]
+use super::fleet_of_callers::FleetOfCallers;
+use super::{
+    CallerAccount,
+    faults::{InvalidLimiter, check},
+    quotas::{Quotas, RatedQuotas},
+    table::Table,
+};
 #[cfg(feature = "redis")]
 use crate::fleet::Handle;
 use crate::{
@@ -13,7 +17,7 @@ use crate::{
     acquire::Acquire,
     cost::Cost,
     error::Rejected,
-    key::{Key, KeyRef, Salt},
+    key::{Key, KeyRef, NameRef, Salt},
     quota::Quota,
     reservation::Reservation,
     snapshot::AccountSnapshot,
@@ -53,16 +57,20 @@ pub struct Limiter {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) quotas: RwLock<Quotas>,
+    // Shared, since the leases of a fleet read it too.
+    pub(super) quotas: Arc<RwLock<RatedQuotas>>,
     pub(super) config: AccountConfig,
     /// The store that a fleet shares.
     #[cfg(feature = "redis")]
     pub(super) fleet: Option<Handle>,
+    /// The fleet that shares the quotas of callers.
+    #[cfg(feature = "redis")]
+    pub(super) callers_fleet: Option<FleetOfCallers>,
     pub(super) epoch: Instant,
     pub(super) salt: Salt,
     /// The accounts of clients: their calls wait.
     pub(super) accounts: Table<Arc<Account>>,
-    /// The accounts of a server's callers: their calls are rejected at once.
+    /// The accounts of a server's callers: their calls are rejected at once, unless a layer has a queue.
     pub(super) callers: Table<Arc<CallerAccount>>,
 }
 
@@ -91,51 +99,89 @@ impl Limiter {
         Ok(Reservation::new(account, charge, None))
     }
 
-    /// The quota of keys whose model has no quota of its own.
+    /// The quota of keys that have no other.
     pub fn quota(&self) -> Quota {
-        self.inner.quotas().default().quota
+        self.quotas().default_of_all()
     }
 
     /// The quota of a model.
     pub fn quota_of(&self, model: &str) -> Quota {
-        self.inner.quotas().of(model).quota
+        self.quotas().of(KeyRef::new(NameRef::Anyone, model))
     }
 
-    /// Changes the quota of all keys whose model has no quota of its own. The new quota needs the
-    /// same window and pacing as the old one, and no tokens per day with
-    /// [`Sharing::Lease`](crate::Sharing::Lease).
+    /// The quota of a key's account.
+    pub fn quota_of_key(&self, key: &Key) -> Quota {
+        self.inner.quotas().of(key.as_ref()).quota
+    }
+
+    /// All quotas.
+    pub fn quotas(&self) -> Quotas {
+        self.inner.quotas().quotas()
+    }
+
+    /// Changes the quota of all keys that have no other; see [`Limiter::change_quotas`].
     ///
-    /// What was charged within the window stays charged, debt is forgiven, and the waits of queued
-    /// calls are computed again. In a fleet the store keeps its debt, of two windows at most. At a
-    /// server, known callers keep their rate of requests until they have been idle.
-    pub fn set_quota(&self, quota: Quota) {
+    /// # Errors
+    ///
+    /// Those of [`Limiter::change_quotas`].
+    pub fn set_quota(&self, quota: Quota) -> Result<(), InvalidLimiter> {
+        self.change_quotas(|quotas| quotas.default_quota(quota))
+    }
+
+    /// Changes the quota of a model; see [`Limiter::change_quotas`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Limiter::change_quotas`].
+    pub fn set_quota_for(&self, model: &str, quota: Quota) -> Result<(), InvalidLimiter> {
+        self.change_quotas(|quotas| quotas.model(model, quota))
+    }
+
+    /// Changes one quota or all of them, in one step. The closure gets the quotas of now and runs under
+    /// their lock: it must not use the limiter.
+    ///
+    /// Accounts whose quota stays are left as they are. In the others what was charged within the window
+    /// stays charged, what calls have reserved stays reserved, debt is forgiven, and the waits of queued
+    /// calls are computed again. In a fleet the store keeps its debt, of two windows at most; every
+    /// process has to make the same change.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidLimiter`], and nothing changes: a quota fails [`Quota::check`], has no name, or does not
+    /// fit the store (see [`LimiterBuilder::build`](crate::LimiterBuilder::build)).
+    pub fn change_quotas(
+        &self,
+        change: impl FnOnce(Quotas) -> Quotas,
+    ) -> Result<(), InvalidLimiter> {
         let inner = &*self.inner;
         let now = clock::now();
         let mut quotas = inner.quotas_mut();
-        quotas.set_default(quota, inner.epoch);
-        let others: HashSet<Box<str>> = quotas.models().map(Box::from).collect();
+        let changed = change(quotas.quotas());
+        check(
+            &changed,
+            #[cfg(feature = "redis")]
+            inner.fleet.as_ref().map(|link| link.terms().sharing),
+        )
+        .map_err(InvalidLimiter)?;
+        *quotas = RatedQuotas::new(&changed, inner.epoch);
         // Lock order: a table's shard, then the quotas (a new account reads its quota under its
         // shard's lock). So the quotas are released before the accounts are visited.
         drop(quotas);
+        #[cfg(feature = "redis")]
+        if let Some(fleet) = &inner.callers_fleet {
+            fleet.quotas_changed();
+        }
         inner.accounts.for_each(|account| {
-            if !others.contains(account.key().model()) {
-                account.set_quota(quota, now);
-            }
+            // Read anew for each, and not taken from `changed`: two changes at one time must leave all
+            // accounts with the later one.
+            let quota = inner.quotas().of(account.key().as_ref()).quota;
+            account.set_quota(quota, now);
         });
-    }
-
-    /// Changes the quota of a model; see [`Limiter::set_quota`].
-    pub fn set_quota_for(&self, model: &str, quota: Quota) {
-        let inner = &*self.inner;
-        let now = clock::now();
-        // Released at the end of the statement, before the accounts are visited: see the lock order
-        // in `set_quota`.
-        inner.quotas_mut().set_for(model, quota, inner.epoch);
-        inner.accounts.for_each(|account| {
-            if account.key().model() == model {
-                account.set_quota(quota, now);
-            }
+        inner.callers.for_each(|caller| {
+            let quotas = inner.quotas();
+            caller.set_quota(quotas.of(caller.key().as_ref()), now);
         });
+        Ok(())
     }
 
     /// Goes on from what an earlier process has learned of this key's quota: the `believed` figures
@@ -200,7 +246,7 @@ impl Limiter {
     pub(crate) fn account(&self, key: KeyRef<'_>) -> Arc<Account> {
         let inner = &*self.inner;
         inner.accounts.get(key, clock::now, |key, now| {
-            let quota = inner.quotas().of(key.model).quota;
+            let quota = inner.quotas().of(key).quota;
             let (key, config, epoch) = (key.to_key(), inner.config.clone(), inner.epoch);
             #[cfg(feature = "redis")]
             if let Some(link) = &inner.fleet {
@@ -216,14 +262,24 @@ impl Limiter {
         inner.callers.get(key, clock::now, |key, now| {
             let quotas = inner.quotas();
             let observers = inner.config.observers.clone();
-            let quota = quotas.of(key.model);
-            Arc::new(CallerAccount::new(
+            let quota = quotas.of(key);
+            #[cfg_attr(
+                not(feature = "redis"),
+                expect(unused_mut, reason = "a fleet shares it")
+            )]
+            let mut account = CallerAccount::new(
                 key.to_key(),
                 quota,
                 observers,
+                inner.config.ageing,
                 inner.epoch,
                 now,
-            ))
+            );
+            #[cfg(feature = "redis")]
+            if let Some(fleet) = &inner.callers_fleet {
+                account.join_fleet(fleet.caller(key));
+            }
+            Arc::new(account)
         })
     }
 
@@ -232,14 +288,14 @@ impl Limiter {
     }
 }
 
-// A panic elsewhere cannot leave the quotas half-written (both setters replace one value), so a
+// A panic elsewhere cannot leave the quotas half-written (a change replaces them in one step), so a
 // poisoned lock is used as it is: one panicking observer must not stop all calls.
 impl Inner {
-    fn quotas(&self) -> RwLockReadGuard<'_, Quotas> {
+    fn quotas(&self) -> RwLockReadGuard<'_, RatedQuotas> {
         self.quotas.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn quotas_mut(&self) -> RwLockWriteGuard<'_, Quotas> {
+    fn quotas_mut(&self) -> RwLockWriteGuard<'_, RatedQuotas> {
         self.quotas.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,11 @@
 
 mod builder;
 mod caller_account;
+mod faults;
+#[cfg(feature = "redis")]
+mod fleet_of_callers;
 mod limiter;
+mod predict;
 mod quotas;
 mod rate;
 mod table;
@@ -16,7 +20,9 @@ mod table_stress_tests;
 #[cfg(test)]
 mod table_tests;
 
-pub use builder::{InvalidLimiter, LimiterBuilder};
+pub use builder::LimiterBuilder;
+pub use faults::InvalidLimiter;
 pub use limiter::Limiter;
+pub use quotas::Quotas;
 
-pub(crate) use caller_account::CallerAccount;
+pub(crate) use caller_account::{CallerAccount, Decision, Leasing};

@@ -14,7 +14,10 @@ use governor::{
 };
 use tower_qwen_tokens::internal::clock::{self, Instant};
 
-use crate::{account::QuotaStatus, quota::Quota};
+use crate::{
+    account::{Pace, QuotaStatus},
+    quota::Quota,
+};
 
 /// The requests per window of all callers that share a quota: governor's keyed limiter, with a
 /// [`Cell`] per caller.
@@ -75,9 +78,30 @@ impl RequestRate {
         let Some(governor) = &self.governor else {
             return Ok(());
         };
-        let now = governor.limiter.clock().now();
-        let wait = |not_until: NotUntil<Duration>| not_until.wait_time_from(now);
+        // The clock is read again only for a wait, which few calls have.
+        let wait = |not_until: NotUntil<Duration>| {
+            not_until.wait_time_from(governor.limiter.clock().now())
+        };
         governor.limiter.check_key(cell).map_err(wait)
+    }
+
+    /// Takes so many requests, or all that are left: what was used under another quota.
+    pub(super) fn take_many(&self, cell: &Cell, requests: u64) {
+        let Some(governor) = &self.governor else {
+            return;
+        };
+        let requests = u32::try_from(requests).unwrap_or(u32::MAX);
+        let requests = NonZeroU32::new(requests.min(governor.burst.get()));
+        if let Some(requests) = requests {
+            // The cell is new, and no more than a burst is asked for: nothing can be in the way.
+            let _ = governor.limiter.check_key_n(cell, requests);
+        }
+    }
+
+    /// The requests that a caller has used and not got back.
+    pub(super) fn used(&self, cell: &Cell, now: Instant) -> u64 {
+        self.status(cell, now)
+            .map_or(0, |status| status.limit - status.remaining)
     }
 
     /// Requests per window.
@@ -90,6 +114,18 @@ impl RequestRate {
         self.governor.as_ref().map_or(Duration::ZERO, |governor| {
             let others = (u64::from(governor.burst.get()) - 1) * governor.interval;
             Duration::from_nanos(governor.used_ahead(cell, now).saturating_sub(others))
+        })
+    }
+
+    /// When the next requests of a caller can be taken.
+    pub(super) fn pace(&self, cell: &Cell, now: Instant) -> Pace {
+        self.governor.as_ref().map_or(Pace::default(), |governor| {
+            let others = (u64::from(governor.burst.get()) - 1).saturating_mul(governor.interval);
+            let signed = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
+            Pace {
+                next_in: signed(governor.used_ahead(cell, now)) - signed(others),
+                interval: governor.interval,
+            }
         })
     }
 

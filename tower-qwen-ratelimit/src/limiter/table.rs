@@ -1,9 +1,6 @@
-use std::{
-    hash::RandomState,
-    sync::{
-        Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use hashbrown::HashTable;
@@ -45,7 +42,6 @@ pub(super) trait Entry: Clone {
 /// A thread locks at most one shard at a time.
 pub(super) struct Table<V> {
     shards: Box<[RwLock<Shard<V>>]>,
-    hasher: RandomState,
     /// The accounts in all shards, without the overflow account. It is raised before an insertion
     /// and lowered after a removal, so it never falls below what the shards hold.
     len: AtomicUsize,
@@ -77,7 +73,6 @@ impl<V: Entry> Table<V> {
         };
         Self {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
-            hasher: RandomState::new(),
             len: AtomicUsize::new(0),
             max_keys,
             next_shard: AtomicUsize::new(0),
@@ -92,7 +87,7 @@ impl<V: Entry> Table<V> {
         now: impl FnOnce() -> Instant,
         make: impl FnOnce(KeyRef<'_>, Instant) -> V,
     ) -> V {
-        let hash = key.hash_with(&self.hasher);
+        let hash = key.hash();
         // hashbrown uses the lowest and the highest bits, so the shard is taken from the middle.
         let shard = &self.shards[(hash >> 32) as usize % SHARDS];
         let is_it = |known: &Tracked<V>| known.entry.key_ref() == key;
@@ -124,9 +119,8 @@ impl<V: Entry> Table<V> {
             // stays longer.
             used: AtomicBool::new(false),
         };
-        shard.entries.insert_unique(hash, tracked, |tracked| {
-            tracked.entry.key_ref().hash_with(&self.hasher)
-        });
+        let hash_of = |tracked: &Tracked<V>| tracked.entry.key_ref().hash();
+        shard.entries.insert_unique(hash, tracked, hash_of);
         entry
     }
 

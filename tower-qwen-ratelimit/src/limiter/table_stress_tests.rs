@@ -76,10 +76,7 @@ impl Stressed {
     }
 
     fn get(&self, name: &str) -> Idler {
-        let key = KeyRef {
-            name: NameRef::Tenant(name),
-            model: "",
-        };
+        let key = KeyRef::new(NameRef::Tenant(name), "");
         self.table.get(key, clock::now, |key, _| {
             self.alive.fetch_add(1, Ordering::SeqCst);
             Idler(Arc::new(IdlerState {

@@ -59,10 +59,7 @@ impl Made {
 
     /// Whether the key has an entry of its own.
     fn get(&self, name: &str, idle: Idle) -> bool {
-        let key = KeyRef {
-            name: NameRef::Tenant(name),
-            model: "",
-        };
+        let key = KeyRef::new(NameRef::Tenant(name), "");
         let comparisons = self.comparisons.clone();
         let make = |key: KeyRef<'_>, _| {
             self.made.fetch_add(1, Ordering::Relaxed);
@@ -169,7 +166,9 @@ async fn the_flood_leaves_those_who_were_there_their_own_quota() {
     let take = |name: &str| {
         let key = Key::tenant(name);
         let account = limiter.caller_account(key.as_ref());
-        let reserved = account.try_reserve(Cost::new(1, OutputLimit::NoOutput));
+        let reserved = account
+            .try_reserve(Cost::new(1, OutputLimit::NoOutput), None)
+            .at_once();
         reserved.is_ok_and(|reservation| {
             reservation.mark_sent();
             !account.key().is_overflow()
@@ -203,7 +202,8 @@ async fn an_account_in_use_stays() {
     let held = limiter.caller_account(Key::tenant("held").as_ref());
     let reservation = limiter
         .caller_account(Key::tenant("reserved").as_ref())
-        .try_reserve(Cost::new(7, OutputLimit::NoOutput))
+        .try_reserve(Cost::new(7, OutputLimit::NoOutput), None)
+        .at_once()
         .unwrap();
     reservation.mark_sent();
     tokio::time::advance(Duration::from_secs(600)).await;

@@ -4,7 +4,7 @@ use tower_qwen_tokens::Cause;
 
 #[cfg(feature = "redis")]
 use crate::sharing::OutagePolicy;
-use crate::{error::Rejected, key::Key};
+use crate::{error::Rejected, key::Key, queue::Priority};
 
 /// An event of a limiter's account.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,8 @@ pub enum LimiterEvent<'a> {
         waited: Duration,
         /// Tokens reserved for it.
         reserved: u64,
+        /// Its class.
+        priority: Priority,
     },
     /// A call was rejected before anything was sent.
     #[non_exhaustive]

@@ -8,6 +8,7 @@ use super::{LimiterEvent, LimiterObserver};
 use crate::{
     error::RejectKind,
     key::Key,
+    queue::Priority,
     snapshot::{AccountSnapshot, GateSnapshot},
 };
 
@@ -51,7 +52,7 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 ///
 /// | metric | kind, unit | labels beside the common ones |
 /// |---|---|---|
-/// | `tower_qwen.ratelimit.wait` | histogram, seconds | |
+/// | `tower_qwen.ratelimit.wait` | histogram, seconds | `priority`: `high`, `normal` or `low` |
 /// | `tower_qwen.ratelimit.reserved_tokens` | counter, tokens | |
 /// | `tower_qwen.ratelimit.settled_tokens` | counter, tokens | |
 /// | `tower_qwen.ratelimit.estimate_error` | histogram: (reserved - used) / used, for calls with a known cost | |
@@ -73,23 +74,26 @@ const OVERSHOOT: &str = "tower_qwen.ratelimit.fleet.may_overshoot";
 /// | `tower_qwen.ratelimit.used`, `.quota` | gauges, of a window | `dimension`: `requests` or `tokens` |
 /// | `tower_qwen.ratelimit.believed` | gauge: what the provider is believed to grant in a window | `dimension` |
 /// | `tower_qwen.ratelimit.level` | gauge; negative: debt | `dimension` |
-/// | `tower_qwen.ratelimit.queued`, `.running` | gauges, calls | |
+/// | `tower_qwen.ratelimit.queued` | gauge, calls | `priority` |
+/// | `tower_qwen.ratelimit.running` | gauge, calls | |
 /// | `tower_qwen.ratelimit.plan_closed` | gauge, 1 while calls are rejected because a window of the plan is used up | |
 /// | `tower_qwen.ratelimit.fleet.members` | gauge, processes | |
 /// | `tower_qwen.ratelimit.fleet.part` | gauge: the part of the account that this process may use, 0 to 1 | |
 /// | `tower_qwen.ratelimit.fleet.may_overshoot` | gauge, tokens ([`FleetSnapshot::may_overshoot_tokens`](crate::FleetSnapshot)) | |
 ///
-/// All others carry `server.address` and `gen_ai.request.model` of the account's key. Each label
-/// keeps its first 1,024 values; further values, and values longer than 256 bytes, become
-/// `(other)`. A gauge of `(other)` shows the account that was recorded last. No other part of a key
-/// becomes a label, so the accounts of a server's callers share their figures: observe those with a
-/// closure of your own.
+/// All others carry `server.address` and `gen_ai.request.model` of the account's key, and
+/// `tower_qwen.account` where the key has the name of an account of the provider. Each label keeps
+/// its first 1,024 values; further values, and values longer than 256 bytes, become `(other)`. A
+/// gauge of `(other)` shows the account that was recorded last. No other part of a key becomes a
+/// label, so the accounts of a server's callers share their figures: observe those with a closure of
+/// your own.
 ///
 /// Clones share the values.
 #[derive(Debug, Clone)]
 pub struct LimiterMetrics {
     addresses: LabelValues,
     models: LabelValues,
+    accounts: LabelValues,
 }
 
 impl LimiterMetrics {
@@ -131,6 +135,7 @@ impl LimiterMetrics {
         Self {
             addresses: LabelValues::new(),
             models: LabelValues::new(),
+            accounts: LabelValues::new(),
         }
     }
 
@@ -143,7 +148,12 @@ impl LimiterMetrics {
             {
                 record_gate(&common, dimension, gate);
             }
-            gauge!(QUEUED, common.clone()).set(account.queued as f64);
+            // Each class, also one that is empty now: a gauge keeps its last value.
+            for class in Priority::IN_ORDER {
+                let queued = account.queued_by_priority.get(&class).copied();
+                gauge!(QUEUED, with(common.clone(), label_of(class)))
+                    .set(queued.unwrap_or(0) as f64);
+            }
             gauge!(RUNNING, common.clone()).set(account.running as f64);
             let is_closed = account.plan_used_up.is_some();
             gauge!(PLAN_CLOSED, common.clone()).set(f64::from(u8::from(is_closed)));
@@ -159,10 +169,16 @@ impl LimiterMetrics {
     fn labels(&self, key: &Key) -> Vec<Label> {
         let address = SharedString::from_shared(self.addresses.get(key.authority()));
         let model = SharedString::from_shared(self.models.get(key.model()));
-        vec![
+        let mut labels = vec![
             Label::new("server.address", address),
             Label::new("gen_ai.request.model", model),
-        ]
+        ];
+        // Left out where there is none: an empty label would make new series of all that there are.
+        if !key.account().is_empty() {
+            let account = SharedString::from_shared(self.accounts.get(key.account()));
+            labels.push(Label::new("tower_qwen.account", account));
+        }
+        labels
     }
 }
 
@@ -179,9 +195,10 @@ impl LimiterObserver for LimiterMetrics {
                 key,
                 waited,
                 reserved,
+                priority,
             } => {
                 let common = self.labels(key);
-                histogram!(WAIT, common.clone()).record(waited);
+                histogram!(WAIT, with(common.clone(), label_of(priority))).record(waited);
                 counter!(RESERVED, common).increment(reserved);
             }
             LimiterEvent::Rejected { key, rejected } => {
@@ -264,6 +281,10 @@ fn record_gate(common: &[Label], dimension: &'static str, gate: &GateSnapshot) {
     if let Some(level) = gate.level {
         gauge!(LEVEL, labels).set(level as f64);
     }
+}
+
+fn label_of(class: Priority) -> Label {
+    Label::from_static_parts("priority", class.as_str())
 }
 
 fn with(mut labels: Vec<Label>, label: Label) -> Vec<Label> {

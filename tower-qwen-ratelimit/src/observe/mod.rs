@@ -58,16 +58,18 @@ tokio::spawn(async move {
 "#
 )]
 
+#[cfg(feature = "metrics")]
+mod budget_metrics;
 mod event;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "tracing")]
 mod tracing;
 
-#[cfg(feature = "metrics")]
-pub use self::metrics::LimiterMetrics;
 #[cfg(feature = "tracing")]
 pub use self::tracing::LimiterTracing;
+#[cfg(feature = "metrics")]
+pub use self::{budget_metrics::BudgetMetrics, metrics::LimiterMetrics};
 pub use event::LimiterEvent;
 
 /// Receives the events of a limiter; see the [module docs](self).

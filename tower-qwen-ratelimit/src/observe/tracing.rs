@@ -46,11 +46,13 @@ impl LimiterObserver for LimiterTracing {
                 key,
                 waited,
                 reserved,
+                priority,
             } => {
+                let priority = priority.as_str();
                 if waited >= self.long_wait {
-                    info!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, "admitted after a long wait");
+                    info!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, priority, "admitted after a long wait");
                 } else {
-                    debug!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, "admitted");
+                    debug!(target: "tower_qwen_ratelimit", ?key, ?waited, reserved, priority, "admitted");
                 }
             }
             LimiterEvent::Rejected { key, rejected } => {

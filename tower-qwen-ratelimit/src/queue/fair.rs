@@ -6,6 +6,7 @@ use std::{
 use hashbrown::HashTable;
 
 use super::{
+    Priority,
     counter::Counter,
     fifo::{Fifo, Gap},
     flow::{Flow, FlowKey, Served},
@@ -162,7 +163,8 @@ impl Fair {
             self.weights.saturating_add(weight)
         };
         let served = Served {
-            flow: Some(index),
+            flow: u32::try_from(index).ok(),
+            priority: Priority::default(),
             cost,
             lifts: flow.lifts,
         };
@@ -194,7 +196,9 @@ impl Fair {
 
     /// Corrects what a call was charged.
     pub(super) fn settle(&mut self, served: Served, actual: u64) {
-        let Some(index) = served.flow else { return };
+        let Some(index) = served.index() else {
+            return;
+        };
         let flow = self.flows.at_mut(index);
         // The set is ordered by the counter, so it must not change inside.
         if flow.ranked {
@@ -374,7 +378,7 @@ mod tests {
         let late = pass(&mut fair, 1, 1_000);
         let level = fair.level;
         fair.settle(early, 0);
-        let counter = fair.flows.at(late.flow.unwrap()).counter;
+        let counter = fair.flows.at(late.index().unwrap()).counter;
         assert_eq!(counter, level);
         fair.settle(late, 400);
         assert!(fair.keys.is_empty() || fair.position(&key(1)).counter <= level);
@@ -387,7 +391,7 @@ mod tests {
         fair.level = high;
         let under_way = pass(&mut fair, 1, 1);
         assert!(fair.level < Counter::of(10, 1), "{:?}", fair.level);
-        assert!(!fair.flows.at(under_way.flow.unwrap()).counter.is_high());
+        assert!(!fair.flows.at(under_way.index().unwrap()).counter.is_high());
         for _ in 0..100 {
             let served = pass(&mut fair, 2, u64::MAX);
             fair.settle(served, u64::MAX);

@@ -1,6 +1,6 @@
 use std::task::Waker;
 
-use super::slab::Slab;
+use super::{Priority, slab::Slab};
 use crate::units::Nanos;
 
 /// All waiters, of all lists.
@@ -10,11 +10,23 @@ pub(super) type Waiters = Slab<Waiter>;
 pub(super) struct Waiter {
     pub(super) arrived: Nanos,
     pub(super) tokens: u64,
+    pub(super) priority: Priority,
     pub(super) flow: usize,
     pub(super) waker: Option<Waker>,
-    pub(super) prev: Option<usize>,
-    pub(super) next: Option<usize>,
+    pub(super) links: [Links; 2],
 }
+
+/// A waiter's neighbours in one of the lists that it is in.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Links {
+    prev: Option<usize>,
+    next: Option<usize>,
+}
+
+/// The list in whose order waiters go: that of a class, or of a flow.
+pub(super) const ORDER: usize = 0;
+/// The list of all waiters of a class whose flows are ordered otherwise.
+pub(super) const AGE: usize = 1;
 
 /// Waiters in the order of their calls' arrival; a retried call keeps the instant of its first
 /// arrival.
@@ -22,7 +34,7 @@ pub(super) struct Waiter {
 /// A doubly linked list through [`Waiters`]: joining at either end and leaving from anywhere touch
 /// a few of them only.
 #[derive(Debug, Default)]
-pub(super) struct Fifo {
+pub(super) struct Fifo<const LINKS: usize = ORDER> {
     first: Option<usize>,
     last: Option<usize>,
     len: u64,
@@ -39,7 +51,7 @@ pub(super) struct Gap {
     next: Option<usize>,
 }
 
-impl Fifo {
+impl<const LINKS: usize> Fifo<LINKS> {
     pub(super) fn first(&self) -> Option<usize> {
         self.first
     }
@@ -70,15 +82,15 @@ impl Fifo {
                 return Gap {
                     requests: self.len - behind.0,
                     tokens: self.tokens - behind.1,
-                    next: last.next,
+                    next: last.links[LINKS].next,
                 };
             }
             if first.arrived > arrived {
                 break;
             }
-            front = first.next;
+            front = first.links[LINKS].next;
             before = (before.0 + 1, before.1 + u128::from(first.tokens));
-            back = last.prev;
+            back = last.links[LINKS].prev;
             behind = (behind.0 + 1, behind.1 + u128::from(last.tokens));
         }
         Gap {
@@ -91,11 +103,14 @@ impl Fifo {
     /// Inserts a waiter where [`Fifo::gap`] said.
     pub(super) fn insert(&mut self, waiters: &mut Waiters, gap: Gap, index: usize) {
         let prev = match gap.next {
-            Some(next) => waiters.at(next).prev,
+            Some(next) => waiters.at(next).links[LINKS].prev,
             None => self.last,
         };
         let waiter = waiters.at_mut(index);
-        (waiter.prev, waiter.next) = (prev, gap.next);
+        waiter.links[LINKS] = Links {
+            prev,
+            next: gap.next,
+        };
         self.len += 1;
         self.tokens += u128::from(waiter.tokens);
         *self.link_after(waiters, prev) = Some(index);
@@ -104,7 +119,7 @@ impl Fifo {
 
     pub(super) fn remove(&mut self, waiters: &mut Waiters, index: usize) {
         let waiter = waiters.at_mut(index);
-        let (prev, next) = (waiter.prev.take(), waiter.next.take());
+        let Links { prev, next } = std::mem::take(&mut waiter.links[LINKS]);
         self.len -= 1;
         self.tokens -= u128::from(waiter.tokens);
         *self.link_after(waiters, prev) = next;
@@ -117,7 +132,7 @@ impl Fifo {
         index: Option<usize>,
     ) -> &'a mut Option<usize> {
         match index {
-            Some(index) => &mut waiters.at_mut(index).next,
+            Some(index) => &mut waiters.at_mut(index).links[LINKS].next,
             None => &mut self.first,
         }
     }
@@ -128,7 +143,7 @@ impl Fifo {
         index: Option<usize>,
     ) -> &'a mut Option<usize> {
         match index {
-            Some(index) => &mut waiters.at_mut(index).prev,
+            Some(index) => &mut waiters.at_mut(index).links[LINKS].prev,
             None => &mut self.last,
         }
     }

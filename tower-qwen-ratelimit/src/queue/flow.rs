@@ -1,6 +1,6 @@
 use tower_qwen_tokens::ledger::Tenant;
 
-use super::{Weight, counter::Counter, fifo::Fifo};
+use super::{Priority, Weight, counter::Counter, fifo::Fifo};
 
 /// Which calls share one list and one counter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -12,10 +12,18 @@ pub(crate) struct FlowKey {
 /// What an admitted call was charged in its flow, to be corrected when its true cost is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Served {
-    /// `None` where nothing is counted.
-    pub(super) flow: Option<usize>,
+    /// `None` where nothing is counted. Short, as it is in every charge.
+    pub(super) flow: Option<u32>,
+    pub(super) priority: Priority,
     pub(super) cost: u64,
     pub(super) lifts: u64,
+}
+
+impl Served {
+    /// The flow's index in its class.
+    pub(super) fn index(self) -> Option<usize> {
+        usize::try_from(self.flow?).ok()
+    }
 }
 
 /// The calls of one tenant at one weight.

@@ -176,6 +176,20 @@ async fn bodies_that_cannot_be_read() {
         text(answer).await,
         r#"{"code":"InvalidParameter","message":"The request body cannot be read.","request_id":""}"#
     );
+    let twice = r#"{"model":1,"model":2}"#;
+    assert_eq!(twice.len(), 21);
+    let wide = crate::support::server(&crate::support::layer(&limiter));
+    for (path, code) in [
+        (CHAT, r#""code":"invalid_parameter_error""#),
+        (NATIVE, r#""code":"InvalidParameter""#),
+        (ANTHROPIC, r#""type":"invalid_request_error""#),
+    ] {
+        let answer = send(&wide, request(path, twice)).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        let text = text(answer).await;
+        let says = "The request body has `model` twice: name one model.";
+        assert!(text.contains(code) && text.contains(says), "{text}");
+    }
     let answer = send(&server, request(CHAT, &"x".repeat(21))).await;
     assert_eq!(
         answer.status(),

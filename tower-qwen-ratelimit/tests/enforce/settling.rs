@@ -129,6 +129,27 @@ async fn a_throttle_behind_the_handler_does_not_close_the_callers_account() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_that_is_used_up_behind_the_handler_does_not_close_the_callers_account() {
+    let with_end = r#"{"error":{"type":"usage_limit_reached","resets_in_seconds":3600}}"#;
+    let without = r#"{"error":{"message":"you (u) have reached your session usage limit, upgrade for higher limits","type":"api_error"}}"#;
+    let event = format!("data: {with_end}\n\n");
+    let rows = [
+        (429, JSON, with_end),
+        (429, JSON, without),
+        (200, "text/event-stream", event.leak()),
+    ];
+    for (status, kind, body) in rows {
+        let limiter = limiter(10, 10_000);
+        assert_eq!(metered(&limiter, status, kind, body).await, status);
+        let account = account(&limiter);
+        assert_eq!(account.plan_used_up, None, "{body}");
+        assert!(account.closed_for.is_zero(), "{body}");
+        let ok = r#"{"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+        assert_eq!(metered(&limiter, 200, JSON, ok).await, 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_under_estimate_is_owed() {
     let limiter = limiter(10, 1_000);
     let body = r#"{"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":9000,"total_tokens":10000}}"#;

@@ -2,9 +2,12 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tower_qwen_ratelimit::{
-    Key, Pacing, Quota,
+    Budget, Budgets, Key, Pacing, Quota,
+    budget::{Amount, BudgetTable, Group},
     fleet::redis::{RedisOptions, RedisStore},
+    period::Period,
 };
+use tower_qwen_tokens::PriceBook;
 
 use crate::{
     server::Server,
@@ -72,6 +75,39 @@ async fn accounts_stand_at_all_nodes_of_a_cluster() {
         assert!(refused.is_err(), "{number}");
     }
     assert_eq!(one.store.snapshot().outages, 0);
+}
+
+#[tokio::test]
+async fn a_budget_and_its_groups_are_one_at_a_cluster() {
+    let Some(servers) = cluster::<2>() else {
+        return;
+    };
+    let tokens = |limit| Budget::new(Amount::Tokens(limit), Period::total());
+    let table = BudgetTable::new()
+        .default_budget(tokens(40))
+        .group("team", Group::new(tokens(60)).tenants(["a", "b"]))
+        .group("all", Group::new(tokens(100)).everyone());
+    let (mut processes, mut stores) = (Vec::new(), Vec::new());
+    for server in &servers {
+        let options = RedisOptions::new(&server.url()).unwrap().cluster();
+        let (store, driver) = RedisStore::with_options(options).await.unwrap();
+        tokio::spawn(driver);
+        let builder = Budgets::builder(PriceBook::builtin()).table(table.clone());
+        processes.push(builder.store(&store).build().unwrap());
+        stores.push(store);
+    }
+    for (tenant, fits) in [("a", 4), ("b", 2), ("c", 4), ("d", 0)] {
+        let mut calls = 0;
+        for call in 0..10 {
+            let reservation = processes[call % 2].acquire(tenant, "m", cost(10)).await;
+            if let Ok(reservation) = reservation {
+                reservation.mark_sent();
+                calls += 1;
+            }
+        }
+        assert_eq!(calls, fits, "{tenant}");
+    }
+    assert!(stores.iter().all(|store| store.snapshot().outages == 0));
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 enum Store {
     Memory(Limiter),
-    Redis(Server, Quota, Sharing),
+    Redis(Server, Box<Quota>, Sharing),
 }
 
 /// A process, or what stands for one in memory.
@@ -46,11 +46,19 @@ impl Store {
     }
 
     fn booking(quota: Quota) -> Option<Self> {
-        Some(Self::Redis(Server::start()?, quota, Sharing::Booking))
+        Some(Self::Redis(
+            Server::start()?,
+            Box::new(quota),
+            Sharing::Booking,
+        ))
     }
 
     fn lease(quota: Quota) -> Option<Self> {
-        Some(Self::Redis(Server::start()?, quota, Sharing::Lease))
+        Some(Self::Redis(
+            Server::start()?,
+            Box::new(quota),
+            Sharing::Lease,
+        ))
     }
 
     async fn member(&self) -> Member {
@@ -60,7 +68,7 @@ impl Store {
                 process: None,
             },
             Self::Redis(server, quota, sharing) => {
-                let process = Process::start(server, *quota, *sharing).await;
+                let process = Process::start(server, **quota, *sharing).await;
                 Member {
                     limiter: process.limiter.clone(),
                     process: Some(process),
@@ -74,7 +82,7 @@ impl Store {
         let rate = 40_000;
         let (saved, owed) = match self {
             Self::Redis(_, _, Sharing::Lease) => (rate / 30, members * largest),
-            _ => (rate / 5, largest),
+            _ => (rate / 3, largest),
         };
         Most {
             rate,

@@ -1,6 +1,10 @@
 //! A fleet over a real server. Time is real here, so only counts and orders are asserted.
 
 mod booking;
+mod budget_storm;
+mod budgets;
+mod budgets_in_layers;
+mod callers;
 mod cluster;
 mod conformance;
 #[cfg(feature = "metrics")]
@@ -12,6 +16,7 @@ mod formats;
 mod lease;
 mod outage;
 mod presence;
+mod refusing;
 mod server;
 mod support;
 mod usage;

@@ -8,27 +8,14 @@ use std::{
 
 use tower_qwen_tokens::{Cause, Verdict, internal::clock};
 
+use super::account;
 use crate::{
-    account::{Account, AccountConfig, AdmitRequest},
+    account::{Account, AdmitRequest},
     acquire::Acquire,
-    cost::Cost,
-    key::Key,
-    observe::Observers,
-    queue::Discipline,
+    cost::{Cost, OutputLimit},
     quota::{Pacing, Quota},
     reservation::Reservation,
 };
-
-fn account(quota: Quota) -> Arc<Account> {
-    let now = clock::now();
-    let config = AccountConfig {
-        max_queued: 9,
-        discipline: Discipline::default(),
-        observers: Observers::default(),
-        plan_probe_interval: None,
-    };
-    Arc::new(Account::new(Key::tenant("a"), quota, config, now, now))
-}
 
 fn sent(account: &Arc<Account>) -> Reservation {
     let request = AdmitRequest::new(Cost::request());
@@ -36,6 +23,19 @@ fn sent(account: &Arc<Account>) -> Reservation {
     let reservation = Reservation::new(account.clone(), charge, None);
     reservation.mark_sent();
     reservation
+}
+
+/// Sends a call of a thousand tokens as soon as it may go.
+async fn sent_soon(account: &Arc<Account>) -> Reservation {
+    let request = AdmitRequest::new(Cost::new(1_000, OutputLimit::NoOutput));
+    loop {
+        if let Ok(charge) = account.try_acquire(&request, clock::now()) {
+            let reservation = Reservation::new(account.clone(), charge, None);
+            reservation.mark_sent();
+            return reservation;
+        }
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
 }
 
 async fn pass(seconds: u64) {
@@ -62,6 +62,32 @@ async fn an_answer_to_a_call_sent_before_a_throttle_does_not_end_it() {
         drop(sent(&account));
         assert!(account.snapshot(clock::now()).closed_for.is_zero());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_drains_lowers_each_dimension_that_its_throttles_named() {
+    let account = account(Quota::per_minute(100, 100_000));
+    for _ in 0..70 {
+        pass(1).await;
+        sent_soon(&account).await.accepted();
+    }
+    pass(1).await;
+    sent_soon(&account)
+        .await
+        .throttle(&Verdict::of_cause(Cause::TokenRate));
+    for cause in [Cause::RequestRate, Cause::TokenRate] {
+        pass(5).await;
+        sent_soon(&account)
+            .await
+            .throttle(&Verdict::of_cause(cause));
+    }
+    pass(5).await;
+    assert_eq!(account.snapshot(clock::now()).requests.believed, 100);
+    sent_soon(&account).await.accepted();
+    let snapshot = account.snapshot(clock::now());
+    let believed = (snapshot.requests.believed, snapshot.tokens.believed);
+    assert!((45..60).contains(&believed.0), "{believed:?}");
+    assert!((45_000..60_000).contains(&believed.1), "{believed:?}");
 }
 
 #[tokio::test(start_paused = true)]

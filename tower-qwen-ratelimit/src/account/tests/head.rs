@@ -13,7 +13,7 @@ use crate::{
     error::RejectKind,
     key::Key,
     observe::Observers,
-    queue::Discipline,
+    queue::{DEFAULT_AGEING, Discipline},
     quota::{Pacing, Quota},
 };
 
@@ -23,6 +23,7 @@ fn account(quota: Quota, discipline: Discipline) -> Arc<Account> {
     let config = AccountConfig {
         max_queued: usize::MAX,
         discipline,
+        ageing: DEFAULT_AGEING,
         observers: Observers::default(),
         plan_probe_interval: None,
     };

@@ -4,29 +4,16 @@ use http::{HeaderMap, StatusCode};
 use tokio_test::{assert_pending, task};
 use tower_qwen_tokens::{Cause, Verdict, internal::clock};
 
+use super::account;
 use crate::{
-    account::{Account, AccountConfig, AdmitRequest, Idle, idle::LEARNS},
+    account::{Account, AdmitRequest, Idle, idle::LEARNS},
     acquire::Acquire,
     cost::{Cost, OutputLimit},
-    key::Key,
-    observe::Observers,
-    queue::Discipline,
     quota::{Pacing, Quota},
     reservation::Reservation,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-fn account(quota: Quota) -> Arc<Account> {
-    let now = clock::now();
-    let config = AccountConfig {
-        max_queued: 9,
-        discipline: Discipline::default(),
-        observers: Observers::default(),
-        plan_probe_interval: None,
-    };
-    Arc::new(Account::new(Key::tenant("a"), quota, config, now, now))
-}
 
 fn at_once() -> Arc<Account> {
     account(Quota::per_minute(100, 1_000).pacing(Pacing::Window))

@@ -5,14 +5,17 @@ mod answers;
 mod fleet;
 mod head;
 mod idle;
+mod life;
 mod throttles;
 mod wakes;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
+use tower_qwen_tokens::internal::clock;
 
 use super::{
+    Account, AccountConfig,
     charge::{Charge, Outcome},
     state::State,
 };
@@ -20,12 +23,27 @@ use crate::{
     adapt::Plan,
     cost::{Cost, OutputLimit},
     gate::Capacity,
-    queue::WaitQueue,
+    key::Key,
+    observe::Observers,
+    queue::{DEFAULT_AGEING, Discipline, WaitQueue},
     quota::{Pacing, Quota, Reserve},
     units::{NEVER, Nanos},
 };
 
 const WINDOW: Nanos = 60_000_000_000;
+
+/// An account in which nine calls may wait.
+fn account(quota: Quota) -> Arc<Account> {
+    let now = clock::now();
+    let config = AccountConfig {
+        max_queued: 9,
+        discipline: Discipline::default(),
+        ageing: DEFAULT_AGEING,
+        observers: Observers::default(),
+        plan_probe_interval: None,
+    };
+    Arc::new(Account::new(Key::tenant("a"), quota, config, now, now))
+}
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -19,13 +19,18 @@ use tower_qwen_tokens::{
 
 use super::{Finish, WINDOW, quotas};
 use crate::{
-    account::{Account, AccountConfig, AdmitRequest, Charge, Outcome, WaitLimit, WaitOutcome},
+    account::{
+        Account, AccountConfig, AdmitRequest, Charge, Life, Outcome, WaitLimit, WaitOutcome,
+    },
     cost::{Cost, OutputLimit},
     error::RejectKind,
     key::Key,
     observe::Observers,
-    queue::{Discipline, FlowKey, Ticket},
+    queue::{Discipline, FlowKey, Priority, Ticket},
 };
+
+/// Short, so that calls age while they wait.
+const AGEING: Duration = Duration::from_nanos(WINDOW / 4);
 
 /// A waiter: its timer after the last poll, and whether it was woken since.
 #[derive(Debug)]
@@ -140,6 +145,7 @@ proptest! {
         let config = AccountConfig {
             max_queued: usize::MAX,
             discipline,
+            ageing: AGEING,
             observers: Observers::default(),            plan_probe_interval: None,
         };
         let account = Account::new(key, quota, config, epoch, epoch);
@@ -154,10 +160,12 @@ proptest! {
                         cost: Cost::new(tokens, OutputLimit::NoOutput),
                         arrived: now.checked_sub(Duration::from_nanos(earlier)),
                         flow: FlowKey { tenant: Some(Tenant::new(flow.to_string())), ..FlowKey::default() },
+                        priority: Priority::IN_ORDER[flow as usize % Priority::CLASSES],
                         limit: patience.map(|longest| WaitLimit {
                             until: now + Duration::from_nanos(longest),
                             kind: RejectKind::Deadline,
                         }),
+                        ..AdmitRequest::new(Cost::request())
                     };
                     let woken = Arc::new(AtomicBool::new(false));
                     let waker = Waker::from(Arc::new(Flag(woken.clone())));
@@ -185,11 +193,11 @@ proptest! {
                         Finish::Rejected => Outcome::Rejected,
                         _ => Outcome::NeverSent,
                     };
-                    account.settle(charge, outcome, now);
+                    account.settle(&Life::new(charge), outcome, now);
                 }
                 Step::Throttle { which } if !running.is_empty() => {
                     let charge = running.swap_remove(which % running.len());
-                    account.settle(charge, Outcome::Rejected, now);
+                    account.settle(&Life::new(charge), Outcome::Rejected, now);
                     account.on_throttle(charge, &verdict, now);
                 }
                 Step::Pass { nanos } => now += Duration::from_nanos(nanos),

@@ -4,6 +4,7 @@ use redis::{Cmd, ToRedisArgs};
 use tower_qwen_tokens::internal::clock::Instant;
 
 use super::{
+    leases::{self, LimitNames},
     ledger,
     names::{DayNames, FORMAT, Names, quota_arguments},
     presence,
@@ -13,6 +14,7 @@ use super::{
 use crate::{
     adapt::Beliefs,
     fleet::{CallId, Heartbeat, Op, SharedAccount},
+    leased_amounts::{LeaseReport, LeasedBudgets},
     quota::Quota,
     units::nanos,
 };
@@ -28,6 +30,11 @@ pub(super) enum Job {
     },
     /// That this process lives.
     Presence,
+    /// What budgets hold and need.
+    Lease {
+        budgets: Arc<dyn LeasedBudgets>,
+        report: LeaseReport,
+    },
 }
 
 impl Job {
@@ -35,7 +42,7 @@ impl Job {
     pub(super) fn account(&self) -> Option<&Arc<dyn SharedAccount>> {
         match self {
             Self::Heartbeat { account, .. } => Some(account),
-            Self::Presence => None,
+            Self::Presence | Self::Lease { .. } => None,
             Self::Op(op) => op.account(),
         }
     }
@@ -48,6 +55,7 @@ pub(super) struct Commands {
     /// This process, as the others know it.
     pub(super) process: String,
     pub(super) days: DayNames,
+    pub(super) limits: LimitNames,
 }
 
 impl Commands {
@@ -58,13 +66,18 @@ impl Commands {
                 account, heartbeat, ..
             } => self.heartbeat(account, heartbeat),
             Job::Presence => presence::report(&self.days, &self.process),
+            Job::Lease { report, .. } => leases::report(&self.limits, &self.process, report),
         }
     }
 
     /// The slot of what a job is about.
     pub(super) fn slot_of(&self, job: &Job) -> HashSlot {
-        job.account()
-            .map_or(self.days.slot, |account| self.names(account).slot)
+        match job {
+            Job::Lease { .. } | Job::Op(Op::ReturnLeases(_)) => self.limits.slot,
+            _ => job
+                .account()
+                .map_or(self.days.slot, |account| self.names(account).slot),
+        }
     }
 
     pub(super) fn names(&self, account: &Arc<dyn SharedAccount>) -> Names {
@@ -121,6 +134,7 @@ impl Commands {
                 )
             }
             Op::AddUsage(batch) => ledger::add(&self.days, &self.process, batch),
+            Op::ReturnLeases(report) => leases::report(&self.limits, &self.process, report),
             Op::ReadUsage { day, .. } => ledger::read(&self.days, *day),
             // Never queued: it asks for heartbeats.
             Op::Heartbeat => redis::cmd("PING"),

@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     RedisOptions, StoreError,
+    reply::first_error,
     slots::{HashSlot, SlotMap},
 };
 
@@ -57,6 +58,20 @@ impl Connection {
             addresses,
             slots: Some(slots),
         })
+    }
+
+    /// Whether the servers take commands from us: one that wants a password takes the connection all the
+    /// same.
+    pub(super) async fn check(&mut self, options: &RedisOptions) -> Result<(), StoreError> {
+        let mut ping = Pipeline::new();
+        ping.cmd("PING");
+        for node in &mut self.nodes {
+            let answer = within(options.terms().timeout, node.request(&ping)).await?;
+            if let Some(error) = first_error(&answer) {
+                return Err(StoreError::rejected_with(error));
+            }
+        }
+        Ok(())
     }
 
     /// The node that has this slot.

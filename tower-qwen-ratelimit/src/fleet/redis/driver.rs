@@ -3,7 +3,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use redis::ConnectionInfo;
@@ -13,7 +12,9 @@ use super::{
     RedisOptions,
     command::Commands,
     connection::Connection,
+    leases::LimitNames,
     names::DayNames,
+    pauses::Pauses,
     session::{Ended, Session},
 };
 use crate::fleet::Link;
@@ -55,15 +56,20 @@ async fn run(gone: Gone, options: RedisOptions, connection: Connection) {
         namespace: options.namespace.clone(),
         process: format!("{:016x}", fastrand::u64(..)),
         days: DayNames::new(&options.namespace),
+        limits: LimitNames::new(&options.namespace),
     };
     let mut connection = Some(connection);
+    let mut pauses = Pauses::default();
     while let Some(mut open) = connection {
         let addresses = std::mem::take(&mut open.addresses);
         match Session::new(link, &options, &commands, open).run().await {
             Ended::Abandoned => return,
-            Ended::Lost(reason) => link.went_away(&reason),
+            Ended::Lost { reason, has_worked } => {
+                pauses.on_session_end(has_worked);
+                link.went_away(&reason);
+            }
         }
-        connection = reconnect(link, &options, &addresses).await;
+        connection = reconnect(link, &options, &addresses, &mut pauses).await;
     }
 }
 
@@ -73,21 +79,18 @@ async fn reconnect(
     link: &Link,
     options: &RedisOptions,
     addresses: &[ConnectionInfo],
+    pauses: &mut Pauses,
 ) -> Option<Connection> {
-    // A return is noticed within a second, and a dead server costs one attempt a second.
-    const LONGEST: Duration = Duration::from_secs(1);
-    // Short: most lost connections were only dropped, and the server is there.
-    let mut pause = Duration::from_millis(20);
     let named = std::iter::once(&options.server);
     for server in named.chain(addresses).cycle() {
         if link.is_abandoned() {
             break;
         }
-        sleep(pause).await;
+        sleep(pauses.next()).await;
         if let Ok(connection) = Connection::open(options, server).await {
+            pauses.on_connection();
             return Some(connection);
         }
-        pause = (pause * 2).min(LONGEST);
     }
     None
 }

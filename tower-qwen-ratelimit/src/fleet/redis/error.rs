@@ -35,7 +35,11 @@ impl StoreError {
 
     // No `From`: the client library is no part of the public API.
     pub(super) fn rejected(error: RedisError) -> Self {
-        Self(StoreFailure::Rejected(error.to_string()))
+        Self::rejected_with(error.to_string())
+    }
+
+    pub(super) fn rejected_with(error: String) -> Self {
+        Self(StoreFailure::Rejected(error))
     }
 
     pub(super) fn too_slow() -> Self {

@@ -34,6 +34,12 @@
 //! [`FleetSnapshot::may_overshoot_tokens`](crate::FleetSnapshot::may_overshoot_tokens) for what
 //! that costs.
 //!
+//! # Budgets
+//!
+//! [`BudgetsBuilder::store`](crate::budget::BudgetsBuilder::store) shares budgets over the same store, always by
+//! leases of amounts, under both ways of sharing. The accounts of a server's callers
+//! ([`EnforceLayer`](crate::EnforceLayer)) are each process's own.
+//!
 //! # When the server is away
 //!
 //! Noticed within [`RedisOptions::timeout`] of an operation, reported to observers once, and mended
@@ -52,9 +58,11 @@ mod connection;
 mod driver;
 mod error;
 mod heartbeats;
+mod leases;
 mod ledger;
 mod names;
 mod options;
+mod pauses;
 mod presence;
 mod replies;
 mod reply;

@@ -31,7 +31,7 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(namespace: &str, key: &Key) -> Self {
-        let tag = without_braces(&key.to_string());
+        let tag = tag_of(key);
         let all = format!("{namespace}:{{{tag}}}");
         let stem = format!("{all}:{FORMAT}");
         Self {
@@ -77,6 +77,21 @@ impl DayNames {
     /// The mark by which a batch of usage counts once, however often it is sent.
     pub(super) fn mark(&self, process: &str, id: u64) -> String {
         format!("{}:told:{process}-{id:x}", self.stem)
+    }
+}
+
+/// The hash tag of an account.
+///
+/// The model of a call is chosen by its caller, and may end like the name of an account. So the name of
+/// the provider's account comes first, before a scheme, which never begins with a parenthesis.
+fn tag_of(key: &Key) -> String {
+    match key.account() {
+        "" => without_braces(&key.to_string()),
+        account => {
+            let account = account.replace(')', "%29");
+            let rest = key.clone().with_account("");
+            without_braces(&format!("({account}) {rest}"))
+        }
     }
 }
 
@@ -135,6 +150,19 @@ mod tests {
     }
 
     #[test]
+    fn an_account_of_the_provider_has_keys_of_its_own() {
+        let names = |key: &Key| Names::new("ns", key).account;
+        let plain = Key::new("https://h", "m");
+        let second = plain.clone().with_account("second");
+        assert_eq!(names(&plain), "ns:{https://h m}:2:gates");
+        assert_eq!(names(&second), "ns:{(second) https://h m}:2:gates");
+        // A caller that names its model so does not get at the account.
+        let shown_alike = Key::new("https://h", "m (second)");
+        assert_eq!(shown_alike.to_string(), second.to_string());
+        assert_ne!(names(&shown_alike), names(&second));
+    }
+
+    #[test]
     fn a_namespace_is_no_part_of_the_hash_tag() {
         let options = super::super::RedisOptions::new("redis://h").unwrap();
         let namespace = options.namespace("a{b}c").namespace;
@@ -153,7 +181,7 @@ mod tests {
         assert_eq!(
             quota_arguments(&quota),
             [
-                546, 54_600, minute, 540, 54_000, 4, 450, 108, 10_800, 1, -1, 0
+                546, 54_600, minute, 540, 54_000, 4, 450, 180, 18_000, 1, -1, 0
             ]
         );
         let quota = quota

@@ -7,6 +7,7 @@ use super::tls::Tls;
 use super::{StoreError, names::without_braces};
 use crate::{
     fleet::Terms,
+    key::FleetSalt,
     sharing::{OutagePolicy, Sharing},
 };
 
@@ -27,6 +28,7 @@ pub struct RedisOptions {
     pub(super) linger: Duration,
     pub(super) is_cluster: bool,
     terms: Terms,
+    secret: Box<[u8]>,
 }
 
 impl RedisOptions {
@@ -63,7 +65,11 @@ impl RedisOptions {
                 outage: OutagePolicy::default(),
                 timeout: Duration::from_millis(500),
                 capacity: 65_536,
+                processes: 8,
+                // Set when it connects.
+                salt: FleetSalt::new("", b""),
             },
+            secret: Box::default(),
         })
     }
 
@@ -91,6 +97,15 @@ impl RedisOptions {
     /// What becomes of calls while the server is away. Default: [`OutagePolicy::LocalShare`].
     pub fn outage(mut self, outage: OutagePolicy) -> Self {
         self.terms.outage = outage;
+        self
+    }
+
+    /// How many processes are taken to share the accounts as long as the server has answered none of this
+    /// process's heartbeats: with [`OutagePolicy::LocalShare`] it then goes on with that part of the
+    /// quota. Default: 8. At least 1.
+    // Not 1: processes that start while the server refuses all work took the whole quota each.
+    pub fn processes(mut self, processes: u64) -> Self {
+        self.terms.processes = processes.max(1);
         self
     }
 
@@ -139,8 +154,20 @@ impl RedisOptions {
         Ok(self)
     }
 
+    /// What the digests of callers' API keys are made with, beside the namespace: a secret that all
+    /// processes of the fleet have. The server knows callers without a name
+    /// ([`KeyOf::api_key`](crate::KeyOf::api_key)) by a digest of 128 bits, which nobody can make from a guessed key
+    /// without this. Default: none, which is enough for keys that nobody can guess.
+    pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.secret = secret.as_ref().into();
+        self
+    }
+
     pub(super) fn terms(&self) -> Terms {
-        self.terms
+        Terms {
+            salt: FleetSalt::new(&self.namespace, &self.secret),
+            ..self.terms
+        }
     }
 }
 
@@ -162,6 +189,7 @@ mod tests {
         assert_eq!(terms.outage, OutagePolicy::LocalShare);
         assert_eq!(terms.timeout, Duration::from_millis(500));
         assert_eq!(terms.capacity, 65_536);
+        assert_eq!(terms.processes, 8);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use tower_qwen_tokens::internal::clock;
 
 use super::{
     command::{Job, term},
-    ledger, presence, reply,
+    leases, ledger, presence, reply,
     session::{Landing, Parcel, Scripts, Session},
 };
 use crate::{
@@ -69,6 +69,9 @@ impl Session<'_> {
         }
         self.link
             .count_dropped(usize::from(matches!(job, Job::Op(Op::Settle { .. }))));
+        if let Job::Lease { budgets, report } = &job {
+            budgets.on_report_end(report.number, None);
+        }
         if let Some(account) = job.account() {
             account.on_rejection(reason);
         }
@@ -87,9 +90,14 @@ impl Session<'_> {
                 let _ = query.send(ledger::usage(value));
             }
             Job::Op(_) => {}
+            Job::Lease { budgets, report } => {
+                budgets.on_report_end(report.number, leases::reply(value, &report));
+                // What has gathered meanwhile, with all else that goes now.
+                self.link.request_leases();
+            }
             Job::Presence => {
                 if let Some(counted) = presence::counted(value) {
-                    let known = self.link.members();
+                    let known = self.link.counted_members();
                     let members = self.heartbeats.presence.count(known, counted, clock::now());
                     self.link.set_members(members);
                 }
@@ -116,6 +124,10 @@ impl Session<'_> {
         let ops = jobs.into_iter().filter_map(|job| match job {
             Job::Op(op) => Some(op),
             Job::Heartbeat { .. } | Job::Presence => None,
+            Job::Lease { budgets, report } => {
+                budgets.on_report_end(report.number, None);
+                None
+            }
         });
         let (given_up, ops): (Vec<Op>, Vec<Op>) =
             ops.partition(|op| op.is_booking() || op.is_query());

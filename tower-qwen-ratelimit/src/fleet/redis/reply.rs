@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use redis::Value;
+use redis::{RedisError, Value};
 
 use super::names::FORMAT;
 use crate::{
@@ -94,6 +94,14 @@ fn numbers(value: &Value) -> Option<Vec<i64>> {
 
 fn micros(number: i64) -> Duration {
     Duration::from_micros(u64::try_from(number).unwrap_or_default())
+}
+
+/// The first error among them.
+pub(super) fn first_error(values: &[Value]) -> Option<String> {
+    values.iter().find_map(|value| match value {
+        Value::ServerError(error) => Some(RedisError::from(error.clone()).to_string()),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

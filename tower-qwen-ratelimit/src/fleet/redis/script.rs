@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, ToRedisArgs};
 
-/// One script per operation, over all gates of an account; and one each for usage and presence.
+/// One script per operation, over all gates of an account; and one each for usage, presence and budgets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Script {
     Reserve,
@@ -14,6 +14,7 @@ pub(super) enum Script {
     Snapshot,
     Usage,
     Presence,
+    Lease,
 }
 
 macro_rules! source {
@@ -26,7 +27,7 @@ macro_rules! source {
 }
 
 impl Script {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Reserve,
         Self::Settle,
         Self::Send,
@@ -36,6 +37,7 @@ impl Script {
         Self::Snapshot,
         Self::Usage,
         Self::Presence,
+        Self::Lease,
     ];
 
     pub(super) fn source(self) -> &'static str {
@@ -49,6 +51,7 @@ impl Script {
             Self::Snapshot => source!("snapshot"),
             Self::Usage => include_str!("lua/usage.lua"),
             Self::Presence => include_str!("lua/presence.lua"),
+            Self::Lease => include_str!("lua/lease.lua"),
         }
     }
 
@@ -65,7 +68,7 @@ impl Script {
 
     /// The name under which a server that has loaded it runs it.
     pub(super) fn hash(self) -> &'static str {
-        static HASHES: LazyLock<[String; 9]> = LazyLock::new(|| {
+        static HASHES: LazyLock<[String; 10]> = LazyLock::new(|| {
             Script::ALL.map(|script| redis::Script::new(script.source()).get_hash().to_owned())
         });
         &HASHES[self as usize]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use redis::{Pipeline, RedisError, Value};
+use redis::{Pipeline, Value};
 use tokio::time::{Sleep, sleep, timeout};
 use tower_qwen_tokens::internal::clock;
 
@@ -16,6 +16,7 @@ use super::{
     connection::Connection,
     heartbeats::{Heartbeats, Trigger},
     presence,
+    reply::first_error,
     script::Script,
 };
 use crate::fleet::{FlushEpoch, Linger, Link, Op, OpBatch, Work};
@@ -63,7 +64,12 @@ pub(super) type Landing = Result<Vec<Value>, String>;
 pub(super) enum Ended {
     /// The store and all limiters over it are gone.
     Abandoned,
-    Lost(String),
+    /// The connection is lost, or the server refuses.
+    Lost {
+        reason: String,
+        /// Whether the server did any work in this session.
+        has_worked: bool,
+    },
 }
 
 enum SessionEvent {
@@ -113,12 +119,16 @@ impl<'a> Session<'a> {
         // One flight per node: the store is back when all of them have landed.
         let first = self.launched;
         let mut opening = first;
+        let lost = |reason, opening| {
+            let has_worked = opening == 0;
+            Ended::Lost { reason, has_worked }
+        };
         while !self.is_ending || !self.flights.is_empty() {
             let event = poll_fn(|cx| self.poll_next(cx)).await;
             match event {
                 SessionEvent::Landed(flight, landing) => {
                     if let Err(reason) = self.land(flight, landing) {
-                        return Ended::Lost(reason);
+                        return lost(reason, opening);
                     }
                     if flight <= first {
                         opening -= 1;
@@ -139,12 +149,16 @@ impl<'a> Session<'a> {
                     }
                 }
                 SessionEvent::Work(Work::Heartbeats) => self.send_heartbeats(Trigger::Request),
+                SessionEvent::Work(Work::Leases) => self.send_leases(),
                 SessionEvent::HeartbeatsDue => {
                     self.send_heartbeats(Trigger::Timer);
+                    self.send_leases();
                     self.link.queue_old_usage();
                 }
                 SessionEvent::Work(Work::End) => self.is_ending = true,
-                SessionEvent::Lost => return Ended::Lost("the connection is closed".to_owned()),
+                SessionEvent::Lost => {
+                    return lost("the connection is closed".to_owned(), opening);
+                }
             }
         }
         self.leave().await;
@@ -196,6 +210,22 @@ impl<'a> Session<'a> {
         let jobs = self.heartbeats.due(self.link, self.commands, trigger);
         if !jobs.is_empty() {
             self.launch(Parcel::heartbeats(jobs), Scripts::Loaded);
+        }
+    }
+
+    /// Sends what budgets have to report: one report at a time of each.
+    fn send_leases(&mut self) {
+        let members = self.link.members();
+        let budgets = self.link.budgets().into_iter();
+        let jobs: Vec<Job> = budgets
+            .filter_map(|budgets| {
+                let report = budgets.next_report(members)?;
+                Some(Job::Lease { budgets, report })
+            })
+            .collect();
+        if !jobs.is_empty() {
+            // Of no epoch, like heartbeats.
+            self.launch(Parcel { epoch: 0, jobs }, Scripts::Loaded);
         }
     }
 
@@ -288,11 +318,4 @@ fn is_reported(op: &Op) -> bool {
         Op::Send { account, .. } | Op::Settle { account, .. } => !account.is_rejected(),
         _ => true,
     }
-}
-
-fn first_error(values: &[Value]) -> Option<String> {
-    values.iter().find_map(|value| match value {
-        Value::ServerError(error) => Some(RedisError::from(error.clone()).to_string()),
-        _ => None,
-    })
 }

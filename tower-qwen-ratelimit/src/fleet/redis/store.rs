@@ -31,9 +31,11 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: the server cannot be reached, refuses, or takes too long.
+    /// [`StoreError`]: the server cannot be reached, refuses (it wants a password, for one), or takes too
+    /// long.
     pub async fn with_options(options: RedisOptions) -> Result<(Self, Driver), StoreError> {
-        let connection = Connection::open(&options, &options.server).await?;
+        let mut connection = Connection::open(&options, &options.server).await?;
+        connection.check(&options).await?;
         let link = Link::new(options.terms());
         let store = Self {
             link: Handle::new(link.clone()),
@@ -43,6 +45,9 @@ impl RedisStore {
 
     /// Waits until everything that has happened so far is reported to the server. For the end of a
     /// program: the cost of a call that is not reported stays at its estimate.
+    ///
+    /// Budgets are apart. What the process holds of them and has not used comes back some seconds after its last use, or
+    /// at the end of a program as [`BudgetsBuilder::store`](crate::budget::BudgetsBuilder::store) says: not by a flush.
     pub fn flush(&self) -> Flush {
         Flush {
             progress: self.link.begin_flush(),

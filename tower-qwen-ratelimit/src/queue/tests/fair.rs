@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::*;
 
 fn queue() -> WaitQueue {
-    WaitQueue::new(Discipline::Fair)
+    WaitQueue::new(Discipline::Fair, DEFAULT_AGEING)
 }
 
 /// Flows that always have somebody waiting; serves whoever is next.
@@ -199,11 +199,11 @@ fn a_correction_that_moves_the_head_wakes_both() {
     let mut queue = queue();
     let (one, other) = (flow(1, 1), flow(2, 1));
     let woken = [(); 2].map(|()| Arc::new(Count::default()));
-    let position = queue.position(0, &one);
+    let position = queue.position(0, Priority::Normal, &one);
     let (served, wakes) = queue.admit_at_once(position, &one, 1_000);
     wakes.wake();
     let [first, second] = [(&one, &woken[0]), (&other, &woken[1])].map(|(key, woken)| {
-        let position = queue.position(1, key);
+        let position = queue.position(1, Priority::Normal, key);
         let (ticket, wakes) = queue.join(position, key, 10, woken.clone().into());
         wakes.wake();
         ticket
@@ -222,7 +222,7 @@ fn who_has_a_long_queue_waits_behind_it_and_others_do_not() {
     }
     let ahead = |backlog: &Backlog, of| {
         let key = flow(of, 1);
-        let position = backlog.queue.position(2_000, &key);
+        let position = backlog.queue.position(2_000, Priority::Normal, &key);
         backlog.queue.ahead(position, &key)
     };
     assert_eq!(ahead(&backlog, 1).tokens, 100_000);
@@ -247,7 +247,7 @@ fn of_many_flows_some_are_looked_at() {
     for _ in 0..5 {
         backlog.join(5_000, 100);
     }
-    let position = backlog.queue.position(Nanos::MAX, &key);
+    let position = backlog.queue.position(Nanos::MAX, Priority::Normal, &key);
     let ahead = backlog.queue.ahead(position, &key);
     backlog.join(5_000, 100);
     let mut before = 0;
@@ -370,7 +370,7 @@ proptest! {
         let (weight, tokens) = flows.get(of).map_or((weight, tokens), |flow| (flow.0, flow.1));
         backlog.weights.insert(of as u32, weight);
         let key = flow(of as u32, weight);
-        let position = backlog.queue.position(Nanos::MAX, &key);
+        let position = backlog.queue.position(Nanos::MAX, Priority::Normal, &key);
         let ahead = backlog.queue.ahead(position, &key);
         backlog.join(of as u32, tokens);
         let last = backlog.waiting.last().unwrap().ticket;
@@ -404,7 +404,7 @@ proptest! {
             backlog.serve();
         }
         let key = flow(newcomer as u32, 1);
-        let position = backlog.queue.position(Nanos::MAX, &key);
+        let position = backlog.queue.position(Nanos::MAX, Priority::Normal, &key);
         let ahead = backlog.queue.ahead(position, &key);
         backlog.join(newcomer as u32, 1);
         let last = backlog.waiting.last().unwrap().ticket;
@@ -442,7 +442,7 @@ proptest! {
                 }
                 _ => {
                     let key = flow(of, [1, u32::MAX, 7, 2][of as usize]);
-                    let position = queue.position(at as u64, &key);
+                    let position = queue.position(at as u64, Priority::Normal, &key);
                     let ahead = queue.ahead(position, &key);
                     prop_assert!(ahead.requests <= queue.len() as u64);
                     waiting.push_back(join(&mut queue, &key, at as u64, tokens));

@@ -16,6 +16,7 @@ use crate::units::Nanos;
 
 mod fair;
 mod fifo;
+mod priority;
 
 const DISCIPLINES: [Discipline; 2] = [Discipline::Fifo, Discipline::Fair];
 
@@ -42,7 +43,7 @@ fn flow(tenant: u32, weight: u32) -> FlowKey {
 }
 
 fn join(queue: &mut WaitQueue, flow: &FlowKey, arrived: Nanos, tokens: u64) -> Ticket {
-    let position = queue.position(arrived, flow);
+    let position = queue.position(arrived, Priority::Normal, flow);
     let (ticket, wakes) = queue.join(position, flow, tokens, Waker::noop().clone());
     wakes.wake();
     ticket
@@ -75,10 +76,10 @@ fn head(queue: &WaitQueue, waiting: &[Known]) -> Option<usize> {
 #[test]
 fn who_is_displaced_learns_it() {
     for discipline in DISCIPLINES {
-        let mut queue = WaitQueue::new(discipline);
+        let mut queue = WaitQueue::new(discipline, DEFAULT_AGEING);
         let key = FlowKey::default();
         let woken = Arc::new(Count::default());
-        let position = queue.position(10, &key);
+        let position = queue.position(10, Priority::Normal, &key);
         let (first, wakes) = queue.join(position, &key, 1, woken.clone().into());
         wakes.wake();
         assert_eq!(woken.of(), 0, "a newcomer that is the head decides anyway");
@@ -116,7 +117,7 @@ proptest! {
         steps in prop::collection::vec((0..6u32, 0..40u64, 0..2_000u64, 0..5usize, any::<usize>()), 1..200),
     ) {
         let discipline = if fair { Discipline::Fair } else { Discipline::Fifo };
-        let mut queue = WaitQueue::new(discipline);
+        let mut queue = WaitQueue::new(discipline, DEFAULT_AGEING);
         let mut waiting: Vec<Known> = Vec::new();
         let mut under_way = Vec::new();
         for (of, arrived, tokens, action, which) in steps {
@@ -137,7 +138,7 @@ proptest! {
                 }
                 _ => {
                     let key = flow(of, of % 3 + 1);
-                    let position = queue.position(arrived, &key);
+                    let position = queue.position(arrived, Priority::Normal, &key);
                     let goes_before = waiting.iter().filter(|other| {
                         other.arrived <= arrived && (!fair || other.flow == of)
                     });

@@ -28,9 +28,9 @@ use crate::{
         BookingReply, CallId, Handle, HeartbeatReply, Linger, Link, Op, SharedAccount, Terms, Used,
         Work,
     },
-    key::Key,
+    key::{FleetSalt, Key},
     observe::Observers,
-    queue::Discipline,
+    queue::{DEFAULT_AGEING, Discipline, Priority},
     quota::Quota,
     sharing::{OutagePolicy, Sharing},
     units::Fraction,
@@ -63,11 +63,14 @@ impl Fleet {
             outage,
             timeout: Duration::from_secs(10),
             capacity: 1_000,
+            processes: 1,
+            salt: FleetSalt::new("", b""),
         });
         let handle = Handle::new(link.clone());
         let config = AccountConfig {
             max_queued: 100,
             discipline,
+            ageing: DEFAULT_AGEING,
             observers: Observers::default(),
             plan_probe_interval: None,
         };
@@ -100,6 +103,7 @@ impl Fleet {
                     self.beats += 1;
                     continue;
                 }
+                Work::Leases => continue,
                 Work::End => break,
             };
             for op in ops.ops {
@@ -271,4 +275,33 @@ async fn who_waits_for_another_to_end_does_so_until_its_deadline() {
         drop(first);
         drop(assert_ready_ok!(second.poll()));
     }
+}
+
+/// Who comes later in a higher class goes first, with what the store has booked for the head before.
+#[tokio::test(start_paused = true)]
+async fn a_booking_goes_to_the_higher_class() {
+    let outage = OutagePolicy::Unlimited;
+    let mut fleet = Fleet::new(quota(), Sharing::Booking, outage, Discipline::Fifo);
+    let mut low = task::spawn(fleet.acquire(100).priority(Priority::Low));
+    assert_pending!(low.poll());
+    fleet.answer(BookingReply::In(Duration::from_secs(1)));
+    assert_pending!(low.poll());
+    let mut high = task::spawn(fleet.acquire(10).priority(Priority::High));
+    assert_pending!(high.poll());
+    assert!(low.is_woken(), "it is the head no longer");
+    assert_pending!(low.poll());
+    // One that needs more tokens gets a booking of its own, and gives the other one back.
+    let mut larger = task::spawn(fleet.acquire(1_000).priority(Priority::High));
+    assert_pending!(larger.poll());
+    advance(Duration::from_secs(1)).await;
+    drop(assert_ready_ok!(high.poll()));
+    assert!(larger.is_woken() && !low.is_woken());
+    assert_pending!(larger.poll());
+    fleet.answer(BookingReply::In(Duration::ZERO));
+    drop(assert_ready_ok!(larger.poll()));
+    assert_pending!(low.poll());
+    fleet.answer(BookingReply::In(Duration::ZERO));
+    drop(assert_ready_ok!(low.poll()));
+    fleet.take_ops();
+    assert!(fleet.booked.is_empty(), "{:?}", fleet.booked);
 }

@@ -8,6 +8,7 @@ use tower_qwen_tokens::internal::clock;
 use super::super::{
     command::{Commands, Job, term},
     heartbeats::{Heartbeats, Trigger},
+    leases::LimitNames,
     names::DayNames,
 };
 use crate::{
@@ -16,9 +17,9 @@ use crate::{
     adapt::Beliefs,
     cost::{Cost, OutputLimit},
     fleet::{Handle, HeartbeatReply, Link, SharedAccount, Terms, Used},
-    key::Key,
+    key::{FleetSalt, Key},
     observe::Observers,
-    queue::Discipline,
+    queue::{DEFAULT_AGEING, Discipline},
     quota::Quota,
     sharing::{OutagePolicy, Sharing},
     units::Fraction,
@@ -39,6 +40,8 @@ impl Process {
             outage: OutagePolicy::LocalShare,
             timeout: Duration::from_secs(10),
             capacity: 1_000,
+            processes: 1,
+            salt: FleetSalt::new("", b""),
         });
         Self {
             handle: Handle::new(link.clone()),
@@ -46,6 +49,7 @@ impl Process {
                 namespace: "ns".to_owned(),
                 process: "me".to_owned(),
                 days: DayNames::new("ns"),
+                limits: LimitNames::new("ns"),
             },
             link,
             heartbeats: Heartbeats::new(),
@@ -60,6 +64,7 @@ impl Process {
         let config = AccountConfig {
             max_queued: 100,
             discipline: Discipline::Fifo,
+            ageing: DEFAULT_AGEING,
             observers: Observers::default(),
             plan_probe_interval: None,
         };

@@ -3,6 +3,7 @@
 mod beliefs;
 mod gates;
 mod heartbeats;
+mod leases;
 mod parts;
 mod presence;
 #[path = "../../../../tests/redis/server.rs"]

@@ -1,6 +1,7 @@
-//! The limits of a provider, or of a server of your own.
-
 use std::time::Duration;
+
+use super::{InvalidQuota, Pacing, Reserve};
+use crate::limit::Limit;
 
 /// The longest window. The provider has none longer than a minute, and limits per day have their
 /// own setting.
@@ -16,45 +17,17 @@ const HEADROOM: u8 = 2;
 const BURST: u64 = 120;
 /// What is not used is saved for this part of a window.
 // Of the study of both dimensions binding in turns: a sixtieth loses 6 % of what flows in, a fifth
-// hardly any, and more gains nothing (docs/design.md, "Gates").
-const CREDIT: u64 = 5;
-/// And for the time of so many requests, where that is longer: at 60 a minute a fifth is a dozen
-/// mean calls, and one large call would empty it.
+// hardly any. After a limit has fallen, the account is closed for up to 24 s of each minute until the
+// provider's window has drained: a fifth cannot make up for that, a third does (docs/design.md,
+// "Gates").
+const CREDIT: u64 = 3;
+/// And for the time of so many requests, where that is longer: at 30 a minute a third is ten mean
+/// calls, and one large call would empty it.
 const CREDIT_REQUESTS: u64 = 20;
 
-/// How the quota may be spent within its window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Pacing {
-    /// Evenly, and never more than the quota in any window. For providers that also count seconds or
-    /// throttle sudden growth, as Model Studio does. The first call of an idle account goes at once.
-    /// What was not used while calls were few or waited for the other dimension is caught up with
-    /// later, at one and a half times the rate at most: see [`Quota::burst`].
-    #[default]
-    Smooth,
-    /// The whole quota at once, but never more than it in any window. For hosts that count whole
-    /// minutes only.
-    Window,
-}
-
-/// How many tokens are reserved for an answer while its call runs; the table in
-/// [`Cost`](crate::Cost) has all cases.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reserve {
-    /// The expected length: the 65th percentile of the latest 64 answers of the account, at most
-    /// the call's own ceiling (`max_tokens`). Until 8 answers are known: the ceiling, or 4,096 for
-    /// a call without one, and at most a sixteenth of what a window may hold, so that no single call
-    /// holds up all others.
-    ///
-    /// The 65th percentile and not the mean: of many calls that run at one time, the sum then
-    /// rarely exceeds the reservations.
-    #[default]
-    Expected,
-    /// The call's own ceiling, always. For providers that reserve it themselves while the call
-    /// runs. A call without a ceiling is treated as with [`Reserve::Expected`].
-    Ceiling,
-}
+/// The most further limits of a quota: a second, an hour, a day, a week, a month, and input and output
+/// tokens of one of them. More would make a quota, which is copied freely, too large.
+const MOST_LIMITS: usize = 8;
 
 /// Whether the figures of a quota are its limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -95,25 +68,9 @@ pub struct Quota {
     concurrency: u64,
     tokens_per_day: u64,
     day_begins: Duration,
-}
-
-/// Settings that would admit no call at all, or more calls than the quota allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidQuota {
-    /// No requests, no tokens, no concurrency, or no tokens per day: no call could ever be
-    /// admitted.
-    #[error("the quota allows nothing at all")]
-    Nothing,
-    /// The window is shorter than 1 ms or longer than a day.
-    #[error("the quota's window is shorter than 1 ms or longer than a day")]
-    Window,
-    /// The burst is longer than the window.
-    #[error("the quota's burst is longer than its window")]
-    Burst,
-    /// The headroom leaves nothing: it is 100 percent or more.
-    #[error("the headroom leaves nothing of the quota")]
-    Headroom,
+    limits: [Option<Limit>; MOST_LIMITS],
+    /// Whether there was no room for one of them.
+    has_too_many_limits: bool,
 }
 
 impl Quota {
@@ -132,7 +89,14 @@ impl Quota {
             concurrency: u64::MAX,
             tokens_per_day: u64::MAX,
             day_begins: Duration::ZERO,
+            limits: [None; MOST_LIMITS],
+            has_too_many_limits: false,
         }
+    }
+
+    /// No limit of requests and tokens. A server writes no rate-limit headers for it.
+    pub const fn unlimited() -> Self {
+        Self::per_minute(u64::MAX, u64::MAX)
     }
 
     /// At least this many requests and tokens per minute, and as many more as the provider grants.
@@ -191,7 +155,7 @@ impl Quota {
     /// The burst of [`Pacing::Smooth`]: the quota of this length of time can be used at once, and at
     /// least one request. At most the window. Default: a 120th of the window (0.5 s of 60 s).
     ///
-    /// What flows in and is not used is saved: as much as flows in during a fifth of the window, or
+    /// What flows in and is not used is saved: as much as flows in during a third of the window, or
     /// in the time of 20 requests if that is longer, or in the burst if that is longer still. It is
     /// spent at one and a half times the rate at most, so that a sixtieth of the window sees no more
     /// than twice its share of the quota.
@@ -242,12 +206,34 @@ impl Quota {
         self
     }
 
+    /// A further limit, which holds beside all others: of another period, or of input or output tokens
+    /// alone. Default: none; at most 8. At a client calls wait for it, at a server they are rejected.
+    ///
+    /// It is kept as it is given, without headroom and burst, and no throttle lowers it. It is not
+    /// shared through a store.
+    pub const fn and(mut self, limit: Limit) -> Self {
+        let mut at = 0;
+        while at < MOST_LIMITS && self.limits[at].is_some() {
+            at += 1;
+        }
+        match at {
+            MOST_LIMITS => self.has_too_many_limits = true,
+            _ => self.limits[at] = Some(limit),
+        }
+        self
+    }
+
+    /// The further limits, in the order in which they were given.
+    pub fn limits(&self) -> impl Iterator<Item = Limit> + use<> {
+        self.limits.into_iter().flatten()
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
     ///
-    /// [`InvalidQuota`]: no call could ever be admitted, or the window, the burst or the headroom
-    /// is out of range.
+    /// [`InvalidQuota`]: no call could ever be admitted, the window, the burst, the headroom or a period
+    /// is out of range, or there are too many further limits.
     pub const fn check(&self) -> Result<(), InvalidQuota> {
         if self.requests == 0
             || self.tokens == 0
@@ -268,6 +254,21 @@ impl Quota {
             && percent > 99
         {
             return Err(InvalidQuota::Headroom);
+        }
+        if self.has_too_many_limits {
+            return Err(InvalidQuota::TooManyLimits);
+        }
+        let mut at = 0;
+        while at < MOST_LIMITS {
+            if let Some(limit) = &self.limits[at] {
+                if limit.amount() == 0 {
+                    return Err(InvalidQuota::Nothing);
+                }
+                if limit.period().check().is_err() {
+                    return Err(InvalidQuota::Period);
+                }
+            }
+            at += 1;
         }
         Ok(())
     }
@@ -400,6 +401,7 @@ fn nanos(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::period::Period;
 
     #[test]
     fn defaults_are_as_documented() {
@@ -407,7 +409,7 @@ mod tests {
         assert_eq!((quota.requests(), quota.tokens()), (800, 800_000));
         assert_eq!(quota.window_length(), Duration::from_secs(60));
         assert_eq!(quota.burst_nanos(), 500_000_000);
-        assert_eq!(quota.credit_nanos(), 12_000_000_000);
+        assert_eq!(quota.credit_nanos(), 20_000_000_000);
         assert_eq!(
             (quota.usable(800_000), quota.rate_of(800_000)),
             (792_000, 784_000)
@@ -436,8 +438,8 @@ mod tests {
             few.window_nanos(),
             "20 requests are more than a window"
         );
-        assert_eq!(Quota::per_minute(300, 1).credit_nanos(), 12_000_000_000);
-        assert_eq!(Quota::per_minute(60, 1).credit_nanos(), 20_000_000_000);
+        assert_eq!(Quota::per_minute(300, 1).credit_nanos(), 20_000_000_000);
+        assert_eq!(Quota::per_minute(40, 1).credit_nanos(), 30_000_000_000);
         let burst = Quota::qwen2().burst(Duration::from_secs(30));
         assert_eq!(burst.credit_nanos(), burst.burst_nanos());
     }
@@ -463,6 +465,20 @@ mod tests {
             (Quota::qwen2().window(DAY * 2), InvalidQuota::Window),
             (Quota::qwen2().burst(DAY), InvalidQuota::Burst),
             (Quota::qwen2().headroom(100), InvalidQuota::Headroom),
+            (
+                Quota::qwen2().and(Limit::tokens(0, Period::HOUR)),
+                InvalidQuota::Nothing,
+            ),
+            (
+                Quota::qwen2().and(Limit::tokens(1, Period::rolling(Duration::ZERO))),
+                InvalidQuota::Period,
+            ),
+            (
+                (0..=MOST_LIMITS).fold(Quota::qwen2(), |quota, _| {
+                    quota.and(Limit::tokens(1, Period::HOUR))
+                }),
+                InvalidQuota::TooManyLimits,
+            ),
         ] {
             assert_eq!(quota.check(), Err(error), "{quota:?}");
             assert!(!error.to_string().is_empty());
