@@ -2,7 +2,7 @@
 //! before.
 //!
 //! The peer is tower's own `Retry` with a policy that clones the same request. Both pay for a clone
-//! of the head; what is beyond that is classifying, budget, marker and the `Attempts` in the
+//! of the head; what is beyond that is classifying, budget, marker and the `CallReport` in the
 //! answer.
 //!
 //! On a busy machine the medians of groups that run one after the other say little of their

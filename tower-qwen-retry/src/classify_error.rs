@@ -5,7 +5,7 @@ use std::{
 
 #[cfg(feature = "h2-0-4")]
 use tower_qwen_tokens::internal::was_never_begun;
-use tower_qwen_tokens::{Cause, PlanUsedUp, internal::chain};
+use tower_qwen_tokens::{Cause, internal::chain};
 
 /// What one error of the chain of sources says about the failure.
 enum ErrorClass {
@@ -36,14 +36,6 @@ pub(crate) fn transient_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
         }
     }
     likely
-}
-
-/// Why a permanent error will not go away, where another target may help: an account inside is closed,
-/// since its plan is used up.
-pub(crate) fn permanent_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
-    chain(error)
-        .any(|error| error.is::<PlanUsedUp>())
-        .then_some(Cause::Account)
 }
 
 fn classify(error: &(dyn Error + 'static)) -> Option<ErrorClass> {

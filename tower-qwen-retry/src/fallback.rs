@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{
     HeaderName, HeaderValue, Uri,
@@ -6,16 +6,25 @@ use http::{
     request::Parts,
     uri::PathAndQuery,
 };
-use tower_qwen_tokens::Cause;
+use tower_qwen_tokens::{AccountId, Cause};
+
+use crate::leave::{Leave, is_of_target};
 
 // The header for keys in the Anthropic dialect.
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 // A base URL ends with it in every dialect; the path of the operation follows.
 const VERSION: &str = "/v1";
 
 /// Another target for a call: another model, another key, another base URL, or all of them.
 ///
 /// What is not set stays as the caller wrote it.
+///
+/// # Accounts
+///
+/// A target with another key has an account of its own in an Admission inside, named like the target
+/// ([`AccountId`]), so its calls do not wait for the quota of the caller's key. Keys of one root account
+/// share that account's quota: set [`same_account`](Self::same_account) for them, or give several
+/// targets one [`account`](Self::account).
 ///
 /// ```
 /// use tower_qwen_retry::{Fallback, InvalidFallback, RetryPolicy};
@@ -37,12 +46,25 @@ const VERSION: &str = "/v1";
 #[derive(Clone)]
 #[must_use]
 pub struct Fallback {
-    pub(crate) name: String,
+    // Shared with the reports of calls.
+    pub(crate) name: Arc<str>,
     pub(crate) model: Option<String>,
     key: Option<Key>,
     base: Option<Uri>,
+    account: Account,
     causes: Vec<Cause>,
     after_retries: bool,
+    pub(crate) after_wait: Option<Duration>,
+}
+
+/// Which account of the provider the target uses.
+#[derive(Debug, Clone)]
+enum Account {
+    /// One named like the target, if that has a key of its own.
+    OfKey(AccountId),
+    Named(AccountId),
+    /// The one that the call names.
+    OfCaller,
 }
 
 /// A key, bare and as `Authorization` has it.
@@ -65,21 +87,19 @@ pub enum InvalidFallback {
 }
 
 impl Fallback {
-    /// A target with this name, which events and metrics show.
+    /// A target with this name, which events and metrics show. It must not be a secret.
     pub fn new(name: impl Into<String>) -> Self {
+        let name: String = name.into();
+        let causes = Cause::ALL.iter().copied();
         Self {
+            account: Account::OfKey(AccountId::new(name.as_str())),
             name: name.into(),
             model: None,
             key: None,
             base: None,
-            causes: vec![
-                Cause::FreeTier,
-                Cause::Account,
-                Cause::Unauthorized,
-                Cause::Forbidden,
-                Cause::NotFound,
-            ],
+            causes: causes.filter(|&cause| is_of_target(cause)).collect(),
             after_retries: false,
+            after_wait: None,
         }
     }
 
@@ -126,6 +146,20 @@ impl Fallback {
         Ok(self)
     }
 
+    /// The account of the provider that this target uses, in an Admission inside. Default: one named
+    /// like the target if it has a [key](Self::key) of its own, else the caller's.
+    pub fn account(mut self, account: AccountId) -> Self {
+        self.account = Account::Named(account);
+        self
+    }
+
+    /// This target uses the account that the call names, or none: for a key of the same root account,
+    /// with which it shares the quota.
+    pub fn same_account(mut self) -> Self {
+        self.account = Account::OfCaller;
+        self
+    }
+
     /// The causes after which a call goes to this target. Default: [`Cause::FreeTier`],
     /// [`Cause::Account`], [`Cause::Unauthorized`], [`Cause::Forbidden`] and [`Cause::NotFound`],
     /// which do not go away by waiting.
@@ -138,18 +172,77 @@ impl Fallback {
     }
 
     /// A call goes to this target also after its last retry: no attempts, retry budget or patience
-    /// left, or a wait that would end after its deadline. Default: not.
+    /// left, or a wait that would end after its deadline, be it in Retry or in an Admission inside.
+    /// Default: not.
     pub fn after_retries(mut self) -> Self {
         self.after_retries = true;
         self
     }
 
-    pub(crate) fn accepts(&self, cause: Cause) -> bool {
-        self.causes.contains(&cause)
+    /// A call waits for at most this long at the target before, then it goes to this one. Default: it
+    /// waits as long as it takes.
+    ///
+    /// Both waits count: for quota in an Admission inside, and before a retry. A wait that would end
+    /// later than this, counted from the call's arrival at the target before, is not begun: the call
+    /// goes on at once. An Admission inside predicts it ([`MaxWait`](tower_qwen_tokens::call::MaxWait)),
+    /// so nothing is sent and no attempt is counted. An attempt that is under way is not interrupted.
+    ///
+    /// A call that Admission rejects for another reason (a full queue, the deadline, its size) goes to
+    /// this target as well. One that no target takes waits where it is.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_qwen_retry::{Fallback, RetryPolicy};
+    ///
+    /// let smaller = Fallback::new("smaller").model("qwen-flash").after_wait(Duration::from_secs(10));
+    /// let policy = RetryPolicy::default().fallback(smaller);
+    /// # let _ = policy;
+    /// ```
+    pub fn after_wait(mut self, longest: Duration) -> Self {
+        self.after_wait = Some(longest);
+        self
     }
 
-    pub(crate) fn accepts_after_retries(&self) -> bool {
-        self.after_retries
+    /// Whether a call that leaves the target before for this reason goes to this one.
+    pub(crate) fn takes(&self, leave: Leave) -> bool {
+        match leave {
+            Leave::Permanent(cause) => self.causes.contains(&cause),
+            // As good as permanent: any other target may help.
+            Leave::LongHint(_) => true,
+            Leave::Retries(_) => self.after_retries,
+            Leave::LongWait(_) => self.after_wait.is_some(),
+            Leave::NotSent(cause) => {
+                self.after_wait.is_some()
+                    || match cause {
+                        Some(cause) => self.causes.contains(&cause),
+                        None => self.after_retries,
+                    }
+            }
+        }
+    }
+
+    /// What of a call's own head still names the target: whether its origin, its key and its account do.
+    pub(crate) fn caller_parts(&self) -> CallerParts {
+        CallerParts {
+            origin: self.base.is_none(),
+            key: self.key.is_none(),
+            account: self.account_id().is_none(),
+        }
+    }
+
+    /// Scheme and host of the target, where they are its own.
+    pub(crate) fn origin(&self) -> Option<(&str, &str)> {
+        let base = self.base.as_ref()?;
+        Some((base.scheme_str()?, base.authority()?.as_str()))
+    }
+
+    /// The account of the target, where it is its own.
+    pub(crate) fn account_id(&self) -> Option<&AccountId> {
+        match &self.account {
+            Account::OfKey(account) => self.key.as_ref().map(|_| account),
+            Account::Named(account) => Some(account),
+            Account::OfCaller => None,
+        }
     }
 
     /// Changes a request's head for this target; `None` if that gives no valid address.
@@ -161,6 +254,9 @@ impl Fallback {
                 parts.headers.insert(AUTHORIZATION, key.bearer.clone());
             }
         }
+        if let Some(account) = self.account_id() {
+            parts.extensions.insert(account.clone());
+        }
         if let Some(base) = &self.base {
             parts.uri = with_base(base, &parts.uri)?;
             // Only a caller that sets `Host` itself has it here; clients set it later, from the
@@ -171,6 +267,23 @@ impl Fallback {
         }
         Some(())
     }
+}
+
+/// Which parts of a call stay as its caller wrote them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CallerParts {
+    pub(crate) origin: bool,
+    pub(crate) key: bool,
+    pub(crate) account: bool,
+}
+
+impl CallerParts {
+    /// Of the caller's own target.
+    pub(crate) const ALL: Self = Self {
+        origin: true,
+        key: true,
+        account: true,
+    };
 }
 
 /// The address of the operation of `uri` at another base URL.
@@ -200,8 +313,10 @@ impl fmt::Debug for Fallback {
             .field("name", &self.name)
             .field("model", &self.model)
             .field("has_key", &self.key.is_some())
+            .field("account", &self.account)
             .field("causes", &self.causes)
             .field("after_retries", &self.after_retries)
+            .field("after_wait", &self.after_wait)
             .finish_non_exhaustive()
     }
 }
@@ -282,6 +397,21 @@ mod tests {
     }
 
     #[test]
+    fn a_target_with_a_key_has_an_account_of_its_own() {
+        let keyed = || Fallback::new("second").key("sk-2").expect("a key");
+        let named = |fallback: &Fallback| {
+            let parts = applied(fallback, "http://h/v1/chat/completions", &[]);
+            let account = parts.extensions.get::<AccountId>();
+            account.map(|account| account.as_str().to_owned())
+        };
+        assert_eq!(named(&keyed()), Some("second".to_owned()));
+        assert_eq!(named(&keyed().same_account()), None);
+        let shared = keyed().account(AccountId::new("root 7"));
+        assert_eq!(named(&shared), Some("root 7".to_owned()));
+        assert_eq!(named(&Fallback::new("smaller").model("qwen-flash")), None);
+    }
+
+    #[test]
     fn defaults_are_as_documented() {
         let fallback = Fallback::new("x");
         for &cause in Cause::ALL {
@@ -293,12 +423,24 @@ mod tests {
                     | Cause::Forbidden
                     | Cause::NotFound
             );
-            assert_eq!(fallback.accepts(cause), expected, "{cause}");
+            let takes = |leave| fallback.takes(leave);
+            assert_eq!(takes(Leave::Permanent(cause)), expected, "{cause}");
+            assert_eq!(takes(Leave::NotSent(Some(cause))), expected, "{cause}");
+            assert!(takes(Leave::LongHint(cause)), "{cause}");
+            assert!(!takes(Leave::Retries(cause)) && !takes(Leave::LongWait(cause)));
         }
-        assert!(
-            !fallback.accepts_after_retries()
-                && fallback.clone().after_retries().accepts_after_retries()
+        assert!(!fallback.takes(Leave::NotSent(None)));
+        let timeout = fallback.clone().after([Cause::Timeout]);
+        assert!(timeout.takes(Leave::Permanent(Cause::Timeout)));
+        let (retries, wait) = (
+            Leave::Retries(Cause::Timeout),
+            Leave::LongWait(Cause::Timeout),
         );
-        assert!(fallback.after([Cause::Timeout]).accepts(Cause::Timeout));
+        let willing = fallback.clone().after_retries();
+        assert!(willing.takes(retries) && willing.takes(Leave::NotSent(None)));
+        assert!(!willing.takes(wait));
+        let hasty = fallback.after_wait(Duration::from_secs(1));
+        assert!(hasty.takes(wait) && hasty.takes(Leave::NotSent(None)));
+        assert!(!hasty.takes(retries));
     }
 }

@@ -8,8 +8,12 @@ use tower_qwen_tokens::{
 };
 
 use crate::{
-    Backoff, Fallback, RetryBudget, RetryObserver, backoffs::Backoffs,
-    classify_error::transient_cause, jitter::Seeds, observe::Observers,
+    Backoff, Fallback, RetryBudget, RetryObserver,
+    backoffs::Backoffs,
+    classify_error::transient_cause,
+    jitter::Seeds,
+    observe::Observers,
+    pool::{Members, Pool},
     throttle_counts::ThrottleCounts,
 };
 
@@ -28,7 +32,10 @@ pub struct RetryPolicy {
     pub(crate) seeds: Seeds,
     pub(crate) classify_options: ClassifyOptions,
     pub(crate) marker: Option<HeaderName>,
+    /// The members of the pool come first.
     pub(crate) fallbacks: Vec<Fallback>,
+    pub(crate) members: Option<Members>,
+    pub(crate) cool_down: Duration,
     pub(crate) observers: Observers,
     pub(crate) throttles: Arc<ThrottleCounts>,
     rule: Option<Arc<ErrorRule>>,
@@ -95,6 +102,9 @@ impl RetryPolicy {
     /// the call's deadline, ends the wait. So it does where others' load throttles a call that
     /// Admission paces ([module docs](crate::retry#throttles)). It counts from the call's first such
     /// failure. Calls that Admission has not sent are not affected: they wait in its queue.
+    ///
+    /// It is also the longest time for which a call waits while all of its targets
+    /// [rest](crate::retry#cool-down).
     pub fn patience(mut self, longest: Duration) -> Self {
         self.patience = longest;
         self
@@ -178,11 +188,44 @@ impl RetryPolicy {
     /// Adds another target, for calls that the targets before it cannot serve. Default: none.
     ///
     /// Targets are used in the order in which they were added, each with all attempts. In an
-    /// Admission inside, another model or base URL has an account of its own; another key alone
-    /// shares the account of the first. [`Attempts::fallback`](crate::Attempts::fallback) says
-    /// which target answered.
+    /// Admission inside, each is admitted at an account of its own: another model, base URL or key
+    /// makes one ([accounts](Fallback#accounts)). A target that failed rests, and calls skip it
+    /// meanwhile ([cool-down](crate::retry#cool-down)).
+    /// [`CallReport::target`](tower_qwen_tokens::CallReport::target) says which target answered.
     pub fn fallback(mut self, fallback: Fallback) -> Self {
         self.fallbacks.push(fallback);
+        self
+    }
+
+    /// Several targets that share the load, the caller's own among them. Default: none.
+    ///
+    /// Each call goes to the member at which it would wait for the shortest time. After a failure that
+    /// another member may not have, it goes there at once: a throttle, an error of the server, a bad
+    /// key. The call has [`max_attempts`](Self::max_attempts) at all members together. Where all
+    /// members rest, it waits for the first of them, for the length of [`patience`](Self::patience) at
+    /// most.
+    ///
+    /// [`CallReport::target`](tower_qwen_tokens::CallReport::target) names the member that answered.
+    /// [`fallback`](Self::fallback)s come after all members, for calls that no member can serve. A later
+    /// pool replaces an earlier one.
+    pub fn pool(mut self, pool: Pool) -> Self {
+        let former = self.first_fallback();
+        let count = pool.targets.len() + 1;
+        drop(self.fallbacks.splice(..former, pool.targets));
+        self.members = Some(Members {
+            count,
+            predictor: pool.predictor,
+        });
+        self
+    }
+
+    /// How long a target rests after a failure that lies in it and that waiting does not fix: a bad
+    /// key, an account in arrears, an unknown model. Then one call tries it again, and so on after each
+    /// such time. Default: 5 minutes. At most 30 minutes. Zero: nothing is remembered, of any failure.
+    ///
+    /// The other rests follow from the failure; see [cool-down](crate::retry#cool-down).
+    pub fn cool_down(mut self, after_permanent: Duration) -> Self {
+        self.cool_down = after_permanent;
         self
     }
 
@@ -221,6 +264,17 @@ impl RetryPolicy {
         }
     }
 
+    /// The target with this number: 0 is the caller's own, which is no fallback, 1 the first fallback.
+    pub(crate) fn target(&self, number: usize) -> Option<&Fallback> {
+        let index = number.checked_sub(1)?;
+        self.fallbacks.get(index)
+    }
+
+    /// The index of the first fallback that is no member of the pool.
+    pub(crate) fn first_fallback(&self) -> usize {
+        self.members.as_ref().map_or(0, |members| members.count - 1)
+    }
+
     /// How to classify the answers to this kind of call; `None` if layers inside need not know.
     pub(crate) fn classify_options(&self, streams: bool) -> Option<&ClassifyOptions> {
         // Most calls need neither, and an extension of the request costs them two allocations.
@@ -250,6 +304,10 @@ impl Default for RetryPolicy {
                 .json_errors(true),
             marker: Some(X_STAINLESS_RETRY_COUNT),
             fallbacks: Vec::new(),
+            members: None,
+            // A key that was paid for or replaced is in use again soon, and until then the probes cost
+            // one rejected attempt of a call: twelve an hour.
+            cool_down: Duration::from_secs(5 * 60),
             observers: Observers::default(),
             throttles: Arc::default(),
             rule: None,
@@ -259,7 +317,8 @@ impl Default for RetryPolicy {
 
 opaque_debug!(
     RetryPolicy {
-        max_attempts, backoffs, max_retry_after, patience, budget, classify_options, marker, fallbacks, observers
+        max_attempts, backoffs, max_retry_after, patience, budget, classify_options, marker, fallbacks, members,
+        cool_down, observers
     },
     impl std::fmt::Debug for RetryPolicy
 );
@@ -276,6 +335,8 @@ mod tests {
         assert_eq!(policy.max_attempts, 5);
         assert_eq!(policy.max_retry_after, Duration::from_secs(120));
         assert_eq!(policy.patience, Duration::from_secs(120));
+        assert_eq!(policy.cool_down, Duration::from_secs(300));
+        assert!(policy.members.is_none());
         assert_eq!(policy.budget.available(), 100);
         let budget = format!("{:?}", policy.budget);
         assert!(budget.contains("percent: 20") && budget.contains("error_cost: 2"));
@@ -284,6 +345,28 @@ mod tests {
         let options = format!("{:?}", policy.classify_options(true));
         assert!(options.contains("wait: 1s, bytes: 65536"), "{options}");
         assert!(policy.classify_options(false).is_none());
+    }
+
+    #[test]
+    fn members_come_before_fallbacks_and_a_later_pool_replaces_an_earlier_one() {
+        let names = |policy: &RetryPolicy| {
+            let names = policy.fallbacks.iter().map(|it| it.name.to_string());
+            names.collect::<Vec<_>>()
+        };
+        let pool = |names: &[&str]| {
+            let targets = names.iter().map(|name| Fallback::new(*name));
+            targets.fold(Pool::new(), Pool::target)
+        };
+        let policy = RetryPolicy::default().fallback(Fallback::new("last"));
+        let policy = policy.pool(pool(&["a", "b"]));
+        assert_eq!(names(&policy), ["a", "b", "last"]);
+        let policy = policy.pool(pool(&["c"]));
+        assert_eq!(names(&policy), ["c", "last"]);
+        assert_eq!(policy.members.map(|members| members.count), Some(2));
+        let crowd: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+        let crowd: Vec<_> = crowd.iter().map(String::as_str).collect();
+        let policy = RetryPolicy::default().pool(pool(&crowd));
+        assert_eq!(policy.members.map(|members| members.count), Some(64));
     }
 
     #[test]

@@ -92,10 +92,25 @@ impl History {
         self.attempts = self.attempts.saturating_add(1);
     }
 
+    /// The latest attempt was not sent.
+    pub(crate) fn forget_attempt(&mut self) {
+        self.attempts = self.attempts.saturating_sub(1);
+    }
+
+    /// What the latest retry took out of the retry budget.
+    pub(crate) fn charged(&self) -> u32 {
+        self.charged
+    }
+
     /// What a success returns to the retry budget. Zero from the second call on.
     pub(crate) fn take_refund(&mut self) -> u32 {
         std::mem::take(&mut self.charged)
     }
+}
+
+/// A wait so short that no quota is left unused meanwhile.
+pub(crate) fn requeue_wait(rng: &mut Rng) -> Duration {
+    between(rng, MIN_REQUEUE_WAIT, MAX_REQUEUE_WAIT)
 }
 
 impl RetryPolicy {
@@ -129,7 +144,7 @@ impl RetryPolicy {
         let wait = match held {
             None => self.hint_or_backoff(failure, history, rng),
             Some(held) => {
-                let requeue = between(rng, MIN_REQUEUE_WAIT, MAX_REQUEUE_WAIT);
+                let requeue = requeue_wait(rng);
                 // A call that is throttled twice in a row returns after the account has opened, so
                 // that another call probes the provider. Otherwise a call that always fails would
                 // hold up the queue (docs/design.md).

@@ -3,15 +3,17 @@ use std::{sync::Arc, time::Duration};
 use fastrand::Rng;
 use http::{Extensions, Response, StatusCode};
 use tower_qwen_tokens::{
-    Call, Cause, Deadline, PacedUntil, Verdict,
-    internal::clock::{Instant, now},
+    Call, Cause, Deadline, NotSent, PacedUntil, PlanUsedUp, Verdict,
+    internal::{
+        chain,
+        clock::{Instant, now},
+    },
 };
 
 use crate::{
-    Attempts, BoxError, GiveUp, RetryEvent, RetryPolicy,
-    classify_error::permanent_cause,
+    BoxError, GiveUp, RetryEvent, RetryPolicy,
     observe::emit,
-    schedule::{Failure, History},
+    schedule::{Failure, History, requeue_wait},
 };
 
 /// The state of one call over all of its attempts, and what each of them means.
@@ -19,7 +21,8 @@ use crate::{
 /// Shared by [`Retry`](crate::Retry) and `TowerPolicy`, which differ only in how they send.
 #[derive(Debug, Clone)]
 pub(crate) struct CallState {
-    pub(crate) attempts: Attempts,
+    /// How often the call was sent.
+    pub(crate) attempts: u32,
     history: History,
     /// `None` until the first wait is drawn.
     rng: Option<Rng>,
@@ -35,9 +38,25 @@ pub(crate) enum Outcome {
     /// A success, or an error of unknown kind: neither a retry nor a fallback is due.
     Final,
     /// A failure that does not go away by waiting.
-    Permanent(Cause),
+    Permanent(Permanent),
+    /// A layer inside rejected the call before it was sent.
+    NotSent {
+        cause: Option<Cause>,
+        /// Set where the user's rule has it retried here.
+        retry: Option<Failure>,
+    },
     /// A failure that may go away.
     Transient(Failure),
+}
+
+/// A failure that does not go away by waiting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Permanent {
+    pub(crate) cause: Cause,
+    /// The wait that the server names nevertheless.
+    pub(crate) hint: Option<Duration>,
+    /// Whether a window of the account's plan is used up.
+    pub(crate) is_plan: bool,
 }
 
 impl CallState {
@@ -45,7 +64,7 @@ impl CallState {
     /// wait on.
     pub(crate) fn new(rng: Option<Rng>) -> Self {
         Self {
-            attempts: Attempts::NONE,
+            attempts: 0,
             history: History::default(),
             rng,
             throttles_seen: None,
@@ -53,17 +72,21 @@ impl CallState {
         }
     }
 
+    /// The latest attempt was not sent after all, and the call goes elsewhere.
+    pub(crate) fn forget_attempt(&mut self) {
+        self.history.forget_attempt();
+    }
+
     pub(crate) fn attempt_sent(&mut self, at: Option<Instant>) {
-        self.attempts.number = self.attempts.number.saturating_add(1);
+        self.attempts = self.attempts.saturating_add(1);
         self.history.attempt_sent();
         self.sent_at = at;
     }
 
-    /// The call goes to this fallback, counted from 1, which has all attempts before it.
-    pub(crate) fn fell_back(&mut self, fallback: usize) {
+    /// The call goes to a fallback, which has all attempts before it.
+    pub(crate) fn fell_back(&mut self) {
         self.history = History::default();
         self.throttles_seen = None;
-        self.attempts.fallback = u32::try_from(fallback).unwrap_or(u32::MAX);
     }
 
     /// The attempt was a success.
@@ -92,7 +115,11 @@ impl CallState {
         let cause = verdict.cause();
         self.emit_attempt(policy, model, Some(answer.status()), Some(cause));
         if !verdict.is_transient() {
-            return Outcome::Permanent(cause);
+            return Outcome::Permanent(Permanent {
+                cause,
+                hint: verdict.retry_after(),
+                is_plan: verdict.plan_window().is_some(),
+            });
         }
         // An account may be closed because of other calls, which says nothing about, say, a 500 of
         // this one.
@@ -116,11 +143,15 @@ impl CallState {
         error: &BoxError,
     ) -> Outcome {
         let transient = policy.cause(error.as_ref());
-        let permanent = || permanent_cause(error.as_ref());
-        self.emit_attempt(policy, model, None, transient.or_else(permanent));
+        if let Some(cause) = not_sent(error) {
+            self.attempts = self.attempts.saturating_sub(1);
+            let retry = transient.map(Failure::of);
+            return Outcome::NotSent { cause, retry };
+        }
+        self.emit_attempt(policy, model, None, transient);
         match transient {
             Some(cause) => Outcome::Transient(Failure::of(cause)),
-            None => permanent().map_or(Outcome::Final, Outcome::Permanent),
+            None => Outcome::Final,
         }
     }
 
@@ -141,26 +172,49 @@ impl CallState {
     ) -> Result<Duration, GiveUp> {
         let rng = self.rng.get_or_insert_with(|| policy.seeds.rng());
         let wait = policy.next_wait(failure, &mut self.history, now(), deadline, rng);
-        let waited = wait.unwrap_or_default();
-        self.attempts.waited = self.attempts.waited.saturating_add(waited);
-        let (number, cause) = (self.attempts.number, failure.cause);
-        let event = match wait {
-            Ok(wait) => RetryEvent::Retry {
-                model,
-                number,
-                cause,
-                wait,
-                held_by_admission: failure.held_by_admission.is_some(),
-            },
-            Err(why) => RetryEvent::GaveUp {
-                model,
-                number,
-                cause,
-                why,
-            },
+        if let Err(why) = wait {
+            self.gave_up(policy, model, failure.cause, why);
+        }
+        wait
+    }
+
+    /// The call waits, and is sent again.
+    pub(crate) fn emit_retry(
+        &self,
+        policy: &RetryPolicy,
+        model: &str,
+        failure: Failure,
+        wait: Duration,
+    ) {
+        let event = RetryEvent::Retry {
+            model,
+            number: self.attempts,
+            cause: failure.cause,
+            wait,
+            held_by_admission: failure.held_by_admission.is_some(),
         };
         emit(&policy.observers, &event);
-        wait
+    }
+
+    /// What the latest retry took out of the retry budget.
+    pub(crate) fn charged(&self) -> u32 {
+        self.history.charged()
+    }
+
+    pub(crate) fn gave_up(&self, policy: &RetryPolicy, model: &str, cause: Cause, why: GiveUp) {
+        let event = RetryEvent::GaveUp {
+            model,
+            number: self.attempts,
+            cause,
+            why,
+        };
+        emit(&policy.observers, &event);
+    }
+
+    /// A wait until a target is tried again, drawn out a little so that not all come at once.
+    pub(crate) fn rest(&mut self, policy: &RetryPolicy, wait: Duration) -> Duration {
+        let rng = self.rng.get_or_insert_with(|| policy.seeds.rng());
+        requeue_wait(rng).saturating_add(wait)
     }
 
     fn emit_attempt(
@@ -177,13 +231,24 @@ impl CallState {
         let took = |sent_at| now().saturating_duration_since(sent_at);
         let event = RetryEvent::Attempt {
             model,
-            number: self.attempts.number,
+            number: self.attempts,
             status,
             cause,
             took: self.sent_at.map(took),
         };
         emit(&policy.observers, &event);
     }
+}
+
+/// Whether a layer inside rejected the call before it was sent, by the error's chain; with the cause
+/// where that is known.
+fn not_sent(error: &BoxError) -> Option<Option<Cause>> {
+    chain(error.as_ref()).find_map(|error| {
+        if error.is::<PlanUsedUp>() {
+            return Some(Some(Cause::Account));
+        }
+        error.is::<NotSent>().then_some(None)
+    })
 }
 
 /// The model that a call names; empty if none, or if no layer has read the request.

@@ -19,8 +19,8 @@ use crate::{
 /// Prefer [`RetryLayer`](crate::RetryLayer) if you can choose: tower's policy decides on an answer
 /// without reading its body. It knows the cause of a throttle only if a layer inside has put the
 /// [`Verdict`] into the answer's extensions, as Admission and Meter do; otherwise it decides by
-/// status and headers. It has no first event of a stream, no fallback and no
-/// [`Attempts`](crate::Attempts).
+/// status and headers. It has no first event of a stream and no fallback, and writes
+/// nothing into the call's [`CallReport`](tower_qwen_tokens::CallReport).
 ///
 /// Waits, retry budget, marker, deadline, rules for errors and observers are the same. Requests are
 /// cloned by their own `Clone`, and only those that may be sent again (see
@@ -94,7 +94,7 @@ where
         request: &mut Request<B>,
         result: &mut Result<Response<RB>, BoxError>,
     ) -> Option<Sleep> {
-        if self.state.attempts.number == 0 {
+        if self.state.attempts == 0 {
             self.policy.budget.deposit();
         }
         // Tower does not say when it sent the attempt.
@@ -108,16 +108,19 @@ where
             Err(error) => self.state.failed(policy, model, error),
         };
         // Tower has no other target, so a permanent failure goes to the caller.
-        let Outcome::Transient(failure) = outcome else {
-            return None;
+        let failure = match outcome {
+            Outcome::Transient(failure) => failure,
+            Outcome::NotSent { retry, .. } => retry?,
+            Outcome::Final | Outcome::Permanent(_) => return None,
         };
         let deadline = deadline_of(request.extensions());
         let wait = self
             .state
             .next_wait(policy, model, deadline, failure)
             .ok()?;
+        self.state.emit_retry(policy, model, failure, wait);
         if let Some(marker) = &self.policy.marker {
-            let count = HeaderValue::from(self.state.attempts.number);
+            let count = HeaderValue::from(self.state.attempts);
             request.headers_mut().insert(marker, count);
         }
         Some(sleep(wait))
@@ -126,7 +129,7 @@ where
     fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
         let marker = self.policy.marker.as_ref();
         // From the second attempt on the marker is our own.
-        let is_first = self.state.attempts.number == 0;
+        let is_first = self.state.attempts == 0;
         let is_nested = is_first && is_retry(request.headers(), marker);
         (is_repeatable(request) && !is_nested).then(|| request.clone())
     }

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service};
-use tower_qwen_retry::{BoxError, RetryLayer, RetryPolicy};
+use tower_qwen_retry::{BoxError, Fallback, RetryLayer, RetryPolicy};
 use tower_qwen_tokens::call::{ReadCall, ReadOptions};
 
 type Body = Full<Bytes>;
 
-/// The map of the answer's extensions and its table, and the box in which they keep the [`Attempts`](tower_qwen_retry::Attempts).
+/// The map of the answer's extensions and its table, and the box in which they keep the [`CallReport`](tower_qwen_tokens::CallReport).
 const OF_THE_ANSWER: u64 = 3;
 /// The box in which a request's extensions keep the options of a stream's classification, twice: in the clone and in what is
 /// sent.
@@ -58,9 +58,9 @@ fn read(body: &'static str) -> Request<Body> {
 }
 
 /// Allocations of a call through the layer beyond those of a bare one and a clone of its request.
-fn beyond_a_clone(body: &'static str) -> u64 {
+fn beyond_a_clone(policy: RetryPolicy, body: &'static str) -> u64 {
     let request = read(body);
-    let layer = RetryLayer::new(RetryPolicy::default());
+    let layer = RetryLayer::new(policy);
     let mut service = layer.layer(Inner);
     let mut through = || measure(|| drop(poll_once(service.call(request.clone()))));
     // Bytes that are cloned for the first time are shared from then on.
@@ -74,6 +74,11 @@ fn beyond_a_clone(body: &'static str) -> u64 {
 async fn the_layer_allocates_what_is_stated() {
     let whole = r#"{"model":"qwen-plus","messages":[{"role":"user","content":"Hello!"}]}"#;
     let stream = r#"{"model":"qwen-plus","messages":[],"stream":true}"#;
-    assert_eq!(beyond_a_clone(whole), OF_THE_ANSWER);
-    assert_eq!(beyond_a_clone(stream), OF_THE_ANSWER + OF_A_STREAM);
+    let plain = RetryPolicy::default;
+    assert_eq!(beyond_a_clone(plain(), whole), OF_THE_ANSWER);
+    assert_eq!(beyond_a_clone(plain(), stream), OF_THE_ANSWER + OF_A_STREAM);
+    // Other targets cost nothing while all is well.
+    let second = Fallback::new("second").key("sk-2").expect("a key");
+    let two = plain().fallback(second);
+    assert_eq!(beyond_a_clone(two, whole), OF_THE_ANSWER);
 }

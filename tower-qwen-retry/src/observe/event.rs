@@ -55,9 +55,23 @@ pub enum RetryEvent<'a> {
     Fallback {
         /// The model of the target before.
         model: &'a str,
-        /// Why the target before failed.
-        cause: Cause,
-        /// The name of the target.
+        /// Why the target before failed, or why it rests. `None`: a layer inside rejected the call
+        /// before it was sent.
+        cause: Option<Cause>,
+        /// The name of the target; empty for the caller's own.
         to: &'a str,
+    },
+    /// A target rests: calls keep away from it, but for a probe now and then. Emitted for each failure
+    /// that begins or prolongs it.
+    #[non_exhaustive]
+    CoolDown {
+        /// The model that the call names.
+        model: &'a str,
+        /// The name of the target; empty for the caller's own.
+        target: &'a str,
+        /// Why.
+        cause: Cause,
+        /// How long calls keep away, from now on.
+        wait: Duration,
     },
 }

@@ -1,7 +1,17 @@
-use metrics::{
-    Label, SharedString, Unit, counter, describe_counter, describe_histogram, histogram,
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
-use tower_qwen_tokens::internal::LabelValues;
+
+use metrics::{
+    Counter, Histogram, Label, SharedString, Unit, counter, describe_counter, describe_histogram,
+    histogram,
+};
+use tower_qwen_tokens::internal::{
+    LabelValues, RecorderHandles,
+    clock::{Instant, now},
+};
 
 use super::{RetryEvent, RetryObserver};
 
@@ -11,6 +21,7 @@ const RETRIES: &str = "tower_qwen.retry.retries";
 const WAIT: &str = "tower_qwen.retry.wait";
 const GIVEN_UP: &str = "tower_qwen.retry.given_up";
 const FALLBACKS: &str = "tower_qwen.retry.fallbacks";
+const COOL_DOWNS: &str = "tower_qwen.retry.cool_downs";
 
 /// An observer that counts in the recorder of the [`metrics`] facade.
 ///
@@ -24,13 +35,26 @@ const FALLBACKS: &str = "tower_qwen.retry.fallbacks";
 /// | `tower_qwen.retry.retries` | counter, retries | `error.type`, `held_by_admission` |
 /// | `tower_qwen.retry.wait` | histogram, seconds | |
 /// | `tower_qwen.retry.given_up` | counter, calls | `error.type`, `reason` |
-/// | `tower_qwen.retry.fallbacks` | counter, calls | `error.type`, `to` |
+/// | `tower_qwen.retry.fallbacks` | counter, calls | `error.type` (or `not_sent`), `to` |
+/// | `tower_qwen.retry.cool_downs` | counter, failures after which a target rests | `error.type`, `to` |
 ///
 /// Models beyond the first 1,024, and names longer than 256 bytes, are counted as `(other)`. Clones
 /// share the models.
 #[derive(Debug, Clone)]
 pub struct RetryMetrics {
     models: LabelValues,
+    succeeded: Arc<Mutex<HashMap<Arc<str>, Arc<Succeeded>>>>,
+    /// From here the seconds are counted for which handles live.
+    began: Instant,
+}
+
+/// Handles of one model for attempts without a cause, which nearly all are.
+type Succeeded = RecorderHandles<Handles>;
+
+#[derive(Default)]
+struct Handles {
+    attempts: OnceLock<Counter>,
+    duration: OnceLock<Histogram>,
 }
 
 impl RetryMetrics {
@@ -48,9 +72,46 @@ impl RetryMetrics {
         describe_histogram!(WAIT, Unit::Seconds, "Waits before retries");
         describe_counter!(GIVEN_UP, Unit::Count, "Retries that are not made");
         describe_counter!(FALLBACKS, Unit::Count, "Calls that go to another target");
+        describe_counter!(
+            COOL_DOWNS,
+            Unit::Count,
+            "Failures after which a target rests"
+        );
         Self {
             models: LabelValues::new(),
+            succeeded: Arc::default(),
+            began: now(),
         }
+    }
+
+    fn succeeded(&self, model: &str, took: Option<Duration>) {
+        let of_model = self.of_model(model);
+        let second = now().saturating_duration_since(self.began).as_secs();
+        let handles = metrics::with_recorder(|recorder| of_model.get(second, recorder));
+        let attempts = handles
+            .attempts
+            .get_or_init(|| counter!(ATTEMPTS, self.labels(model, [error("none")])));
+        attempts.increment(1);
+        if let Some(took) = took {
+            let duration = handles
+                .duration
+                .get_or_init(|| histogram!(DURATION, self.labels(model, [])));
+            duration.record(took);
+        }
+    }
+
+    fn of_model(&self, model: &str) -> Arc<Succeeded> {
+        let known = || {
+            self.succeeded
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(of_model) = known().get(model) {
+            return Arc::clone(of_model);
+        }
+        // It is one of a bounded number, so the map is bounded too.
+        let name = self.models.get(model);
+        Arc::clone(known().entry(name).or_default())
     }
 
     fn labels<const N: usize>(&self, model: &str, more: [Label; N]) -> Vec<Label> {
@@ -71,16 +132,15 @@ impl RetryObserver for RetryMetrics {
         match *event {
             RetryEvent::Attempt {
                 model,
-                status,
-                cause,
+                status: Some(_),
+                cause: None,
                 took,
                 ..
+            } => self.succeeded(model, took),
+            RetryEvent::Attempt {
+                model, cause, took, ..
             } => {
-                let cause = match (cause, status) {
-                    (Some(cause), _) => cause.as_str(),
-                    (None, Some(_)) => "none",
-                    (None, None) => "unknown",
-                };
+                let cause = cause.map_or("unknown", |cause| cause.as_str());
                 counter!(ATTEMPTS, self.labels(model, [error(cause)])).increment(1);
                 if let Some(took) = took {
                     histogram!(DURATION, self.labels(model, [])).record(took);
@@ -107,7 +167,17 @@ impl RetryObserver for RetryMetrics {
             }
             RetryEvent::Fallback { model, cause, to } => {
                 let to = Label::new("to", to.to_owned());
-                counter!(FALLBACKS, self.labels(model, [error(cause.as_str()), to])).increment(1);
+                let cause = cause.map_or("not_sent", |cause| cause.as_str());
+                counter!(FALLBACKS, self.labels(model, [error(cause), to])).increment(1);
+            }
+            RetryEvent::CoolDown {
+                model,
+                target,
+                cause,
+                ..
+            } => {
+                let to = Label::new("to", target.to_owned());
+                counter!(COOL_DOWNS, self.labels(model, [error(cause.as_str()), to])).increment(1);
             }
         }
     }

@@ -2,7 +2,7 @@ use tracing::{debug, info, warn};
 
 use super::{RetryEvent, RetryObserver};
 
-/// An observer that emits `tracing` events: a call given up at the level warn, retries and
+/// An observer that emits `tracing` events: a call given up and a cool-down at the level warn, retries and
 /// fallbacks at info, attempts at debug.
 ///
 /// The target is `tower_qwen_retry`. Events hold figures and names, never content, addresses or
@@ -51,7 +51,16 @@ impl RetryObserver for RetryTracing {
                 warn!(target: "tower_qwen_retry", model, number, cause = cause.as_str(), why = why.as_str(), "gave up");
             }
             RetryEvent::Fallback { model, cause, to } => {
-                info!(target: "tower_qwen_retry", model, cause = cause.as_str(), to, "fallback");
+                let cause = cause.map(|cause| cause.as_str());
+                info!(target: "tower_qwen_retry", model, cause, to, "fallback");
+            }
+            RetryEvent::CoolDown {
+                model,
+                target,
+                cause,
+                wait,
+            } => {
+                warn!(target: "tower_qwen_retry", model, to = target, cause = cause.as_str(), ?wait, "cool-down");
             }
         }
     }

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -6,24 +6,50 @@ use http_body::Body;
 use tower_qwen_tokens::{
     Call, Cause, Verdict,
     classify::{ClassifyOptions, FirstEvent},
-    internal::{Classify, PeekedBody, RequestContext, clock::now},
+    internal::{
+        Classify, PeekedBody, RequestContext, RunningCall, SendingLayer, WaitKind, WaitingCall,
+        chain,
+        clock::{Instant, now},
+        was_never_begun,
+    },
 };
 use tower_service::Service;
 
-use super::{ResponseBody, replay::Replay, settings::Settings, target::Target};
+use super::{ResponseBody, replay::Replay, router::Router, settings::Settings, target::Target};
 use crate::{
-    BoxError, Fallback, GiveUp, RetryEvent,
-    observe::emit,
+    BoxError, CoolingDown, GiveUp,
+    cool_down::Closed,
     state::{CallState, Outcome},
 };
+
+/// A call that waits for a target in cool-down looks this often whether a probe has opened one.
+// Each look costs a timer and a lock; a second is short beside the answers of models.
+const RECHECK: Duration = Duration::from_secs(1);
 
 /// Sends the attempts of one call through the inner service.
 pub(super) struct Driver<S> {
     pub(super) service: S,
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
     classify_options: ClassifyOptions,
     pub(super) state: CallState,
-    target: Target,
+    pub(super) target: Target,
+    /// Whether the call has its first target.
+    pub(super) is_routed: bool,
+    /// Since when it waits for one.
+    resting_since: Option<Instant>,
+    /// The wait under way.
+    waiting: Option<WaitingCall>,
+    /// `None` until the request was read, and when all is over.
+    running: Option<RunningCall>,
+}
+
+/// What the future does before the first attempt of a call that has several targets.
+pub(super) enum Route {
+    Send,
+    /// All targets rest.
+    Wait(Duration),
+    /// All targets rest, and for too long.
+    Fail(CoolingDown),
 }
 
 /// What the future does after an attempt.
@@ -47,12 +73,16 @@ impl<S> Driver<S> {
             // calls.
             state: CallState::new(Some(settings.policy.seeds.rng())),
             target: Target::default(),
+            is_routed: true,
+            resting_since: None,
+            waiting: None,
+            running: None,
             settings,
         }
     }
 
-    /// Sends the first attempt.
-    pub(super) fn send<B>(&mut self, mut request: Request<B>) -> S::Future
+    /// Sends the first attempt; `None` if the call has to be [routed](Self::route) before.
+    pub(super) fn send<B>(&mut self, mut request: Request<B>) -> Option<S::Future>
     where
         S: Service<Request<B>>,
     {
@@ -78,9 +108,80 @@ impl<S> Driver<S> {
         if may_repeat {
             self.target.original = Replay::new(&request, call.as_ref());
         }
+        self.running = call.as_ref().map(|call| RunningCall::new(call.report()));
+        if let Some(running) = &self.running {
+            running.facts().enter(SendingLayer::Retry);
+        }
         self.target.call = call;
+        // Most calls have one target, or their own is as good as any.
+        if !policy.fallbacks.is_empty() && self.target.is_repeatable(policy) {
+            if policy.members.is_some() || !self.settings.cool_downs.is_empty() {
+                self.is_routed = false;
+                return None;
+            }
+            self.target.begin_waits(policy);
+            self.target.limit_wait(&mut request);
+        }
         self.attempt_sent();
-        self.service.call(request)
+        Some(self.service.call(request))
+    }
+
+    /// Finds the first target of a call.
+    pub(super) fn route(&mut self) -> Route {
+        let settings = Arc::clone(&self.settings);
+        let (policy, now) = (&settings.policy, now());
+        let Some(original) = &self.target.original else {
+            self.is_routed = true;
+            return Route::Send;
+        };
+        match Router::new(&settings, original, now).first() {
+            Ok(chosen) => {
+                self.is_routed = true;
+                if let Some(leave) = chosen.after {
+                    self.emit_fallback(chosen.number, leave.cause());
+                }
+                self.target.go_to(chosen, policy);
+                Route::Send
+            }
+            Err(closed) => self.rest(closed, now),
+        }
+    }
+
+    /// All targets rest: the call waits for the first of them, or fails.
+    fn rest(&mut self, closed: Closed, now: Instant) -> Route {
+        let policy = &self.settings.policy;
+        let is_after = |end: Option<Instant>| end.is_some_and(|end| closed.until > end);
+        let since = *self.resting_since.get_or_insert(now);
+        let why = if is_after(self.target.deadline()) {
+            GiveUp::Deadline
+        } else if is_after(since.checked_add(policy.patience)) {
+            GiveUp::Patience
+        } else {
+            let wait = closed.until.saturating_duration_since(now);
+            let wait = self.state.rest(policy, wait.min(RECHECK));
+            self.begin_wait(wait);
+            return Route::Wait(wait);
+        };
+        let cause = closed.leave.cause().unwrap_or(Cause::Other);
+        self.state.gave_up(policy, self.target.model(), cause, why);
+        Route::Fail(CoolingDown::new(closed.until, cause))
+    }
+
+    /// The call waits here.
+    pub(super) fn begin_wait(&mut self, wait: Duration) {
+        // Not for what has no length: what Admission inside will hold waits there.
+        let running = self.running.as_ref().filter(|_| !wait.is_zero());
+        self.waiting = running.map(|running| running.facts().wait(WaitKind::Backoff));
+    }
+
+    /// The wait before the next attempt is over.
+    pub(super) fn waited(&mut self) {
+        self.waiting = None;
+    }
+
+    /// The call's outcome is the caller's: the future may be kept for long after.
+    pub(super) fn end(&mut self) {
+        self.running = None;
     }
 
     /// Sends a further attempt.
@@ -89,10 +190,19 @@ impl<S> Driver<S> {
         S: Service<Request<B>>,
         B: From<Bytes>,
     {
+        // Only now: the answer of the target before is gone, and the ledger's line of it with it.
+        if mem::take(&mut self.target.has_changed)
+            && let Some(running) = &self.running
+        {
+            let fallback = self.settings.policy.target(self.target.number);
+            let name = fallback.map(|fallback| Arc::clone(&fallback.name));
+            running.facts().redirect(name);
+        }
         let replay = self.target.replay();
         let replay = replay.expect("only a repeatable call is sent again");
         let marker = self.settings.policy.marker.as_ref();
-        let request = replay.request(marker, self.state.attempts.number);
+        let mut request = replay.request(marker, self.state.attempts);
+        self.target.limit_wait(&mut request);
         self.attempt_sent();
         self.service.call(request)
     }
@@ -101,6 +211,9 @@ impl<S> Driver<S> {
         // Reading the clock is a good part of what the layer costs, so only for observers.
         let observed = !self.settings.policy.observers.is_empty();
         self.state.attempt_sent(observed.then(now));
+        if let Some(running) = &self.running {
+            running.facts().sent(SendingLayer::Retry);
+        }
     }
 
     /// Whether this answer needs no classification.
@@ -122,6 +235,7 @@ impl<S> Driver<S> {
     pub(super) fn after_success(&mut self, status: StatusCode) {
         let (policy, model) = (&self.settings.policy, self.target.model());
         self.state.succeeded(policy, model, status);
+        self.target_succeeded();
     }
 
     /// The step after an answer that was classified.
@@ -129,6 +243,9 @@ impl<S> Driver<S> {
         let (policy, model) = (&self.settings.policy, self.target.model());
         let verdict = answer.extensions().get::<Verdict>();
         let outcome = self.state.answered(policy, model, answer, verdict);
+        if verdict.is_none() {
+            self.target_succeeded();
+        }
         self.next_step(outcome)
     }
 
@@ -136,44 +253,14 @@ impl<S> Driver<S> {
     pub(super) fn after_error(&mut self, error: &BoxError) -> NextStep {
         let (policy, model) = (&self.settings.policy, self.target.model());
         let outcome = self.state.failed(policy, model, error);
-        self.next_step(outcome)
-    }
-
-    fn next_step(&mut self, outcome: Outcome) -> NextStep {
-        let policy = &self.settings.policy;
-        match outcome {
-            Outcome::Final => NextStep::Return,
-            // First: what cannot be sent again must neither charge the retry budget nor count as
-            // given up.
-            _ if !self.target.is_repeatable(policy) => NextStep::Return,
-            Outcome::Permanent(cause) => self.fall_back(cause, |fallback| fallback.accepts(cause)),
-            Outcome::Transient(failure) => {
-                let (model, deadline) = (self.target.model(), self.target.deadline());
-                match self.state.next_wait(policy, model, deadline, failure) {
-                    Ok(wait) => NextStep::Wait(wait),
-                    // A wait of more than the longest allowed is as good as permanent: any fallback
-                    // may help.
-                    Err(GiveUp::RetryAfter) => self.fall_back(failure.cause, |_| true),
-                    Err(_) => self.fall_back(failure.cause, Fallback::accepts_after_retries),
-                }
+        if let Some(running) = &self.running {
+            if matches!(outcome, Outcome::NotSent { .. }) {
+                running.facts().not_sent(SendingLayer::Retry);
+            } else if chain(error.as_ref()).any(was_never_begun) {
+                running.facts().never_begun(SendingLayer::Retry);
             }
         }
-    }
-
-    /// Goes on to the next fallback that accepts the call, if any.
-    fn fall_back(&mut self, cause: Cause, accepts: impl Fn(&Fallback) -> bool) -> NextStep {
-        let policy = &self.settings.policy;
-        let Some((fallback, number, redirected)) = self.target.next_fallback(policy, accepts)
-        else {
-            return NextStep::Return;
-        };
-        // Before the redirection: the event names the model that has failed.
-        let (model, to) = (self.target.model(), &*fallback.name);
-        let event = RetryEvent::Fallback { model, cause, to };
-        emit(&policy.observers, &event);
-        self.target.redirect(redirected);
-        self.state.fell_back(number);
-        NextStep::Send
+        self.next_step(outcome)
     }
 
     /// The answer as the caller gets it.
@@ -182,7 +269,9 @@ impl<S> Driver<S> {
         answer: Response<PeekedBody<RB>>,
     ) -> Response<ResponseBody<RB>> {
         let mut answer = answer.map(ResponseBody::new);
-        answer.extensions_mut().insert(self.state.attempts);
+        if let Some(running) = &self.running {
+            running.attach(answer.extensions_mut());
+        }
         answer
     }
 }

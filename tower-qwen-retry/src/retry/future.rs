@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use super::{
     ResponseBody,
-    driver::{Driver, NextStep},
+    driver::{Driver, NextStep, Route},
     settings::Settings,
 };
 use crate::BoxError;
@@ -45,6 +45,7 @@ pin_project! {
     #[project = PhaseProj]
     enum Phase<R, F, C> {
         Reading { #[pin] read: R },
+        Routing,
         BecomingReady,
         Calling { #[pin] call: F },
         Classifying { #[pin] classify: C },
@@ -61,6 +62,11 @@ impl<R, F, C> Phase<R, F, C> {
             NextStep::Send => Some(Self::BecomingReady),
             NextStep::Return => None,
         }
+    }
+
+    /// The phase of the first attempt.
+    fn first(call: Option<F>) -> Self {
+        call.map_or(Self::Routing, |call| Self::Calling { call })
     }
 }
 
@@ -82,7 +88,7 @@ where
         let mut driver = Driver::new(service, settings);
         let call = driver.send(request);
         Self {
-            phase: Phase::Calling { call },
+            phase: Phase::first(call),
             driver,
         }
     }
@@ -90,7 +96,7 @@ where
 
 impl<S, B, RB> Future for ResponseFuture<S, B, RB>
 where
-    S: Service<Request<B>, Response = Response<RB>>,
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
     S::Error: Into<BoxError>,
     B: Body + From<Bytes>,
     B::Error: Into<BoxError>,
@@ -107,10 +113,17 @@ where
         let output = loop {
             let next = match this.phase.as_mut().project() {
                 PhaseProj::Reading { read } => match ready!(read.poll(cx)) {
-                    Ok(request) => Phase::Calling {
-                        call: driver.send(request),
-                    },
+                    Ok(request) => Phase::first(driver.send(request)),
                     Err(error) => break Err(error.boxed().into()),
+                },
+                PhaseProj::Routing => match driver.route() {
+                    Route::Send => Phase::BecomingReady,
+                    Route::Wait(wait) => {
+                        // Its readiness is given up: nothing scarce is held while the call sleeps.
+                        driver.service = driver.service.clone();
+                        Phase::Waiting { sleep: sleep(wait) }
+                    }
+                    Route::Fail(error) => break Err(error.into()),
                 },
                 PhaseProj::BecomingReady => match ready!(driver.service.poll_ready(cx)) {
                     Ok(()) => Phase::Calling {
@@ -146,7 +159,12 @@ where
                 }
                 PhaseProj::Waiting { sleep } => {
                     ready!(sleep.poll(cx));
-                    Phase::BecomingReady
+                    driver.waited();
+                    if driver.is_routed {
+                        Phase::BecomingReady
+                    } else {
+                        Phase::Routing
+                    }
                 }
                 PhaseProj::Done => panic!("`ResponseFuture` polled after it was ready"),
             };
@@ -154,6 +172,7 @@ where
         };
         // Drops the inner future now: the caller may keep this one for long.
         this.phase.set(Phase::Done);
+        driver.end();
         Poll::Ready(output)
     }
 }

@@ -4,7 +4,7 @@ use tower_layer::Layer;
 use tower_qwen_tokens::{call::ReadOptions, internal::clock::WallClock};
 
 use super::{Retry, settings::Settings};
-use crate::RetryPolicy;
+use crate::{RetryPolicy, cool_down::CoolDowns, pool::PoolState};
 
 /// Applies [`Retry`] to a service. See the [module docs](crate::retry).
 #[derive(Debug, Clone)]
@@ -14,9 +14,13 @@ pub struct RetryLayer {
 }
 
 impl RetryLayer {
-    /// A layer that retries by this policy.
+    /// A layer that retries by this policy. Its clones, and all services that it makes, share what they
+    /// know of targets ([cool-down](crate::retry#cool-down)); other layers of the same policy do not.
     pub fn new(policy: RetryPolicy) -> Self {
+        let members = policy.members.as_ref().map_or(0, |members| members.count);
         let settings = Settings {
+            cool_downs: Arc::new(CoolDowns::new()),
+            pool: Arc::new(PoolState::new(members)),
             policy,
             read_options: ReadOptions::default(),
             clock: WallClock::new(),

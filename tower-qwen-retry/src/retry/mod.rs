@@ -26,8 +26,9 @@
 //! Errors of the inner service, by their type, along the chain of sources. Broken connections and
 //! timeouts are retried (the features `hyper-1`, `hyper-util-0-1`, `h2-0-4`, `reqwest-0-13` and
 //! `tower-0-5` know the types of those crates). Unknown errors are not, so that a rejection by
-//! Admission goes straight to the caller, or to a fallback where the account's plan is used up
-//! ([`PlanUsedUp`](tower_qwen_tokens::PlanUsedUp), cause `Account`).
+//! Admission goes straight to the caller, or to a fallback that [asks for it](crate::Fallback::after_wait)
+//! or where the account's plan is used up ([`PlanUsedUp`](tower_qwen_tokens::PlanUsedUp), cause
+//! `Account`).
 //!
 //! [`RetryPolicy::rule`](crate::RetryPolicy::rule) and
 //! [`RetryPolicy::retry_error`](crate::RetryPolicy::retry_error) override both.
@@ -107,12 +108,45 @@
 //!
 //! After a cause that does not go away by waiting, a call may go to [other
 //! targets](crate::RetryPolicy::fallback): another model, key or base URL, in the order in which
-//! they were added. Nothing is remembered: the next call begins with its own target again.
+//! they were added. It may also go there where it would [wait for too
+//! long](crate::Fallback::after_wait), or [after its retries](crate::Fallback::after_retries). Several
+//! targets can share the load as a [pool](crate::RetryPolicy::pool).
+//!
+//! A call that an Admission inside rejects was not sent ([`NotSent`](tower_qwen_tokens::NotSent)): it
+//! counts as no attempt, and goes to another target without a wait.
+//!
+//! # Cool-down
+//!
+//! A target from which a call went on rests: later calls skip it at once, and do not find out anew.
+//!
+//! | the call failed there by | calls keep away | probes |
+//! |---|---|---|
+//! | a wait that the server names (`Retry-After` and its relatives) | until that is over | every 30 minutes, if it is longer |
+//! | a used-up window of the plan | until its end, if that is stated | every 30 minutes |
+//! | a bad key, an account in arrears, a used-up free tier, an unknown model | until a probe succeeds | every 5 minutes ([`cool_down`](crate::RetryPolicy::cool_down)); not before a wait that the server names |
+//! | its last retry ([`after_retries`](crate::Fallback::after_retries)), or three failures of a pool's member in a row | until a probe succeeds | every 60 seconds |
+//! | a throttle without a named wait, in a pool | for the wait of the [backoff](crate::RetryPolicy::backoff) | |
+//!
+//! A probe is one call with one attempt; all others keep away until it succeeds, or until the next one is
+//! due. So a target that rests gets at most one request in each interval, however many call. Rests
+//! end by themselves or by a probe; a program has nothing to reset.
+//!
+//! A target is what makes its answers: its own settings, and what the call brings along (host, path,
+//! model, key and account). The bad key of one caller of a gateway says nothing of another's. At most
+//! 1,024 targets rest at one time; beyond that, the ones to be probed first are forgotten.
+//!
+//! Where all targets of a call rest, it waits for the first of them, for at most the
+//! [`patience`](crate::RetryPolicy::patience) and not beyond its deadline. If that is too short it fails
+//! at once with [`CoolingDown`](crate::CoolingDown), which says when the first is tried again; nothing
+//! is sent. A call that has used up its retries leaves the last target open, since the call itself may be
+//! the reason. A rejection by an Admission inside begins no rest: it costs nothing to ask again.
+//!
+//! Layers share what they know by their clones, not by their policy.
 //!
 //! # What the caller sees
 //!
-//! The last answer, unchanged, with its whole body. Its extensions hold
-//! [`Attempts`](crate::Attempts) and, for an error answer, the verdict with the wait that the
+//! The last answer, unchanged, with its whole body. Its extensions hold the call's
+//! [`CallReport`](tower_qwen_tokens::CallReport) and, for an error answer, the verdict with the wait that the
 //! server asks for. Or the last error. The headers of an error answer arrive when the beginning of
 //! its body has been read, after 1 s at the latest.
 //!
@@ -121,7 +155,7 @@
 //! The last attempt's error, unchanged but boxed, or that of an inner service that does not become
 //! ready for a further attempt. A call that cannot be read is not sent: the error is a
 //! [`ReadError`](tower_qwen_tokens::call::ReadError) over [`BoxError`](crate::BoxError), to be
-//! downcast.
+//! downcast. [`CoolingDown`](crate::CoolingDown) if all targets of a call rest for too long.
 //!
 //! # Deadline
 //!
@@ -144,13 +178,15 @@
 //! # Clone
 //!
 //! Clones of the layer and of the service, and further services of the same layer, share the retry
-//! budget.
+//! budget and the cool-downs.
 
 mod body;
 mod driver;
 mod future;
 mod layer;
+mod next_step;
 mod replay;
+mod router;
 mod service;
 mod settings;
 mod target;

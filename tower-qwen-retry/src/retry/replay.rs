@@ -41,7 +41,9 @@ impl Replay {
         attempts: u32,
     ) -> Request<B> {
         let mut parts = self.parts.clone();
-        if let Some(marker) = marker {
+        if let Some(marker) = marker
+            && attempts > 0
+        {
             let count = HeaderValue::from(attempts);
             parts.headers.insert(marker, count);
         }

@@ -1,11 +1,20 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tower_qwen_tokens::{Call, internal::clock::Instant};
+use http::Request;
+use tower_qwen_tokens::{
+    Call,
+    call::MaxWait,
+    internal::clock::{Instant, now},
+};
 
-use super::replay::Replay;
+use super::{
+    replay::Replay,
+    router::{Chosen, MemberSet},
+};
 use crate::{
-    Fallback, RetryPolicy,
+    RetryPolicy,
     idempotency::is_retry,
+    leave::Leave,
     state::{deadline_of, model_of},
 };
 
@@ -18,8 +27,16 @@ pub(super) struct Target {
     /// The same for the current fallback.
     // Boxed because few calls ever have it, while every future would be larger by it.
     redirected: Option<Box<Replay>>,
-    /// How many fallbacks were used or skipped.
-    fallbacks_tried: usize,
+    /// 0: the caller's own; else the number of the fallback.
+    pub(super) number: usize,
+    /// Whether the next attempt goes to another target than the one before.
+    pub(super) has_changed: bool,
+    /// The members of the pool that the call does not go to again.
+    pub(super) left: MemberSet,
+    /// Set where the call is the probe of the target: why that rests.
+    pub(super) probe: Option<Leave>,
+    /// The latest end of a wait at this target, where another one may take the call.
+    pub(super) wait_ends: Option<Instant>,
 }
 
 impl Target {
@@ -47,29 +64,34 @@ impl Target {
         original.is_some_and(|original| !is_nested(&original.parts.headers))
     }
 
-    /// The next fallback that accepts the call, its number from 1 on, and the call rewritten for
-    /// it.
-    pub(super) fn next_fallback<'a>(
-        &mut self,
-        policy: &'a RetryPolicy,
-        accepts: impl Fn(&Fallback) -> bool,
-    ) -> Option<(&'a Fallback, usize, Replay)> {
-        let original = self.original.as_ref()?;
-        for fallback in policy.fallbacks.iter().skip(self.fallbacks_tried) {
-            self.fallbacks_tried += 1;
-            if !accepts(fallback) {
-                continue;
-            }
-            // A call that cannot be rewritten (signed, encoded, not read) may still suit a later
-            // target.
-            if let Some(redirected) = original.to(fallback) {
-                return Some((fallback, self.fallbacks_tried, redirected));
-            }
-        }
-        None
+    pub(super) fn is_member(&self, policy: &RetryPolicy) -> bool {
+        let members = policy.members.as_ref();
+        members.is_some_and(|members| self.number < members.count)
     }
 
-    pub(super) fn redirect(&mut self, redirected: Replay) {
-        self.redirected = Some(Box::new(redirected));
+    /// The call goes there from now on.
+    pub(super) fn go_to(&mut self, chosen: Chosen, policy: &RetryPolicy) {
+        self.has_changed = self.number != chosen.number;
+        self.number = chosen.number;
+        self.redirected = chosen.redirected;
+        self.probe = chosen.probe;
+        self.begin_waits(policy);
+    }
+
+    /// The call has just come to its target: the waits there begin to count.
+    pub(super) fn begin_waits(&mut self, policy: &RetryPolicy) {
+        let further = policy.fallbacks.iter();
+        let further = further.skip(self.number.max(policy.first_fallback()));
+        let longest = further.filter_map(|fallback| fallback.after_wait).next();
+        self.wait_ends = longest.and_then(|longest| now().checked_add(longest));
+    }
+
+    /// Asks an Admission inside to let no wait last longer than another target would have it.
+    pub(super) fn limit_wait<B>(&self, request: &mut Request<B>) {
+        let Some(ends) = self.wait_ends else { return };
+        let left = ends.saturating_duration_since(now());
+        let own = request.extensions().get().map(|&MaxWait(wait)| wait);
+        let wait = own.map_or(left, |own: Duration| own.min(left));
+        request.extensions_mut().insert(MaxWait(wait));
     }
 }

@@ -3,6 +3,7 @@
 mod fallbacks;
 mod markers;
 mod observers;
+mod report;
 mod schedules;
 mod streams;
 #[path = "../support/mod.rs"]

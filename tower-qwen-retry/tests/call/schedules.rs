@@ -19,7 +19,7 @@ use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
-use tower_qwen_retry::{Attempts, BoxError, Fallback, RetryBudget, RetryLayer, RetryPolicy};
+use tower_qwen_retry::{BoxError, Fallback, Pool, RetryBudget, RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{PacedUntil, internal::clock::now};
 
 use crate::support::{RequestBody, ms, request, streaming};
@@ -190,7 +190,7 @@ async fn schedule(layer: &RetryLayer, seed: u64, leaves_after: u32) -> (u32, boo
     let was_left = answer.is_none();
     let attempts = shared.attempts.load(Ordering::Relaxed);
     if let Some(Ok(answer)) = answer {
-        let answered = answer.extensions().get::<Attempts>().expect("attempts");
+        let answered = crate::support::Attempts::of(&answer);
         assert_eq!(answered.number, attempts, "seed {seed}");
         assert!(answered.number <= 200, "seed {seed}");
         let mut body = Box::pin(answer.into_body());
@@ -224,22 +224,29 @@ async fn schedule(layer: &RetryLayer, seed: u64, leaves_after: u32) -> (u32, boo
     (attempts, was_left)
 }
 
-fn layer() -> (RetryLayer, RetryBudget) {
+/// Layers that remember nothing of targets, that let them rest, and whose targets share the load.
+fn layers() -> ([RetryLayer; 3], RetryBudget) {
     let budget = RetryBudget::new(100, 1_000);
     let policy = RetryPolicy::default()
         .budget(budget.clone())
         .fallback(Fallback::new("other").model("qwen-flash").after_retries())
         .seed(1);
-    (RetryLayer::new(policy), budget)
+    let member = Fallback::new("member").model("qwen-turbo");
+    let policies = [
+        policy.clone().cool_down(Duration::ZERO),
+        policy.clone(),
+        policy.pool(Pool::new().target(member)),
+    ];
+    (policies.map(RetryLayer::new), budget)
 }
 
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_random_schedules() {
-    let (layer, budget) = layer();
+    let (layers, budget) = layers();
     let mut rng = Rng::with_seed(1);
     let (mut most, mut all, mut left) = (0, 0, 0);
-    for seed in 0..10_000 {
-        let (attempts, was_left) = schedule(&layer, seed, rng.u32(..60)).await;
+    for (seed, layer) in (0..10_000).zip(layers.iter().cycle()) {
+        let (attempts, was_left) = schedule(layer, seed, rng.u32(..60)).await;
         assert!(budget.available() <= 1_000);
         most = most.max(attempts);
         all += u64::from(attempts);
@@ -259,11 +266,11 @@ async fn ten_thousand_random_schedules() {
 /// The same calls, left at their first poll, at their second, and so on.
 #[tokio::test(start_paused = true)]
 async fn dropped_at_every_await() {
-    let (layer, _) = layer();
+    let (layers, _) = layers();
     let mut longest = 0;
-    for seed in 0..200 {
+    for (seed, layer) in (0..300).zip(layers.iter().cycle()) {
         for polls in 0.. {
-            let (_, was_left) = schedule(&layer, seed, polls).await;
+            let (_, was_left) = schedule(layer, seed, polls).await;
             if !was_left {
                 longest = longest.max(polls);
                 break;

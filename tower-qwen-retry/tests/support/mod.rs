@@ -9,14 +9,33 @@ use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use tower::{Layer, Service, ServiceExt};
-use tower_qwen_retry::{Attempts, BoxError, RetryLayer, RetryPolicy, retry::ResponseBody};
-use tower_qwen_tokens::internal::clock::now;
+use tower_qwen_retry::{BoxError, RetryLayer, RetryPolicy, retry::ResponseBody};
+use tower_qwen_tokens::{CallReport, internal::clock::now};
 
 pub const PROMPT: &str = r#"{"model":"qwen-plus","messages":[{"role":"user","content":"Hello!"}]}"#;
 
 pub type RequestBody = Full<Bytes>;
 pub type AnswerBody = BoxBody<Bytes, BoxError>;
 pub type Answer = Response<AnswerBody>;
+
+/// What the report of an answer says of its attempts.
+#[derive(Debug, Clone)]
+pub struct Attempts {
+    pub number: u32,
+    pub waited: Duration,
+    pub target: Option<std::sync::Arc<str>>,
+}
+
+impl Attempts {
+    pub fn of<B>(answer: &Response<B>) -> Self {
+        let report = answer.extensions().get::<CallReport>().expect("a report");
+        Self {
+            number: report.sends(),
+            waited: report.retry_wait(),
+            target: report.target(),
+        }
+    }
+}
 
 /// What came of a call.
 pub struct Run {
@@ -125,11 +144,7 @@ impl Run {
     }
 
     pub fn attempts(&self) -> Attempts {
-        *self
-            .answer()
-            .extensions()
-            .get::<Attempts>()
-            .expect("attempts")
+        Attempts::of(self.answer())
     }
 
     /// The time between each attempt and the next.
