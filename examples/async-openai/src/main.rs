@@ -7,6 +7,8 @@
 //!
 //! Without a key and without `DASHSCOPE_BASE_URL` it calls a mock of the provider in this process, which needs no TLS.
 
+use std::time::Duration;
+
 use async_openai::{
     Client,
     config::OpenAIConfig,
@@ -23,8 +25,9 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_qwen_ratelimit::{AdmissionLayer, BoxError, Limiter, Quota, Rejected};
 use tower_qwen_retry::{RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{
-    Ledger, MeterLayer, PriceBook,
-    adapter::reqwest_0_13::{ReqwestFrontLayer, ReqwestTransport},
+    Deadline, Ledger, MeterLayer, PriceBook,
+    adapter::reqwest_0_13::{ReqwestFrontLayer, ReqwestTransport, WithExtension},
+    ledger::Tenant,
 };
 
 #[tokio::main]
@@ -40,8 +43,14 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// A client whose every call goes through the stack. Installing a service drops the client's own retry layer.
-fn client(provider: &Provider, ledger: &Ledger) -> Result<Client<OpenAIConfig>, BoxError> {
+/// A client whose every call goes through the stack, for this tenant. Installing a service drops the client's own retry layer.
+///
+/// async-openai builds its requests inside: what the layers shall know of them is added where the stack is called.
+fn client(
+    provider: &Provider,
+    ledger: &Ledger,
+    tenant: &Tenant,
+) -> Result<Client<OpenAIConfig>, BoxError> {
     let limiter = Limiter::new(Quota::per_minute(600, 60_000)); // requests, tokens
     let stack = ServiceBuilder::new()
         .layer(ReqwestFrontLayer)
@@ -49,9 +58,14 @@ fn client(provider: &Provider, ledger: &Ledger) -> Result<Client<OpenAIConfig>, 
         .layer(AdmissionLayer::new(limiter))
         .layer(MeterLayer::new(ledger.clone()))
         .service(ReqwestTransport::build(reqwest::Client::builder())?);
+    let tenant = tenant.clone();
     let service = service_fn(move |factory: HttpRequestFactory| {
-        let stack = stack.clone();
-        async move { stack.oneshot(factory.build().await?).await }
+        let (stack, tenant) = (stack.clone(), tenant.clone());
+        async move {
+            let request = factory.build().await?.with_extension(tenant)?;
+            let in_time = Deadline::after(Duration::from_secs(120));
+            stack.oneshot(request.with_extension(in_time)?).await
+        }
     });
     let config = OpenAIConfig::new()
         .with_api_base(provider.base_url())
@@ -61,7 +75,7 @@ fn client(provider: &Provider, ledger: &Ledger) -> Result<Client<OpenAIConfig>, 
 
 async fn run(provider: &Provider) -> Result<Ledger, BoxError> {
     let ledger = Ledger::new(PriceBook::builtin());
-    let client = client(provider, &ledger)?;
+    let client = client(provider, &ledger, &Tenant::new("oceanography"))?;
 
     // A whole answer.
     let answer = client
@@ -117,8 +131,6 @@ fn question(text: &str, max_tokens: u32) -> Result<CreateChatCompletionRequest, 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use mock_qwen::Config;
 
     use super::*;
@@ -126,11 +138,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_runs_and_counts_what_the_provider_counts() -> Result<(), BoxError> {
         let provider = Provider::mock(Config::default()).await?;
-        let total = run(&provider).await?.snapshot().total;
+        let sums = run(&provider).await?.snapshot();
+        let total = sums.total;
         let stats = provider.stats().ok_or("no mock")?;
         // Two were served and one refused; the fourth was never sent.
         assert_eq!((stats.seen, stats.completed), (3, 2));
         assert_eq!((total.calls, total.failed, total.estimated), (3, 1, 0));
+        assert_eq!(sums.tenants["oceanography"].calls, 3);
         assert_eq!(total.input_tokens, stats.tokens.prompt);
         assert_eq!(total.output_tokens, stats.tokens.output);
         Ok(())
@@ -145,7 +159,7 @@ mod tests {
             ..Config::default()
         })
         .await?;
-        let client = client(&provider, &Ledger::default())?;
+        let client = client(&provider, &Ledger::default(), &Tenant::new("a"))?;
         for _ in 0..2 {
             client.chat().create(question("Why?", 200)?).await?;
         }

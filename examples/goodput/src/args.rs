@@ -26,11 +26,15 @@ pub struct Args {
     #[arg(long)]
     pub windows: bool,
 
+    /// Also runs the cases with exponential backoff and nothing else, and prints how many fewer throttles ours has.
+    #[arg(long, requires = "case")]
+    pub backoff: bool,
+
     /// Seconds that a minute takes by the clock.
     #[arg(long, default_value_t = 3.0, value_parser = minute)]
     pub minute: f64,
 
-    /// Compares in these scenarios only: beginnings of their names. No charts are drawn.
+    /// Compares in these scenarios only: names, or beginnings of names. Charts with other scenarios are not drawn.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub only: Vec<String>,
 
@@ -38,9 +42,21 @@ pub struct Args {
     #[arg(long)]
     pub openai_python: bool,
 
-    /// Where the charts go. Default: the folder `docs` of the workspace.
+    /// Also replaces the tables of these figures in `performance.md` of the folder `docs`. Of all cases, or of all scenarios.
+    #[arg(long, conflicts_with_all = ["case", "only", "windows"])]
+    pub write: bool,
+
+    /// Where the charts go, and where `performance.md` is. Default: the folder `docs` of the workspace.
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"))]
-    pub charts: PathBuf,
+    pub docs: PathBuf,
+}
+
+impl Args {
+    /// The document whose tables `write` replaces.
+    #[must_use]
+    pub fn document(&self) -> PathBuf {
+        self.docs.join("performance.md")
+    }
 }
 
 fn minute(text: &str) -> Result<f64, String> {

@@ -64,10 +64,16 @@ impl Bound {
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Used { from, to, at_least } => write!(f, "used {from}-{to} >= {at_least:.3}"),
-            Self::Throttled(at_most) => write!(f, "throttled <= {at_most:.4}"),
-            Self::Jain(at_least) => write!(f, "Jain >= {at_least:.2}"),
-            Self::Throughput(at_least) => write!(f, "throughput >= {at_least:.2}"),
+            // All windows but the first, in every case.
+            Self::Used {
+                from: 2, at_least, ..
+            } => write!(f, "used at least {at_least}"),
+            Self::Used { from, to, at_least } => {
+                write!(f, "windows {from} to {to}: at least {at_least}")
+            }
+            Self::Throttled(at_most) => write!(f, "throttled at most {at_most}"),
+            Self::Jain(at_least) => write!(f, "Jain's index at least {at_least}"),
+            Self::Throughput(at_least) => write!(f, "throughput at least {at_least}"),
         }
     }
 }

@@ -68,7 +68,7 @@ impl Work {
         };
         if done {
             let wait = begun.elapsed().saturating_sub(self.times.whole(job.output));
-            self.record.done(job.prompt + job.output, wait);
+            self.record.done(wait);
         } else {
             self.record.failed();
             // A client that fails at once would else never let time pass.

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::compare::{Row, Scenario};
+use crate::compare::{Medians, Row};
 use crate::peers::Peer;
+use crate::scenario::Scenario;
 
 const LEFT: f64 = 170.0;
 const TOP: f64 = 56.0;
@@ -17,36 +18,41 @@ const LINE: f64 = 36.0;
 const THROTTLED: (f64, f64) = (0.0005, 4.0);
 const RED: &str = "#c0392b";
 /// Ours, and the others.
-const COLOURS: [&str; 7] = [
-    "#5b6cff", "#e07a5f", "#8d99ae", "#3d9970", "#b07aa1", "#c9a227", "#777777",
+const COLOURS: [&str; 8] = [
+    "#5b6cff", "#1b2a9e", "#e07a5f", "#8d99ae", "#3d9970", "#b07aa1", "#c9a227", "#777777",
 ];
 
 /// A row for each client, a column for each scenario: the share used of the quota as a bar, the throttles per call as a thin one below.
 #[must_use]
-pub fn shares(scenarios: &[Scenario], peers: &[Peer], rows: &[Vec<Row>]) -> String {
+pub fn shares<'a>(
+    peers: &[Peer],
+    scenarios: impl Iterator<Item = (&'a Scenario, &'a Medians)>,
+) -> String {
+    let scenarios: Vec<_> = scenarios.collect();
     let panel = TOP + LINE * peers.len() as f64;
     let lines = scenarios.len().div_ceil(COLUMNS) as f64;
     let width = LEFT + COLUMN * scenarios.len().min(COLUMNS) as f64 + 20.0;
     let mut svg = open(
         width,
         30.0 + panel * lines,
-        "Share of the quota that finished calls used, and throttles per call",
+        "Share of the quota used, and throttles per call",
     );
-    let title = "finished calls, of the quota in force (dashed: all of it) · throttles per call (red, logarithmic)";
+    let title =
+        "used of the quota in force (dashed: all of it) · throttles per call (red, logarithmic)";
     text(&mut svg, 10.0, 20.0, "start", title);
-    for (number, (scenario, rows)) in scenarios.iter().zip(rows).enumerate() {
+    for (number, (scenario, medians)) in scenarios.iter().enumerate() {
         let (column, top) = (number % COLUMNS, panel * (number / COLUMNS) as f64 + TOP);
         let x = LEFT + column as f64 * COLUMN;
         text(&mut svg, x, top - 10.0, "start", scenario.name);
-        for (line, (peer, row)) in peers.iter().zip(rows).enumerate() {
+        for (line, (peer, row)) in peers.iter().zip(&medians.rows).enumerate() {
             let y = top + LINE * line as f64;
             if column == 0 {
                 text(&mut svg, LEFT - 10.0, y + 13.0, "end", peer.name());
             }
             let colour = COLOURS[line % COLOURS.len()];
-            rect(&mut svg, x, y, FULL * row.finished.min(1.15), 12.0, colour);
+            rect(&mut svg, x, y, FULL * row.used.min(1.15), 12.0, colour);
             rect(&mut svg, x, y + 13.0, throttle_bar(row.throttled), 3.0, RED);
-            let label = format!("{:.2} · {:.3}", row.finished, row.throttled);
+            let label = format!("{:.2} · {:.3}", row.used, row.throttled);
             text(&mut svg, x, y + 28.0, "start", &label);
         }
         let (end, bottom) = (x + FULL, top + LINE * peers.len() as f64 - 6.0);

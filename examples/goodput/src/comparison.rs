@@ -1,26 +1,35 @@
-//! The comparison: its table, and its charts.
+//! The comparison: its tables, and its charts.
 
 use std::fs;
-use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use goodput::args::Args;
 use goodput::chart;
-use goodput::compare::{self, Scenario};
+use goodput::compare::{self, Medians};
+use goodput::compare_table;
 use goodput::peers::{Peer, openai_python};
+use goodput::scenario::{self, Scenario};
+
+use crate::document;
 
 /// By the clock, seeds take their time one after the other.
 const SEEDS: u64 = 3;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let minute = Duration::from_secs_f64(args.minute);
-    let mut scenarios = compare::scenarios(minute);
-    let chosen = |scenario: &Scenario| {
-        let mut names = args.only.iter();
-        args.only.is_empty() || names.any(|name| scenario.name.starts_with(name.as_str()))
-    };
-    scenarios.retain(chosen);
+    let mut scenarios = scenario::all(minute);
+    if !args.only.is_empty() {
+        let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
+        // A whole name is that scenario alone.
+        let is_meant = |wanted: &str, name: &str| {
+            name == wanted || (name.starts_with(wanted) && !names.contains(&wanted))
+        };
+        scenarios.retain(|scenario| {
+            let mut wanted = args.only.iter();
+            wanted.any(|wanted| is_meant(wanted, scenario.name))
+        });
+    }
     if scenarios.is_empty() {
         bail!("no such scenario");
     }
@@ -31,29 +40,44 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
         peers.push(Peer::OpenAiPython);
     }
-    let mut out = io::stdout().lock();
-    compare::write_head(&mut out)?;
-    let mut rows = Vec::new();
+    let mut medians = Vec::new();
     for scenario in &scenarios {
-        let seeds = args.seeds.unwrap_or(SEEDS);
-        let medians = scenario.run(&peers, seeds)?;
-        compare::write(&mut out, scenario, &peers, &medians)?;
-        rows.push(medians);
+        eprintln!("{}", scenario.name);
+        medians.push(compare::run(scenario, &peers, args.seeds.unwrap_or(SEEDS))?);
     }
-    if !args.only.is_empty() {
-        return Ok(());
+    let tables = compare_table::tables(&scenarios, &peers, &medians);
+    for (mark, table) in &tables {
+        println!("<!-- {mark} -->\n\n{table}");
     }
+    if args.write {
+        document::replace(&args.document(), &tables)?;
+    }
+    draw(args, &scenarios, &peers, &medians)
+}
+
+/// Draws each chart all of whose scenarios were run.
+fn draw(
+    args: &Args,
+    scenarios: &[Scenario],
+    peers: &[Peer],
+    medians: &[Medians],
+) -> anyhow::Result<()> {
     let write = |name: &str, svg: String| {
-        let path = args.charts.join(name);
+        let path = args.docs.join(name);
         fs::write(&path, svg).with_context(|| format!("{} cannot be written", path.display()))
     };
-    write("goodput.svg", chart::shares(&scenarios, &peers, &rows))?;
-    let halved = scenarios
-        .iter()
-        .zip(&rows)
-        .find(|(scenario, _)| scenario.name == compare::HALVED_NAME);
-    if let Some((scenario, rows)) = halved {
-        write("goodput-halved.svg", chart::windows(scenario, &peers, rows))?;
+    let all = || scenarios.iter().zip(medians);
+    if args.only.is_empty() {
+        write("goodput.svg", chart::shares(peers, all()))?;
+    }
+    let few = || all().filter(|(scenario, _)| scenario::FEW.contains(&scenario.name));
+    if few().count() == scenario::FEW.len() {
+        write("goodput-few.svg", chart::shares(peers, few()))?;
+    }
+    for (name, file) in scenario::BY_WINDOW {
+        for (scenario, medians) in all().filter(|(scenario, _)| scenario.name == name) {
+            write(file, chart::windows(scenario, peers, &medians.rows))?;
+        }
     }
     Ok(())
 }

@@ -8,22 +8,23 @@ use crate::setup::Setup;
 
 /// Between these windows the served tokens of several processes are compared.
 const COMPARED: RangeInclusive<u32> = 11..=20;
-/// From when on a quota counts as used.
+/// A client is adapted that uses so much of the quota in force, and has no more throttles for each call that is let in.
 const WELL_USED: f64 = 0.9;
+const WELL_KEPT: f64 = 0.01;
 
 /// The figures of a run. Windows count from 1.
 #[derive(Debug, Clone)]
 pub struct Figures {
     /// Of each window: what was used of the quota in force.
     pub windows: Vec<Share>,
+    /// Of each window: throttles for each call that was let in.
+    pub throttled_windows: Vec<f64>,
     /// Throttles by the provider, the first window included.
     pub throttled: u64,
     /// Calls that the provider let in.
     pub admitted: u64,
     /// Calls that ended well.
     pub done: u64,
-    /// Their requests and tokens, as a share of all that was in force during the run.
-    pub finished: Share,
     /// Calls that were given up.
     pub failed: u64,
     /// How long calls waited beyond the provider's own time, sorted.
@@ -74,17 +75,13 @@ impl Figures {
             tokens.sum::<u64>() as f64
         };
         let served: Vec<f64> = (0..setup.processes).map(served).collect();
-        let mut in_force = (0, 0);
-        for number in 1..=setup.windows {
-            let (rpm, tpm) = setup.schedule.limits(&setup.provider, number);
-            in_force = (in_force.0 + rpm, in_force.1 + tpm);
-        }
         Self {
-            finished: Share {
-                requests: seen.done as f64 / in_force.0 as f64,
-                tokens: seen.done_tokens as f64 / in_force.1 as f64,
-            },
             windows: (1..).zip(&seen.windows).map(share).collect(),
+            throttled_windows: seen
+                .windows
+                .iter()
+                .map(Window::throttled_per_call)
+                .collect(),
             throttled: seen.windows.iter().map(|window| window.throttled).sum(),
             admitted: seen.windows.iter().map(|window| window.requests).sum(),
             done: seen.done,
@@ -122,6 +119,12 @@ impl Figures {
         self.throttled as f64 / (self.admitted + self.failed).max(1) as f64
     }
 
+    /// Calls given up, as a share of all that ended.
+    #[must_use]
+    pub fn given_up(&self) -> f64 {
+        self.failed as f64 / (self.failed + self.done).max(1) as f64
+    }
+
     /// The wait that this share of the calls did not exceed; zero without calls.
     #[must_use]
     pub fn wait(&self, share: f64) -> Duration {
@@ -130,16 +133,19 @@ impl Figures {
         self.waits.get(place.min(last)).copied().unwrap_or_default()
     }
 
-    /// The window from which on 0.9 is used on the mean of each three in a row; `None` where the last ones do not.
+    /// The time to adapt, in windows: how many of these begin before those from which on 0.9 is used and at most 1 throttle comes to 100
+    /// calls, on the mean of each three in a row. `None` where that is never so.
     ///
     /// Of three, because requests and tokens bind in turns: single windows differ by some percent.
     #[must_use]
-    pub fn well_used_from(&self) -> Option<u32> {
-        let last = u32::try_from(self.windows.len()).ok()?.checked_sub(2)?;
-        let kept = (1..=last)
-            .rev()
-            .take_while(|&first| self.used(first..=first + 2) >= WELL_USED);
-        kept.last()
+    pub fn adapted(&self, windows: RangeInclusive<u32>) -> Option<u32> {
+        let (begin, end) = windows.into_inner();
+        let kept = (begin..=end.checked_sub(2)?).rev().take_while(|&first| {
+            let throttled = &self.throttled_windows[first as usize - 1..first as usize + 2];
+            let throttled = throttled.iter().sum::<f64>() / throttled.len() as f64;
+            self.used(first..=first + 2) >= WELL_USED && throttled <= WELL_KEPT
+        });
+        kept.last().map(|first| first - begin)
     }
 }
 
@@ -158,12 +164,12 @@ mod tests {
     use super::*;
     use crate::schedule::{Change, Schedule};
 
-    fn window(requests: u64, tokens: [u64; 2]) -> Window {
+    fn window(requests: u64, tokens: [u64; 2], throttled: u64) -> Window {
         Window {
             requests,
             tokens: tokens.iter().sum(),
             tokens_by_process: tokens.to_vec(),
-            throttled: 1,
+            throttled,
         }
     }
 
@@ -177,14 +183,14 @@ mod tests {
             share: 0.5,
         };
         setup.schedule = Schedule::new(vec![half]);
-        let mut windows = vec![window(80, [40_000, 20_000]); 10];
-        windows.extend(vec![window(20, [36_000, 12_000]); 11]);
+        let mut windows = vec![window(80, [40_000, 20_000], 0); 10];
+        windows.push(window(20, [36_000, 12_000], 21));
+        windows.extend(vec![window(20, [36_000, 12_000], 0); 10]);
         let seen = Seen {
             windows,
             done: 990,
             failed: 10,
             waits: (1..=100).rev().map(Duration::from_secs).collect(),
-            ..Seen::default()
         };
         let figures = Figures::new(&setup, seen);
         let near = |is: f64, should: f64| assert!((is - should).abs() < 1e-9, "{is}");
@@ -192,8 +198,10 @@ mod tests {
         near(figures.used(11..=21), 0.96);
         near(figures.throttled_per_call(), 21.0 / 1_030.0);
         near(figures.jain, 0.8);
-        // Three windows from 10 on have one of the old limit among them.
-        assert_eq!(figures.well_used_from(), Some(11));
+        assert_eq!(figures.adapted(1..=10), None);
+        // Well used from the first on, which has as many throttles as calls.
+        assert_eq!(figures.adapted(11..=21), Some(1));
+        assert_eq!(figures.adapted(12..=21), Some(0));
         assert_eq!(figures.wait(0.5), Duration::from_secs(51));
         assert_eq!(figures.wait(1.0), Duration::from_secs(100));
     }

@@ -21,8 +21,6 @@ pub struct Seen {
     pub windows: Vec<Window>,
     /// Calls that ended well.
     pub done: u64,
-    /// Their tokens.
-    pub done_tokens: u64,
     /// Calls that were given up.
     pub failed: u64,
     /// How long each call that ended well took beyond what the provider needed for it.
@@ -72,11 +70,10 @@ impl Record {
         self.now(|window| window.throttled += 1);
     }
 
-    /// A call of these tokens ended well after this wait.
-    pub fn done(&self, tokens: u64, wait: Duration) {
+    /// A call ended well after this wait.
+    pub fn done(&self, wait: Duration) {
         let mut seen = self.lock();
         seen.done += 1;
-        seen.done_tokens += tokens;
         seen.waits.push(wait);
     }
 
@@ -111,6 +108,12 @@ impl Record {
 }
 
 impl Window {
+    /// Throttles for each call that was let in.
+    #[must_use]
+    pub fn throttled_per_call(&self) -> f64 {
+        self.throttled as f64 / self.requests.max(1) as f64
+    }
+
     fn charge(&mut self, process: usize, tokens: u64) {
         self.tokens += tokens;
         self.tokens_by_process[process] += tokens;

@@ -1,5 +1,7 @@
 //! How the limits change during a run.
 
+use std::ops::RangeInclusive;
+
 use mock_qwen::{Config, MockQwen};
 
 /// The limits of each window, as a share of those at the start. Windows count from 1.
@@ -38,6 +40,22 @@ impl Schedule {
         (of(config.rpm), of(config.tpm))
     }
 
+    /// The windows of a run in which one share is in force, where those are three at least: from the first change on, or all windows
+    /// where there is no change.
+    #[must_use]
+    pub fn periods(&self, windows: u32) -> Vec<RangeInclusive<u32>> {
+        if self.0.is_empty() {
+            return vec![1..=windows];
+        }
+        let begins = self.0.iter().map(|change| change.window);
+        let ends = self.0.iter().skip(1).map(|change| change.window - 1);
+        let periods = begins.zip(ends.chain([windows]));
+        periods
+            .filter(|(begin, end)| begin + 2 <= *end)
+            .map(|(begin, end)| begin..=end)
+            .collect()
+    }
+
     /// Changes the provider's limits when it is time. The provider's time begins when this is called.
     pub async fn keep(&self, config: &Config, provider: &MockQwen) {
         let start = tokio::time::Instant::now();
@@ -73,5 +91,7 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(schedule.limits(&config, 3), (2, 400_000));
+        assert_eq!(schedule.periods(9), [5..=9]);
+        assert_eq!(Schedule::default().periods(9), [1..=9]);
     }
 }

@@ -61,6 +61,16 @@ fn a_quota_that_falls_or_is_shared_unknown_is_followed() {
 }
 
 #[test]
+fn a_quota_that_doubles_is_found_where_more_is_looked_for() {
+    let run = check("doubled", 0.85, 0.005);
+    let adapted = run.figures.adapted(8..=21);
+    assert!(adapted.is_some_and(|windows| windows <= 6), "{adapted:?}");
+    // A plain quota is not exceeded, even where the provider gives more.
+    let run = check("doubled-plain", 0.55, 0.0);
+    assert_eq!(run.figures.adapted(8..=21), None);
+}
+
+#[test]
 fn a_quota_that_nobody_gave_is_found() {
     let run = check("discover-800", 0.80, 0.005);
     let used = run.figures.used(8..=21);

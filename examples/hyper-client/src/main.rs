@@ -21,8 +21,8 @@ use tokio::io::AsyncBufReadExt;
 use tokio_util::io::StreamReader;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_qwen_ratelimit::{AdmissionLayer, BoxError, Limiter, Quota, Rejected};
-use tower_qwen_retry::{Attempts, RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, Verdict};
+use tower_qwen_retry::{RetryLayer, RetryPolicy};
+use tower_qwen_tokens::{CallReport, Ledger, MeterLayer, PriceBook, Verdict};
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
@@ -67,8 +67,8 @@ async fn run(provider: &Provider) -> Result<Ledger, BoxError> {
         .await?;
     let attempts = answer
         .extensions()
-        .get::<Attempts>()
-        .map(|attempts| attempts.number);
+        .get::<CallReport>()
+        .map(CallReport::sends);
     let body: Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
     println!(
         "{} ({attempts:?} attempts)",

@@ -2,11 +2,13 @@
 
 mod sentences;
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use self::sentences::SENTENCES;
 use crate::config::Config;
-use crate::tokens::pieces;
+use crate::request::ToolCall;
+use crate::tokens::{count_text, pieces};
 
 /// Each sentence as the texts of its tokens. A sentence ends with a line break, which ends a
 /// token in any context, and a part of a token sequence tokenizes to itself; so the first `n`
@@ -17,8 +19,10 @@ static POOL: LazyLock<Vec<Vec<String>>> =
 /// What the model answers to one prompt. The same prompt gets the same answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The text of each token.
-    pub(crate) tokens: Vec<&'static str>,
+    /// The text of each token. Of a call these are its arguments; the tokens of its frame have no text.
+    pub(crate) tokens: Vec<Cow<'static, str>>,
+    /// The function that is called, if the answer is a call of one.
+    pub(crate) tool: Option<String>,
     /// So many tokens at the beginning are thoughts.
     pub(crate) thoughts: usize,
     pub(crate) finish: Finish,
@@ -31,6 +35,7 @@ pub(crate) struct Answer {
 pub(crate) enum Finish {
     Stop,
     Length,
+    ToolCalls,
 }
 
 impl Finish {
@@ -38,6 +43,7 @@ impl Finish {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
         }
     }
 }
@@ -59,10 +65,34 @@ impl Answer {
         };
         Self {
             tokens: write(&mut rng, count as usize),
+            tool: None,
             thoughts: (count as f64 * config.thought_share) as usize,
             finish,
             pace: pace.max(0.0),
         }
+    }
+
+    /// A call of a function, as the model writes it. It has no thoughts.
+    pub(crate) fn calling(mut self, call: &ToolCall, ceiling: u64) -> Self {
+        let frame = |text: &str| vec![Cow::Borrowed(""); count_text(text) as usize];
+        let before = format!(
+            "<tool_call>\n{{\"name\": \"{}\", \"arguments\": ",
+            call.name
+        );
+        self.tokens = frame(&before);
+        match pieces(&call.arguments) {
+            Some(pieces) => self.tokens.extend(pieces.into_iter().map(Cow::Owned)),
+            None => self.tokens.push(Cow::Owned(call.arguments.clone())),
+        }
+        self.tokens.extend(frame("}\n</tool_call>"));
+        self.finish = Finish::ToolCalls;
+        if self.len() > ceiling {
+            self.tokens.truncate(ceiling as usize);
+            self.finish = Finish::Length;
+        }
+        self.thoughts = 0;
+        self.tool = Some(call.name.clone());
+        self
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -92,13 +122,18 @@ fn length(rng: &mut fastrand::Rng, mean: u64) -> u64 {
     ((mean as f64 * share).round() as u64).max(1)
 }
 
-fn write(rng: &mut fastrand::Rng, count: usize) -> Vec<&'static str> {
+fn write(rng: &mut fastrand::Rng, count: usize) -> Vec<Cow<'static, str>> {
     let pool: &'static [Vec<String>] = &POOL;
     let mut tokens = Vec::with_capacity(count);
     while tokens.len() < count {
         let sentence = &pool[rng.usize(..pool.len())];
         let room = count - tokens.len();
-        tokens.extend(sentence.iter().take(room).map(String::as_str));
+        tokens.extend(
+            sentence
+                .iter()
+                .take(room)
+                .map(|token| Cow::Borrowed(token.as_str())),
+        );
     }
     tokens
 }
@@ -117,7 +152,6 @@ fn hash(seed: u64, contents: &[String]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokens::count_text;
 
     #[test]
     fn every_cut_of_every_pair_of_sentences_has_as_many_tokens_as_pieces() {
@@ -172,6 +206,29 @@ mod tests {
         assert_eq!((cut.len(), cut.finish), (7, Finish::Length));
         assert_eq!(cut.tokens, whole.tokens[..7]);
         assert_eq!(count_text(&cut.text()), 7);
+    }
+
+    #[test]
+    fn a_call_has_the_tokens_of_its_frame_and_its_arguments() {
+        let call = ToolCall {
+            name: "depth".to_owned(),
+            arguments: r#"{"river": "Rhine"}"#.to_owned(),
+        };
+        let answer =
+            |ceiling| Answer::new(&Config::default(), &[], ceiling).calling(&call, ceiling);
+        let whole = answer(1_000);
+        assert_eq!(
+            (whole.text(), whole.finish),
+            (call.arguments.clone(), Finish::ToolCalls)
+        );
+        let written = "<tool_call>\n{\"name\": \"depth\", \"arguments\": {\"river\": \"Rhine\"}}\n</tool_call>";
+        // The borders of the frame may cut a token in two.
+        assert!(
+            whole.len().abs_diff(count_text(written)) <= 2,
+            "{}",
+            whole.len()
+        );
+        assert_eq!((answer(3).len(), answer(3).finish), (3, Finish::Length));
     }
 
     #[test]

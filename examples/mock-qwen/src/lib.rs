@@ -45,6 +45,13 @@
 //! own interface (texts, pictures and texts, embeddings, quotas) is there for its three hosts. Tools
 //! of a request count as Qwen's template writes them; pictures count nothing.
 //!
+//! # Calls of tools
+//!
+//! A request whose `tool_choice` is `required` (Anthropic: `any`) gets a call of its first function, and one that names a
+//! function gets a call of that. Where the model may choose, it writes a text, unless the user's last message says
+//! `Call NAME.` of one of the functions. The arguments are what the schema requires, and the call counts as the template of
+//! Qwen writes it.
+//!
 //! # What the quotas count
 //!
 //! There is one account for all keys and models. A call that is refused counts nothing. A call that is admitted counts one request at its start; [`Charge`] says when

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use self::messages::{chat, items, texts};
+pub(crate) use self::tools::ToolCall;
 use crate::tokens::{count_prompt, count_text};
 use crate::wire::{Dialect, EarlyUsage, Problem, Profile, Range};
 
@@ -22,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) tokens: Vec<u64>,
     /// Answers to each.
     pub(crate) choices: usize,
+    /// What each answer has to be, if not a text.
+    pub(crate) tool_call: Option<ToolCall>,
     /// The most that an answer may take, if the request says.
     pub(crate) ceiling: Option<u64>,
     pub(crate) delivery: Delivery,
@@ -133,6 +136,7 @@ impl Call {
             tokens: prompts.iter().map(Prompt::tokens).collect(),
             prompts,
             choices,
+            tool_call: tool_call(dialect, &body, options),
             ceiling: ceiling(profile.range, dialect, options, max_output)?,
             delivery: delivery(profile, dialect, headers, &body, options),
             format: match options["result_format"].as_str() {
@@ -162,6 +166,17 @@ fn prompts(dialect: Dialect, body: &Value, options: &Value) -> Result<Vec<Prompt
         Dialect::Embeddings => texts(&body["input"], "input")?,
         Dialect::NativeEmbeddings => texts(&body["input"]["texts"], "input.texts")?,
     })
+}
+
+fn tool_call(dialect: Dialect, body: &Value, options: &Value) -> Option<ToolCall> {
+    let messages = match dialect {
+        Dialect::Compatible | Dialect::Messages => &body["messages"],
+        Dialect::Native | Dialect::Multimodal => &body["input"]["messages"],
+        Dialect::Responses => &body["input"],
+        Dialect::Completions | Dialect::Embeddings | Dialect::NativeEmbeddings => return None,
+    };
+    let last = messages.as_array().and_then(|messages| messages.last());
+    tools::required(&options["tools"], &options["tool_choice"], last)
 }
 
 /// Whether the headers of a native request ask for a stream.

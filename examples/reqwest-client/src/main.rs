@@ -16,9 +16,9 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_qwen_ratelimit::{AdmissionLayer, BoxError, Limiter, Quota, Rejected};
-use tower_qwen_retry::{Attempts, RetryLayer, RetryPolicy};
+use tower_qwen_retry::{RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{
-    Ledger, MeterLayer, PriceBook, Verdict,
+    CallReport, Ledger, MeterLayer, PriceBook, Verdict,
     adapter::reqwest_0_13::{ReqwestFrontLayer, ReqwestTransport},
 };
 
@@ -60,8 +60,8 @@ async fn run(provider: &Provider) -> Result<Ledger, BoxError> {
     let answer = client.ready().await?.call(request.build()?).await?;
     let attempts = answer
         .extensions()
-        .get::<Attempts>()
-        .map(|attempts| attempts.number);
+        .get::<CallReport>()
+        .map(CallReport::sends);
     println!(
         "{} of {} attempts",
         answer.url(),

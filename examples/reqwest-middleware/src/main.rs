@@ -16,10 +16,10 @@ use reqwest_middleware::{ClientBuilder, RequestBuilder};
 use serde_json::{Value, json};
 use tower::ServiceBuilder;
 use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota, RejectKind, Rejected};
-use tower_qwen_retry::{Attempts, RetryLayer, RetryPolicy};
+use tower_qwen_retry::{RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{
-    Deadline, Ledger, MeterLayer, PriceBook, adapter::reqwest_middleware_0_5::TowerMiddleware,
-    ledger::Tenant,
+    CallReport, Deadline, Ledger, MeterLayer, PriceBook,
+    adapter::reqwest_middleware_0_5::TowerMiddleware, ledger::Tenant,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -66,8 +66,8 @@ async fn run(provider: &Provider) -> Result<Ledger> {
     let answer = request.send().await?;
     let attempts = answer
         .extensions()
-        .get::<Attempts>()
-        .map(|attempts| attempts.number);
+        .get::<CallReport>()
+        .map(CallReport::sends);
     println!(
         "{} of {} attempts",
         answer.url(),

@@ -6,6 +6,8 @@ use batch::args::duration;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use tower_qwen_ratelimit::{OutagePolicy, Quota};
 
+use crate::servers::{ServerArgs, ServersArgs};
+
 /// Processes that share one quota through Redis, against one mock of the provider.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -23,6 +25,11 @@ pub(crate) enum Role {
     Worker(WorkerArgs),
     /// How many calls a process admits in a second, by each way of sharing
     Speed(SpeedArgs),
+    /// Servers that share the quotas and budgets of their callers, under a storm of calls
+    Servers(ServersArgs),
+    /// One of the servers; started by the program itself.
+    #[command(hide = true)]
+    Server(ServerArgs),
 }
 
 #[derive(Debug, Group)]

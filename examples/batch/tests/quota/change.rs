@@ -83,7 +83,8 @@ async fn a_quota_that_halves_and_doubles_unannounced_is_found_within_five_window
         assert!(shares.whole_again >= 0.96, "{enforce:?}: {:?}", shares.each);
         let throttled = shares.outcome.stats.throttled.total();
         assert!(
-            throttled * 1_000 <= 5 * shares.outcome.calls,
+            // A bucket at the provider takes more probes than a window does: it has no end that shows.
+            throttled * 1_000 <= 8 * shares.outcome.calls,
             "{enforce:?}: {throttled}"
         );
     }
@@ -103,13 +104,17 @@ async fn a_quota_that_is_announced_is_used_from_then_on() {
             let (mock, limiter) = (mock.clone(), limiter.clone());
             tokio::spawn(async move {
                 tokio::time::sleep(window * 6).await;
-                limiter.set_quota(Quota::per_minute(rpm / 2, tpm / 2));
+                limiter
+                    .set_quota(Quota::per_minute(rpm / 2, tpm / 2))
+                    .expect("a quota");
                 // What the old quota let go counts for a window.
                 tokio::time::sleep(window).await;
                 mock.set_limits(rpm / 2, tpm / 2);
                 tokio::time::sleep(window * 6).await;
                 mock.set_limits(rpm, tpm);
-                limiter.set_quota(Quota::per_minute(rpm, tpm));
+                limiter
+                    .set_quota(Quota::per_minute(rpm, tpm))
+                    .expect("a quota");
             })
         };
         let load = Load {

@@ -12,8 +12,8 @@ use http_body_util::BodyExt;
 use mock_qwen::{Config, Faults, MockQwen};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, util::BoxCloneService};
 use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota};
-use tower_qwen_retry::{Attempts, Fallback, RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook};
+use tower_qwen_retry::{Fallback, RetryLayer, RetryPolicy};
+use tower_qwen_tokens::{CallReport, Ledger, MeterLayer, PriceBook};
 
 type Client = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
@@ -46,8 +46,8 @@ fn limiter() -> Limiter {
     Limiter::new(Quota::per_minute(30_000, 5_000_000))
 }
 
-fn attempts(answer: &Response<Body>) -> Attempts {
-    *answer.extensions().get().expect("attempts")
+fn report(answer: &Response<Body>) -> &CallReport {
+    answer.extensions().get().expect("a report")
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,7 +66,7 @@ async fn a_second_that_the_server_asks_for_is_a_second_for_both() {
         let client = client(RetryPolicy::default(), &limiter(), transport);
         let answer = client.oneshot(request(false, 0)).await.expect("an answer");
         assert_eq!(
-            (answer.status().as_u16(), attempts(&answer).number),
+            (answer.status().as_u16(), report(&answer).sends()),
             (200, 5)
         );
         let times = times.lock().expect("unbroken");
@@ -96,8 +96,11 @@ async fn every_target_is_admitted_at_an_account_of_its_own() {
     let client = client(policy, &limiter, transport);
     let answer = client.oneshot(request(false, 0)).await.expect("an answer");
     assert_eq!(
-        (answer.status().as_u16(), attempts(&answer).fallback),
-        (200, 2)
+        (
+            answer.status().as_u16(),
+            report(&answer).target().as_deref()
+        ),
+        (200, Some("elsewhere"))
     );
     let mut accounts: Vec<_> = limiter
         .snapshot()
@@ -139,7 +142,7 @@ async fn no_stream_begins_with_an_error() {
     for number in 0..100 {
         let answer = client.clone().oneshot(request(true, number)).await;
         let answer = answer.expect("an answer");
-        again += u32::from(attempts(&answer).number > 1);
+        again += u32::from(report(&answer).sends() > 1);
         let text = answer
             .into_body()
             .collect()

@@ -18,6 +18,8 @@ pub type MakeLimiter = Arc<dyn Fn() -> Limiter + Send + Sync>;
 pub struct Case {
     /// Its name on the command line.
     pub name: &'static str,
+    /// What it is, in some words.
+    pub about: &'static str,
     /// What the provider does.
     pub setup: Setup,
     /// Makes the limiter of each process.
@@ -31,9 +33,16 @@ pub struct Case {
 impl Case {
     /// A case whose limiter is given this quota.
     #[must_use]
-    pub fn with_quota(name: &'static str, setup: Setup, quota: Quota, bounds: Vec<Bound>) -> Self {
+    pub fn with_quota(
+        name: &'static str,
+        about: &'static str,
+        setup: Setup,
+        quota: Quota,
+        bounds: Vec<Bound>,
+    ) -> Self {
         Self {
             name,
+            about,
             setup,
             limiter: Arc::new(move || Limiter::new(quota)),
             bounds,
@@ -43,18 +52,39 @@ impl Case {
 
     /// A case whose limiter is given `times` the quota of the provider's first window.
     #[must_use]
-    pub fn with_times(name: &'static str, setup: Setup, times: u64, bounds: Vec<Bound>) -> Self {
+    pub fn with_times(
+        name: &'static str,
+        about: &'static str,
+        setup: Setup,
+        times: u64,
+        bounds: Vec<Bound>,
+    ) -> Self {
         let provider = &setup.provider;
         let quota = Quota::per_minute(provider.rpm * times, provider.tpm * times);
         let quota = quota.window(provider.window);
-        Self::with_quota(name, setup, quota, bounds)
+        Self::with_quota(name, about, setup, quota, bounds)
+    }
+
+    /// Whether it is about faults: no quota is near then.
+    #[must_use]
+    pub fn is_about_faults(&self) -> bool {
+        let compares = |bound: &Bound| matches!(bound, Bound::Throughput(_));
+        self.bounds.iter().any(compares)
+    }
+
+    /// Runs a client in it, with time paused, that has exponential backoff and nothing else.
+    #[must_use]
+    pub fn run_backoff(&self, seed: u64) -> CaseRun {
+        CaseRun {
+            figures: paused::run_backoff(&self.setup, seed),
+            done_without_faults: None,
+        }
     }
 
     /// Runs it with time paused.
     #[must_use]
     pub fn run(&self, seed: u64) -> CaseRun {
-        let compares = |bound: &Bound| matches!(bound, Bound::Throughput(_));
-        let without_faults = self.bounds.iter().any(compares).then(|| {
+        let without_faults = self.is_about_faults().then(|| {
             let mut setup = self.setup.clone();
             setup.provider.faults = Faults::default();
             setup

@@ -44,26 +44,42 @@ fn requests_of_ten() -> Setup {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, setup, least, most| {
-        Case::with_times(name, setup, 1, vec![used(least), Bound::Throttled(most)])
+    let case = |name, about, setup, least, most| {
+        let bounds = vec![used(least), Bound::Throttled(most)];
+        Case::with_times(name, about, setup, 1, bounds)
     };
     vec![
-        case("known-requests", of_size(Size::RequestsBind), 0.97, 0.0),
+        case(
+            "known-requests",
+            "jobs of half the size: requests bind",
+            of_size(Size::RequestsBind),
+            0.97,
+            0.0,
+        ),
         case(
             "known-tokens",
+            "twice the requests: tokens bind",
             provider(|config| config.rpm *= 2),
             0.97,
             0.0,
         ),
-        case("known-both", Setup::new(800), 0.955, 0.0005),
+        case(
+            "known-both",
+            "both bind in turns",
+            Setup::new(800),
+            0.955,
+            0.0005,
+        ),
         case(
             "known-both-fixed",
+            "the same, a fixed window",
             provider(|config| config.enforce = Enforce::Fixed),
             0.955,
             0.0005,
         ),
         case(
             "known-both-slices",
+            "the same, a bucket that counts seconds (twice a second's share)",
             provider(|config| {
                 config.enforce = Enforce::Bucket;
                 counts_seconds(config);
@@ -75,31 +91,52 @@ pub(super) fn cases() -> Vec<Case> {
         // must find it empty.
         Case::with_times(
             "known-tokens-large",
+            "jobs of twice the size: tokens bind",
             of_size(Size::TokensBind),
             1,
             Vec::new(),
         ),
         Case::with_times(
             "known-both-slices-sliding",
+            "both, a sliding window that counts seconds as well",
             provider(counts_seconds),
             1,
             Vec::new(),
         ),
         Case::with_times(
             "known-both-growth",
+            "both, growth is punished",
             provider(|config| config.growth = Some(Growth::default())),
             1,
             Vec::new(),
         ),
         // Three and ten a minute are what the provider gives: not one call less.
-        case("known-3", Setup::new(3), 0.99, 0.0005),
-        case("known-10", requests_of_ten(), 0.99, 0.0005),
-        case("known-60", Setup::new(60), 0.87, 0.0005),
-        case("known-200", Setup::new(200), 0.92, 0.0005),
-        case("known-3000", Setup::new(3_000), 0.96, 0.0005),
+        case(
+            "known-3",
+            "3 requests a minute",
+            Setup::new(3),
+            0.99,
+            0.0005,
+        ),
+        case("known-10", "10 a minute", requests_of_ten(), 0.99, 0.0005),
+        case("known-60", "60 a minute", Setup::new(60), 0.87, 0.0005),
+        case("known-200", "200 a minute", Setup::new(200), 0.92, 0.0005),
+        case(
+            "known-3000",
+            "3,000 a minute",
+            Setup::new(3_000),
+            0.96,
+            0.0005,
+        ),
         Case {
             is_slow: true,
-            ..case("known-30000", Setup::new(30_000), 0.96, 0.0005)
+            ..case(
+                "known-30000",
+                "30,000 a minute",
+                Setup::new(30_000),
+                0.96,
+                0.0005,
+            )
         },
     ]
 }

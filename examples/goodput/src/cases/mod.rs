@@ -9,8 +9,19 @@ mod unknown;
 
 pub use self::case::{Case, MakeLimiter};
 
+/// All cases in groups: of a known quota, of one that is not known, and of one that moves, is shared, or fails. Each group is a table
+/// of `docs/performance.md`, by its name.
+#[must_use]
+pub fn groups() -> [(&'static str, Vec<Case>); 3] {
+    [
+        ("known", known::cases()),
+        ("unknown", unknown::cases()),
+        ("moving", moving::cases()),
+    ]
+}
+
 /// All cases.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    [known::cases(), unknown::cases(), moving::cases()].concat()
+    groups().into_iter().flat_map(|(_, cases)| cases).collect()
 }

@@ -1,16 +1,16 @@
-//! A retry as users write it for tower: 429 and 5xx, exponential waits, and `Retry-After` where it is there.
+//! A retry as users write it for tower: 429 and 5xx, exponential waits, and a hint where it is there.
 
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Request, Response};
 use http_body_util::Full;
 use tokio::time::{Sleep, sleep};
 use tower::BoxError;
 use tower::retry::Policy;
 
-use super::{ATTEMPTS, Told};
+use super::ATTEMPTS;
 
 /// The policy of one call.
 #[derive(Debug, Clone)]
@@ -21,8 +21,7 @@ pub(super) struct Again {
 }
 
 impl Again {
-    pub(super) fn new(told: Told) -> Self {
-        let (shortest, longest) = told.waits();
+    pub(super) fn new((shortest, longest): (Duration, Duration)) -> Self {
         Self {
             left: ATTEMPTS - 1,
             wait: shortest,
@@ -66,7 +65,12 @@ impl Policy<Request<Full<Bytes>>, Response<Body>, BoxError> for Again {
     }
 }
 
+/// Milliseconds are OpenAI's; a second may be a large part of a shortened minute.
 fn named_wait(response: &Response<Body>) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    Some(Duration::from_secs(seconds.parse().ok()?))
+    let named = |name: &str| -> Option<u64> {
+        let value = response.headers().get(name)?.to_str().ok()?;
+        value.parse().ok()
+    };
+    let millis = named("retry-after-ms").map(Duration::from_millis);
+    millis.or_else(|| named("retry-after").map(Duration::from_secs))
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::{Instant, sleep_until};
 use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer, service_fn};
 
-use super::{Told, again::Again, hyper};
+use super::{Told, again::Again, hyper, waits};
 use crate::stack::Client;
 
 /// The rate is halved once in a sixtieth of a window at most: all 429 of a moment tell the same. After a sixtieth without one it grows by
@@ -84,6 +84,6 @@ pub(super) fn client(told: Told) -> Client {
             answered
         }
     });
-    let retry = RetryLayer::new(Again::new(told));
+    let retry = RetryLayer::new(Again::new(waits(told.window)));
     Client::new(ServiceBuilder::new().layer(retry).service(paced))
 }

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer, service_fn};
 
-use super::{Told, again::Again, estimate, hyper};
-use crate::request::Known;
+use super::{Told, limited};
 use crate::stack::Client;
 
 /// Requests that may go at once, and tokens: set by hand, large enough for nearly every call.
@@ -19,23 +17,14 @@ pub(super) fn client(told: Told) -> Client {
     let requests = Arc::new(limiter(told.rpm, told.window, told.rpm / BURST));
     let most = told.tpm / TOKENS_BURST;
     let tokens = Arc::new(limiter(told.tpm, told.window, most));
-    let transport = hyper();
-    let limited = service_fn(move |request: http::Request<_>| {
+    limited::client(told, move |estimated| {
         let (requests, tokens) = (requests.clone(), tokens.clone());
-        let transport = transport.clone();
         async move {
-            let known = request.extensions().get::<Known>().copied();
             requests.until_ready().await;
-            if let Some(known) = known {
-                // It never lets through more than its burst.
-                let weight = cells(estimate(known).min(most));
-                let _ = tokens.until_n_ready(weight).await;
-            }
-            transport.oneshot(request).await
+            // It never lets through more than its burst.
+            let _ = tokens.until_n_ready(cells(estimated.min(most))).await;
         }
-    });
-    let retry = RetryLayer::new(Again::new(told));
-    Client::new(ServiceBuilder::new().layer(retry).service(limited))
+    })
 }
 
 fn limiter(limit: u64, window: Duration, burst: u64) -> DefaultDirectRateLimiter {

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leaky_bucket::RateLimiter;
-use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer, service_fn};
 
-use super::{Told, again::Again, estimate, hyper};
-use crate::request::Known;
+use super::{Told, limited};
 use crate::stack::Client;
 
 /// Refills of a window. More would be shorter than a timer of a compressed minute.
@@ -22,21 +20,13 @@ pub(super) fn client(told: Told) -> Client {
         told.window,
         told.tpm as usize / TOKENS_HELD,
     ));
-    let transport = hyper();
-    let limited = service_fn(move |request: http::Request<_>| {
+    limited::client(told, move |estimated| {
         let (requests, tokens) = (requests.clone(), tokens.clone());
-        let transport = transport.clone();
         async move {
-            let known = request.extensions().get::<Known>().copied();
             requests.acquire_one().await;
-            if let Some(known) = known {
-                tokens.acquire(estimate(known) as usize).await;
-            }
-            transport.oneshot(request).await
+            tokens.acquire(estimated as usize).await;
         }
-    });
-    let retry = RetryLayer::new(Again::new(told));
-    Client::new(ServiceBuilder::new().layer(retry).service(limited))
+    })
 }
 
 fn limiter(limit: u64, window: Duration, held: usize) -> RateLimiter {

@@ -7,6 +7,7 @@ mod again;
 mod aimd;
 mod governor;
 mod leaky_bucket;
+mod limited;
 pub mod openai_python;
 mod reqwest_retry;
 mod tower_rate_limit;
@@ -18,7 +19,8 @@ use axum::body::Body;
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tokio::task::JoinSet;
-use tower::ServiceExt;
+use tower::retry::RetryLayer;
+use tower::{ServiceBuilder, ServiceExt};
 use tower_qwen_ratelimit::{Limiter, Quota};
 
 use crate::callers::Work;
@@ -43,8 +45,10 @@ pub struct Told {
 /// A client that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
-    /// `Retry > Admission > Meter`.
+    /// `Retry > Admission > Meter`, what it is given being the quota.
     Ours,
+    /// The same, what it is given being the least of the quota.
+    OursAtLeast,
     /// Two of governor's limiters, the tokens weighted by an estimate, under tower's Retry.
     Governor,
     /// leaky-bucket's limiters, weighted the same way, under tower's Retry.
@@ -61,8 +65,9 @@ pub enum Peer {
 
 impl Peer {
     /// All that need nothing but this program, ours first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Ours,
+        Self::OursAtLeast,
         Self::Governor,
         Self::LeakyBucket,
         Self::TowerRateLimit,
@@ -75,6 +80,7 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "tower-qwen",
+            Self::OursAtLeast => "tower-qwen, at_least",
             Self::Governor => "governor + retry",
             Self::LeakyBucket => "leaky-bucket + retry",
             Self::TowerRateLimit => "tower RateLimit + Retry",
@@ -108,10 +114,8 @@ impl Peer {
     /// A client of this program; `None` of another one.
     fn client(self, told: Told, seed: u64) -> Option<Client> {
         Some(match self {
-            Self::Ours => {
-                let quota = Quota::per_minute(told.rpm, told.tpm).window(told.window);
-                stack(hyper(), Limiter::new(quota), seed)
-            }
+            Self::Ours => ours(Quota::per_minute(told.rpm, told.tpm), told, seed),
+            Self::OursAtLeast => ours(Quota::at_least(told.rpm, told.tpm), told, seed),
             Self::Governor => governor::client(told),
             Self::LeakyBucket => leaky_bucket::client(told),
             Self::TowerRateLimit => tower_rate_limit::client(told),
@@ -122,11 +126,20 @@ impl Peer {
     }
 }
 
-impl Told {
-    /// The shortest and the longest wait before a retry.
-    fn waits(&self) -> (Duration, Duration) {
-        (self.window / 60, self.window / 2)
-    }
+/// The shortest and the longest wait before a retry, of what a minute takes.
+fn waits(minute: Duration) -> (Duration, Duration) {
+    (minute / 60, minute / 2)
+}
+
+/// A client over a transport that has nothing but the retry of the others: exponential backoff, for a minute of this length.
+#[must_use]
+pub fn backoff(transport: Client, minute: Duration) -> Client {
+    let retry = RetryLayer::new(again::Again::new(waits(minute)));
+    Client::new(ServiceBuilder::new().layer(retry).service(transport))
+}
+
+fn ours(quota: Quota, told: Told, seed: u64) -> Client {
+    stack(hyper(), Limiter::new(quota.window(told.window)), seed)
 }
 
 /// What a careful user counts for a call: four bytes a token, and of an answer the third of its ceiling, as answers turned out to be.

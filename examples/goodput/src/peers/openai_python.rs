@@ -60,7 +60,6 @@ async fn feed(work: &Work, process: usize, mut input: ChildStdin) {
             "header": job_header(process, job),
             "prompt": prompt(job.prompt),
             "max_tokens": job.ceiling,
-            "tokens": job.prompt + job.output,
             "needed": work.times.whole(job.output).as_secs_f64(),
         });
         if input
@@ -76,13 +75,13 @@ async fn feed(work: &Work, process: usize, mut input: ChildStdin) {
 async fn record(work: &Work, mut lines: Lines<BufReader<ChildStdout>>) {
     while let Ok(Some(line)) = lines.next_line().await {
         let words: Vec<&str> = line.split(' ').collect();
-        let [_, tokens, wait] = words[..] else {
+        let [_, wait] = words[..] else {
             work.record.failed();
             continue;
         };
         let wait: f64 = wait.parse().unwrap_or_default();
         let wait = Duration::from_secs_f64(wait.max(0.0));
-        work.record.done(tokens.parse().unwrap_or_default(), wait);
+        work.record.done(wait);
     }
 }
 

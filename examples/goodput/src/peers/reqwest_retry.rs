@@ -9,11 +9,11 @@ use reqwest_retry::RetryTransientMiddleware;
 use reqwest_retry::policies::ExponentialBackoff;
 use tower::{BoxError, service_fn};
 
-use super::{ATTEMPTS, Told};
+use super::{ATTEMPTS, Told, waits};
 use crate::stack::Client;
 
 pub(super) fn client(told: Told) -> Client {
-    let (shortest, longest) = told.waits();
+    let (shortest, longest) = waits(told.window);
     let policy = ExponentialBackoff::builder()
         .retry_bounds(shortest, longest)
         .build_with_max_retries(ATTEMPTS - 1);

@@ -2,7 +2,7 @@
 
 use tower::{BoxError, ServiceBuilder, ServiceExt, retry::RetryLayer};
 
-use super::{Told, again::Again, hyper};
+use super::{Told, again::Again, hyper, waits};
 use crate::stack::Client;
 
 /// More than all callers: none is turned away.
@@ -14,7 +14,7 @@ pub(super) fn client(told: Told) -> Client {
         .rate_limit(told.rpm, told.window)
         .service(hyper());
     let retried = ServiceBuilder::new()
-        .layer(RetryLayer::new(Again::new(told)))
+        .layer(RetryLayer::new(Again::new(waits(told.window))))
         .service(limited);
     Client::new(retried.map_err(BoxError::from))
 }

@@ -94,6 +94,10 @@ pub(super) async fn start(
     for (asked, &tokens) in call.prompts.iter().zip(&call.tokens) {
         for choice in 0..choices {
             let answer = Answer::new(config, &asked.contents(choice), ceiling);
+            let answer = match &call.tool_call {
+                Some(call) => answer.calling(call, ceiling),
+                None => answer,
+            };
             answers.push((answer, tokens));
         }
     }

@@ -108,6 +108,7 @@ impl Progress {
             return self.finish_choice();
         }
         let thought = self.sent < answer.thoughts;
+        let first = self.sent == 0 || self.sent == answer.thoughts;
         let border = if thought {
             answer.thoughts
         } else {
@@ -126,7 +127,6 @@ impl Progress {
         } else {
             &mut self.text
         };
-        let first = before.is_empty();
         before.push_str(&new);
         if thought {
             self.all.thoughts += count;
@@ -205,6 +205,11 @@ impl Progress {
             choice: self.choice,
             thought: false,
             first: false,
+            tool: self
+                .job
+                .answers
+                .get(self.choice)
+                .and_then(|(answer, _)| answer.tool.as_deref()),
             new,
             text: &self.text,
             thoughts: &self.thoughts,

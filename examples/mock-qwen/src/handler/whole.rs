@@ -42,6 +42,7 @@ fn write(job: &Job) -> impl Fn((usize, &(crate::answer::Answer, u64))) -> Writte
         Written {
             thoughts,
             text,
+            tool: answer.tool.clone(),
             finish: answer.finish.name(),
             usage: job.own_usage(choice, answer.tokens.len()),
         }

@@ -51,7 +51,14 @@ fn whole_choice(reply: &Reply, index: usize, written: &Written) -> Value {
         choice["text"] = format!("{}{}", written.thoughts, written.text).into();
         return choice;
     }
-    choice["message"] = json!({ "role": "assistant", "content": written.text });
+    choice["message"] = match &written.tool {
+        Some(name) => json!({
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [reply.tool_call(Some(name), &written.text)],
+        }),
+        None => json!({ "role": "assistant", "content": written.text }),
+    };
     if !written.thoughts.is_empty() {
         let member = match reply.profile.thoughts {
             Thoughts::ReasoningContent => "reasoning_content",
@@ -102,6 +109,10 @@ pub(super) fn part(reply: &Reply, part: Part<'_>) -> String {
     } else {
         let mut delta = Delta::default();
         match (part.thought, reply.profile.thoughts) {
+            (false, _) if part.tool.is_some() => {
+                let name = part.tool.filter(|_| part.first);
+                delta.tool_calls = Some([reply.tool_call(name, part.new)]);
+            }
             (false, _) => delta.content = Some(part.new),
             (true, Thoughts::ReasoningContent) => delta.reasoning_content = Some(part.new),
             (true, Thoughts::Reasoning) => delta.reasoning = Some(part.new),

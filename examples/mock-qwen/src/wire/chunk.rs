@@ -46,6 +46,8 @@ pub(super) struct Delta<'a> {
     pub(super) reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_calls: Option<[Value; 1]>,
 }
 
 /// What an event says beside its choices.

@@ -9,7 +9,13 @@ pub(super) fn whole(reply: &Reply, written: &Written) -> Value {
     if !written.thoughts.is_empty() {
         content.push(json!({ "type": "thinking", "thinking": written.thoughts, "signature": "" }));
     }
-    content.push(json!({ "type": "text", "text": written.text }));
+    content.push(match &written.tool {
+        Some(name) => {
+            let input = serde_json::from_str(&written.text).unwrap_or_else(|_| json!({}));
+            tool_use(reply, name, input)
+        }
+        None => json!({ "type": "text", "text": written.text }),
+    });
     let mut body = message(reply);
     body["content"] = content.into();
     body["stop_reason"] = reason(written.finish).into();
@@ -30,7 +36,7 @@ pub(super) fn opening(reply: &Reply, usage: Usage) -> String {
     event("message_start", &json!({ "message": message }))
 }
 
-pub(super) fn part(part: Part<'_>) -> Vec<String> {
+pub(super) fn part(reply: &Reply, part: Part<'_>) -> Vec<String> {
     let mut events = Vec::new();
     let index = index(part);
     if part.first {
@@ -39,6 +45,8 @@ pub(super) fn part(part: Part<'_>) -> Vec<String> {
         }
         let block = if part.thought {
             json!({ "type": "thinking", "thinking": "", "signature": "" })
+        } else if let Some(name) = part.tool {
+            tool_use(reply, name, json!({}))
         } else {
             json!({ "type": "text", "text": "" })
         };
@@ -47,6 +55,8 @@ pub(super) fn part(part: Part<'_>) -> Vec<String> {
     }
     let delta = if part.thought {
         json!({ "type": "thinking_delta", "thinking": part.new })
+    } else if part.tool.is_some() {
+        json!({ "type": "input_json_delta", "partial_json": part.new })
     } else {
         json!({ "type": "text_delta", "text": part.new })
     };
@@ -117,8 +127,13 @@ fn input(usage: Usage) -> Value {
 fn reason(finish: &str) -> &'static str {
     match finish {
         "length" => "max_tokens",
+        "tool_calls" => "tool_use",
         _ => "end_turn",
     }
+}
+
+fn tool_use(reply: &Reply, name: &str, input: Value) -> Value {
+    json!({ "type": "tool_use", "id": reply.tool_call_id(), "name": name, "input": input })
 }
 
 /// Of the block: the thoughts come first.

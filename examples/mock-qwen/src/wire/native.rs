@@ -7,7 +7,7 @@ use crate::request::{Delivery, Format};
 
 pub(super) fn whole(reply: &Reply, written: &Written) -> Value {
     let mut body = json!({
-        "output": output(reply, &written.text, &written.thoughts, written.finish),
+        "output": output(reply, &written.text, &written.thoughts, written.tool.as_deref().map(Some), written.finish),
         "request_id": reply.id,
     });
     if reply.tells_usage {
@@ -23,8 +23,12 @@ pub(super) fn part(reply: &Reply, part: Part<'_>, finish: &str) -> String {
         (Delivery::Events { incremental: true }, true) => ("", part.new),
         _ => (part.text, part.thoughts),
     };
+    let parts = matches!(reply.delivery, Delivery::Events { incremental: true });
+    let tool = part
+        .tool
+        .map(|name| Some(name).filter(|_| part.first || !parts));
     let mut body = json!({
-        "output": output(reply, text, thoughts, finish),
+        "output": output(reply, text, thoughts, tool, finish),
         "request_id": reply.id,
     });
     if reply.tells_usage {
@@ -39,18 +43,33 @@ pub(super) fn part(reply: &Reply, part: Part<'_>, finish: &str) -> String {
     )
 }
 
-fn output(reply: &Reply, text: &str, thoughts: &str, finish: &str) -> Value {
+/// `tool` is there for a call, with a name where its first part is among the text.
+fn output(
+    reply: &Reply,
+    text: &str,
+    thoughts: &str,
+    tool: Option<Option<&str>>,
+    finish: &str,
+) -> Value {
+    let (text, arguments) = if tool.is_some() {
+        ("", text)
+    } else {
+        (text, "")
+    };
     let content = match reply.dialect {
         Dialect::Multimodal if text.is_empty() => json!([]),
         Dialect::Multimodal => json!([{ "text": text }]),
         _ => text.into(),
     };
-    if reply.format == Format::Text && reply.dialect != Dialect::Multimodal {
+    if reply.format == Format::Text && tool.is_none() && reply.dialect != Dialect::Multimodal {
         return json!({ "finish_reason": finish, "text": content });
     }
     let mut message = json!({ "role": "assistant", "content": content });
     if !thoughts.is_empty() {
         message["reasoning_content"] = thoughts.into();
+    }
+    if let Some(name) = tool {
+        message["tool_calls"] = json!([reply.tool_call(name, arguments)]);
     }
     json!({ "choices": [{ "finish_reason": finish, "message": message }] })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::problem::Kind;
 use super::profile::{Profile, StreamError};
@@ -35,7 +35,10 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) thoughts: String,
+    /// Of a call its arguments.
     pub(crate) text: String,
+    /// The function that is called, if the answer is a call of one.
+    pub(crate) tool: Option<String>,
     pub(crate) finish: &'static str,
     pub(crate) usage: Usage,
 }
@@ -51,6 +54,8 @@ pub(crate) struct Part<'a> {
     pub(crate) thought: bool,
     /// Whether `new` is the first text, or the first thoughts, of this answer.
     pub(crate) first: bool,
+    /// The function that is called, if the answer is a call of one: `new` and `text` are its arguments then.
+    pub(crate) tool: Option<&'a str>,
     /// The text that is new.
     pub(crate) new: &'a str,
     /// All text of this answer so far.
@@ -100,7 +105,7 @@ impl Reply {
     pub(crate) fn part(&self, part: Part<'_>) -> Vec<String> {
         match self.dialect {
             Dialect::Responses => responses::part(self, part),
-            Dialect::Messages => messages::part(part),
+            Dialect::Messages => messages::part(self, part),
             Dialect::Native | Dialect::Multimodal => vec![native::part(self, part, "null")],
             _ => vec![chat::part(self, part)],
         }
@@ -145,6 +150,20 @@ impl Reply {
             Dialect::Responses => responses::error_event(&message()),
             _ => error_event(self.profile, number, facts),
         }
+    }
+
+    pub(super) fn tool_call_id(&self) -> String {
+        format!("call_{}", self.id.replace('-', ""))
+    }
+
+    /// What is new of a call. As Model Studio has it, the later parts have an empty id and no name.
+    pub(super) fn tool_call(&self, name: Option<&str>, arguments: &str) -> Value {
+        let mut function = json!({ "arguments": arguments });
+        if let Some(name) = name {
+            function["name"] = name.into();
+        }
+        let id = name.map_or_else(String::new, |_| self.tool_call_id());
+        json!({ "index": 0, "id": id, "type": "function", "function": function })
     }
 
     /// The number of the next event.

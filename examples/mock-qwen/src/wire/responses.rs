@@ -5,7 +5,12 @@ use serde_json::{Value, json};
 use super::{Part, Reply, Usage, Written};
 
 pub(super) fn whole(reply: &Reply, written: &Written) -> Value {
-    let items = items(reply, &written.thoughts, &written.text);
+    let items = items(
+        reply,
+        &written.thoughts,
+        written.tool.as_deref(),
+        &written.text,
+    );
     response(reply, items, Some((written.finish, written.usage)))
 }
 
@@ -29,12 +34,14 @@ pub(super) fn part(reply: &Reply, part: Part<'_>) -> Vec<String> {
         }
         let item = if part.thought {
             reasoning(reply, "")
+        } else if let Some(name) = part.tool {
+            function_call(reply, name, None)
         } else {
             message(reply, None)
         };
         let added = json!({ "output_index": index, "item": item });
         events.push(event(reply, "response.output_item.added", added));
-        if !part.thought {
+        if !part.thought && part.tool.is_none() {
             let added = json!({
                 "item_id": message_id(reply),
                 "output_index": index,
@@ -43,6 +50,16 @@ pub(super) fn part(reply: &Reply, part: Part<'_>) -> Vec<String> {
             });
             events.push(event(reply, "response.content_part.added", added));
         }
+    }
+    if part.tool.is_some() && !part.thought {
+        let delta =
+            json!({ "item_id": function_call_id(reply), "output_index": index, "delta": part.new });
+        events.push(event(
+            reply,
+            "response.function_call_arguments.delta",
+            delta,
+        ));
+        return events;
     }
     let (name, id, place) = if part.thought {
         let id = reasoning_id(reply);
@@ -58,14 +75,27 @@ pub(super) fn part(reply: &Reply, part: Part<'_>) -> Vec<String> {
 
 pub(super) fn finish(reply: &Reply, part: Part<'_>, finish: &str) -> Vec<String> {
     let index = index(part);
-    let items = items(reply, part.thoughts, part.text);
-    let text = json!({
-        "item_id": message_id(reply),
-        "output_index": index,
-        "content_index": 0,
-        "text": part.text,
-    });
-    let mut events = vec![event(reply, "response.output_text.done", text)];
+    let items = items(reply, part.thoughts, part.tool, part.text);
+    let mut events = vec![match part.tool {
+        Some(name) => {
+            let arguments = json!({
+                "item_id": function_call_id(reply),
+                "output_index": index,
+                "name": name,
+                "arguments": part.text,
+            });
+            event(reply, "response.function_call_arguments.done", arguments)
+        }
+        None => {
+            let text = json!({
+                "item_id": message_id(reply),
+                "output_index": index,
+                "content_index": 0,
+                "text": part.text,
+            });
+            event(reply, "response.output_text.done", text)
+        }
+    }];
     if let Some(item) = items.last() {
         events.push(done(reply, index, item));
     }
@@ -124,12 +154,15 @@ fn response(reply: &Reply, items: Vec<Value>, end: Option<(&str, Usage)>) -> Val
     body
 }
 
-fn items(reply: &Reply, thoughts: &str, text: &str) -> Vec<Value> {
+fn items(reply: &Reply, thoughts: &str, tool: Option<&str>, text: &str) -> Vec<Value> {
     let mut items = Vec::new();
     if !thoughts.is_empty() {
         items.push(reasoning(reply, thoughts));
     }
-    items.push(message(reply, Some(text)));
+    items.push(match tool {
+        Some(name) => function_call(reply, name, Some(text)),
+        None => message(reply, Some(text)),
+    });
     items
 }
 
@@ -156,6 +189,22 @@ fn message(reply: &Reply, text: Option<&str>) -> Value {
         "status": status,
         "content": content,
     })
+}
+
+/// `arguments` are there when it is complete.
+fn function_call(reply: &Reply, name: &str, arguments: Option<&str>) -> Value {
+    json!({
+        "id": function_call_id(reply),
+        "type": "function_call",
+        "status": if arguments.is_some() { "completed" } else { "in_progress" },
+        "call_id": reply.tool_call_id(),
+        "name": name,
+        "arguments": arguments.unwrap_or_default(),
+    })
+}
+
+fn function_call_id(reply: &Reply) -> String {
+    format!("fc_{}", reply.id)
 }
 
 fn message_id(reply: &Reply) -> String {

@@ -18,3 +18,4 @@ mod retry_after;
 mod running;
 mod stats;
 mod support;
+mod tools;

@@ -1,5 +1,6 @@
 //! The same stack over every client and router, and among the layers of tower-http.
 
+mod budget;
 mod compressed_requests;
 mod compression;
 mod concurrency;
@@ -10,7 +11,10 @@ mod middleware;
 mod order;
 mod peers;
 mod plan;
+mod report;
 mod support;
+mod targets;
+mod teams;
 mod timeout;
 mod trace;
 mod transports;

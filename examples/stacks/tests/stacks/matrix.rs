@@ -7,8 +7,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use mock_qwen::Config;
 use tower::ServiceExt;
-use tower_qwen_retry::Attempts;
-use tower_qwen_tokens::call::BoxError;
+use tower_qwen_tokens::{CallReport, call::BoxError};
 
 use crate::{
     support::{Client, Place, TestResult, chat, text},
@@ -61,8 +60,8 @@ async fn whole(connect: Connect) -> TestResult {
     assert_eq!(
         answer
             .extensions()
-            .get::<Attempts>()
-            .map(|attempts| attempts.number),
+            .get::<CallReport>()
+            .map(CallReport::sends),
         Some(1)
     );
     assert!(text(answer).await?.contains(r#""finish_reason""#));
@@ -105,10 +104,10 @@ async fn throttled(connect: Connect) -> TestResult {
         let client = client.clone();
         async move {
             let answer = client.oneshot(request).await?;
-            let attempts = answer.extensions().get::<Attempts>().copied();
+            let report = answer.extensions().get::<CallReport>().cloned();
             assert_eq!(answer.status(), StatusCode::OK);
             text(answer).await?;
-            Ok::<_, BoxError>(attempts.ok_or("no attempts")?.number)
+            Ok::<_, BoxError>(report.ok_or("no report")?.sends())
         }
     });
     let attempts: u32 = try_join_all(calls).await?.into_iter().sum();

@@ -19,8 +19,7 @@ use tower_http::{
     timeout::{ResponseBodyTimeoutLayer, TimeoutLayer},
 };
 use tower_qwen_ratelimit::Rejected;
-use tower_qwen_retry::Attempts;
-use tower_qwen_tokens::{Deadline, stall_timeout::StallTimeoutLayer};
+use tower_qwen_tokens::{CallReport, Deadline, stall_timeout::StallTimeoutLayer};
 
 use crate::support::{Place, TestResult, boxed, chat, for_axum};
 
@@ -70,11 +69,8 @@ async fn an_attempts_timeout_of_tower_http_is_retried() -> TestResult {
         .map_request(for_axum);
     let answer = client.oneshot(place.request(&chat(false))).await?;
     assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
-    let attempts = answer
-        .extensions()
-        .get::<Attempts>()
-        .map(|attempts| attempts.number);
-    assert_eq!(attempts, Some(5));
+    let report = answer.extensions().get::<CallReport>();
+    assert_eq!(report.map(CallReport::sends), Some(5));
     let total = place.total();
     assert_eq!((total.calls, total.failed), (5, 5));
     Ok(())
