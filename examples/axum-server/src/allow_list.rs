@@ -3,24 +3,28 @@
 //! It signs what it passes on with its own key, and a provider has more behind that key than models: files, batches,
 //! deployments, keys. Nobody would meter those, and callers could read and delete what belongs to others.
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{extract::Request, response::Response};
 use http::{HeaderValue, header::ALLOW};
 use tower_qwen_tokens::Dialect;
 
 use crate::errors::{error_format, method_not_allowed, not_found};
 
-/// Answers what is not on the list: with 405 where only the method is wrong, else with 404.
-pub async fn check(request: Request, next: Next) -> Response {
+/// Lets a call through that is on the list.
+///
+/// # Errors
+///
+/// The answer to any other, boxed for its size: 405 where only the method is wrong, else 404.
+pub fn check(request: &Request) -> Result<(), Box<Response>> {
     let Some(allowed) = method(request.uri().path()) else {
-        return not_found(&error_format(&request));
+        return Err(Box::new(not_found(&error_format(request))));
     };
     if request.method() == allowed {
-        return next.run(request).await;
+        return Ok(());
     }
-    let mut answer = method_not_allowed(&error_format(&request));
+    let mut answer = method_not_allowed(&error_format(request));
     let allowed = HeaderValue::from_static(allowed);
     answer.headers_mut().insert(ALLOW, allowed);
-    answer
+    Err(Box::new(answer))
 }
 
 /// The one method that a path is on the list with; `None` for a path that is not on it.

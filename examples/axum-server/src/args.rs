@@ -3,16 +3,35 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
+use http::HeaderName;
 use tower_qwen_ratelimit::Quota;
 
-use crate::{callers::Secret, target::Target};
+use crate::{
+    api_key::Secret,
+    config::ANY,
+    cors::CorsOrigin,
+    limits::{Limits, seconds, seconds_or_none},
+    target::Target,
+};
 
 /// A gateway in front of Qwen: limits its callers per API key, meters, prices, keeps a ledger, and streams end to end.
 ///
 /// Without `--upstream` a mock of the provider runs inside the process.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(version, args_override_self = true)]
 pub struct Args {
+    /// The configuration, TOML. What it says goes before what stands here. Read again on SIGHUP and `POST /admin/reload`.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Checks the configuration and ends: with 0 where it is sound, else with 2 and a line for each problem.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Where callers and groups lie that the admin API adds: hashes of keys, no keys. Without it they end with the process.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
     /// Where to listen; port 0 takes any free one.
     #[arg(long, default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
@@ -38,7 +57,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub upstream_tpm: Option<u64>,
 
-    /// The longest that a call waits for the upstream's quota before it is refused.
+    /// The longest that a call waits for the upstream, before and between its attempts together, before it is refused.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub max_wait: Duration,
 
@@ -59,13 +78,13 @@ pub struct Args {
     )]
     pub admin_key: Option<Secret>,
 
-    /// Requests that each caller has in a window.
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
-    pub rpm: u64,
+    /// Requests that each caller has in a window. Default: 60; with a configuration no limit.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rpm: Option<u64>,
 
-    /// Tokens, prompt and answer together, that each caller has in a window.
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub tpm: u64,
+    /// Tokens, prompt and answer together, that each caller has in a window. Default: 100,000; with a configuration no limit.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub tpm: Option<u64>,
 
     /// The window of the callers' quotas.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
@@ -87,7 +106,7 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
     pub stall: Duration,
 
-    /// How long a call may wait and be retried in all, until its answer begins.
+    /// How long a call may wait and be retried in all, until its answer begins. The last attempt is cut then.
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     pub deadline: Duration,
 
@@ -95,7 +114,35 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
 
-    /// How long calls under way may go on when the server is told to stop.
+    /// Bounds of time, memory and number.
+    #[command(flatten)]
+    pub limits: Limits,
+
+    /// The certificates to answer with, in PEM, the server's own first. Read again on SIGHUP.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of the server's certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// A page of this origin may call from a browser; `*` for any. Can be given many times.
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    pub cors_origins: Vec<CorsOrigin>,
+
+    /// A header of callers that is passed on beside those that are on the list. Can be given many times.
+    #[arg(long = "pass-header", value_name = "NAME")]
+    pub pass_headers: Vec<HeaderName>,
+
+    /// How lines of the log are written.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// How long it goes on answering when it is told to stop, while `/readyz` says that it will: others must notice.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds_or_none)]
+    pub drain: Duration,
+
+    /// How long calls under way may go on after that. A second signal ends it.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub grace: Duration,
 
@@ -104,16 +151,29 @@ pub struct Args {
     pub bare: bool,
 }
 
+/// How lines of the log are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people; coloured where a terminal shows them.
+    #[default]
+    Text,
+    /// For programs: an object each.
+    Json,
+}
+
 impl Args {
-    /// What each caller is granted.
+    /// What each caller is granted of which nothing else is said.
     pub fn callers_quota(&self) -> Quota {
-        Quota::per_minute(self.rpm, self.tpm).window(self.window)
+        let (rpm, tpm) = match &self.config {
+            Some(_) => (u64::MAX, u64::MAX),
+            None => (60, 100_000),
+        };
+        Quota::per_minute(self.rpm.unwrap_or(rpm), self.tpm.unwrap_or(tpm)).window(self.window)
     }
 
     /// What the upstream grants per model.
     pub fn upstream_quota(&self) -> Quota {
-        // Far beyond any host, and still no overflow: throttles slow it down all the same.
-        const ANY: u64 = 1 << 40;
         let (rpm, tpm) = match &self.upstream {
             Some(_) => (ANY, ANY),
             None => (Quota::qwen2().requests(), Quota::qwen2().tokens()),
@@ -122,19 +182,6 @@ impl Args {
             self.upstream_rpm.unwrap_or(rpm),
             self.upstream_tpm.unwrap_or(tpm),
         )
-    }
-}
-
-/// Reads a number of seconds, fractions allowed.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text
-        .parse()
-        .map_err(|_| "not a number of seconds".to_owned())?;
-    match Duration::try_from_secs_f64(number) {
-        Ok(short) if short < Duration::from_millis(1) => Err("must be at least 0.001".to_owned()),
-        Ok(long) if long > Duration::from_secs(86_400) => Err("must be at most a day".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(_) => Err("must be at least 0.001".to_owned()),
     }
 }
 
@@ -173,6 +220,18 @@ mod tests {
         assert_eq!(quota(&[]), (800, 800_000));
         let upstream = ["--upstream", "http://host", "--upstream-rpm", "7"];
         assert_eq!(quota(&upstream), (7, 1 << 40));
+    }
+
+    #[test]
+    fn callers_have_no_limit_beside_a_configuration() {
+        let quota = |line: &[&str]| {
+            let quota = parse(line).expect("good usage").callers_quota();
+            (quota.requests(), quota.tokens())
+        };
+        assert_eq!(quota(&[]), (60, 100_000));
+        assert_eq!(quota(&["--rpm", "7"]), (7, 100_000));
+        assert_eq!(quota(&["--config", "file"]), (u64::MAX, u64::MAX));
+        assert_eq!(quota(&["--config", "file", "--tpm", "7"]), (u64::MAX, 7));
     }
 
     #[test]

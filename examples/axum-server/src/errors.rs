@@ -1,15 +1,15 @@
 //! What the gateway answers where the upstream does not, in the caller's dialect.
 
-use std::error::Error;
-
-use axum::{body::Body, extract::Request, middleware::Next, response::Response};
-use http::{
-    StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
+use std::{
+    error::Error,
+    time::{Duration, SystemTime},
 };
-use http_body_util::LengthLimitError;
+
+use axum::{body::Body, extract::Request, response::Response};
+use http::{HeaderValue, StatusCode, header::ACCEPT_ENCODING};
 use tower::timeout::error::Elapsed;
 use tower_qwen_ratelimit::{RejectKind, Rejected};
+use tower_qwen_retry::CoolingDown;
 use tower_qwen_tokens::{
     Dialect,
     error_format::ErrorFormat,
@@ -19,7 +19,17 @@ use tower_qwen_tokens::{
     },
 };
 
+use crate::waits;
+
 const TOO_LONG: &str = "The request body is too long.";
+
+/// The caller did not send its body in time.
+pub(crate) const REQUEST_TIMED_OUT: RejectionCodes = RejectionCodes {
+    status: StatusCode::REQUEST_TIMEOUT,
+    compatible: ("invalid_request_error", "request_timeout"),
+    native: "RequestTimeOut",
+    anthropic: "timeout_error",
+};
 
 /// The path is known, the method is not for it.
 const METHOD_NOT_ALLOWED: RejectionCodes = RejectionCodes {
@@ -33,17 +43,19 @@ const METHOD_NOT_ALLOWED: RejectionCodes = RejectionCodes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
     kind: Kind,
-    retry_after: Option<u64>,
+    wait: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// More than the upstream grants in a whole window.
     TooLarge,
-    /// The caller's body is longer than it may be, which shows only while it is sent.
-    TooLong,
     /// No quota of the upstream in time.
     NoQuota,
+    /// A window of the upstream's plan is used up, and ends then.
+    PlanUsedUp(Option<SystemTime>),
+    /// All upstreams with the model have failed, and calls keep away from them.
+    Resting,
     /// The upstream cannot be reached.
     Away,
     TimedOut,
@@ -55,49 +67,83 @@ impl Failure {
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         if let Some(rejected) = find::<Rejected>(error) {
-            let seconds = |wait: std::time::Duration| wait.as_secs().saturating_add(1);
+            let kind = match rejected.kind() {
+                RejectKind::TooLarge => Kind::TooLarge,
+                RejectKind::PlanUsedUp => Kind::PlanUsedUp(rejected.until()),
+                _ => Kind::NoQuota,
+            };
             return Self {
-                kind: match rejected.kind() {
-                    RejectKind::TooLarge => Kind::TooLarge,
-                    _ => Kind::NoQuota,
+                kind,
+                wait: match kind {
+                    Kind::PlanUsedUp(None) => Some(waits::PLAN_PROBE),
+                    _ => rejected.predicted_wait(),
                 },
-                retry_after: rejected.predicted_wait().map(seconds),
+            };
+        }
+        if let Some(resting) = find::<CoolingDown>(error) {
+            return Self {
+                kind: Kind::Resting,
+                wait: resting.not_sent().predicted_wait(),
             };
         }
         let is_connect = |error: &hyper_util::client::legacy::Error| error.is_connect();
         let kind = if find::<hyper_util::client::legacy::Error>(error).is_some_and(is_connect) {
             Kind::Away
-        } else if find::<LengthLimitError>(error).is_some() {
-            Kind::TooLong
         } else if find::<Elapsed>(error).is_some() {
             Kind::TimedOut
         } else {
             Kind::Broken
         };
+        Self { kind, wait: None }
+    }
+
+    /// A call that has waited as long as it may.
+    #[must_use]
+    pub fn waited() -> Self {
         Self {
-            kind,
-            retry_after: None,
+            kind: Kind::NoQuota,
+            wait: None,
         }
+    }
+
+    /// The same, with the wait for the upstream's quota where that is the reason and nobody has said so.
+    #[must_use]
+    pub fn or_wait(mut self, predicted: impl FnOnce() -> Option<Duration>) -> Self {
+        if self.kind == Kind::NoQuota && self.wait.is_none() {
+            self.wait = Some(predicted().unwrap_or_default());
+        }
+        self
     }
 
     /// Whether the upstream never saw the call, as far as this attempt goes.
     #[must_use]
     pub fn is_unsent(&self) -> bool {
-        matches!(self.kind, Kind::TooLarge | Kind::NoQuota | Kind::Away)
+        matches!(
+            self.kind,
+            Kind::TooLarge | Kind::NoQuota | Kind::PlanUsedUp(_) | Kind::Resting | Kind::Away
+        )
     }
 
     /// The answer to the caller.
     #[must_use]
     pub fn answer(&self, format: &ErrorFormat) -> Response {
+        let until_text;
         let (codes, message) = match self.kind {
             Kind::TooLarge => (
                 TOO_LARGE,
                 "The request needs more tokens than the server behind grants in a whole window.",
             ),
-            Kind::TooLong => (TOO_LARGE, TOO_LONG),
             Kind::NoQuota => (
                 UNAVAILABLE,
                 "The server behind has no quota left for this call in time. Please try again later.",
+            ),
+            Kind::PlanUsedUp(until) => {
+                until_text = plan_message(until);
+                (UNAVAILABLE, &*until_text)
+            }
+            Kind::Resting => (
+                UNAVAILABLE,
+                "All servers behind have failed and are left alone for a time. Please try again later.",
             ),
             Kind::Away => (BAD_GATEWAY, "The server behind cannot be reached."),
             Kind::TimedOut => (TIMED_OUT, "The server behind took too long to answer."),
@@ -106,38 +152,12 @@ impl Failure {
                 "The server behind broke off before it answered.",
             ),
         };
-        let mut answer = format.error(codes, message);
-        if let Some(seconds) = self.retry_after {
-            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+        let mut answer = format.error(codes, message).map(Body::from);
+        if let Some(wait) = self.wait {
+            waits::come_back(&mut answer, wait);
         }
-        answer.map(Body::from)
+        answer
     }
-}
-
-/// Words what tower-http says in plain text or without words: a body that is too long, or compressed in a way that is not
-/// decoded here.
-pub async fn word(request: Request, next: Next) -> Response {
-    let format = error_format(&request);
-    let mut answer = next.run(request).await;
-    let kind = answer.headers().get(CONTENT_TYPE);
-    if kind.is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain")) {
-        return answer;
-    }
-    // Only the layer that would decode names what it takes.
-    let accepted = answer.headers_mut().remove(ACCEPT_ENCODING);
-    let (codes, message) = match (answer.status(), &accepted) {
-        (StatusCode::PAYLOAD_TOO_LARGE, _) => (TOO_LARGE, TOO_LONG),
-        (StatusCode::UNSUPPORTED_MEDIA_TYPE, Some(_)) => (
-            UNSUPPORTED_MEDIA,
-            "The request is compressed in a way that is not taken here: see the header Accept-Encoding.",
-        ),
-        _ => return answer,
-    };
-    let mut answer = format.error(codes, message).map(Body::from);
-    if let Some(accepted) = accepted {
-        answer.headers_mut().insert(ACCEPT_ENCODING, accepted);
-    }
-    answer
 }
 
 /// Words the gateway's answers to a request: in the dialect of its path, or else in that of the API that the path is in.
@@ -164,11 +184,35 @@ pub fn not_found(format: &ErrorFormat) -> Response {
     format.error(NOT_FOUND, message).map(Body::from)
 }
 
+/// The body is longer than it may be.
+#[must_use]
+pub fn too_long(format: &ErrorFormat) -> Response {
+    format.error(TOO_LARGE, TOO_LONG).map(Body::from)
+}
+
+/// The body is compressed in a way that is not decoded here; these are.
+#[must_use]
+pub fn unknown_coding(format: &ErrorFormat, accepted: &'static str) -> Response {
+    let message = "The request is compressed in a way that is not taken here: see the header Accept-Encoding.";
+    let mut answer = format.error(UNSUPPORTED_MEDIA, message).map(Body::from);
+    let accepted = HeaderValue::from_static(accepted);
+    answer.headers_mut().insert(ACCEPT_ENCODING, accepted);
+    answer
+}
+
 /// The path is there for another method. Who calls this adds `Allow`.
 #[must_use]
 pub fn method_not_allowed(format: &ErrorFormat) -> Response {
     let message = "This path does not take the method: see the header Allow.";
     format.error(METHOD_NOT_ALLOWED, message).map(Body::from)
+}
+
+/// Says until when, where the provider does.
+fn plan_message(until: Option<SystemTime>) -> String {
+    let until = until.map_or(String::new(), |until| {
+        format!(" until {}", httpdate::fmt_http_date(until))
+    });
+    format!("The plan of the server behind is used up{until}. Please try again then.")
 }
 
 /// The first error of a type along the chain of sources.

@@ -3,32 +3,25 @@
 use std::sync::Arc;
 
 use axum::{body::Body, extract::Request, response::Response};
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version, header::CONTENT_ENCODING};
+use http_body::Body as _;
 use tower::ServiceExt;
 use tower_qwen_ratelimit::enforce::Reserved;
 use tower_qwen_tokens::{
     Call, Dialect,
-    protocol::rejection::{BAD_GATEWAY, UNREADABLE, UNSUPPORTED_MEDIA},
+    protocol::rejection::{BAD_GATEWAY, UNSUPPORTED_MEDIA},
 };
 use tracing::{error, warn};
 
 use crate::{
-    client::{Client, Spent},
-    errors::{Failure, error_format},
+    attempt::Spent,
+    call_log::CallNotes,
+    errors::{Failure, error_format, too_long, unknown_coding},
+    gateway::Gateway,
     headers,
-    target::Target,
+    tries::Peer,
+    waits,
 };
-
-/// What it takes to send a call on.
-#[derive(Debug, Clone)]
-pub struct Forward {
-    /// The client's stack.
-    pub client: Client,
-    /// Where to.
-    pub target: Arc<Target>,
-    /// With which key.
-    pub key: Option<HeaderValue>,
-}
 
 /// The service below the Meter. Dropping its future, or the answer's body, cuts the connection to the upstream.
 ///
@@ -36,23 +29,73 @@ pub struct Forward {
 ///
 /// The gateway's own answer to a call that went out and was not answered, boxed for its size. Of an answer the Meter would
 /// read that nothing was used; of an error it says that nobody knows.
-pub async fn forward(forward: Forward, mut request: Request) -> Result<Response, Box<Response>> {
+pub async fn forward(
+    gateway: Arc<Gateway>,
+    mut request: Request,
+) -> Result<Response, Box<Response>> {
     let format = error_format(&request);
+    // Here, and not where it is read: a call that cannot be passed on costs its request.
+    if request.body().size_hint().lower() > gateway.args.max_body as u64 {
+        return Ok(too_long(&format));
+    }
+    if is_encoded(&request) {
+        let codings = match gateway.args.no_decompression {
+            true => "identity",
+            false => "zstd,gzip,br",
+        };
+        return Ok(unknown_coding(&format, codings));
+    }
     if is_unread_model_call(&request) {
-        let message = "A call of a model must be JSON.";
+        let message =
+            "A call of a model must be JSON: send the header Content-Type: application/json.";
         return Ok(format.error(UNSUPPORTED_MEDIA, message).map(Body::from));
     }
-    let Ok(uri) = forward.target.uri(request.uri()) else {
-        let message = "The path cannot be read.";
-        return Ok(format.error(UNREADABLE, message).map(Body::from));
+    let live = gateway.live();
+    let route = match live.routes.route(&mut request) {
+        Ok(route) => route,
+        Err(none) => return Ok(none.answer(&format)),
     };
-    *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_11;
-    headers::to_upstream(request.headers_mut(), forward.key.as_ref());
-    let reserved = Reserved::of(&request).cloned();
+    let more = &gateway.args.pass_headers;
+    headers::to_upstream(request.headers_mut(), more, route.key());
+    let call = Call::of(&request).cloned();
     let spent = Spent::default();
-    request.extensions_mut().insert(spent.clone());
-    match forward.client.oneshot(request).await {
+    let extensions = request.extensions_mut();
+    // Taken out where nothing further in asks for them: Retry copies all that is there.
+    let reserved = extensions.remove::<Reserved>();
+    let notes = extensions.remove::<CallNotes>();
+    extensions.remove::<Peer>();
+    extensions.insert(spent.clone());
+    if let Some(notes) = notes {
+        let model = call.as_ref().and_then(|call| call.model_call());
+        notes.set_route(model.map(|call| &call.model), route.first_upstream());
+    }
+    let is_bare = gateway.args.bare;
+    let predicted = || match is_bare {
+        true => None,
+        false => route.predicted_wait(gateway.upstream(), call.as_deref()),
+    };
+    let sent = route.client.clone().oneshot(request);
+    let answered = match &call {
+        Some(call) if !is_bare => {
+            let report = call.report();
+            let waited = || report.queued() + report.retry_wait();
+            waits::within(sent, live.args.max_wait, || spent.is_sent(), waited).await
+        }
+        _ => Some(sent.await),
+    };
+    let answered = match answered {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(error)) => {
+            warn!(error = chain(&*error), "no answer from upstream");
+            Err(Failure::of(&*error))
+        }
+        None => {
+            warn!("no answer from upstream: the call has waited as long as it may");
+            Err(Failure::waited())
+        }
+    };
+    match answered {
         Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
             error!("the upstream refuses the gateway's own key");
             // No fault of the caller's, though the answer's status says that the server's side failed.
@@ -62,15 +105,26 @@ pub async fn forward(forward: Forward, mut request: Request) -> Result<Response,
             let message = "The server behind refuses the gateway.";
             Ok(format.error(BAD_GATEWAY, message).map(Body::from))
         }
+        Ok(answer) if answer.status().is_informational() || answer.status().is_redirection() => {
+            error!(status = %answer.status(), "the upstream sends calls elsewhere");
+            if let Some(reserved) = reserved {
+                reserved.settle(0, 0);
+            }
+            let message = "The server behind sends the call elsewhere, where it may not go.";
+            Ok(format.error(BAD_GATEWAY, message).map(Body::from))
+        }
         Ok(mut answer) => {
             headers::to_caller(answer.headers_mut());
+            if waits::is_later(answer.status()) {
+                let wait = waits::of_upstream(&answer, predicted());
+                waits::come_back(&mut answer, wait);
+            }
             Ok(answer)
         }
-        Err(error) => {
-            warn!(error = chain(&*error), "no answer from upstream");
-            let last = Failure::of(&*error);
+        Err(last) => {
+            let last = last.or_wait(predicted);
             let failure = match spent.first() {
-                None if last.is_unsent() => {
+                None => {
                     if let Some(reserved) = reserved {
                         reserved.settle(0, 0);
                     }
@@ -90,6 +144,12 @@ fn is_unread_model_call(request: &Request) -> bool {
     request.method() == Method::POST
         && Dialect::of_path(request.uri().path()).is_some()
         && Call::of(request).is_some_and(|call| call.model_call().is_none())
+}
+
+/// Whether the body is compressed still.
+fn is_encoded(request: &Request) -> bool {
+    let mut codings = request.headers().get_all(CONTENT_ENCODING).iter();
+    codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -1,6 +1,9 @@
 //! What the parts of the gateway share.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, RwLock},
+};
 
 use anyhow::Context;
 use axum::body::{Body, Bytes};
@@ -8,50 +11,109 @@ use http::{Request, Response};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower::Service;
 use tower_qwen_ratelimit::{
-    Discipline, EnforceLayer, KeyOf, Limiter, LimiterEvent,
-    observe::{LimiterMetrics, LimiterObserver},
+    Budgets, Discipline, EnforceLayer, KeyOf, Limiter, LimiterEvent,
+    fleet::redis::RedisStore,
+    observe::{BudgetMetrics, LimiterMetrics, LimiterObserver},
 };
+use tower_qwen_retry::RetryBudget;
 use tower_qwen_tokens::{
-    Ledger, PriceBook,
+    Ledger,
     call::{BoxError, ReadOptions},
-    ledger::{JsonLines, MetricsSink, Tenant},
+    ledger::{MetricsSink, Tenant},
 };
-use tracing::info;
+use tracing::{info, warn};
 
+#[cfg(feature = "otlp")]
+use crate::otlp::Telemetry;
 use crate::{
     args::Args,
-    callers::Callers,
-    client::{self, Attempts, Client},
-    forward::Forward,
+    call_metrics::CallMetrics,
+    client::{self, Client, Shared},
+    config::Config,
+    history,
+    ledger_file::LedgerFile,
+    live::{Held, Live, upstream_quotas},
+    models::UnknownModels,
+    page::{History, Viewers, session::Sessions},
+    readiness::Readiness,
+    routes::Member,
     target::Target,
+    tries::Tries,
+    under_way::UnderWay,
+    upstream_sums::UpstreamSums,
 };
+
+/// As many as Retry's own default allows, for the routes of all models together.
+const RETRIES: (u32, u32) = (20, 100);
 
 /// The gateway: its layers' state, and whom it serves.
 #[derive(Debug)]
 pub struct Gateway {
+    /// As it was at the start: what only a restart changes.
     pub(crate) args: Args,
-    pub(crate) callers: Arc<Callers>,
+    /// What a reload and the admin API change.
+    pub(crate) live: RwLock<Arc<Live>>,
+    /// What that was made of. Locked for as long as a change takes.
+    pub(crate) held: Mutex<Held>,
     /// Every call of a caller, once.
     pub(crate) ledger: Ledger,
-    /// How often the upstream was asked.
-    pub(crate) attempts: Attempts,
     pub(crate) enforce: EnforceLayer,
-    /// The upstream's quota.
-    pub(crate) upstream: Limiter,
+    /// The callers' quotas.
+    pub(crate) callers: Limiter,
+    /// What callers and groups may spend.
+    pub(crate) budgets: Budgets,
+    /// What the stacks to the upstreams share: their quotas for one.
+    pub(crate) shared: Shared,
     pub(crate) observer: LimiterMetrics,
+    pub(crate) budget_metrics: BudgetMetrics,
+    pub(crate) call_metrics: CallMetrics,
+    /// Every call, by its upstream.
+    pub(crate) upstream_sums: UpstreamSums,
     pub(crate) metrics: PrometheusHandle,
-    pub(crate) forward: Forward,
-    file: Option<Arc<JsonLines>>,
+    /// Where calls go if the configuration does not say it.
+    pub(crate) target: Target,
+    pub(crate) clients: Clients,
+    /// What callers' calls hold while they are under way.
+    pub(crate) under_way: UnderWay,
+    pub(crate) readiness: Readiness,
+    /// Invented models, by caller.
+    pub(crate) unknown_models: UnknownModels,
+    /// The wrong keys of late.
+    pub(crate) tries: Tries,
+    /// Who has logged in to the page.
+    pub(crate) sessions: Sessions,
+    pub(crate) viewers: Viewers,
+    pub(crate) history: History,
+    file: Option<Arc<LedgerFile>>,
+    #[cfg(feature = "otlp")]
+    pub(crate) telemetry: Option<Telemetry>,
+}
+
+/// Makes a client of the upstreams of a route.
+pub(crate) struct Clients(Box<MakeClient>);
+
+type MakeClient = dyn Fn(&Args, &Shared, &[Member]) -> anyhow::Result<Client> + Send + Sync;
+
+impl Clients {
+    pub(crate) fn client(
+        &self,
+        args: &Args,
+        shared: &Shared,
+        members: &[Member],
+    ) -> anyhow::Result<Client> {
+        (self.0)(args, shared, members)
+    }
 }
 
 impl Gateway {
-    /// A gateway to this target over this transport. Make it after the recorder of metrics is installed.
+    /// A gateway over this transport, as the command line says; to this target if that names none. Make it after the
+    /// recorder of metrics is installed.
     ///
     /// # Errors
     ///
-    /// When the file of keys or the ledger's cannot be opened or read, or nobody may call.
+    /// When the configuration is unsound, or the ledger's file cannot be opened or read.
     pub fn new<T, B>(
-        args: Args,
+        args: &Args,
         target: Target,
         transport: T,
         metrics: PrometheusHandle,
@@ -68,60 +130,153 @@ impl Gateway {
             + 'static,
         B: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
     {
-        let callers = callers(&args)?;
-        let mut ledger = Ledger::new(PriceBook::builtin()).with_sink(Arc::new(MetricsSink::new()));
+        Self::with(Config::load(args)?, None, target, transport, metrics)
+    }
+
+    /// The same by a configuration that was read, over the store that it names.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger's file cannot be opened or read.
+    pub fn with<T, B>(
+        config: Config,
+        store: Option<&RedisStore>,
+        target: Target,
+        transport: T,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Self>
+    where
+        T: Service<
+                Request<Body>,
+                Response = Response<B>,
+                Error: Into<BoxError>,
+                Future: Send + 'static,
+            > + Clone
+            + Send
+            + Sync
+            + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+    {
+        let Config {
+            started,
+            file: said,
+            state,
+            plan,
+        } = config;
+        let args = plan.args.clone();
+        let budget_metrics = BudgetMetrics::new();
+        let mut budgets = Budgets::builder(plan.prices.clone())
+            .rates(plan.rates.clone())
+            .table(plan.budgets.clone())
+            .observe(budget_metrics.clone());
+        if let Some(store) = store {
+            budgets = budgets.store(store);
+        }
+        let budgets = budgets.build().context("the budgets")?;
+        let upstream_sums = UpstreamSums::default();
+        let call_metrics = CallMetrics::new(upstream_sums.clone());
+        let mut ledger = Ledger::new(plan.prices.clone())
+            .with_sink(Arc::new(MetricsSink::new()))
+            .with_sink(Arc::new(call_metrics.clone()));
+        if let Some(store) = store {
+            ledger = ledger.with_sink(Arc::new(store.ledger()));
+        }
+        #[cfg(feature = "otlp")]
+        let telemetry = Telemetry::from_env().context("OpenTelemetry")?;
+        #[cfg(feature = "otlp")]
+        if let Some(figures) = telemetry.as_ref().and_then(Telemetry::figures) {
+            ledger = ledger.with_sink(figures);
+        }
         let mut file = None;
         if let Some(path) = &args.ledger {
-            let lines = Arc::new(
-                JsonLines::open(path).with_context(|| format!("the ledger {}", path.display()))?,
-            );
+            // It cuts a torn line off, which would be none that can be read.
+            let lines = Arc::new(LedgerFile::open(path)?);
             ledger = ledger.with_sink(lines.clone());
             file = Some(lines);
         }
+        crate::metrics::describe();
         let observer = LimiterMetrics::new();
         let of_upstream = observer.clone();
-        let upstream = Limiter::builder(args.upstream_quota())
+        let mut upstreams = Limiter::builder(upstream_quotas(&plan))
             // Callers share the upstream's quota fairly, whoever is the busiest.
             .discipline(Discipline::Fair)
             .max_keys(1_024)
             .observe(move |event: &LimiterEvent<'_>| {
-                // What happens to every call stands in the ledger's figures.
-                if !matches!(event, LimiterEvent::Settled { .. }) && !is_at_once(event) {
+                // What every call cost stands in the ledger's figures.
+                if !matches!(event, LimiterEvent::Settled { .. }) {
                     of_upstream.on_event(event);
                 }
+            });
+        if let Some(store) = store {
+            upstreams = upstreams.store(store);
+        }
+        let mut callers = Limiter::builder(plan.quotas.clone());
+        if let Some(store) = store {
+            callers = callers.callers_store(store);
+        }
+        let callers = callers.build()?;
+        let enforce = EnforceLayer::new(callers.clone(), KeyOf::extension::<Tenant>())
+            .budgets(budgets.clone())
+            // Of strangers: no body is read for whom no request is left.
+            .charge_before_read()
+            .read_options(ReadOptions::default().max_body(args.max_body));
+        let shared = Shared {
+            limiter: upstreams.build()?,
+            budget: RetryBudget::new(RETRIES.0, RETRIES.1),
+            attempts: client::Attempts::default(),
+        };
+        let clients = Clients(Box::new(move |args, shared, members| {
+            Ok(match args.bare {
+                true => client::bare(transport.clone()),
+                false => client::stack(args, shared, members, transport.clone())?,
             })
-            .build()?;
-        let enforce = EnforceLayer::new(
-            Limiter::builder(args.callers_quota()).build()?,
-            KeyOf::extension::<Tenant>(),
-        )
-        .read_options(ReadOptions::default().max_body(args.max_body));
-        let attempts = Attempts::default();
-        let client: Client = if args.bare {
-            client::bare(transport)
-        } else {
-            client::stack(&args, &upstream, &attempts, transport)
-        };
-        let key = match &args.upstream_key {
-            Some(key) => Some(key.key().context("the upstream's key")?.bearer()),
-            None => None,
-        };
-        let forward = Forward {
-            client,
-            target: Arc::new(target),
-            key,
-        };
+        }));
+        if args.upstream.is_some() && args.upstream_key.is_none() && plan.upstreams.is_empty() {
+            warn!("calls go to the upstream without a key: --upstream-key names one");
+        }
+        for upstream in plan.upstreams.iter().filter(|it| it.api_key.is_none()) {
+            warn!(
+                upstream = upstream.name,
+                "calls go to this upstream without a key"
+            );
+        }
+        let live = Live::new(&plan, &target, &clients, &shared)?;
+        upstream_sums.set_routes(live.routes.clone());
+        if let Some(path) = &args.ledger {
+            history::restore(path, plan.longest_period, &budgets, |record| {
+                ledger.restore(record);
+                upstream_sums.add(record);
+            })
+            .with_context(|| format!("the ledger {}", path.display()))?;
+        }
+        let held = Held::new(started, said, state, &plan);
+        let under_way = UnderWay::new(&args.limits, args.max_body);
         Ok(Self {
             args,
-            callers: Arc::new(callers),
+            held: Mutex::new(held),
+            live: RwLock::new(Arc::new(live.with_callers(plan.callers))),
             ledger,
-            attempts,
             enforce,
-            upstream,
+            callers,
+            budgets,
+            shared,
             observer,
+            budget_metrics,
+            call_metrics,
+            upstream_sums,
             metrics,
-            forward,
+            target,
+            clients,
+            under_way,
+            readiness: Readiness::default(),
+            unknown_models: UnknownModels::default(),
+            tries: Tries::default(),
+            sessions: Sessions::default(),
+            viewers: Viewers::default(),
+            history: History::default(),
             file,
+            #[cfg(feature = "otlp")]
+            telemetry,
         })
     }
 
@@ -134,13 +289,46 @@ impl Gateway {
     /// How often the upstream was asked.
     #[must_use]
     pub fn attempts(&self) -> u64 {
-        self.attempts.count()
+        self.shared.attempts.count()
     }
 
-    /// The upstream's quota, and what was used of it.
+    /// The upstreams' quotas, and what was used of them.
     #[must_use]
     pub fn upstream(&self) -> &Limiter {
-        &self.upstream
+        &self.shared.limiter
+    }
+
+    /// What callers and groups may spend, and what they have spent.
+    #[must_use]
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    /// Whether new calls should come; see [`Readiness`].
+    #[must_use]
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// How many calls are missing in the ledger's file for good, since they could not be written.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.lost())
+    }
+
+    /// How many calls could not be written to the ledger's file so far, and wait.
+    #[must_use]
+    pub fn unwritten(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.unwritten())
+    }
+
+    /// Opens the ledger's file again, if it was moved.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened; the former one is written on.
+    pub fn reopen(&self) -> anyhow::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.reopen())
     }
 
     /// Forces the ledger's file to the disk, and says what it came to.
@@ -149,6 +337,10 @@ impl Gateway {
     ///
     /// When that fails, or lines were lost before.
     pub fn flush(&self) -> anyhow::Result<()> {
+        #[cfg(feature = "otlp")]
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.shut_down();
+        }
         let total = self.ledger.snapshot().total;
         info!(
             calls = total.calls,
@@ -161,36 +353,16 @@ impl Gateway {
         let Some(file) = &self.file else {
             return Ok(());
         };
-        file.sync().context("the ledger's file")?;
-        match file.lost() {
-            0 => Ok(()),
-            lost => anyhow::bail!("{lost} calls are missing in the ledger's file"),
+        let synced = file.sync().context("the ledger's file");
+        match file.lost() + file.unwritten() {
+            0 => synced,
+            missing => anyhow::bail!("{missing} calls are missing in the ledger's file"),
         }
     }
 }
 
-/// A call that had its turn without waiting: what passes from its arrival to its turn is no wait then, but work.
-fn is_at_once(event: &LimiterEvent<'_>) -> bool {
-    matches!(event, LimiterEvent::Admitted { waited, .. } if *waited < Duration::from_millis(1))
-}
-
-fn callers(args: &Args) -> anyhow::Result<Callers> {
-    let mut callers = Callers::default();
-    if let Some(path) = &args.keys_file {
-        let name = || format!("the keys {}", path.display());
-        callers
-            .add_lines(&fs::read_to_string(path).with_context(name)?)
-            .with_context(name)?;
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clients")
     }
-    for key in &args.keys {
-        callers.add(key.caller().context("--key")?)?;
-    }
-    if let Some(key) = &args.admin_key {
-        callers.set_admin(key.key().context("the admin's key")?);
-    }
-    anyhow::ensure!(
-        !callers.is_empty(),
-        "nobody may call: name a caller with --key or --keys"
-    );
-    Ok(callers)
 }

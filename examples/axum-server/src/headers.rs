@@ -1,10 +1,12 @@
-//! Headers on their way through, by RFC 9110.
+//! Headers on their way through, by RFC 9110 and by a list.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        ACCEPT_ENCODING, CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-        TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+        ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION,
+        CONTENT_TYPE, LINK, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFRESH, SET_COOKIE,
+        STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
+        WWW_AUTHENTICATE,
     },
 };
 
@@ -21,27 +23,76 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// Makes the caller's headers those of a request to the upstream.
+/// What callers may say to the upstream. It comes with the gateway's key, so all else stays here: which workspace pays, who
+/// forwarded it, cookies, and whatever a provider invents tomorrow.
+const PASSED: [HeaderName; 17] = [
+    ACCEPT,
+    ACCEPT_LANGUAGE,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    USER_AGENT,
+    VIA,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("anthropic-beta"),
+    HeaderName::from_static("anthropic-version"),
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("x-dashscope-cachecontrol"),
+    HeaderName::from_static("x-dashscope-datainspection"),
+    HeaderName::from_static("x-dashscope-sse"),
+    HeaderName::from_static("x-dashscope-useragent"),
+    HeaderName::from_static("x-dashscope-wait-timeout"),
+    HeaderName::from_static("x-request-id"),
+];
+/// The same by how they begin: what client libraries say of themselves.
+const PASSED_PREFIX: &str = "x-stainless-";
+
+/// What an upstream may not say to callers: cookies of its own, what a browser is to load, clear or report, and where else or how
+/// else to call it.
+const KEPT: [HeaderName; 19] = [
+    AUTHORIZATION,
+    CONTENT_LOCATION,
+    LINK,
+    LOCATION,
+    REFRESH,
+    SET_COOKIE,
+    WWW_AUTHENTICATE,
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("report-to"),
+    STRICT_TRANSPORT_SECURITY,
+    VIA,
+    HeaderName::from_static("alt-svc"),
+    HeaderName::from_static("access-control-allow-credentials"),
+    HeaderName::from_static("access-control-allow-headers"),
+    HeaderName::from_static("access-control-allow-methods"),
+    HeaderName::from_static("access-control-allow-origin"),
+    HeaderName::from_static("access-control-expose-headers"),
+    HeaderName::from_static("access-control-max-age"),
+];
+
+/// Makes the caller's headers those of a request to the upstream. What is in `more` passes too.
 ///
 /// `Host` follows the new address. `Accept-Encoding` goes, since the usage of a compressed answer cannot be read: the
 /// answer is compressed on the way out instead. `Expect` is met already.
-pub fn to_upstream(headers: &mut HeaderMap, key: Option<&HeaderValue>) {
-    strip(headers);
-    for name in [HOST, ACCEPT_ENCODING, EXPECT] {
-        headers.remove(name);
-    }
+pub fn to_upstream(headers: &mut HeaderMap, more: &[HeaderName], key: Option<&HeaderValue>) {
+    let passes = |name: &HeaderName| {
+        PASSED.contains(name) || more.contains(name) || name.as_str().starts_with(PASSED_PREFIX)
+    };
+    strip(headers, |name| !passes(name));
     headers.append(VIA, HeaderValue::from_static("1.1 axum-server"));
     if let Some(key) = key {
-        headers.insert(http::header::AUTHORIZATION, key.clone());
+        headers.insert(AUTHORIZATION, key.clone());
     }
 }
 
 /// Makes the upstream's headers those of an answer to the caller.
 pub fn to_caller(headers: &mut HeaderMap) {
-    strip(headers);
+    strip(headers, |name| KEPT.contains(name));
 }
 
-fn strip(headers: &mut HeaderMap) {
+/// Removes what holds for one connection only, and what else is unwanted.
+fn strip(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -49,7 +100,11 @@ fn strip(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    // By the names that are there: they are few, and a search in the map for each that may be takes longer.
+    let goes =
+        |name: &&HeaderName| HOP_BY_HOP.contains(name) || named.contains(name) || is_unwanted(name);
+    let unwanted: Vec<HeaderName> = headers.keys().filter(goes).cloned().collect();
+    for name in unwanted {
         headers.remove(name);
     }
 }
@@ -78,6 +133,14 @@ mod tests {
             ("te", "trailers"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
+            ("set-cookie", "acw_tc=1"),
+            ("location", "https://elsewhere/v1"),
+            ("link", "</x.js>; rel=preload"),
+            ("refresh", "0; url=https://elsewhere"),
+            ("clear-site-data", "*"),
+            ("www-authenticate", "Basic"),
+            ("alt-svc", "h3=\":443\""),
+            ("access-control-allow-origin", "*"),
             ("content-type", "text/event-stream"),
         ]);
         to_caller(&mut answer);
@@ -92,15 +155,33 @@ mod tests {
             ("expect", "100-continue"),
             ("via", "1.1 edge"),
             ("x-dashscope-sse", "enable"),
+            ("x-dashscope-workspace", "another"),
+            ("x-dashscope-async", "enable"),
+            ("cookie", "session=1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("openai-organization", "another"),
+            ("x-invented", "1"),
+            ("x-opened", "1"),
+            ("x-stainless-lang", "python"),
         ]);
         to_upstream(
             &mut request,
+            &[HeaderName::from_static("x-opened")],
             Some(&HeaderValue::from_static("Bearer sk-up")),
         );
         let via: Vec<_> = request.get_all(VIA).iter().collect();
         assert_eq!(via, ["1.1 edge", "1.1 axum-server"]);
         assert_eq!(request["authorization"], "Bearer sk-up");
-        assert_eq!(request["x-dashscope-sse"], "enable");
-        assert_eq!(request.len(), 4);
+        let mut names: Vec<_> = request.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        let expected = [
+            "authorization",
+            "via",
+            "x-dashscope-sse",
+            "x-opened",
+            "x-stainless-lang",
+        ];
+        assert_eq!(names, expected);
     }
 }

@@ -1,23 +1,50 @@
 //! A gateway in front of Qwen: the parts of the program, for its tests. See `README.md`.
 
+pub mod access;
+pub mod admin;
 pub mod allow_list;
+pub mod api_key;
 pub mod args;
+pub mod attempt;
 pub mod auth;
+pub mod call_log;
+pub mod call_metrics;
 pub mod callers;
+pub mod checks;
 pub mod client;
+mod clock;
+pub mod config;
+pub mod cors;
 pub mod errors;
 pub mod forward;
 pub mod gateway;
 pub mod headers;
+pub mod history;
+pub mod ledger_file;
+pub mod limits;
+pub mod live;
 pub mod metrics;
 pub mod mock;
+mod models;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+pub mod own_answers;
+pub mod page;
 pub mod path;
+pub mod readiness;
 pub mod router;
+pub mod routes;
 pub mod serve;
+pub mod shortcut;
 pub mod start;
 pub mod target;
+pub mod tries;
+pub mod under_way;
+pub mod upstream;
+pub mod upstream_sums;
 pub mod usage;
+pub mod waits;
 
 pub use args::Args;
 pub use gateway::Gateway;
-pub use start::start;
+pub use start::{configure, start};

@@ -1,21 +1,53 @@
 //! `cargo run --release -p axum-server`: a gateway in front of Qwen. See `README.md`.
 
-use std::time::Duration;
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
-use axum_server::{Args, start};
+use axum_server::{Args, args::LogFormat, configure, start};
 use clap::Parser;
+use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
 
-fn main() -> anyhow::Result<()> {
+/// A call allocates some hundred times: by glibc's allocator that is an eighth of its instructions, by this one a twentieth.
+/// Without huge pages, of which it would hold 8 MB while nobody calls.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
+    let check = args.check;
+    let config = match configure(args) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    if check {
+        println!("the configuration is sound");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let file = config.file.as_ref();
+    let said = file
+        .and_then(|file| file.log())
+        .unwrap_or("info")
+        .to_owned();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(said));
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match config.plan.args.log_format {
+        LogFormat::Text => {
+            let is_person =
+                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            log.with_ansi(is_person).init();
+        }
+        // All of an event in one object, as programs that gather logs expect it.
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
     let runtime = tokio::runtime::Runtime::new()?;
-    let gateway = runtime.block_on(start(args))?;
+    let gateway = runtime.block_on(start(config))?;
     // Calls that outlived their grace are cut here, and booked as far as they came.
     runtime.shutdown_timeout(Duration::from_secs(5));
-    gateway.flush()
+    gateway.flush()?;
+    Ok(ExitCode::SUCCESS)
 }

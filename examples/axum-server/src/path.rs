@@ -3,19 +3,23 @@
 //! What a call costs hangs on its path, and a server behind may decode `%63` or take `//` for `/`. The list of paths has none
 //! of these spellings; a caller that sends one learns here what is wrong with it.
 
-use axum::{body::Body, extract::Request, middleware::Next, response::Response};
+use axum::{body::Body, extract::Request, response::Response};
 use tower_qwen_tokens::protocol::rejection::UNREADABLE;
 
 use crate::errors::error_format;
 
-/// Refuses whatever [is not plain](is_plain).
-pub async fn plain(request: Request, next: Next) -> Response {
+/// Lets a path through that [is plain](is_plain).
+///
+/// # Errors
+///
+/// The answer to any other, boxed for its size.
+pub fn check(request: &Request) -> Result<(), Box<Response>> {
     if is_plain(request.uri().path()) {
-        return next.run(request).await;
+        return Ok(());
     }
     let message = "The path must be plain: no empty segment, no `.` or `..`, no parameters, and no escape of what needs none.";
-    let answer = error_format(&request).error(UNREADABLE, message);
-    answer.map(Body::from)
+    let answer = error_format(request).error(UNREADABLE, message);
+    Err(Box::new(answer.map(Body::from)))
 }
 
 /// Whether a path is in the normal form of RFC 3986, and nothing in it separates or ends paths for some servers only. One

@@ -1,112 +1,161 @@
 //! The paths, and the order of the layers.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Router,
-    body::Body,
-    error_handling::HandleErrorLayer,
+    body::{Body, Bytes},
     extract::Request,
-    middleware::{from_fn, from_fn_with_state},
     response::Response,
-    routing::{any_service, get},
+    routing::get,
 };
-use http::HeaderName;
-use tower::{Layer, ServiceBuilder, service_fn};
+use tower::{Layer, Service, ServiceBuilder, layer::layer_fn, service_fn};
 use tower_http::{
     ServiceBuilderExt,
     compression::CompressionLayer,
     decompression::RequestDecompressionLayer,
-    limit::RequestBodyLimitLayer,
     map_request_body::MapRequestBodyLayer,
     request_id::MakeRequestUuid,
     trace::{DefaultOnResponse, TraceLayer},
 };
-use tower_qwen_tokens::{Deadline, MeterLayer};
+use tower_qwen_tokens::{Deadline, MeterLayer, call::BoxError};
 use tracing::{Level, Span, field, info_span};
 
 use crate::{
-    allow_list,
-    auth::auth,
-    errors::{error_format, method_not_allowed, word},
+    admin,
+    call_log::{CallLog, REQUEST_ID},
+    checks::{self, Checks},
+    cors,
+    errors::{error_format, method_not_allowed},
     forward::forward,
     gateway::Gateway,
-    metrics, path, usage,
+    metrics, models,
+    own_answers::OwnAnswers,
+    page, readiness,
+    serve::Answers,
+    shortcut::Shortcut,
+    under_way::Watch,
+    usage,
 };
 
 impl Gateway {
     /// The gateway as a service.
     ///
     /// ```text
-    /// request id > trace > compression > words > auth > plain path > allow-list > decompression > body limit > deadline
-    ///   > Enforce > own answers > Meter > forward
+    /// request id > trace > compression > CORS > call log > auth > plain path > allow-list > decompression > under way
+    ///   > deadline > Enforce > models > own answers > Meter > forward
     /// ```
-    pub fn router(self: &Arc<Self>) -> Router {
-        let to_upstream = self.forward.clone();
-        let forward = service_fn(move |request| forward(to_upstream.clone(), request));
-        let own_answer = HandleErrorLayer::new(async |answer: Box<Response>| *answer);
-        let forward = if self.args.bare {
-            any_service(own_answer.layer(forward))
-        } else {
-            let deadline = self.args.deadline;
-            any_service(
-                ServiceBuilder::new()
-                    .map_request(move |mut request: Request| {
-                        request.extensions_mut().insert(Deadline::after(deadline));
-                        request
-                    })
-                    .layer(self.enforce.clone())
-                    .layer(own_answer)
-                    .layer(MeterLayer::new(self.ledger.clone()))
-                    .service(forward),
-            )
-        };
-        let decode = !self.args.no_decompression;
-        let calls = forward.layer(
+    pub fn router(self: &Arc<Self>) -> Answers {
+        let gateway = self.clone();
+        // In a box, so that the layers around it move a pointer and no kilobytes.
+        let forward = service_fn(move |request| Box::pin(forward(gateway.clone(), request)));
+        if self.args.bare {
+            return self.answers(OwnAnswers::new(forward));
+        }
+        let (gateway, checked) = (self.clone(), self.clone());
+        let metered = MeterLayer::new(self.ledger.clone()).layer(forward);
+        self.answers(
             ServiceBuilder::new()
-                .layer(from_fn(word))
-                .layer(from_fn_with_state(self.callers.clone(), auth))
-                .layer(from_fn(path::plain))
-                .layer(from_fn(allow_list::check))
-                .layer(
-                    RequestDecompressionLayer::new()
-                        .gzip(decode)
-                        .zstd(decode)
-                        .br(decode),
-                )
-                // Of what is decoded: a few bytes may hold a whole memory's worth.
-                .layer(RequestBodyLimitLayer::new(self.args.max_body))
-                .layer(MapRequestBodyLayer::new(Body::new)),
-        );
+                .map_request(move |mut request: Request| {
+                    let deadline = gateway.live().args.deadline;
+                    request.extensions_mut().insert(Deadline::after(deadline));
+                    request
+                })
+                .layer(self.enforce.clone())
+                .layer(layer_fn(move |inner| {
+                    Checks::new(checked.clone(), models::check, inner)
+                }))
+                .service(OwnAnswers::new(metered)),
+        )
+    }
+
+    /// The gateway before a service for calls.
+    fn answers<S, B>(self: &Arc<Self>, service: S) -> Answers
+    where
+        S: Service<Request, Response = Response<B>, Error = Infallible, Future: Send + 'static>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let decode = !self.args.no_decompression;
+        let (checked, under_way) = (self.clone(), self.under_way.clone());
+        let logged = (!self.args.bare).then(|| self.clone());
+        let calls = ServiceBuilder::new()
+            .layer(layer_fn(move |inner| CallLog::new(logged.clone(), inner)))
+            .layer(layer_fn(move |inner| {
+                Checks::new(checked.clone(), checks::unread, inner)
+            }))
+            .layer(
+                RequestDecompressionLayer::new()
+                    .gzip(decode)
+                    .zstd(decode)
+                    .br(decode)
+                    // Refused further in, where it costs its request.
+                    .pass_through_unaccepted(true),
+            )
+            .layer(MapRequestBodyLayer::new(Body::new))
+            // Of what is decoded: a few bytes may hold a whole memory's worth.
+            .layer(layer_fn(move |inner| Watch::new(under_way.clone(), inner)))
+            .service(service);
         let reports = Router::new()
             .route("/healthz", get(async || "ok"))
+            .route("/readyz", get(readiness::readyz))
             .route("/metrics", get(metrics::metrics))
             .route("/usage", get(usage::usage))
             .method_not_allowed_fallback(async |request: Request| {
                 method_not_allowed(&error_format(&request))
             })
             .with_state(self.clone());
-        reports
+        let paths = reports
             // Every other path, so that without a key all of them are 401.
-            .fallback_service(calls)
-            .layer(
-                ServiceBuilder::new()
-                    .set_x_request_id(MakeRequestUuid)
-                    .layer(
-                        TraceLayer::new_for_http()
-                            .make_span_with(span)
-                            .on_response(DefaultOnResponse::new().level(Level::INFO)),
-                    )
-                    .propagate_x_request_id()
-                    .layer(CompressionLayer::new()),
-            )
+            .fallback_service(calls.clone());
+        let admins = page::router(self)
+            .with_state(self.clone())
+            .nest("/admin", admin::router(self));
+        let cors = cors::layer(&self.args.cors_origins);
+        let paths = match cors.clone() {
+            // Pages of other origins may call; what is the admin's they may not even read.
+            Some(layer) => admins.fallback_service(paths.layer(layer)),
+            None => paths.merge(admins),
+        };
+        let calls = ServiceBuilder::new().option_layer(cors).service(calls);
+        Answers::new(
+            ServiceBuilder::new()
+                .map_response(|answer: http::Response<_>| answer.map(Body::new))
+                .map_request(without_long_id)
+                .set_x_request_id(MakeRequestUuid)
+                .layer(
+                    TraceLayer::new_for_http()
+                        .make_span_with(span)
+                        // Calls have a line of their own, which says more.
+                        .on_response(DefaultOnResponse::new().level(Level::DEBUG)),
+                )
+                .propagate_x_request_id()
+                .layer(CompressionLayer::new())
+                .service(Shortcut::new(calls, paths)),
+        )
     }
+}
+
+/// A caller may give a request its id, which stands in the log, in the answer and in the request to the upstream.
+fn without_long_id<B>(mut request: http::Request<B>) -> http::Request<B> {
+    // Twice as long as what tools make: a stranger must not fill the log with them.
+    const MAX_ID: usize = 128;
+    let id = request.headers().get(REQUEST_ID);
+    if id.is_some_and(|id| id.len() > MAX_ID) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
 }
 
 /// Neither the query nor a header but the id: both may hold secrets.
 fn span<B>(request: &http::Request<B>) -> Span {
-    const ID: HeaderName = HeaderName::from_static("x-request-id");
-    let id = request.headers().get(ID).and_then(|id| id.to_str().ok());
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok());
     info_span!(
         "call",
         method = %request.method(),

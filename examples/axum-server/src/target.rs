@@ -6,9 +6,11 @@ use http::{
     Uri,
     uri::{Authority, Parts, PathAndQuery, Scheme},
 };
+use serde::Deserialize;
 
 /// The address of an upstream: its origin, and the path under which its OpenAI-compatible API stands.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Target {
     scheme: Scheme,
     authority: Authority,
@@ -28,6 +30,30 @@ pub enum BadTarget {
 }
 
 impl Target {
+    /// Its host, without a port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.authority.host()
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.scheme.as_str()
+    }
+
+    /// Its host, with a port where it has one.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    /// Scheme and authority.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
     /// The address of a call, by its path and query at the gateway.
     ///
     /// Compatible paths go to where the upstream has them: `/v1/..` to `/compatible-mode/v1/..` of one whose address ends
@@ -45,7 +71,8 @@ impl Target {
             .authority(self.authority.clone());
         match rest {
             Some(rest) if !self.prefix.is_empty() => {
-                address.path_and_query(format!("{}/{rest}", self.prefix))
+                // Without the machinery of `fmt`, as each call has one.
+                address.path_and_query([&self.prefix, "/", rest].concat())
             }
             _ => address.path_and_query(path),
         }
@@ -80,6 +107,14 @@ impl FromStr for Target {
             authority,
             prefix: path.path().trim_end_matches('/').to_owned(),
         })
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = BadTarget;
+
+    fn try_from(text: String) -> Result<Self, BadTarget> {
+        text.parse()
     }
 }
 

@@ -2,16 +2,45 @@
 //! as the program that is built where the whole of it matters.
 
 mod aborts;
+mod admin;
+#[cfg(unix)]
+mod attacks;
+mod budgets;
 mod calls;
 mod compressed;
+mod config;
+mod grafana;
 mod headers;
+#[cfg(unix)]
+mod hostile;
+#[cfg(unix)]
+mod http2;
 mod limits;
+#[cfg(unix)]
+mod logs;
+#[cfg(unix)]
+mod metrics;
+#[cfg(all(unix, feature = "otlp"))]
+mod otlp;
+#[cfg(unix)]
+mod page;
 #[cfg(unix)]
 mod paths;
 #[cfg(unix)]
 mod program;
+#[cfg(unix)]
+mod program_config;
+#[cfg(unix)]
+mod raw;
+mod reload;
 mod reports;
 mod secrets;
+#[cfg(unix)]
+mod signals;
+#[cfg(unix)]
+mod slow;
 mod sockets;
 mod support;
 mod upstream;
+mod upstreams;
+mod waits;

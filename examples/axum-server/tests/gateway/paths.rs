@@ -121,7 +121,6 @@ const UNKNOWN: &[&str] = &[
     "/models",
     "/v1",
     "/v1/",
-    "/",
     "/usage/",
     "/healthz/x",
     "*",
@@ -244,7 +243,7 @@ impl Gateway {
     async fn counted(&self) -> TestResult<(u64, u64)> {
         let admin = Some("sk-secret-admin");
         let metrics = self.send("GET", "/metrics", admin).await?.body;
-        let admitted = "axum_server_callers{outcome=\"admitted\"} ";
+        let admitted = "axum_server_callers_total{outcome=\"admitted\"} ";
         let admitted = metrics.lines().find_map(|line| line.strip_prefix(admitted));
         let usage = self.send("GET", "/usage", admin).await?.body;
         let usage: Value = serde_json::from_str(&usage)?;
@@ -373,7 +372,7 @@ async fn refusals_are_worded_for_the_api_that_the_path_is_in() -> TestResult {
 #[tokio::test]
 async fn the_gateways_own_paths_are_read_only() -> TestResult {
     let gateway = Gateway::start(&[]).await?;
-    for path in ["/healthz", "/usage", "/metrics"] {
+    for path in ["/healthz", "/readyz", "/usage", "/metrics"] {
         let admin = Some("sk-secret-admin");
         for method in METHODS {
             if matches!(*method, "GET" | "HEAD") {
@@ -384,6 +383,17 @@ async fn the_gateways_own_paths_are_read_only() -> TestResult {
             }
             let answer = gateway.refused(405, method, path, admin).await?;
             assert_eq!(answer.allow.as_deref(), Some("GET,HEAD"), "{method} {path}");
+        }
+    }
+    for path in ["/", "/page/page.js"] {
+        for method in METHODS {
+            let answer = gateway.send(method, path, Some(ACME)).await?;
+            let (status, allow) = match *method {
+                "GET" | "HEAD" => (200, None),
+                _ => (405, Some("GET,HEAD")),
+            };
+            let found = (answer.status, answer.allow.as_deref());
+            assert_eq!(found, (status, allow), "{method} {path}");
         }
     }
     for path in ["/usage", "/metrics"] {

@@ -3,6 +3,8 @@
 use std::{
     io::{BufRead, BufReader, Read},
     process::{Child, ChildStderr, Command, Stdio},
+    sync::mpsc,
+    thread,
 };
 
 use axum::body::Body;
@@ -11,46 +13,108 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 use crate::{
+    raw::LONG,
     sockets::caller,
     support::{CHAT, TestResult, call_of},
 };
 
-/// Ends with the test, however that ends.
+/// Ends with the test, however that ends. And so that every test ends: after three minutes at the latest, which is far more
+/// than one takes on a machine with other work.
 pub(crate) struct Program {
     child: Child,
     log: BufReader<ChildStderr>,
+    /// What it logged until it listened.
+    started: String,
     pub(crate) at: String,
+    _end: mpsc::Sender<()>,
 }
 
 impl Program {
     /// Runs it on a free port, and waits until it listens.
     pub(crate) fn start(flags: &[&str]) -> TestResult<Self> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_axum-server"))
-            .args(["--listen", "127.0.0.1:0", "--grace", "5"])
+        Self::start_with([], flags)
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn start_with<const N: usize>(
+        variables: [(&str, &str); N],
+        flags: &[&str],
+    ) -> TestResult<Self> {
+        let mut child = Self::command(flags).envs(variables).spawn()?;
+        let log = child.stderr.take().ok_or("no log")?;
+        let (end, ended) = mpsc::channel::<()>();
+        let pid = child.id();
+        thread::spawn(move || {
+            if ended.recv_timeout(3 * LONG) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // It may have ended already.
+                let _ = send("KILL", pid);
+            }
+        });
+        let mut program = Self {
+            child,
+            log: BufReader::new(log),
+            started: String::new(),
+            at: String::new(),
+            _end: end,
+        };
+        let mut line = String::new();
+        while program.log.read_line(&mut line)? > 0 {
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                program.at = rest
+                    .split([' ', '"'])
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned();
+                return Ok(program);
+            }
+            program.started.push_str(&line);
+            line.clear();
+        }
+        Err("it ended before it listened".into())
+    }
+
+    /// Runs it where it cannot start; gives what it says.
+    pub(crate) fn fails(flags: &[&str]) -> TestResult<String> {
+        let output = Self::command(flags).output()?;
+        assert!(!output.status.success(), "it started");
+        Ok(String::from_utf8(output.stderr)?)
+    }
+
+    fn command(flags: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_axum-server"));
+        command
+            .args(["--listen=127.0.0.1:0", "--grace=5", "--drain=0"])
             .args(flags)
-            .env("NO_COLOR", "1")
+            .env_remove("NO_COLOR")
             // Without a line for each call: nobody reads the pipe until the end, and a full one would stop the program.
             .env("RUST_LOG", "axum_server=info")
             .env_remove("DASHSCOPE_API_KEY")
             .env_remove("DASHSCOPE_BASE_URL")
             .env_remove("AXUM_SERVER_ADMIN_KEY")
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let log = child.stderr.take().ok_or("no log")?;
-        let mut program = Self {
-            child,
-            log: BufReader::new(log),
-            at: String::new(),
-        };
-        let mut line = String::new();
-        while program.log.read_line(&mut line)? > 0 {
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                program.at = rest.split(' ').next().unwrap_or_default().trim().to_owned();
-                return Ok(program);
-            }
-            line.clear();
+            .env_remove("RUST_BACKTRACE")
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Sends it a signal, by its name.
+    pub(crate) fn signal(&self, name: &str) -> TestResult {
+        match send(name, self.child.id())? {
+            true => Ok(()),
+            false => Err("no such process".into()),
         }
-        Err("it ended before it listened".into())
+    }
+
+    /// Waits until it has ended; gives its code.
+    pub(crate) fn ends(&mut self) -> TestResult<Option<i32>> {
+        Ok(self.log_to_its_end()?.0)
+    }
+
+    /// Waits until it has ended; gives its code, and what it logged after its start.
+    pub(crate) fn log_to_its_end(&mut self) -> TestResult<(Option<i32>, String)> {
+        let mut log = String::new();
+        self.log.read_to_string(&mut log)?;
+        Ok((self.child.wait()?.code(), self.started.clone() + &log))
     }
 
     async fn text(&self, mut request: Request<Body>) -> TestResult<String> {
@@ -60,6 +124,16 @@ impl Program {
         let body = answer.into_body().collect().await?.to_bytes();
         Ok(String::from_utf8(body.to_vec())?)
     }
+}
+
+/// Whether there is such a process.
+fn send(signal: &str, pid: u32) -> std::io::Result<bool> {
+    let mut kill = Command::new("kill");
+    let status = kill
+        .arg(format!("-{signal}"))
+        .arg(pid.to_string())
+        .status()?;
+    Ok(status.success())
 }
 
 impl Drop for Program {
@@ -94,19 +168,12 @@ async fn it_serves_reports_and_stops_when_told() -> TestResult {
     assert!(tokens.is_some() && booked > tokens, "{usage}");
     let metrics = Request::get("/metrics").body(Body::empty())?;
     let metrics = program.text(metrics).await?;
-    assert!(metrics.contains("\naxum_server_calls 2\n"), "{metrics}");
+    let calls = "\naxum_server_calls_total{tenant=\"demo\",upstream=\"upstream\",status=\"200\",cause=\"none\"} 2\n";
+    assert!(metrics.contains(calls), "{metrics}");
 
-    let pid = program.child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .arg("-TERM")
-            .arg(pid)
-            .status()?
-            .success()
-    );
-    let mut log = String::new();
-    program.log.read_to_string(&mut log)?;
-    assert_eq!(program.child.wait()?.code(), Some(0), "{log}");
+    program.signal("TERM")?;
+    let (code, log) = program.log_to_its_end()?;
+    assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("stopped calls=2 failed=0"), "{log}");
     Ok(())
 }

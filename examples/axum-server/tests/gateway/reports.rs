@@ -63,27 +63,72 @@ async fn metrics_show_what_was_used() -> TestResult {
         of("gen_ai_token_type=\"output\""),
         total.output_tokens as f64
     );
-    assert_eq!(figure("axum_server_calls "), Some(3.0));
-    assert_eq!(figure("axum_server_calls_cancelled "), Some(1.0));
-    assert_eq!(figure("axum_server_calls_estimated "), Some(1.0));
-    assert_eq!(figure("axum_server_attempts "), Some(3.0));
-    assert_eq!(
-        figure("axum_server_callers{outcome=\"admitted\"}"),
-        Some(3.0)
-    );
-    assert_eq!(
-        figure("axum_server_callers{outcome=\"requests\"}"),
-        Some(1.0)
-    );
+    let acme = "tenant=\"acme\",upstream=\"upstream\"";
+    for (name, expected) in [
+        (
+            format!("calls_total{{{acme},status=\"200\",cause=\"none\"}}"),
+            1.0,
+        ),
+        (
+            format!("calls_total{{{acme},status=\"200\",cause=\"cancelled\"}}"),
+            1.0,
+        ),
+        (
+            "calls_total{tenant=\"acme\",upstream=\"none\",status=\"429\",cause=\"requests\"}"
+                .to_owned(),
+            1.0,
+        ),
+        (format!("calls_estimated_total{{{acme}}}"), 1.0),
+        // That none of them waited is known, too.
+        (format!("call_wait_seconds_count{{{acme}}}"), 2.0),
+        (
+            format!("call_wait_seconds_bucket{{{acme},le=\"0.01\"}}"),
+            2.0,
+        ),
+        (format!("call_cost_count{{{acme},currency=\"USD\"}}"), 2.0),
+        ("attempts_total ".to_owned(), 3.0),
+        ("callers_total{outcome=\"admitted\"}".to_owned(), 3.0),
+        ("callers_total{outcome=\"requests\"}".to_owned(), 1.0),
+        (
+            "caller_used{tenant=\"acme\",dimension=\"requests\"}".to_owned(),
+            2.0,
+        ),
+        (
+            "caller_quota{tenant=\"acme\",dimension=\"requests\"}".to_owned(),
+            2.0,
+        ),
+        ("calls_under_way ".to_owned(), 0.0),
+        ("ledger_lost_total ".to_owned(), 0.0),
+    ] {
+        let found = figure(&format!("axum_server_{name}"));
+        assert_eq!(found, Some(expected), "{name} in {text}");
+    }
+    let of_acme = &harness.gateway.ledger().snapshot().tenants["acme"];
+    for (kind, tokens) in [
+        ("input", of_acme.input_tokens),
+        ("output", of_acme.output_tokens),
+    ] {
+        let name = format!("axum_server_tokens_total{{{acme},type=\"{kind}\"}}");
+        assert_eq!(figure(&name), Some(tokens as f64), "{text}");
+    }
     assert!(text.contains("tower_qwen_ratelimit_used{"), "{text}");
-    assert!(!text.contains("acme") && !text.contains("secret"), "{text}");
+    assert!(
+        text.contains("tower_qwen_ratelimit_wait_seconds_bucket{"),
+        "{text}"
+    );
+    assert!(!text.contains("secret"), "{text}");
     Ok(())
 }
 
 /// Models are named by callers: what is shown of them must not grow for ever.
 #[tokio::test(start_paused = true)]
 async fn accounts_that_have_gone_are_not_shown() -> TestResult {
-    let harness = Harness::new(Config::default(), &[])?;
+    // Each may name so many.
+    let callers: Vec<_> = (0..320)
+        .map(|caller| format!("--key=caller-{caller}=sk-secret-{caller}"))
+        .collect();
+    let callers: Vec<_> = callers.iter().map(String::as_str).collect();
+    let harness = Harness::new(Config::default(), &callers)?;
     let accounts = || harness.gateway.upstream().snapshot();
     let mut models = 0;
     while models == 0
@@ -93,9 +138,9 @@ async fn accounts_that_have_gone_are_not_shown() -> TestResult {
     {
         assert!(models < 20_000, "its account never goes");
         let body = format!(r#"{{"model":"m-{models}","max_tokens":5,"messages":[]}}"#);
-        harness
-            .text(call(CHAT, "", false).map(|_| body.into()))
-            .await?;
+        let key = format!("sk-secret-{}", models / 64);
+        let call = call_of(&key, CHAT, "", false).map(|_| body.into());
+        harness.text(call).await?;
         models += 1;
         if models == 1 {
             assert!(gauges(&harness).await?.contains("\"m-0\""));

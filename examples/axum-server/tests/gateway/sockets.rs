@@ -1,12 +1,15 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::body::Body;
-use axum_server::{client::transport, serve::serve};
+use axum_server::{
+    client::transport,
+    serve::{Serve, serve},
+};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use mock_qwen::{Config, MockQwen};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
 use crate::{
     secrets::Log,
@@ -17,7 +20,7 @@ use crate::{
 struct Running {
     harness: Harness,
     at: SocketAddr,
-    stop: oneshot::Sender<()>,
+    stop: mpsc::Sender<()>,
     served: JoinHandle<std::io::Result<()>>,
 }
 
@@ -37,11 +40,15 @@ async fn run(config: Config, grace: Duration) -> TestResult<Running> {
     let harness = Harness::before(to_mock, mock, &["--upstream-key=sk-secret-upstream"])?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let at = listener.local_addr()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stop_signal = async {
-        let _ = stopped.await;
+    let (stop, stops) = mpsc::channel(2);
+    let settings = Serve {
+        limits: harness.limits.clone(),
+        tls: None,
+        drain: Duration::ZERO,
+        grace,
+        readiness: harness.gateway.readiness().clone(),
     };
-    let served = tokio::spawn(serve(listener, harness.router.clone(), stop_signal, grace));
+    let served = tokio::spawn(serve(listener, harness.router.clone(), settings, stops));
     Ok(Running {
         harness,
         at,
@@ -113,7 +120,7 @@ async fn a_stop_lets_calls_under_way_end() -> TestResult {
     let answer = caller().request(running.call(true)).await?;
     let mut body = answer.into_body();
     body.frame().await.ok_or("too short")??;
-    let _ = running.stop.send(());
+    running.stop.send(()).await?;
     let rest = body.collect().await?.to_bytes();
     assert!(rest.ends_with(b"data: [DONE]\n\n"));
     running.served.await??;
@@ -132,7 +139,7 @@ async fn a_stop_does_not_wait_for_ever() -> TestResult {
     };
     let running = run(config, Duration::from_millis(20)).await?;
     let answer = caller().request(running.call(true)).await?;
-    let _ = running.stop.send(());
+    running.stop.send(()).await?;
     running.served.await??;
     drop(answer);
     Ok(())

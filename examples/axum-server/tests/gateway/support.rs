@@ -3,11 +3,10 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
     body::{Body, Bytes},
     response::Response,
 };
-use axum_server::{Args, Gateway, metrics};
+use axum_server::{Args, Gateway, limits::Limits, metrics, serve::Answers};
 use clap::Parser;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -36,7 +35,8 @@ pub(crate) const WIDE: [&str; 6] = [
 pub(crate) struct Harness {
     pub(crate) mock: MockQwen,
     pub(crate) gateway: Arc<Gateway>,
-    pub(crate) router: Router,
+    pub(crate) router: Answers,
+    pub(crate) limits: Limits,
 }
 
 impl Harness {
@@ -64,13 +64,15 @@ impl Harness {
         // Of this thread, on which the whole test runs.
         let recorder = Box::leak(Box::new(metrics::recorder(Duration::ZERO)?));
         std::mem::forget(::metrics::set_default_local_recorder(recorder));
+        let limits = args.limits.clone();
         let target = "http://upstream/compatible-mode/v1".parse()?;
-        let gateway = Gateway::new(args, target, transport, recorder.handle())?;
+        let gateway = Gateway::new(&args, target, transport, recorder.handle())?;
         let gateway = Arc::new(gateway);
         Ok(Self {
             mock,
             router: gateway.router(),
             gateway,
+            limits,
         })
     }
 

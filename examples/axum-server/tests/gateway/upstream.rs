@@ -10,7 +10,8 @@ use std::{
 };
 
 use axum::body::Body;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::{Client, connect::Connect},
     rt::{TokioExecutor, TokioIo},
@@ -132,9 +133,8 @@ async fn an_upstream_that_refuses_the_gateways_key_is_no_refusal_of_the_callers(
 
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_never_answers_is_timed_out() -> TestResult {
-    let silent = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
     let mock = MockQwen::new(Config::default());
-    let harness = Harness::before(silent, mock, &["--timeout=5"])?;
+    let harness = Harness::before(service_fn(silent), mock, &["--timeout=5"])?;
     let (status, body) = harness.text(call(NATIVE, "Hi", false)).await?;
     assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(problem(&body)?.1, "RequestTimeOut");
@@ -144,14 +144,58 @@ async fn an_upstream_that_never_answers_is_timed_out() -> TestResult {
     Ok(())
 }
 
+/// It is written while nobody answers.
+async fn silent(request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    request.into_body().collect().await?;
+    pending().await
+}
+
+/// It waits for a connection, which never comes: the deadline ends it, or its caller leaves.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_was_never_written_costs_nothing() -> TestResult {
+    for flag in ["--deadline=4", "--deadline=100", "--timeout=100"] {
+        let waits = service_fn(async |request: Request<Body>| {
+            if request.method() == Method::POST {
+                pending::<()>().await;
+            }
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        });
+        let mock = MockQwen::new(Config::default());
+        let harness = Harness::before(waits, mock, &["--timeout=5", "--tpm=500", flag])?;
+        let asked = harness.send(call(CHAT, "Hi", false));
+        if flag == "--timeout=100" {
+            let left = tokio::time::timeout(Duration::from_secs(1), asked).await;
+            assert!(left.is_err(), "it is answered");
+        } else {
+            let answer = asked.await;
+            assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT, "{flag}");
+        }
+        let models = Request::get("/v1/models").header("authorization", "Bearer sk-secret-acme");
+        let answer = harness.send(models.body(Body::empty())?).await;
+        let total = harness.total();
+        assert_eq!(
+            (
+                total.calls,
+                total.input_tokens,
+                total.estimated,
+                total.unknown
+            ),
+            (1, 0, 0, 0),
+            "{flag} {total:?}"
+        );
+        let left = &answer.headers()["x-ratelimit-remaining-tokens"];
+        assert_eq!(left, "500", "{flag}");
+    }
+    Ok(())
+}
+
 /// Whatever the upstream generated meanwhile: the gateway's own answer tells nothing of it.
 #[tokio::test(start_paused = true)]
 async fn of_attempts_that_were_not_answered_the_estimates_stand() -> TestResult {
     let mut charged = Vec::new();
     for deadline in ["--deadline=4", "--deadline=300"] {
-        let silent = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
         let mock = MockQwen::new(Config::default());
-        let harness = Harness::before(silent, mock, &["--timeout=5", deadline])?;
+        let harness = Harness::before(service_fn(silent), mock, &["--timeout=5", deadline])?;
         let (status, _) = harness.text(call(CHAT, "Hi", false)).await?;
         assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
         let account = harness.gateway.upstream().snapshot().remove(0);
@@ -184,7 +228,8 @@ async fn a_call_that_went_out_once_is_paid_for_however_its_last_attempt_fails() 
             let is_first = !sent.swap(true, Ordering::Relaxed);
             async move {
                 if is_first {
-                    pending::<()>().await;
+                    silent(request).await?;
+                    unreachable!("it never answers");
                 }
                 let answer = nowhere().oneshot(request).await?;
                 Ok::<_, BoxError>(answer.map(Body::new))
@@ -204,7 +249,10 @@ async fn a_call_that_went_out_once_is_paid_for_however_its_last_attempt_fails() 
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_was_only_throttled_costs_no_tokens() -> TestResult {
-    let full = service_fn(|_: Request<Body>| {
+    let full = service_fn(|request: Request<Body>| {
+        if request.method() == Method::GET {
+            return ready(Ok(Response::new(Body::empty())));
+        }
         let body =
             r#"{"error":{"code":"limit_requests","message":"Requests rate limit exceeded"}}"#;
         let answer = Response::builder()
@@ -214,9 +262,13 @@ async fn a_call_that_was_only_throttled_costs_no_tokens() -> TestResult {
         ready(answer)
     });
     let harness = Harness::before(full, MockQwen::new(Config::default()), &SLOW)?;
-    let told = tokens_left(&harness).await?;
-    assert_eq!(told, (StatusCode::SERVICE_UNAVAILABLE, 500));
+    let answer = harness.send(call(CHAT, "Hi", false)).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(harness.gateway.attempts(), 1);
+    drop(answer);
+    let models = Request::get("/v1/models").header("authorization", "Bearer sk-secret-acme");
+    let models = harness.send(models.body(Body::empty())?).await;
+    assert_eq!(models.headers()["x-ratelimit-remaining-tokens"], "500");
     let total = harness.total();
     assert_eq!((total.calls, total.failed, total.unknown), (1, 1, 0));
     Ok(())
