@@ -3,7 +3,8 @@
 #   REAL_HOSTS_JOBS=1 bash .ci/accept real_hosts
 #
 # The first run builds llama.cpp, for ten minutes; REAL_HOSTS_JOBS says how many compilers run at once, two if unset.
-packages+=(axum-server batch)
+packages+=(batch)
+deployed+=(axum-server)
 studies+=(real_hosts)
 
 # The server stays here between runs.

@@ -1,8 +1,12 @@
--- Calls of a model; prints the median and p99 in microseconds and the calls per second.
+-- Calls of a model; prints the median and p99 in microseconds, the calls per second, and how many there were.
+-- CALL_PATH is another path; HEADERS are more headers or others, a line each, as other servers want them.
 wrk.method = "POST"
-wrk.path = "/v1/chat/completions"
+wrk.path = os.getenv("CALL_PATH") or "/v1/chat/completions"
 wrk.headers["content-type"] = "application/json"
 wrk.headers["authorization"] = "Bearer sk-study"
+for name, value in (os.getenv("HEADERS") or ""):gmatch("([^:\n]+): ([^\n]+)") do
+  wrk.headers[name] = value
+end
 
 local stream = os.getenv("KIND") == "stream" and "true" or "false"
 wrk.body = '{"model":"qwen-plus","stream":' .. stream .. ',"messages":[{"role":"system","content":"You are a helpful assistant."},'
@@ -15,5 +19,5 @@ function done(summary, latency)
     os.exit(1)
   end
   local rate = summary.requests / (summary.duration / 1e6)
-  print(string.format("figures %d %d %.1f", latency:percentile(50), latency:percentile(99), rate))
+  print(string.format("figures %d %d %.1f %d", latency:percentile(50), latency:percentile(99), rate, summary.requests))
 end
