@@ -54,15 +54,15 @@ impl Claim {
     /// Whether a call that was sent at `sent_at` was accepted beyond it, so that the throttle says nothing
     /// of a limit.
     pub(super) fn is_below(&self, accepted: Held, sent_at: Nanos) -> bool {
-        self.is_passed(accepted, sent_at, BEYOND)
+        self.is_exceeded(accepted, sent_at, BEYOND)
     }
 
     /// Whether it was accepted so far beyond it that two throttles were accidents.
     pub(super) fn is_far_below(&self, accepted: Held, sent_at: Nanos) -> bool {
-        self.is_passed(accepted, sent_at, FAR_BEYOND)
+        self.is_exceeded(accepted, sent_at, FAR_BEYOND)
     }
 
-    fn is_passed(&self, accepted: Held, sent_at: Nanos, part: u64) -> bool {
+    fn is_exceeded(&self, accepted: Held, sent_at: Nanos, part: u64) -> bool {
         let limit = self.measured.saturating_add(self.measured / part);
         sent_at >= self.at && accepted.measured() > limit
     }

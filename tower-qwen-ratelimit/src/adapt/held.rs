@@ -1,5 +1,9 @@
-use super::learned_share::{MOST, WHOLE};
-
+/// All of the quota as it was given. Finer than a `Fraction`, so that growth in steps loses nothing.
+pub(super) const WHOLE: u64 = 1 << 32;
+/// The most that is ever believed of a quota that is not a ceiling.
+// Sixty-five thousand times what was given: a quota can hardly be further off, and products with an amount
+// fit 128 bits.
+pub(super) const MOST: u64 = WHOLE << 16;
 /// What is believed of what was measured, in thousandths.
 // A window holds 990 thousandths of what is believed, and so 998 of what was measured: calls do not
 // reach the provider in the order and at the distances of their sends. With 995 it used a hundredth less, with 1,015 it was

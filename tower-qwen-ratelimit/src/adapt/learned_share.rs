@@ -2,17 +2,13 @@
 use super::belief::{Belief, Since};
 use super::{
     claim::{Claim, ThrottledCall},
-    held::Held,
+    held::{Held, MOST, WHOLE},
 };
 use crate::units::{Fraction, Nanos};
 
-/// All of the quota as it was given. Finer than a [`Fraction`], so that growth in steps loses nothing.
-pub(super) const WHOLE: u64 = 1 << 32;
-/// The least that is ever believed of a quota, and the most of one that is not a ceiling.
-// A sixty-five-thousandth either way: a quota can hardly be further off, and products with an amount
-// fit 128 bits.
+/// The least that is ever believed of a quota.
+// As far off as MOST.
 const LEAST: u64 = WHOLE >> 16;
-pub(super) const MOST: u64 = WHOLE << 16;
 /// A fall to less than this part of what was believed needs a second proof: an outage looks alike, and
 /// so does one call that is throttled for what it is. Percent.
 const SMALL_FALL: u64 = 75;
