@@ -17,7 +17,9 @@ use tower_qwen_ratelimit::{
     period::{Period, TimeZone},
 };
 use tower_qwen_retry::{RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{Ledger, MeterLayer, PriceBook, call::BoxError, ledger::Tenant};
+use tower_qwen_tokens::{
+    CallReport, Ledger, MeterLayer, PriceBook, call::BoxError, ledger::Tenant,
+};
 
 const WHOLE: &str =
     r#"{"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":20,"total_tokens":30}}"#;
@@ -92,6 +94,7 @@ fn a_call_leaves_nothing_behind() -> Result<(), Box<dyn Error>> {
             let request = Request::post("https://host/compatible-mode/v1/chat/completions")
                 .header("content-type", "application/json")
                 .extension(Tenant::new("acme"))
+                .extension(CallReport::new())
                 .body(Body::from(body))
                 .expect("a request");
             let answer = gateway.clone().oneshot(request);

@@ -11,7 +11,7 @@ use super::{CallReport, facts::CallFacts};
 pub struct RunningCall {
     report: CallReport,
     /// Whether another layer goes on with it.
-    is_passed_on: bool,
+    goes_on: bool,
 }
 
 impl RunningCall {
@@ -20,7 +20,7 @@ impl RunningCall {
         report.facts().run();
         Self {
             report: report.clone(),
-            is_passed_on: false,
+            goes_on: false,
         }
     }
 
@@ -44,13 +44,13 @@ impl RunningCall {
 
     /// This layer is done, and the call has not ended: another layer will come.
     pub(super) fn pass_on(mut self) {
-        self.is_passed_on = true;
+        self.goes_on = true;
     }
 }
 
 impl Drop for RunningCall {
     fn drop(&mut self) {
-        match self.is_passed_on {
+        match self.goes_on {
             true => self.facts().pass_on(),
             false => self.facts().stop(),
         }
