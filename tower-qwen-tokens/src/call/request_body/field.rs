@@ -16,6 +16,8 @@ pub(super) enum RequestPart {
     Parameters,
     /// A message or a list of them: an object is one, so is a bare text.
     Messages,
+    /// One of such a list: a list of its own holds the tokens of a prompt.
+    OneOfMessages,
     /// The inside of a message's object.
     Message,
     /// Native `history`: pairs of messages.
@@ -41,6 +43,7 @@ pub(super) enum RequestField {
     Stream,
     IncludeUsage,
     N,
+    BestOf,
     Ceiling(Ceiling),
     EnableThinking,
     PreserveThinking,
@@ -88,7 +91,10 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
             "name" | "arguments" => Within(RequestPart::Json),
             _ => Ignored,
         },
-        RequestPart::Messages | RequestPart::Message | RequestPart::Content => match key {
+        RequestPart::Messages
+        | RequestPart::OneOfMessages
+        | RequestPart::Message
+        | RequestPart::Content => match key {
             "content" | "text" | "name" | "output" | "refusal" | "transcript" => {
                 Within(RequestPart::Content)
             }
@@ -119,6 +125,7 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
 fn parameter(key: &str) -> RequestField {
     match key {
         "n" => RequestField::N,
+        "best_of" => RequestField::BestOf,
         "enable_thinking" => RequestField::EnableThinking,
         "preserve_thinking" => RequestField::PreserveThinking,
         "thinking_budget" => RequestField::ThinkingBudget,
