@@ -99,23 +99,21 @@ impl<'a> File<'a> {
     /// As [`next`](Self::next).
     pub(super) async fn check(&mut self, options: &Options) -> io::Result<()> {
         while !self.trial.is_over {
-            let Some(parsed) = self.read(options).await? else {
-                self.trial.is_over = true;
-                return match self.wrong() {
-                    Some(wrong) => Err(wrong.into()),
-                    None => Ok(()),
-                };
+            let parsed = self.read(options).await?;
+            self.trial.is_over = match &parsed {
+                Some(parsed) => !matches!(&parsed.call, Err(reason) if reason.is_of_format()),
+                None => self.trial.bad == 0,
             };
-            if matches!(&parsed.call, Err(reason) if reason.is_of_format()) {
-                self.trial.bad += 1;
-            } else {
-                self.trial.is_over = true;
+            let has_ended = parsed.is_none();
+            self.trial.held.extend(parsed);
+            if self.trial.is_over {
+                return Ok(());
             }
-            self.trial.held.push_back(parsed);
-            if self.trial.bad == TRIAL && !self.trial.is_over {
+            self.trial.bad += u64::from(!has_ended);
+            if has_ended || self.trial.bad == TRIAL {
                 self.trial.is_over = true;
                 if let Some(wrong) = self.wrong() {
-                    // They are counted there.
+                    // The error stands for them.
                     self.trial.held.clear();
                     return Err(wrong.into());
                 }

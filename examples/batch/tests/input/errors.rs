@@ -9,13 +9,20 @@ use crate::{
 
 fn errors(place: &Place) -> TestResult<Vec<Value>> {
     let text = std::fs::read_to_string(place.path("errors.jsonl"))?;
-    Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+    Ok(text
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?)
 }
 
 #[tokio::test]
 async fn failures_and_bad_lines_go_there_and_answers_to_the_output() -> TestResult {
     let place = Place::new().await?;
-    let unreadable = line("bad", "/v1/chat/completions", &json!({"model": "qwen-plus", "messages": "none"}));
+    let unreadable = line(
+        "bad",
+        "/v1/chat/completions",
+        &json!({"model": "qwen-plus", "messages": "none"}),
+    );
     let mut calls = chat("a", "One?") + "nonsense\n" + &unreadable;
     place.write("calls.jsonl", &calls)?;
     let args = ["--input", "calls.jsonl", "--errors", "errors.jsonl"];
@@ -47,12 +54,30 @@ async fn failures_and_bad_lines_go_there_and_answers_to_the_output() -> TestResu
 async fn an_output_is_no_file_for_errors() -> TestResult {
     let place = Place::new().await?;
     place.write("calls.jsonl", chat("a", "One?"))?;
-    assert_eq!(place.batch(&["--input", "calls.jsonl"]).await?.code, Some(0));
-    let args = ["--input", "calls.jsonl", "--output", "calls.output.jsonl", "--errors"];
-    let said = place.wrong(&[&args[..], &["calls.output.jsonl"]].concat(), b"").await?;
+    assert_eq!(
+        place.batch(&["--input", "calls.jsonl"]).await?.code,
+        Some(0)
+    );
+    let args = [
+        "--input",
+        "calls.jsonl",
+        "--output",
+        "calls.output.jsonl",
+        "--errors",
+    ];
+    let said = place
+        .wrong(&[&args[..], &["calls.output.jsonl"]].concat(), b"")
+        .await?;
     assert_eq!(said, "error: --output and --errors are the same file\n");
     place.write("other.jsonl", chat("b", "Two?"))?;
-    let args = ["--input", "other.jsonl", "--output", "new.jsonl", "--errors", "calls.output.jsonl"];
+    let args = [
+        "--input",
+        "other.jsonl",
+        "--output",
+        "new.jsonl",
+        "--errors",
+        "calls.output.jsonl",
+    ];
     let ended = place.batch(&args).await?;
     assert_eq!(ended.code, Some(2));
     assert!(ended.said.contains("it holds answers"), "{}", ended.said);

@@ -28,7 +28,9 @@ async fn calls_are_read_plain_and_packed_and_carry_what_else_they_have() -> Test
     ] {
         let place = Place::new().await?;
         place.write(name, content)?;
-        let lines = place.twice(&["--input", name], "calls.output.jsonl").await?;
+        let lines = place
+            .twice(&["--input", name], "calls.output.jsonl")
+            .await?;
         assert_eq!(lines.keys().collect::<Vec<_>>(), ["a", "b"], "{name}");
         assert_eq!(lines["a"]["metadata"], json!({"team": "x", "n": 1.5}));
         assert_eq!(lines["a"]["input_id"], "row-7");
@@ -72,7 +74,10 @@ async fn a_conversation_is_sent_as_it_is() -> TestResult {
         {"role": "user", "content": "3"},
     ]);
     place.write("p.jsonl", json!({"messages": messages}).to_string())?;
-    let args = args(&[&["--input", "p.jsonl", "--prompt-field", "messages"], &MODEL]);
+    let args = args(&[
+        &["--input", "p.jsonl", "--prompt-field", "messages"],
+        &MODEL,
+    ]);
     place.twice(&args, "p.output.jsonl").await?;
     assert_eq!(place.bodies()[0]["messages"], messages);
     Ok(())
@@ -89,10 +94,22 @@ async fn a_column_of_a_table_is_the_prompt() -> TestResult {
     ] {
         let place = Place::new().await?;
         place.write(name, content)?;
-        let options = ["--input", name, "--prompt-field", "text", "--id-field", "id"];
-        let lines = place.twice(&args(&[&options, &MODEL]), "p.output.jsonl").await?;
+        let options = [
+            "--input",
+            name,
+            "--prompt-field",
+            "text",
+            "--id-field",
+            "id",
+        ];
+        let lines = place
+            .twice(&args(&[&options, &MODEL]), "p.output.jsonl")
+            .await?;
         assert_eq!(lines.keys().collect::<Vec<_>>(), ["7", "8"]);
-        assert_eq!((&lines["7"]["lang"], &lines["8"]["lang"]), (&json!("en"), &json!("")));
+        assert_eq!(
+            (&lines["7"]["lang"], &lines["8"]["lang"]),
+            (&json!("en"), &json!(""))
+        );
         assert_eq!(lines["7"].get("text"), None);
         assert_eq!(place.asked(), set(&[first, "Two?"]));
     }
@@ -107,7 +124,10 @@ async fn lines_of_text_are_prompts() -> TestResult {
         .twice(&args(&[&["--input", "p.txt"], &MODEL]), "p.output.jsonl")
         .await?;
     let ids: Vec<&String> = lines.keys().collect();
-    assert!(ids[0].starts_with("p.txt:1:") && ids[1].starts_with("p.txt:3:"), "{ids:?}");
+    assert!(
+        ids[0].starts_with("p.txt:1:") && ids[1].starts_with("p.txt:3:"),
+        "{ids:?}"
+    );
     assert_eq!(place.asked(), set(&["One, two?", "Three?"]));
     Ok(())
 }
@@ -120,7 +140,10 @@ async fn the_standard_input_is_read_in_any_format() -> TestResult {
         (&[][..], calls.clone().into_bytes()),
         (&[], gzip(calls.as_bytes())?),
         (&["--prompt-field", "text"], b"text\nOne?\nTwo?\n".to_vec()),
-        (&["--prompt-field", "text"], b"{\"text\":\"One?\"}\n{\"text\":\"Two?\"}".to_vec()),
+        (
+            &["--prompt-field", "text"],
+            b"{\"text\":\"One?\"}\n{\"text\":\"Two?\"}".to_vec(),
+        ),
         (&lines, b"One?\nTwo?".to_vec()),
     ] {
         let place = Place::new().await?;
@@ -138,9 +161,22 @@ async fn several_files_have_ids_of_their_own() -> TestResult {
     place.write("parts/a/p.csv", "text\nOne?\n")?;
     place.write("parts/b/p.csv.gz", gzip(b"text\nOne?\n")?)?;
     place.write("parts/b/p.jsonl", "{\"text\":\"One?\"}")?;
-    let options = ["--input", "parts/*/p.*", "--prompt-field", "text", "--output", "parts/b/p.out.jsonl"];
-    let lines = place.twice(&args(&[&options, &MODEL]), "parts/b/p.out.jsonl").await?;
-    let ids: Vec<&str> = lines.keys().filter_map(|id| id.rsplit_once(':')).map(|(id, _)| id).collect();
+    let options = [
+        "--input",
+        "parts/*/p.*",
+        "--prompt-field",
+        "text",
+        "--output",
+        "parts/b/p.out.jsonl",
+    ];
+    let lines = place
+        .twice(&args(&[&options, &MODEL]), "parts/b/p.out.jsonl")
+        .await?;
+    let ids: Vec<&str> = lines
+        .keys()
+        .filter_map(|id| id.rsplit_once(':'))
+        .map(|(id, _)| id)
+        .collect();
     assert_eq!(ids, ["a/p.csv:2", "b/p.csv:2", "b/p.jsonl:1"]);
     assert_eq!(place.bodies().len(), 3);
 

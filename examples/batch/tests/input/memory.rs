@@ -29,10 +29,20 @@ async fn memory_stays_flat_whatever_the_length_of_the_input() -> TestResult {
         number += 1;
     }
     // All but the last few lines have been read, and the program waits for more.
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id().ok_or("it has ended")?))?;
+    let status = fs::read_to_string(format!(
+        "/proc/{}/status",
+        child.id().ok_or("it has ended")?
+    ))?;
     let peak = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok())
+        .find_map(|line| {
+            line.strip_prefix("VmHWM:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
         .ok_or("no peak")?
         * 1024;
     assert!(peak < BOUND, "{peak} bytes for {sent} bytes of input");

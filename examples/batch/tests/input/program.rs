@@ -62,8 +62,12 @@ impl Place {
                 let (parts, body) = request.into_parts();
                 let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
                 let value = serde_json::from_slice(&body).unwrap_or_default();
-                noted.lock().unwrap_or_else(PoisonError::into_inner).push(value);
-                mock.oneshot(Request::from_parts(parts, Body::from(body))).await
+                noted
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(value);
+                mock.oneshot(Request::from_parts(parts, Body::from(body)))
+                    .await
             }
         });
         let serving = tokio::spawn(async move {
@@ -130,7 +134,11 @@ impl Place {
     }
 
     /// Runs it twice: all is answered, and the second run calls nothing.
-    pub(crate) async fn twice(&self, args: &[&str], output: &str) -> TestResult<BTreeMap<String, Value>> {
+    pub(crate) async fn twice(
+        &self,
+        args: &[&str],
+        output: &str,
+    ) -> TestResult<BTreeMap<String, Value>> {
         self.twice_with(args, b"", output).await
     }
 
@@ -165,7 +173,9 @@ impl Place {
         let content = |body: &Value| {
             let messages = body["messages"].as_array();
             let last = messages.and_then(|messages| messages.last());
-            last.and_then(|message| message["content"].as_str()).unwrap_or_default().to_owned()
+            last.and_then(|message| message["content"].as_str())
+                .unwrap_or_default()
+                .to_owned()
         };
         self.bodies().iter().map(content).collect()
     }

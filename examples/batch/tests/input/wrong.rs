@@ -38,7 +38,11 @@ async fn a_file_in_the_wrong_format_ends_after_twenty_lines_with_a_guess() -> Te
         ),
         (
             "p.jsonl",
-            many(r#"{"custom_id":"a","url":"/v1/chat/completions","body":{}}"#, 3).into_bytes(),
+            many(
+                r#"{"custom_id":"a","url":"/v1/chat/completions","body":{}}"#,
+                3,
+            )
+            .into_bytes(),
             &["--prompt-field", "text", "--model", "m"],
             "all of the first 3 lines are bad (line 1: `text` is missing); is it a file of calls? --input-format batch",
         ),
@@ -46,7 +50,7 @@ async fn a_file_in_the_wrong_format_ends_after_twenty_lines_with_a_guess() -> Te
             "p.jsonl",
             b"[\n{\n".to_vec(),
             &[],
-            "is it one JSON array? Make lines of it: jq -c '.[]'",
+            "; is it one JSON array? Make lines of it: jq -c '.[]'",
         ),
         ("p.jsonl", parquet, &[], "p.jsonl: it is a Parquet file"),
         (
@@ -66,7 +70,10 @@ async fn a_file_in_the_wrong_format_ends_after_twenty_lines_with_a_guess() -> Te
         if !name.ends_with("csv") {
             let found = place.wrong(&args, &content).await?;
             let guess = said.rsplit_once("; ").map_or("Parquet", |(_, guess)| guess);
-            assert!(found.contains(guess) && found.lines().count() == 1, "{found}");
+            assert!(
+                found.contains(guess) && found.lines().count() == 1,
+                "{found}"
+            );
         }
     }
     Ok(())
@@ -79,7 +86,10 @@ async fn a_wrong_file_among_right_ones_is_found_before_anything_is_sent() -> Tes
     place.write("2.jsonl", many("nonsense", 30))?;
     let args = ["--input", "*.jsonl", "--output", "out/put.jsonl"];
     let said = place.wrong(&args, b"").await?;
-    assert!(said.starts_with("error: 2.jsonl: no line of it is a call"), "{said}");
+    assert!(
+        said.starts_with("error: 2.jsonl: no line of it is a call"),
+        "{said}"
+    );
     Ok(())
 }
 
@@ -92,8 +102,16 @@ async fn bad_lines_among_good_ones_stop_nothing_and_only_the_first_are_named() -
     let ended = place.batch(&["--input", "calls.jsonl"]).await?;
     assert_eq!(ended.code, Some(1));
     assert_eq!(ended.said.matches("not JSON").count(), 20);
-    assert!(ended.said.contains("more bad lines are counted, not named: --errors FILE"));
-    assert!(ended.printed.contains("\"bad_lines\":69"), "{}", ended.printed);
+    assert!(
+        ended
+            .said
+            .contains("more bad lines are counted, not named: --errors FILE")
+    );
+    assert!(
+        ended.printed.contains("\"bad_lines\":69"),
+        "{}",
+        ended.printed
+    );
     assert_eq!(place.bodies().len(), 2);
     Ok(())
 }
@@ -107,30 +125,87 @@ async fn options_that_do_not_fit_are_one_sentence() -> TestResult {
     place.write("a/p.csv", "text\nOne?\n")?;
     for (args, said) in [
         ("--input none.jsonl", "--input: none.jsonl: No such file"),
-        ("--input none-*.jsonl", "--input: none-*.jsonl: no file has such a name"),
+        (
+            "--input none-*.jsonl --output o",
+            "--input: none-*.jsonl: no file has such a name",
+        ),
         ("--input a", "--input: a: it is a directory"),
-        ("--input p.csv p.csv --output o", "--input: p.csv: it is named twice"),
+        (
+            "--input p.csv p.csv --output o",
+            "--input: p.csv: it is named twice",
+        ),
         ("--input p.csv a/p.csv --output o", "ids are made of names"),
-        ("--input p.csv - --output o", "the standard input goes alone"),
+        (
+            "--input p.csv - --output o",
+            "the standard input goes alone",
+        ),
         ("--input -", "need a name for their answers: --output FILE"),
-        ("--input p.csv a/p.csv", "need a name for their answers: --output FILE"),
-        ("--input p.csv", "name the column that holds the prompts with --prompt-field; its columns: id, text"),
-        ("--input p.csv --prompt-field text", "name their model with --model"),
-        ("--input p.csv --prompt-field none --model m", "it has no column `none`; its columns: id, text"),
-        ("--input p.csv --template {none} --model m", "it has no column `none`"),
-        ("--input p.csv --prompt-field id --id-field id", "name the same field"),
+        (
+            "--input p.csv a/p.csv",
+            "need a name for their answers: --output FILE",
+        ),
+        (
+            "--input p.csv",
+            "name the column that holds the prompts with --prompt-field; its columns: id, text",
+        ),
+        (
+            "--input p.csv --prompt-field text",
+            "name their model with --model",
+        ),
+        (
+            "--input p.csv --prompt-field none --model m",
+            "it has no column `none`; its columns: id, text",
+        ),
+        (
+            "--input p.csv --template {none} --model m",
+            "it has no column `none`",
+        ),
+        (
+            "--input p.csv --prompt-field id --id-field id",
+            "name the same field",
+        ),
         ("--input p.txt", "name their model with --model"),
-        ("--input p.txt --prompt-field text --model m", "leave --prompt-field out"),
-        ("--input p.txt --template {text} --model m", "`{prompt}`, not `{text}`"),
-        ("--input p.txt --template { --model m", "--template: a `{` has no `}`"),
-        ("--input p.txt --system @none --model m", "--system: none: No such file"),
+        (
+            "--input p.txt --prompt-field text --model m",
+            "leave --prompt-field out",
+        ),
+        (
+            "--input p.txt --template {text} --model m",
+            "`{prompt}`, not `{text}`",
+        ),
+        (
+            "--input p.txt --template { --model m",
+            "--template: a `{` has no `}`",
+        ),
+        (
+            "--input p.txt --system @none --model m",
+            "--system: none: No such file",
+        ),
         ("--input calls.jsonl --system s", "--system is for prompts"),
-        ("--input calls.jsonl --id-field s", "--id-field is for prompts"),
-        ("--input calls.jsonl --input-format jsonl", "name the field that holds the prompts"),
-        ("--input calls.jsonl --output calls.jsonl", "--input and --output are the same file"),
-        ("--input calls.jsonl --errors calls.jsonl", "--input and --errors are the same file"),
-        ("--input calls.jsonl --errors s --summary s", "--errors and --summary are the same file"),
-        ("--input p.csv a/p.csv --output a/p.csv", "--input and --output are the same file"),
+        (
+            "--input calls.jsonl --id-field s",
+            "--id-field is for prompts",
+        ),
+        (
+            "--input calls.jsonl --input-format jsonl",
+            "name the field that holds the prompts",
+        ),
+        (
+            "--input calls.jsonl --output calls.jsonl",
+            "--input and --output are the same file",
+        ),
+        (
+            "--input calls.jsonl --errors calls.jsonl",
+            "--input and --errors are the same file",
+        ),
+        (
+            "--input calls.jsonl --errors s --summary s",
+            "--errors and --summary are the same file",
+        ),
+        (
+            "--input p.csv a/p.csv --output a/p.csv",
+            "--input and --output are the same file",
+        ),
     ] {
         let args: Vec<&str> = args.split_whitespace().collect();
         let found = place.wrong(&args, b"").await?;
