@@ -37,7 +37,7 @@ enum Stage<'a> {
     Start(Start<Content<'a>>),
     Lines(Lines<Content<'a>>, Format),
     Csv {
-        csv: Csv<Content<'a>>,
+        csv: Box<Csv<Content<'a>>>,
         delimiter: u8,
         is_checked: bool,
     },
@@ -204,7 +204,7 @@ impl<'a> File<'a> {
             let (content, gone) = start.into_rest();
             self.stage = match format {
                 Format::Csv(delimiter) => Stage::Csv {
-                    csv: Csv::new(content, gone, delimiter, MAX_LINE),
+                    csv: Box::new(Csv::new(content, gone, delimiter, MAX_LINE)),
                     delimiter,
                     is_checked: false,
                 },

@@ -136,12 +136,12 @@ mod tests {
             ids in proptest::collection::btree_set("[a-z]{1,4}", 0..80),
             small in 1..40_usize,
             more in 0..40_usize,
-            turned in any::<bool>(),
+            is_reversed in any::<bool>(),
         ) {
             let mut ids: Vec<String> = ids.into_iter().collect();
             let first: BTreeSet<String> = sample(&ids, small).into_iter().cloned().collect();
             prop_assert_eq!(first.len(), small.min(ids.len()));
-            if turned {
+            if is_reversed {
                 ids.reverse();
             }
             prop_assert!(first.iter().collect::<BTreeSet<_>>().is_subset(&sample(&ids, small + more)));
