@@ -70,10 +70,14 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         return predict(args, &provider, &path).await;
     }
     let Opened { reader, total } = open_input(args, &path).await?;
+    let errors = args.input_args.errors.as_deref();
+    if let Some(path) = errors {
+        output::check_errors(path).map_err(|error| unusable(path, &error))?;
+    }
     let (mut writer, existing) = output::open(&path).map_err(|error| unusable(&path, &error))?;
-    if let Some(path) = &args.input_args.errors {
+    if let Some(path) = errors {
         let errors = output::open_errors(path).map_err(|error| unusable(path, &error))?;
-        writer = writer.errors_to(Some(errors));
+        writer = writer.errors_to(errors);
     }
     tell_existing(&path, &existing);
 

@@ -26,8 +26,9 @@ pub struct Args {
     pub input: Option<PathBuf>,
 
     /// Where the answers go; what it already answers is not called again. Default: INPUT with the extension
-    /// `output.jsonl`, or `mock-output.jsonl` with `--mock`; for the bundled set `batch-output.jsonl`, or
-    /// `batch-mock-output.jsonl` against the built-in mock. Several files and the standard input have none.
+    /// `output.jsonl`, or `mock-output.jsonl` with `--mock` (after that of a table or a text); for the bundled set
+    /// `batch-output.jsonl`, or `batch-mock-output.jsonl` against the built-in mock. Several files and the standard input
+    /// have no default.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -204,12 +205,26 @@ impl Args {
 }
 
 /// A file beside the input, with another extension, whatever that was packed with.
+///
+/// Tables and texts keep theirs: `calls.csv` and `calls.jsonl` may have ids in common that mean different calls.
 fn beside(input: &Path, extension: &str) -> PathBuf {
     let name = input.file_name().unwrap_or_default().to_string_lossy();
     let plain = without_packing(&name);
-    match plain == name {
-        true => input.with_extension(extension),
-        false => input.with_file_name(plain).with_extension(extension),
+    let input = match plain == name {
+        true => input.to_owned(),
+        false => input.with_file_name(plain),
+    };
+    let is_named = |kind: &str| {
+        input
+            .extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case(kind))
+    };
+    match ["csv", "tsv", "txt"].into_iter().any(is_named) {
+        true => {
+            let plain = input.file_name().unwrap_or_default().to_string_lossy();
+            input.with_file_name(format!("{plain}.{extension}"))
+        }
+        false => input.with_extension(extension),
     }
 }
 
@@ -301,12 +316,12 @@ mod tests {
         let args = parse(&["--input", "a/calls.jsonl", "--mock"])?;
         let mock_output = PathBuf::from("a/calls.mock-output.jsonl");
         assert_eq!(args.output(true), mock_output);
-        for name in [
-            "a/calls.jsonl.gz",
-            "a/calls.csv.zst",
-            "a/calls.gz",
-            "a/calls",
-        ] {
+        let args = parse(&["--input", "a/calls.csv.zst"])?;
+        assert_eq!(
+            args.output(false),
+            PathBuf::from("a/calls.csv.output.jsonl")
+        );
+        for name in ["a/calls.jsonl.gz", "a/calls.gz", "a/calls"] {
             let args = parse(&["--input", name])?;
             assert_eq!(args.output(false), PathBuf::from("a/calls.output.jsonl"));
         }

@@ -16,7 +16,7 @@ pub struct InputArgs {
 
     /// What the input holds. `auto` goes by the name and the first line: `.csv`, `.tsv` and `.txt` by their names; lines
     /// that begin with `{` are `jsonl` with `--prompt-field` or `--template`, and `batch` without.
-    #[arg(long, value_enum, default_value_t = FormatArg::Auto, hide_possible_values = true, requires = "input")]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FormatArg::Auto, requires = "input")]
     pub input_format: FormatArg,
 
     /// The field of JSONL, or the column of CSV, that holds the prompts (or lists of messages).

@@ -6,7 +6,11 @@ use super::{
     FormatArg, InputArgs, Unusable,
     prompt::{LINE, Prompts},
     template::Template,
+    unusable::shown,
 };
+
+/// So many columns are named where one is missing.
+const COLUMNS: usize = 12;
 
 /// What is known of the input before a file is opened.
 #[derive(Debug, Clone, Default)]
@@ -166,7 +170,15 @@ impl Options {
     ///
     /// [`Unusable`] columns.
     pub(super) fn check_columns(&self, name: &str, columns: &[String]) -> Result<(), Unusable> {
-        let list = columns.join(", ");
+        let mut list: Vec<String> = columns
+            .iter()
+            .take(COLUMNS)
+            .map(|name| shown(name))
+            .collect();
+        if columns.len() > COLUMNS {
+            list.push("..".to_owned());
+        }
+        let list = list.join(", ");
         let no = |why: String| Err(Unusable::new(format!("{name}: {why}; its columns: {list}")));
         if self.prompts.field.is_none() && self.prompts.template.is_none() {
             return no("name the column that holds the prompts with --prompt-field".to_owned());

@@ -1,6 +1,6 @@
 //! What a file of the wrong format may be instead.
 
-use super::{format::Format, object::Object};
+use super::{format::Format, object::Object, unusable::shown};
 
 /// Names that fields of prompts often have, the likeliest first.
 const LIKELY: [&str; 10] = [
@@ -40,7 +40,7 @@ pub(super) fn guess(format: Format, line: &[u8]) -> Option<String> {
         } else if has("messages") {
             Some("is it JSONL of conversations? --prompt-field messages --model NAME".to_owned())
         } else {
-            let field = likely(texts)?;
+            let field = shown(likely(texts)?);
             Some(format!(
                 "is it JSONL of prompts? --prompt-field {field} --model NAME"
             ))
@@ -61,7 +61,9 @@ pub(super) fn guess(format: Format, line: &[u8]) -> Option<String> {
                 .iter()
                 .all(|column| column.len() < 40 && !column.contains(['.', '?', '!']));
         if are_names && format != Format::Csv(delimiter as u8) {
-            let field = likely(columns.iter().map(|&column| (column, column.len())))?;
+            let field = shown(likely(
+                columns.iter().map(|&column| (column, column.len())),
+            )?);
             return Some(format!(
                 "is it {}? --input-format {name} --prompt-field {field} --model NAME",
                 name.to_uppercase()

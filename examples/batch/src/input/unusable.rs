@@ -88,6 +88,18 @@ impl std::error::Error for Unusable {}
 
 impl std::error::Error for WrongFormat {}
 
+/// The name of a field as a shell takes it, cut where it is long: it comes from a file, which may hold anything.
+pub(super) fn shown(name: &str) -> String {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    match name
+        .chars()
+        .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+    {
+        true => name,
+        false => format!("'{name}'"),
+    }
+}
+
 /// A number with commas, for people.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -104,6 +116,19 @@ fn thousands(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_shown_as_a_shell_takes_them() {
+        for (name, expected) in [
+            ("text", "text"),
+            ("my text", "'my text'"),
+            ("a\u{1b}[2J", "'a[2J'"),
+            ("字", "字"),
+        ] {
+            assert_eq!(shown(name), expected);
+        }
+        assert_eq!(shown(&"x".repeat(100)).len(), 40);
+    }
 
     #[test]
     fn thousands_have_commas() {

@@ -8,7 +8,7 @@ mod writer;
 
 pub use existing::{Existing, Foreign, scan};
 pub use record::{AnswerPart, ErrorPart, Record};
-pub use repair::{OpenError, open, open_errors};
+pub use repair::{OpenError, check_errors, open, open_errors};
 pub use writer::Writer;
 
 pub(crate) use compact::compact;

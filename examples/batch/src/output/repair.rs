@@ -61,12 +61,12 @@ pub fn open(path: &Path) -> Result<(Writer, Existing), OpenError> {
     Ok((Writer::new(file, length, None), existing))
 }
 
-/// Opens a file for what fails, and empties it: what failed in an earlier run is tried again in this one.
+/// Checks that a file can be one for what fails, and changes nothing.
 ///
 /// # Errors
 ///
-/// See [`OpenError`]; nothing is changed then.
-pub fn open_errors(path: &Path) -> Result<Writer, OpenError> {
+/// See [`OpenError`].
+pub fn check_errors(path: &Path) -> Result<(), OpenError> {
     match File::open(path) {
         Ok(file) if file.metadata()?.is_file() => {
             if !scan(BufReader::new(file), |_| Ok(()))?.answered.is_empty() {
@@ -77,6 +77,16 @@ pub fn open_errors(path: &Path) -> Result<Writer, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
+    Ok(())
+}
+
+/// Opens a file for what fails, and empties it: what failed in an earlier run is tried again in this one.
+///
+/// # Errors
+///
+/// See [`OpenError`]; nothing is changed then.
+pub fn open_errors(path: &Path) -> Result<Writer, OpenError> {
+    check_errors(path)?;
     let (writer, _) = open(path)?;
     Ok(writer)
 }

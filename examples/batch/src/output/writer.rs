@@ -51,8 +51,8 @@ impl<W: Write + Truncate> Writer<W> {
 
     /// Writes what failed to another file.
     #[must_use]
-    pub fn errors_to(mut self, errors: Option<Self>) -> Self {
-        self.errors = errors.map(Box::new);
+    pub fn errors_to(mut self, errors: Self) -> Self {
+        self.errors = Some(Box::new(errors));
         self
     }
 

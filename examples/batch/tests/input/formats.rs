@@ -103,7 +103,10 @@ async fn a_column_of_a_table_is_the_prompt() -> TestResult {
             "id",
         ];
         let lines = place
-            .twice(&args(&[&options, &MODEL]), "p.output.jsonl")
+            .twice(
+                &args(&[&options, &MODEL]),
+                &format!("{}.output.jsonl", name.trim_end_matches(".gz")),
+            )
             .await?;
         assert_eq!(lines.keys().collect::<Vec<_>>(), ["7", "8"]);
         assert_eq!(
@@ -121,7 +124,10 @@ async fn lines_of_text_are_prompts() -> TestResult {
     let place = Place::new().await?;
     place.write("p.txt", "\u{feff}One, two?\r\n\r\n  Three?  \n")?;
     let lines = place
-        .twice(&args(&[&["--input", "p.txt"], &MODEL]), "p.output.jsonl")
+        .twice(
+            &args(&[&["--input", "p.txt"], &MODEL]),
+            "p.txt.output.jsonl",
+        )
         .await?;
     let ids: Vec<&String> = lines.keys().collect();
     assert!(

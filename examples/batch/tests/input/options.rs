@@ -30,7 +30,7 @@ async fn templates_system_messages_and_parameters_are_in_each_call() -> TestResu
         "--param",
         "user=me",
     ];
-    let lines = place.twice(&args, "p.output.jsonl").await?;
+    let lines = place.twice(&args, "p.csv.output.jsonl").await?;
     assert_eq!(lines["1"]["lang"], "French");
     assert_eq!(
         place.asked(),
@@ -61,7 +61,7 @@ async fn a_template_is_made_of_lines_too() -> TestResult {
         "--template",
         "{prompt}?",
     ];
-    place.twice(&args, "p.output.jsonl").await?;
+    place.twice(&args, "p.txt.output.jsonl").await?;
     assert_eq!(place.asked(), set(&["One?", "Two?"]));
     Ok(())
 }
