@@ -57,7 +57,7 @@ async fn a_file_in_the_wrong_format_ends_after_twenty_lines_with_a_guess() -> Te
             "p.csv",
             many("a;b", 30).into_bytes(),
             &["--prompt-field", "b", "--model", "m"],
-            "p.csv: it has no column `b`; its columns: a;b",
+            "p.csv: it has no column `b`; its columns: 'a;b'",
         ),
     ] {
         place.write(name, &content)?;
