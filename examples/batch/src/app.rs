@@ -142,6 +142,10 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     admission.end().await;
     writer.sync().map_err(io_failure("writing the output"))?;
     let counts = outcome.map_err(io_failure("running"))?;
+    #[cfg(feature = "parquet")]
+    if let Some(table) = args.parquet() {
+        output::write_parquet(&path, table).map_err(io_failure("writing the Parquet file"))?;
+    }
 
     let summary = Summary::new(Facts {
         provider: match &mock {
@@ -205,6 +209,7 @@ async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, 
 async fn open_input(args: &Args, output: &Path) -> Result<Opened, Failure> {
     let written: Vec<&Path> = [
         Some(output),
+        args.parquet(),
         args.input_args.errors.as_deref(),
         args.summary.as_deref(),
     ]

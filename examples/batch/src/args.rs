@@ -28,7 +28,8 @@ pub struct Args {
     /// Where the answers go; what it already answers is not called again. Default: INPUT with the extension
     /// `output.jsonl`, or `mock-output.jsonl` with `--mock` (after that of a table or a text); for the bundled set
     /// `batch-output.jsonl`, or `batch-mock-output.jsonl` against the built-in mock. Several files and the standard input
-    /// have no default.
+    /// have no default. A name in `.parquet` is written when the run ends, of the lines in the same name with `.jsonl`, and
+    /// needs a build with `--features parquet`.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -181,6 +182,12 @@ impl Args {
     #[must_use]
     pub fn output(&self, against_mock: bool) -> PathBuf {
         match (&self.output, &self.input) {
+            // A table is made of lines when the run ends, so these stand beside it.
+            (Some(output), _) if self.parquet().is_some() => {
+                let mut lines = output.clone().into_os_string();
+                lines.push(".jsonl");
+                lines.into()
+            }
             (Some(output), _) => output.clone(),
             (None, Some(_)) if self.needs_output() => PathBuf::new(),
             // Not `against_mock`: a forecast without a provider is about the file of the real run.
@@ -189,6 +196,16 @@ impl Args {
             (None, None) if against_mock => PathBuf::from("batch-mock-output.jsonl"),
             (None, None) => PathBuf::from("batch-output.jsonl"),
         }
+    }
+
+    /// The Parquet file that the answers go to, if they do.
+    #[must_use]
+    pub fn parquet(&self) -> Option<&Path> {
+        let output = self.output.as_deref()?;
+        let is_parquet = output
+            .extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case("parquet"));
+        is_parquet.then_some(output)
     }
 
     /// Whether the answers have no place of their own: those of another standard input would be taken for theirs, and

@@ -16,10 +16,25 @@ pub fn check(args: &Args, output: &Path) -> Result<(), String> {
                 .to_owned(),
         );
     }
+    if let Some(table) = args.parquet() {
+        if cfg!(not(feature = "parquet")) {
+            return Err(
+                "this program was built without Parquet: build it with --features parquet"
+                    .to_owned(),
+            );
+        }
+        if table.exists() && !output.exists() {
+            return Err(format!(
+                "--output: {} is there, and no lines beside it: it is another's and would be lost",
+                table.display()
+            ));
+        }
+    }
     let input = args.input.iter().chain(&args.input_args.more);
     let named = input
         .map(|path| ("--input", path.as_path()))
         .chain([("--output", output)])
+        .chain(args.parquet().map(|path| ("--output", path)))
         .chain(
             args.input_args
                 .errors

@@ -30,6 +30,8 @@ pub use reader::{Item, Reader};
 pub use selection::Shard;
 pub use unusable::Unusable;
 
+#[cfg(feature = "parquet")]
+pub(crate) use object::Object;
 pub(crate) use source::{is_same, without_packing};
 
 /// The longest line that is read. Unit: bytes.

@@ -11,13 +11,13 @@ use serde_json::{error::Category, value::RawValue};
 use super::Reason;
 
 /// The fields of an object, in their order.
-pub(super) struct Object<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Object<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Object<'a> {
-    pub(super) fn parse(line: &'a [u8]) -> Result<Self, Reason> {
+    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, Reason> {
         if line.first() != Some(&b'{') {
             return Err(match serde_json::from_slice::<IgnoredAny>(line) {
                 Ok(_) => Reason::NotAnObject,

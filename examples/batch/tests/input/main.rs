@@ -7,6 +7,7 @@ mod errors;
 mod formats;
 mod memory;
 mod options;
+mod parquet;
 mod program;
 mod selection;
 mod wrong;
