@@ -27,8 +27,10 @@ mod written {
 
     use super::*;
 
+    type Columns = (Option<i32>, Option<String>);
+
     /// Status and error by id.
-    fn rows(path: &Path) -> TestResult<BTreeMap<String, (Option<i32>, Option<String>)>> {
+    fn rows(path: &Path) -> TestResult<BTreeMap<String, Columns>> {
         let reader = SerializedFileReader::new(File::open(path)?)?;
         let mut rows = BTreeMap::new();
         for row in reader.get_row_iter(None)? {
