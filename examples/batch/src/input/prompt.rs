@@ -29,7 +29,11 @@ pub(super) struct Prompts {
 }
 
 /// What a prompt stands in.
-pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+pub(super) struct Fields<'a> {
+    fields: Vec<(Cow<'a, str>, Value<'a>)>,
+    /// The one field is the prompt.
+    is_line: bool,
+}
 
 #[derive(Clone, Copy)]
 enum Value<'a> {
@@ -40,22 +44,31 @@ enum Value<'a> {
 impl<'a> Fields<'a> {
     pub(super) fn of_object(object: Object<'a>) -> Self {
         let fields = object.0.into_iter();
-        Self(fields.map(|(name, raw)| (name, Value::Json(raw))).collect())
+        Self {
+            fields: fields.map(|(name, raw)| (name, Value::Json(raw))).collect(),
+            is_line: false,
+        }
     }
 
     pub(super) fn of_row(row: Row<'a>) -> Self {
         let names = row.columns.iter().map(|name| Cow::Borrowed(name.as_str()));
         let values = row.fields.into_iter().map(Value::Text);
-        Self(names.zip(values).collect())
+        Self {
+            fields: names.zip(values).collect(),
+            is_line: false,
+        }
     }
 
     pub(super) fn of_line(line: &'a str) -> Self {
-        Self(vec![(Cow::Borrowed(LINE), Value::Text(line))])
+        Self {
+            fields: vec![(Cow::Borrowed(LINE), Value::Text(line))],
+            is_line: true,
+        }
     }
 
     fn find(&self, name: &str) -> Option<Value<'a>> {
         // The last of two of one name, as in most JSON readers.
-        let found = self.0.iter().rfind(|(other, _)| other == name);
+        let found = self.fields.iter().rfind(|(other, _)| other == name);
         found.map(|&(_, value)| value)
     }
 
@@ -97,9 +110,10 @@ impl Prompts {
             None => format!("{name}:{line}:{:08x}", fingerprint(&asked)),
         };
         let id_field = self.id_field.as_deref().unwrap_or(ID);
+        let prompt_field = self.field.as_deref().or(fields.is_line.then_some(LINE));
         let mut carried = Carried::default();
-        for (name, value) in &fields.0 {
-            let is_used = name == id_field || self.prompt_field() == Some(name.as_ref());
+        for (name, value) in &fields.fields {
+            let is_used = name == id_field || prompt_field.is_some_and(|field| name == field);
             // A column without a name, such as that of a row's number, has no place in an object.
             if is_used || name.is_empty() {
                 continue;
@@ -125,18 +139,6 @@ impl Prompts {
         named.chain(self.id_field.as_deref()).chain(of_template)
     }
 
-    fn prompt_field(&self) -> Option<&str> {
-        match (&self.field, &self.template) {
-            (Some(field), _) => Some(field),
-            (None, None) => Some(LINE),
-            (None, Some(_)) => self
-                .template
-                .iter()
-                .flat_map(Template::fields)
-                .find(|&field| field == LINE),
-        }
-    }
-
     /// What is asked, and the messages that ask it.
     fn messages(&self, fields: &Fields<'_>) -> Result<(String, Vec<Box<RawValue>>), Reason> {
         let mut messages = Vec::new();
@@ -154,7 +156,12 @@ impl Prompts {
             Some(template) => template.render(|name| fields.text(name))?,
             None => fields.text(field)?.into_owned(),
         };
-        if asked.trim().is_empty() {
+        // A template has words of its own: without the prompt they would be sent, and paid for, alone.
+        let is_empty = match &self.field {
+            Some(field) => fields.text(field)?.trim().is_empty(),
+            None => asked.trim().is_empty(),
+        };
+        if is_empty {
             return Err(Reason::EmptyField(field.to_owned()));
         }
         messages.push(message("user", &asked));
@@ -286,17 +293,28 @@ mod tests {
             system: Some("Be brief.".to_owned()),
             ..Prompts::default()
         };
-        let (_, body, carried) = made(&prompts, r#"{"a":"x","b":2}"#)?;
+        let (_, body, carried) = made(&prompts, r#"{"a":"x","b":2,"prompt":""}"#)?;
         assert_eq!(
             body,
             r#"{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"x to 2"}]}"#
         );
-        assert_eq!(carried, r#"{"a":"x","b":2}"#);
+        assert_eq!(carried, r#"{"a":"x","b":2,"prompt":""}"#);
         assert_eq!(
             made(&prompts, r#"{"a":"x"}"#),
             Err(Reason::NoField("b".to_owned()))
         );
         assert_eq!(prompts.needed().collect::<Vec<_>>(), ["a", "b"]);
+        let with_field = Prompts {
+            field: Some("a".to_owned()),
+            ..prompts
+        };
+        let (_, body, carried) = made(&with_field, r#"{"a":"x","b":""}"#)?;
+        assert!(
+            body.contains("x to ") && carried == r#"{"b":""}"#,
+            "{body} {carried}"
+        );
+        let empty = made(&with_field, r#"{"a":"","b":"y"}"#);
+        assert_eq!(empty, Err(Reason::EmptyField("a".to_owned())));
         Ok(())
     }
 
