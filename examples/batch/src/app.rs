@@ -66,10 +66,18 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         Provider::choose(args, environment).map_err(|why| Failure::Usage(why.to_string()))?;
     let path = args.output(provider.is_mock());
     paths::check(args, &path).map_err(Failure::Usage)?;
+    // A pipe may have nothing to say for as long as it likes.
+    let mut stopped = stop.clone();
     if args.dry_run {
-        return predict(args, &provider, &path).await;
+        return tokio::select! {
+            exit = predict(args, &provider, &path) => exit,
+            () = stopped.requested() => Ok(Exit::Stopped),
+        };
     }
-    let Opened { reader, total } = open_input(args, &path).await?;
+    let Opened { reader, total } = tokio::select! {
+        opened = open_input(args, &path) => opened?,
+        () = stopped.requested() => return Ok(Exit::Stopped),
+    };
     let errors = args.input_args.errors.as_deref();
     if let Some(path) = errors {
         output::check_errors(path).map_err(|error| unusable(path, &error))?;

@@ -239,3 +239,60 @@ impl std::fmt::Debug for File<'_> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+    use tokio::io::BufReader;
+
+    use super::*;
+    use crate::args::Args;
+
+    /// Each line, with its id or what is wrong with it; at the end why there are no more.
+    fn read(options: &Options, name: &str, content: &[u8], capacity: usize) -> Vec<String> {
+        let content = BufReader::with_capacity(capacity, content);
+        let mut file = File::new(name.into(), Box::new(content));
+        let read = async {
+            let mut found = Vec::new();
+            loop {
+                match file.next(options).await {
+                    Ok(Some(Parsed { line, call })) => found.push(match call {
+                        Ok(call) => format!("{line}: {}", call.custom_id),
+                        Err(reason) => format!("{line}: {reason}"),
+                    }),
+                    Ok(None) => return found,
+                    Err(error) => {
+                        found.push(error.to_string());
+                        return found;
+                    }
+                }
+            }
+        };
+        read.now_or_never().expect("it is in memory")
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_file_holds_and_however_it_arrives_it_is_read_the_same(
+            content in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..200).boxed(),
+                "(\\{\"f\": ?\"[a\u{e9}]*\"\\}|f,g|\"|[ab{},\r\n\u{feff}]){0,40}".prop_map(String::into_bytes).boxed(),
+            ],
+            format in prop_oneof![Just(""), Just("--input-format=jsonl"), Just("--input-format=csv"), Just("--input-format=tsv")],
+            capacity in 3..50_usize,
+        ) {
+            let line = ["batch", "--input", "x", "--model", "m", "--prompt-field", "f"];
+            let line = line.into_iter().chain((!format.is_empty()).then_some(format));
+            let args = Args::try_parse_from(line)?;
+            let options = Options::new(&args.input_args, true)?;
+            for name in ["a", "a.jsonl", "a.csv"] {
+                prop_assert_eq!(
+                    read(&options, name, &content, capacity),
+                    read(&options, name, &content, 1 << 16)
+                );
+            }
+        }
+    }
+}

@@ -5,6 +5,9 @@ mod support;
 
 mod errors;
 mod formats;
+#[cfg(target_os = "linux")]
+mod interrupted;
+#[cfg(target_os = "linux")]
 mod memory;
 mod options;
 mod parquet;

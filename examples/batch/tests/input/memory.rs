@@ -13,7 +13,6 @@ use crate::{
 const BOUND: u64 = 60 << 20;
 
 /// More than the bound in all, with as many ids as the bytes allow.
-#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn memory_stays_flat_whatever_the_length_of_the_input() -> TestResult {
     let place = Place::new().await?;
