@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
 /// Fields of an output line that are not for the caller to fill.
-const RESERVED: [&str; 4] = ["id", "custom_id", "response", "error"];
+const RESERVED: [&str; 5] = ["id", "custom_id", "provider", "response", "error"];
 
 /// Fields of an input line that the program has no use for, such as `metadata`, in their order.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +54,7 @@ mod tests {
         for (name, value) in [
             ("b", "1.50"),
             ("id", "7"),
+            ("provider", "\"mine\""),
             ("metadata", r#"{"z":1,"a":[]}"#),
             ("b", "2"),
         ] {
@@ -61,7 +62,7 @@ mod tests {
         }
         assert_eq!(
             serde_json::to_string(&carried)?,
-            r#"{"b":2,"input_id":7,"metadata":{"z":1,"a":[]}}"#
+            r#"{"b":2,"input_id":7,"input_provider":"mine","metadata":{"z":1,"a":[]}}"#
         );
         Ok(())
     }

@@ -96,7 +96,8 @@ impl Survey {
         selection: &Selection,
     ) -> Result<(), Unusable> {
         let mut file = File::new(source.name.clone(), source.content());
-        let unusable = |error| Unusable::of(&source.name, &error);
+        let path = source.path();
+        let unusable = |error| Unusable::of(&source.name, &path, &error);
         if let Err(mut error) = file.check(options).await {
             if let Some(wrong) = error
                 .get_mut()

@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         };
         let checked = file.check(&self.options).await;
-        checked.map_err(|error| Unusable::of(self.name(), &error))
+        checked.map_err(|error| Unusable::of(self.name(), self.name(), &error))
     }
 
     /// The next call or line that is none; `None` at the end. Byte order marks, blank lines and CRLF are tolerated.
@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
             .get_ref()
             .is_some_and(|inner| inner.is::<Unusable>() || inner.is::<WrongFormat>());
         match is_named {
-            true => Unusable::of(self.name(), &error).into(),
+            true => Unusable::of(self.name(), self.name(), &error).into(),
             false => io::Error::new(error.kind(), format!("{}: {error}", self.name())),
         }
     }

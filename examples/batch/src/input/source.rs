@@ -42,6 +42,14 @@ impl Source {
         }
     }
 
+    /// Where it is, for people to read.
+    pub(super) fn path(&self) -> String {
+        match &self.origin {
+            Origin::File(path) => path.display().to_string(),
+            Origin::Bundled | Origin::Stdin => self.name.to_string(),
+        }
+    }
+
     pub(super) fn content(&self) -> Content<'static> {
         match &self.origin {
             Origin::Bundled => Box::new(bundled()),

@@ -26,18 +26,18 @@ impl Unusable {
         Self(why.into())
     }
 
-    /// Why reading failed: as this says, where it is one.
-    pub(super) fn of(name: &str, error: &io::Error) -> Self {
+    /// Why a file of this name, at this path, cannot be read: as the error says, where it holds one of these.
+    pub(super) fn of(name: &str, path: &str, error: &io::Error) -> Self {
         let inner = error.get_ref();
         if let Some(unusable) = inner.and_then(|inner| inner.downcast_ref::<Self>()) {
             return match unusable.0.contains(name) || unusable.0.starts_with("--") {
                 true => unusable.clone(),
-                false => Self(format!("--input: {name}: {unusable}")),
+                false => Self(format!("--input: {path}: {unusable}")),
             };
         }
         match inner.and_then(|inner| inner.downcast_ref::<WrongFormat>()) {
             Some(wrong) => Self(wrong.to_string()),
-            None => Self(format!("--input: {name}: {error}")),
+            None => Self(format!("--input: {path}: {error}")),
         }
     }
 }

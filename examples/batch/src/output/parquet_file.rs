@@ -33,6 +33,7 @@ const SCHEMA: &str = "message answers {
     OPTIONAL BYTE_ARRAY error_code (UTF8);
     OPTIONAL BYTE_ARRAY error_message (UTF8);
     OPTIONAL BYTE_ARRAY fields (JSON);
+    OPTIONAL BYTE_ARRAY provider (UTF8);
 }";
 
 /// So much text goes into one group of rows: it is held until the group is written. Unit: bytes.
@@ -44,7 +45,7 @@ struct Rows {
     size: usize,
     count: usize,
     status: Vec<Option<i32>>,
-    texts: [Vec<Option<ByteArray>>; 7],
+    texts: [Vec<Option<ByteArray>>; 8],
 }
 
 /// The columns of text, in the order of the schema.
@@ -57,6 +58,7 @@ enum Text {
     ErrorCode,
     ErrorMessage,
     Fields,
+    Provider,
 }
 
 /// Writes the lines of an output file to a Parquet file, in place of what is there.
@@ -101,13 +103,14 @@ impl Rows {
     fn push(&mut self, line: &[u8]) -> io::Result<()> {
         let Object(fields) =
             Object::parse(line).map_err(|reason| io::Error::other(reason.to_string()))?;
-        let mut texts: [Option<String>; 7] = Default::default();
+        let mut texts: [Option<String>; 8] = Default::default();
         let mut status = None;
         let mut carried = Carried::default();
         for (name, value) in fields {
             match &*name {
                 "id" => {}
                 "custom_id" => texts[Text::CustomId as usize] = text(value),
+                "provider" => texts[Text::Provider as usize] = text(value),
                 "response" => {
                     for (name, value) in inside(value) {
                         match &*name {
@@ -232,7 +235,7 @@ mod tests {
             concat!(
                 r#"{"id":"i","custom_id":"a","response":{"status_code":200,"request_id":"r","body":{"choices":[{"message":{"content":"\u5b57"}}]}},"error":null,"lang":"en","n":1.50}"#,
                 "\n",
-                r#"{"id":"i","custom_id":"b","response":null,"error":{"code":"c","message":"m"}}"#,
+                r#"{"id":"i","custom_id":"b","provider":"p","response":null,"error":{"code":"c","message":"m"}}"#,
                 "\n",
             ),
         )?;
@@ -252,6 +255,8 @@ mod tests {
             ),
             ("b", "c")
         );
+        assert_eq!(rows[1].get_string(8)?, "p");
+        assert!(rows[0].get_string(8).is_err());
         assert!(rows[1].get_int(1).is_err() && rows[1].get_string(4).is_err());
         // No line, no row; and what was there before is gone.
         fs::write(&lines, "")?;

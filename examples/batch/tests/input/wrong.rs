@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::{
-    program::Place,
+    program::{Place, gzip, zstd},
     support::{TestResult, chat},
 };
 
@@ -75,6 +75,25 @@ async fn a_file_in_the_wrong_format_ends_after_twenty_lines_with_a_guess() -> Te
                 "{found}"
             );
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_packed_file_that_is_cut_is_found_before_anything_is_sent() -> TestResult {
+    let place = Place::new().await?;
+    let calls: String = (0..100).map(|id| chat(&id.to_string(), "One?")).collect();
+    for (name, mut packed) in [
+        ("calls.jsonl.gz", gzip(calls.as_bytes())?),
+        ("calls.jsonl.zst", zstd(calls.as_bytes())),
+    ] {
+        packed.truncate(packed.len() - 9);
+        place.write(name, packed)?;
+        let said = place.wrong(&["--input", name], b"").await?;
+        assert!(
+            said.starts_with(&format!("error: --input: {name}: ")),
+            "{said}"
+        );
     }
     Ok(())
 }
