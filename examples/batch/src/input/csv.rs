@@ -10,6 +10,9 @@ use super::Reason;
 /// How much of the buffer of a long record is held for the next one.
 const HELD_BUFFER: usize = 1 << 20;
 
+/// A record of more fields counts as too long: the place of each takes eight bytes beside its own.
+const MOST_FIELDS: usize = 1 << 16;
+
 /// Reads record by record. Holds one record at a time.
 #[derive(Debug)]
 pub(super) struct Csv<R> {
@@ -185,7 +188,7 @@ impl Record {
     }
 
     fn grow_ends(&mut self, limit: usize) {
-        if self.end_count >= limit || self.too_long {
+        if self.end_count >= limit.min(MOST_FIELDS) || self.too_long {
             self.too_long = true;
             self.end_count = 0;
         } else {
