@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
-    input::BadLine,
+    input::{BadLine, BadLines},
     run::{Counts, Observe},
     stack::Stack,
     summary::money,
@@ -23,6 +23,7 @@ pub struct Progress<W = io::Stderr> {
     stack: Stack,
     total: Option<u64>,
     started: Instant,
+    bad_lines: BadLines,
     face: Face<W>,
 }
 
@@ -63,6 +64,7 @@ impl<W: Write> Progress<W> {
             stack,
             total,
             started: Instant::now(),
+            bad_lines: BadLines::default(),
             face,
         }
     }
@@ -121,7 +123,9 @@ impl<W: Write> Progress<W> {
 
 impl<W: Write> Observe for Progress<W> {
     fn bad_line(&mut self, line: &BadLine) {
-        self.say(&line.to_string());
+        if let Some(text) = self.bad_lines.text(line) {
+            self.say(&text);
+        }
     }
 
     fn tick(&mut self, counts: &Counts) {
@@ -155,7 +159,10 @@ mod tests {
     use tower_qwen_tokens::Ledger;
 
     use super::*;
-    use crate::{input::Reason, tally::Tally};
+    use crate::{
+        input::{Place, Reason},
+        tally::Tally,
+    };
 
     fn stack() -> Stack {
         Stack {
@@ -203,7 +210,10 @@ mod tests {
     async fn bad_lines_are_told_at_once() {
         let mut out = Vec::new();
         Progress::plain(stack(), None, &mut out).bad_line(&BadLine {
-            number: 3,
+            place: Place {
+                file: None,
+                line: 3,
+            },
             reason: Reason::Method,
         });
         assert_eq!(

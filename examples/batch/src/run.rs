@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::{io::AsyncBufRead, time::MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tower::Service;
 use tower_qwen_tokens::{Deadline, call::BoxError};
 
@@ -75,10 +75,10 @@ impl Run {
     /// # Errors
     ///
     /// As reading the input or writing the output does. When the input fails, what was taken up is finished first.
-    pub async fn run<S, RB, R, O>(
+    pub async fn run<S, RB, O>(
         &self,
         client: S,
-        input: &mut Reader<R>,
+        input: &mut Reader<'_>,
         answered: &Ids,
         output: &mut Writer,
         stop: Stop,
@@ -87,7 +87,6 @@ impl Run {
     where
         S: Service<Request<Full<Bytes>>, Response = Response<RB>, Error = BoxError> + Clone,
         RB: Body<Data = Bytes, Error: Into<BoxError>>,
-        R: AsyncBufRead + Unpin,
         O: Observe,
     {
         let mut counts = Counts::default();
@@ -117,6 +116,7 @@ impl Run {
                     Ok(Some(Item::Call(call))) => calls.push(self.one(client.clone(), call, stop.clone())),
                     Ok(Some(Item::Bad(line))) => {
                         counts.bad_lines += 1;
+                        output.bad_line(&line)?;
                         observer.bad_line(&line);
                     }
                     Ok(None) => input_open = false,
@@ -152,14 +152,14 @@ impl Run {
             Ok(request) => request,
             Err(error) => {
                 let error = ErrorPart::new("bad_request", error.to_string());
-                return Some(Record::new(call.custom_id, None, Some(error)));
+                return Some(Record::new(call.custom_id, None, Some(error)).carrying(call.carried));
             }
         };
         let flight = Flight::default();
         request.extensions_mut().insert(flight.clone());
         let outcome = perform(client, request, Deadline::after(self.deadline));
         let (response, error) = unless_stopped(outcome, &flight, stop).await?;
-        Some(Record::new(call.custom_id, response, error))
+        Some(Record::new(call.custom_id, response, error).carrying(call.carried))
     }
 }
 
