@@ -17,6 +17,7 @@ pub(super) struct Draft<'e> {
     pub(super) names_model: bool,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
+    pub(super) background: bool,
     pub(super) n: Option<u64>,
     pub(super) best_of: Option<u64>,
     pub(super) max_tokens: Option<u64>,
@@ -52,6 +53,7 @@ impl Draft<'_> {
             model,
             stream: self.stream,
             include_usage: self.include_usage,
+            background: self.background && dialect == Dialect::Responses,
             choices,
         }
     }

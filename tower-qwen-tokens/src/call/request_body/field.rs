@@ -44,6 +44,7 @@ pub(super) enum RequestField {
     IncludeUsage,
     N,
     BestOf,
+    Background,
     Ceiling(Ceiling),
     EnableThinking,
     PreserveThinking,
@@ -65,6 +66,7 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
         RequestPart::Compatible => match key {
             "model" => RequestField::Model,
             "stream" => RequestField::Stream,
+            "background" => RequestField::Background,
             "stream_options" => Within(RequestPart::StreamOptions),
             "messages" | "prompt" | "input" => Within(RequestPart::Messages),
             "suffix" => Within(RequestPart::Content),

@@ -143,6 +143,7 @@ impl Draft<'_> {
             (RequestField::Model, Scalar::Text(model)) => self.model = Some(model),
             (RequestField::Stream, Scalar::Flag(on)) => self.stream = on,
             (RequestField::IncludeUsage, Scalar::Flag(on)) => self.include_usage = on,
+            (RequestField::Background, Scalar::Flag(on)) => self.background = on,
             (RequestField::N, Scalar::Number(n)) => self.n = Some(n),
             (RequestField::BestOf, Scalar::Number(n)) => self.best_of = Some(n),
             (RequestField::Ceiling(Ceiling::Answer), Scalar::Number(most)) => {
