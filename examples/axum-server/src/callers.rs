@@ -106,6 +106,14 @@ impl Callers {
         (!known.expires.is_some_and(is_over)).then_some(&known.caller)
     }
 
+    /// The models that callers may call, where that is said.
+    pub fn models(&self) -> impl Iterator<Item = &Box<str>> {
+        let callers = self.keys.values().map(|known| &known.caller);
+        callers
+            .filter_map(|caller| caller.models.as_ref())
+            .flatten()
+    }
+
     /// Whether there is a key that may see everything.
     #[must_use]
     pub fn has_admin(&self) -> bool {

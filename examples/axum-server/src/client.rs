@@ -37,6 +37,7 @@ use tower_qwen_tokens::{
 use crate::{
     args::Args,
     attempt::Spent,
+    model_places::ModelPlaces,
     routes::Member,
     upstream::{Inbound, Upstream},
 };
@@ -107,6 +108,8 @@ pub struct Shared {
     pub budget: RetryBudget,
     /// How often an upstream was asked.
     pub attempts: Attempts,
+    /// Which models the figures show by their names.
+    pub model_places: ModelPlaces,
 }
 
 /// The whole stack over a transport, for the upstreams of one route.
@@ -167,7 +170,7 @@ fn policy(
         .patience(max_wait)
         .max_retry_after(max_wait)
         .budget(shared.budget.clone())
-        .observe(RetryMetrics::new())
+        .observe(RetryMetrics::new().only_models(shared.model_places.allowed()))
         .observe(RetryTracing::new());
     let mut others = members.iter().skip(1).peekable();
     let mut pool = Pool::new().predicted_by(shared.limiter.clone());

@@ -33,7 +33,7 @@ use crate::{
     history,
     ledger_file::LedgerFile,
     live::{Held, Live, upstream_quotas},
-    models::UnknownModels,
+    model_places::ModelPlaces,
     page::{History, Viewers, session::Sessions},
     readiness::Readiness,
     routes::Member,
@@ -76,8 +76,8 @@ pub struct Gateway {
     /// What callers' calls hold while they are under way.
     pub(crate) under_way: UnderWay,
     pub(crate) readiness: Readiness,
-    /// Invented models, by caller.
-    pub(crate) unknown_models: UnknownModels,
+    /// Which models the figures show by their names.
+    pub(crate) model_places: ModelPlaces,
     /// The wrong keys of late.
     pub(crate) tries: Tries,
     /// Who has logged in to the page.
@@ -175,8 +175,11 @@ impl Gateway {
         let budgets = budgets.build().context("the budgets")?;
         let upstream_sums = UpstreamSums::default();
         let call_metrics = CallMetrics::new(upstream_sums.clone());
+        let model_places = ModelPlaces::default();
+        let (of_calls, figures) = (model_places.clone(), MetricsSink::new());
         let mut ledger = Ledger::new(plan.prices.clone())
-            .with_sink(Arc::new(MetricsSink::new()))
+            .only_models(move |entry| of_calls.take(entry))
+            .with_sink(Arc::new(figures.only_models(model_places.allowed())))
             .with_sink(Arc::new(call_metrics.clone()));
         if let Some(store) = store {
             ledger = ledger.with_sink(Arc::new(store.ledger()));
@@ -184,7 +187,7 @@ impl Gateway {
         #[cfg(feature = "otlp")]
         let telemetry = Telemetry::from_env().context("OpenTelemetry")?;
         #[cfg(feature = "otlp")]
-        if let Some(figures) = telemetry.as_ref().and_then(Telemetry::figures) {
+        if let Some(figures) = telemetry.as_ref().and_then(|it| it.figures(&model_places)) {
             ledger = ledger.with_sink(figures);
         }
         let mut file = None;
@@ -195,12 +198,14 @@ impl Gateway {
             file = Some(lines);
         }
         crate::metrics::describe();
-        let observer = LimiterMetrics::new();
+        let observer = LimiterMetrics::new().only_models(model_places.allowed());
         let of_upstream = observer.clone();
         let mut upstreams = Limiter::builder(upstream_quotas(&plan))
             // Callers share the upstream's quota fairly, whoever is the busiest.
             .discipline(Discipline::Fair)
-            .max_keys(1_024)
+            // Invented models have accounts too, until their window is over: more of them than the figures have places, so that
+            // who names many within a minute leaves the others theirs.
+            .max_keys(4_096)
             .observe(move |event: &LimiterEvent<'_>| {
                 // What every call cost stands in the ledger's figures.
                 if !matches!(event, LimiterEvent::Settled { .. }) {
@@ -224,6 +229,7 @@ impl Gateway {
             limiter: upstreams.build()?,
             budget: RetryBudget::new(RETRIES.0, RETRIES.1),
             attempts: client::Attempts::default(),
+            model_places: model_places.clone(),
         };
         let clients = Clients(Box::new(move |args, shared, members| {
             Ok(match args.bare {
@@ -242,6 +248,10 @@ impl Gateway {
         }
         let live = Live::new(&plan, &target, &clients, &shared)?;
         upstream_sums.set_routes(live.routes.clone());
+        let held = Held::new(started, said, state, &plan);
+        let live = live.with_callers(plan.callers);
+        model_places.set_known(live.names(), plan.prices.clone());
+        // Names of earlier calls take their places again.
         if let Some(path) = &args.ledger {
             history::restore(path, plan.longest_period, &budgets, |record| {
                 ledger.restore(record);
@@ -249,12 +259,11 @@ impl Gateway {
             })
             .with_context(|| format!("the ledger {}", path.display()))?;
         }
-        let held = Held::new(started, said, state, &plan);
         let under_way = UnderWay::new(&args.limits, args.max_body);
         Ok(Self {
             args,
             held: Mutex::new(held),
-            live: RwLock::new(Arc::new(live.with_callers(plan.callers))),
+            live: RwLock::new(Arc::new(live)),
             ledger,
             enforce,
             callers,
@@ -269,7 +278,7 @@ impl Gateway {
             clients,
             under_way,
             readiness: Readiness::default(),
-            unknown_models: UnknownModels::default(),
+            model_places,
             tries: Tries::default(),
             sessions: Sessions::default(),
             viewers: Viewers::default(),

@@ -26,6 +26,7 @@ pub mod limits;
 pub mod live;
 pub mod metrics;
 pub mod mock;
+pub mod model_places;
 mod models;
 #[cfg(feature = "otlp")]
 pub mod otlp;

@@ -1,12 +1,12 @@
 //! What holds now, and how it changes: a reload of the file, and changes by the admin API.
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     sync::{Arc, MutexGuard, PoisonError},
 };
 
 use tower_qwen_ratelimit::{Quota, Quotas};
-use tower_qwen_tokens::PriceBook;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -29,8 +29,6 @@ pub struct Live {
     pub(crate) callers: Callers,
     /// Where calls go.
     pub(crate) routes: Arc<Routes>,
-    /// What models cost.
-    pub(crate) prices: PriceBook,
 }
 
 /// What is written: the operator's file and the admin API's changes, as they were taken last.
@@ -83,12 +81,19 @@ impl Live {
             args: plan.args.clone(),
             callers: Callers::default(),
             routes: Arc::new(routes),
-            prices: plan.prices.clone(),
         })
     }
 
     pub(crate) fn with_callers(self, callers: Callers) -> Self {
         Self { callers, ..self }
+    }
+}
+
+impl Live {
+    /// All models that the operator names: of upstreams, as callers and they call them, and of callers.
+    pub(crate) fn names(&self) -> HashSet<Box<str>> {
+        let of_callers = self.callers.models().cloned();
+        self.routes.names().chain(of_callers).collect()
     }
 }
 
@@ -232,8 +237,9 @@ impl Gateway {
         let changed = self.budgets.set_table(plan.budgets);
         changed.map_err(|error| Problems::one(format!("the budgets: {error}")))?;
         self.budgets.set_prices(plan.prices.clone(), plan.rates);
-        self.ledger.set_prices(plan.prices);
+        self.ledger.set_prices(plan.prices.clone());
         let live = Arc::new(live.with_callers(plan.callers));
+        self.model_places.set_known(live.names(), plan.prices);
         self.upstream_sums.set_routes(live.routes.clone());
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
         Ok(())

@@ -2,9 +2,10 @@
 
 use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
-use axum_server::{Args, args::LogFormat, configure, start};
+use axum_server::{Args, args::LogFormat, config::Config, configure, start};
 use clap::Parser;
 use mimalloc::MiMalloc;
+use tracing::error;
 use tracing_subscriber::EnvFilter;
 
 /// A call allocates some hundred times: by glibc's allocator that is an eighth of its instructions, by this one a twentieth.
@@ -12,19 +13,19 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
     let args = Args::parse();
     let check = args.check;
     let config = match configure(args) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");
-            return Ok(ExitCode::from(2));
+            return ExitCode::from(2);
         }
     };
     if check {
         println!("the configuration is sound");
-        return Ok(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
     let file = config.file.as_ref();
     let said = file
@@ -44,10 +45,21 @@ fn main() -> anyhow::Result<ExitCode> {
         // All of an event in one object, as programs that gather logs expect it.
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
     }
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        // One line, as all others are: `main`'s own would be text, with a backtrace.
+        Err(bad) => {
+            let why = format!("{bad:#}");
+            error!(why, "ended by an error");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let gateway = runtime.block_on(start(config))?;
     // Calls that outlived their grace are cut here, and booked as far as they came.
     runtime.shutdown_timeout(Duration::from_secs(5));
-    gateway.flush()?;
-    Ok(ExitCode::SUCCESS)
+    gateway.flush()
 }

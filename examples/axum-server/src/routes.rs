@@ -165,6 +165,13 @@ impl Routes {
         self.by_model.contains_key(model)
     }
 
+    /// All models that are listed, by the names that callers and upstreams use.
+    pub fn names(&self) -> impl Iterator<Item = Box<str>> {
+        let of_upstreams = self.by_model.values().flat_map(|route| &route.members);
+        let of_upstreams = of_upstreams.filter_map(|member| member.model.clone());
+        self.by_model.keys().cloned().chain(of_upstreams)
+    }
+
     /// The route of a call, which is addressed to the first upstream of it.
     ///
     /// # Errors

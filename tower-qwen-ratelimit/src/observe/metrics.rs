@@ -139,6 +139,13 @@ impl LimiterMetrics {
         }
     }
 
+    /// Tells these models alone apart; all others are `(other)`. Default: all.
+    #[must_use]
+    pub fn only_models(mut self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.models = self.models.only(allowed);
+        self
+    }
+
     /// Records the state of accounts: call it every few seconds with
     /// [`Limiter::snapshot`](crate::Limiter::snapshot).
     pub fn record(&self, accounts: &[AccountSnapshot]) {

@@ -84,6 +84,13 @@ impl RetryMetrics {
         }
     }
 
+    /// Tells these models alone apart; all others are `(other)`. Default: all.
+    #[must_use]
+    pub fn only_models(mut self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.models = self.models.only(allowed);
+        self
+    }
+
     fn succeeded(&self, model: &str, took: Option<Duration>) {
         let of_model = self.of_model(model);
         let second = now().saturating_duration_since(self.began).as_secs();

@@ -163,6 +163,21 @@ impl<V: Section> Book<V> {
         self.find(model).map(|(_, by)| by)
     }
 
+    /// Whether there is a row that is written for exactly this id: no family's, and no other spelling's. Their number has a
+    /// bound, other than that of the ids for which there is a row.
+    ///
+    /// ```
+    /// use tower_qwen_tokens::PriceBook;
+    ///
+    /// let prices = PriceBook::builtin();
+    /// assert!(prices.lists("qwen-plus"));
+    /// assert!(!prices.lists("anyone/qwen-plus") && prices.price("anyone/qwen-plus").is_some());
+    /// ```
+    #[must_use]
+    pub fn lists(&self, model: &str) -> bool {
+        self.rows.lists(model)
+    }
+
     fn find(&self, model: &str) -> Option<(&Sourced<V>, RowMatch)> {
         self.rows.find(model, self.region, V::stable_id)
     }

@@ -64,6 +64,10 @@ impl<V> Rows<V> {
         }
     }
 
+    pub(super) fn lists(&self, model: &str) -> bool {
+        self.models.contains_key(model)
+    }
+
     /// The row of a model: by its exact id, then by the mainline's, then by both as the provider writes them, then by its
     /// family.
     pub(super) fn find(

@@ -37,7 +37,11 @@ struct Setup {
     prices: Arc<PriceBook>,
     retired: Arc<RetirementBook>,
     sinks: Vec<Arc<dyn LedgerSink>>,
+    /// Whose models have lines of their own; `None`: all.
+    allowed: Option<Arc<Allowed>>,
 }
+
+type Allowed = dyn Fn(&Entry) -> bool + Send + Sync;
 
 impl Ledger {
     /// An empty ledger that prices calls by this book.
@@ -47,6 +51,7 @@ impl Ledger {
             prices: Arc::new(prices),
             retired: Arc::new(RetirementBook::builtin()),
             sinks: Vec::new(),
+            allowed: None,
         };
         Self {
             inner: Arc::new(SharedLedger {
@@ -63,6 +68,26 @@ impl Ledger {
     #[must_use]
     pub fn with_sink(self, sink: Arc<dyn LedgerSink>) -> Self {
         self.change(|setup| setup.sinks.push(sink));
+        self
+    }
+
+    /// Sums up the models of these attempts alone by their names, in all clones; those of all others are `(other)`. Whoever lets
+    /// strangers name models keeps so the 1,024 lines for those that exist. Default: by all names.
+    ///
+    /// It is asked once for each attempt, before that is added or a sink gets it; also by [`Ledger::restore`].
+    ///
+    /// ```
+    /// use tower_qwen_tokens::{Ledger, Usage, ledger::{Basis, End, Entry}};
+    ///
+    /// let ledger = Ledger::default().only_models(|entry| &*entry.model == "qwen-plus");
+    /// for model in ["qwen-plus", "invented"] {
+    ///     ledger.record(&Entry::new(model, Usage::new(1, 1), Basis::Reported, End::Complete));
+    /// }
+    /// assert!(ledger.snapshot().models.keys().eq(["(other)", "qwen-plus"]));
+    /// ```
+    #[must_use]
+    pub fn only_models(self, allowed: impl Fn(&Entry) -> bool + Send + Sync + 'static) -> Self {
+        self.change(|setup| setup.allowed = Some(Arc::new(allowed)));
         self
     }
 
@@ -102,7 +127,8 @@ impl Ledger {
     /// # Ok::<(), tower_qwen_tokens::ledger::InvalidLine>(())
     /// ```
     pub fn restore(&self, record: &Record<'_>) {
-        self.sums().add(&record.entry, record.cost);
+        let has_line = self.setup().has_line(&record.entry);
+        self.sums().add(&record.entry, record.cost, has_line);
     }
 
     /// Records one attempt and gives what it cost; `None` where its model has no price or its usage is unknown.
@@ -118,7 +144,8 @@ impl Ledger {
         let cost = setup.prices.cost_of(&entry.model, &entry.usage, &billing);
         // Lock order: none is held while another is taken. The sums are free again before a sink
         // runs, which may be slow or ask for a snapshot.
-        let is_first = self.sums().add(entry, cost);
+        let has_line = setup.has_line(entry);
+        let is_first = self.sums().add(entry, cost, has_line);
         if setup.sinks.is_empty() {
             return cost;
         }
@@ -206,6 +233,13 @@ impl Ledger {
 
     fn sums(&self) -> MutexGuard<'_, Snapshot> {
         lock(&self.inner.sums)
+    }
+}
+
+impl Setup {
+    fn has_line(&self, entry: &Entry) -> bool {
+        let allowed = self.allowed.as_ref();
+        allowed.is_none_or(|allowed| allowed(entry))
     }
 }
 

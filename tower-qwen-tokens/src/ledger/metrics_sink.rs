@@ -76,6 +76,13 @@ impl MetricsSink {
         self
     }
 
+    /// Tells these models alone apart; all others are `(other)`. Default: all.
+    #[must_use]
+    pub fn only_models(mut self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.models = self.models.only(allowed);
+        self
+    }
+
     fn series(&self, entry: &Entry) -> Arc<Series> {
         let operation = entry.dialect.map(operation);
         let of_operation = |known: &&(Option<&'static str>, Arc<Series>)| known.0 == operation;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::price::Money;
+use crate::{price::Money, shared::OTHER};
 
 use super::{Entry, Totals};
 
@@ -11,7 +11,6 @@ use super::{Entry, Totals};
 pub(super) const MAX_NAMES: usize = 1_024;
 /// Keys of labels, which the program chooses.
 const MAX_KEYS: usize = 64;
-const OTHER: &str = "(other)";
 
 /// The sums of a [`Ledger`](super::Ledger) at one moment.
 ///
@@ -40,11 +39,12 @@ impl Snapshot {
         }
     }
 
-    /// Adds an attempt; true where it is the first of its model.
-    pub(super) fn add(&mut self, entry: &Entry, cost: Option<Money>) -> bool {
+    /// Adds an attempt, in the line of its model or in that of all others; true where it is the first of a line.
+    pub(super) fn add(&mut self, entry: &Entry, cost: Option<Money>, has_line: bool) -> bool {
         self.total.add(entry, cost);
         let models = self.models.len();
-        line(&mut self.models, &entry.model, MAX_NAMES).add(entry, cost);
+        let model = if has_line { &*entry.model } else { OTHER };
+        line(&mut self.models, model, MAX_NAMES).add(entry, cost);
         let is_first = self.models.len() > models;
         if let Some(tenant) = &entry.tenant {
             line(&mut self.tenants, tenant.as_str(), MAX_NAMES).add(entry, cost);

@@ -3,7 +3,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::{macros::opaque_debug, shared::lock};
+use crate::{
+    macros::opaque_debug,
+    shared::{OTHER, lock},
+};
 
 /// The most distinct values. No provider has as many models, and each value makes several series in
 /// the metrics' store.
@@ -22,7 +25,11 @@ const MAX_LENGTH: usize = 256;
 pub struct LabelValues {
     known: Arc<Mutex<HashSet<Arc<str>>>>,
     other: Arc<str>,
+    /// Which values may be known; `None`: all.
+    allowed: Option<Arc<Allowed>>,
 }
+
+type Allowed = dyn Fn(&str) -> bool + Send + Sync;
 
 impl LabelValues {
     /// An empty set.
@@ -30,18 +37,34 @@ impl LabelValues {
     pub fn new() -> Self {
         Self {
             known: Arc::default(),
-            other: Arc::from("(other)"),
+            other: Arc::from(OTHER),
+            allowed: None,
         }
+    }
+
+    /// Of these values alone; all others become `(other)`, and take no places. Default: of all.
+    #[must_use]
+    pub fn only(mut self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.allowed = Some(Arc::new(allowed));
+        self
     }
 
     /// The label for this value.
     #[must_use]
     pub fn get(&self, value: &str) -> Arc<str> {
+        if let Some(value) = lock(&self.known).get(value) {
+            return Arc::clone(value);
+        }
+        // The caller's own function may lock what it likes: it runs without this lock.
+        let is_allowed = |allowed: &Arc<Allowed>| allowed(value);
+        if value.len() > MAX_LENGTH || !self.allowed.as_ref().is_none_or(is_allowed) {
+            return Arc::clone(&self.other);
+        }
         let mut known = lock(&self.known);
         if let Some(value) = known.get(value) {
             return Arc::clone(value);
         }
-        if known.len() == MAX_VALUES || value.len() > MAX_LENGTH {
+        if known.len() == MAX_VALUES {
             return Arc::clone(&self.other);
         }
         let value = Arc::from(value);
@@ -75,6 +98,15 @@ mod tests {
             &values.clone().get("1023")
         ));
         assert!(Arc::ptr_eq(&values.get("1024"), &values.get("1025")));
+    }
+
+    #[test]
+    fn values_that_are_not_allowed_take_no_places() {
+        let values = LabelValues::new().only(|value| value.starts_with("qwen"));
+        for number in 0..2 * MAX_VALUES {
+            assert_eq!(*values.get(&format!("invented-{number}")), *OTHER);
+        }
+        assert_eq!(&*values.clone().get("qwen-plus"), "qwen-plus");
     }
 
     #[test]

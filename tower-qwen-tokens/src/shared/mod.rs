@@ -25,3 +25,6 @@ pub(crate) use lock::lock;
 pub(crate) use peeked_body::PeekedBody;
 #[cfg(feature = "metrics")]
 pub(crate) use recorder_handles::RecorderHandles;
+
+/// What figures call all names that have no place of their own in them.
+pub(crate) const OTHER: &str = "(other)";

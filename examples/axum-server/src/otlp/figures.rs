@@ -10,6 +10,7 @@ use tower_qwen_tokens::{
 use crate::{
     call_metrics::units,
     metrics::{MONEY, SECONDS, TOKENS},
+    model_places::ModelPlaces,
 };
 
 /// The figures of the conventions, and what calls cost: as `/metrics` has them.
@@ -22,7 +23,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn new(meter: &Meter) -> Self {
+    pub(super) fn new(meter: &Meter, places: &ModelPlaces) -> Self {
         let seconds = |name, description| {
             let histogram = meter.f64_histogram(name).with_unit("s");
             histogram
@@ -44,7 +45,7 @@ impl Figures {
                 .with_description("Money that a call cost.")
                 .with_boundaries(MONEY.to_vec())
                 .build(),
-            models: LabelValues::new(),
+            models: LabelValues::new().only(places.allowed()),
         }
     }
 }

@@ -15,6 +15,7 @@ use tower_qwen_tokens::ledger::LedgerSink;
 use tracing::{info, warn};
 
 use super::{SCHEMA, collector::Collector, figures::Figures};
+use crate::model_places::ModelPlaces;
 
 /// How long the end waits for what is not yet sent.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
@@ -53,9 +54,9 @@ impl Telemetry {
     }
 
     /// Takes the calls' figures from the ledger; `None` where metrics are off.
-    pub(crate) fn figures(&self) -> Option<Arc<dyn LedgerSink>> {
+    pub(crate) fn figures(&self, places: &ModelPlaces) -> Option<Arc<dyn LedgerSink>> {
         let meter = self.metrics.as_ref()?.meter_with_scope(scope());
-        Some(Arc::new(Figures::new(&meter)))
+        Some(Arc::new(Figures::new(&meter, places)))
     }
 
     pub(super) fn tracer(&self) -> Option<&SdkTracer> {

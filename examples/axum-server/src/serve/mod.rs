@@ -6,6 +6,7 @@
 mod body;
 mod connection;
 mod service;
+mod spare;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,6 @@ use std::{convert::Infallible, future::pending, io, pin::pin, time::Duration};
 
 use axum::{extract::Request, response::Response};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch as watched},
     task::JoinSet,
@@ -32,13 +32,6 @@ pub use self::{
     tls::Tls,
 };
 use crate::{limits::Limits, readiness::Readiness, tries::Peer};
-
-/// The answer to connections beyond the limit, whatever they would have asked for.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    content-type: application/json\r\ncontent-length: 124\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
-    {\"error\":{\"message\":\"Too many connections.\",\"type\":\"server_error\",\"param\":null,\"code\":\"ServiceUnavailable\"},\"request_id\":\"\"}";
-/// How many get that answer at one time. Beyond them a connection is closed without.
-const MAX_ANSWERED: usize = 64;
 
 /// What answers requests, and is ready at any time.
 pub type Answers = BoxCloneSyncService<Request, Response, Infallible>;
@@ -80,9 +73,13 @@ pub async fn serve(
         readiness: settings.readiness.clone(),
         ending,
     };
+    let beyond = Connections {
+        answers: spare::answers(shared.answers.clone()),
+        ..shared.clone()
+    };
     let most = settings.limits.connections();
     let mut connections = JoinSet::new();
-    let mut answered = JoinSet::new();
+    let mut spares = JoinSet::new();
     settings.readiness.open();
 
     let mut drained = pin!(None);
@@ -95,16 +92,17 @@ pub async fn serve(
         };
         tokio::select! {
             socket = accept(&listener) => {
+                let tls = settings.tls.as_ref().map(Tls::acceptor);
+                let peer = socket.peer_addr().ok().map(|peer| Peer(peer.ip()));
                 if connections.len() < most {
-                    let tls = settings.tls.as_ref().map(Tls::acceptor);
-                    let peer = socket.peer_addr().ok().map(|peer| Peer(peer.ip()));
                     connections.spawn(shared.clone().run(socket, peer, tls));
-                } else if answered.len() < MAX_ANSWERED {
-                    answered.spawn(answer_too_many(socket, settings.tls.is_none()));
+                } else if spares.len() < spare::MAX {
+                    let spare = beyond.clone().run(socket, peer, tls);
+                    spares.spawn(timeout(spare::LIFETIME, spare));
                 }
             }
             Some(_) = connections.join_next() => {}
-            Some(_) = answered.join_next() => {}
+            Some(_) = spares.join_next() => {}
             () = drain_is_over => break,
             () = next(&mut stops) => {
                 if drained.is_some() {
@@ -161,17 +159,4 @@ fn is_of_connection(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset
     )
-}
-
-/// Says that there is no room. Then reads for a moment what comes: a socket that is closed with bytes unread takes its answer
-/// back.
-async fn answer_too_many(mut socket: TcpStream, is_plain: bool) {
-    let _ = timeout(Duration::from_secs(1), async {
-        if is_plain && socket.write_all(TOO_MANY).await.is_ok() {
-            let _ = socket.shutdown().await;
-            let mut unread = [0; 1_024];
-            while matches!(socket.read(&mut unread).await, Ok(1..)) {}
-        }
-    })
-    .await;
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::body::Body;
-use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
+use http::{HeaderValue, Method, Request, Response, Version, header::CONNECTION};
 use hyper::body::Incoming;
 use tower::Service;
 
@@ -42,6 +42,7 @@ pub(super) struct Answering {
     watch: Arc<Watch>,
     readiness: Readiness,
     is_http2: bool,
+    is_head: bool,
 }
 
 impl hyper::service::Service<Request<Incoming>> for ConnectionService {
@@ -51,6 +52,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
 
     fn call(&self, mut request: Request<Incoming>) -> Answering {
         let is_http2 = request.version() == Version::HTTP_2;
+        let is_head = request.method() == Method::HEAD;
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(peer);
         }
@@ -61,6 +63,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
             watch: Arc::clone(&self.watch),
             readiness: self.readiness.clone(),
             is_http2,
+            is_head,
         }
     }
 }
@@ -79,6 +82,8 @@ impl Future for Answering {
             .expect("not polled after it was ready");
         if self.is_http2 {
             return Poll::Ready(Ok(answer.map(|body| {
+                // hyper leaves it out in HTTP/1.1 alone.
+                let body = if self.is_head { Body::empty() } else { body };
                 let (body, stream) = ServedBody::stream(body, under_way);
                 self.watch.add_stream(&stream);
                 body

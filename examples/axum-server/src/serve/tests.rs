@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Answers, TOO_MANY,
+    Answers,
     connection::{Connections, builder},
 };
 use crate::{Args, readiness::Readiness};
@@ -123,12 +123,4 @@ async fn a_connection_without_a_request_ends_with_the_server() {
     answer(&mut caller).await;
     end.send(true).expect("a connection");
     assert_eq!(ends(connection).await, 0);
-}
-
-#[test]
-fn the_answer_beyond_the_limit_is_whole() {
-    let text = std::str::from_utf8(TOO_MANY).expect("text");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-    assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())));
-    assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
 }

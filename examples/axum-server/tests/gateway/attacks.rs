@@ -67,35 +67,6 @@ async fn a_usage_that_cannot_be_closes_nothing_and_is_not_booked() -> TestResult
     Ok(())
 }
 
-/// They took all places in the figures, until a restart.
-#[tokio::test]
-async fn who_invents_models_leaves_the_places_of_others() -> TestResult {
-    let (hostile, program) = start(&["--rpm=1000000000"]).await?;
-    let mut raw = Raw::connect(&program).await?;
-    for number in 0..100 {
-        raw.write(&chat(ACME, &format!("invented-{number}")))
-            .await?;
-        let answer = raw.answer().await?;
-        let expected = if number < 64 { 200 } else { 404 };
-        assert_eq!(answer.status, expected, "{number} {answer:?}");
-    }
-    assert_eq!(hostile.calls(), 64);
-    for (key, model, expected) in [
-        (ACME, "invented-3", 200),
-        // It has a price.
-        (ACME, "qwen-plus", 200),
-        (ZED, "invented-99", 200),
-    ] {
-        let answer = ask(&program, &chat(key, model)).await?;
-        assert_eq!(answer.status, expected, "{model} {answer:?}");
-    }
-    // Nothing of them is booked.
-    assert_eq!(total(&program).await?["calls"], 67);
-    let metrics = get(&program, "/metrics", "sk-secret-admin").await?;
-    assert!(!metrics.body.contains("invented-64") && !metrics.body.contains("(other)"));
-    Ok(())
-}
-
 /// Each call waited until its caller left.
 #[tokio::test]
 async fn a_host_that_takes_no_connection_is_left_for_the_next() -> TestResult {

@@ -100,6 +100,11 @@ impl Hostile {
             "full-for-9999" if number == 0 => throttle(&[("retry-after", "9999")]),
             "busy" => capacity(),
             "busy-sometimes" if number.is_multiple_of(20) => capacity(),
+            slip if slip.starts_with("slip-") => answer(
+                StatusCode::NOT_FOUND,
+                &[],
+                &json!({"error": {"code": "model_not_found", "message": "no such model"}}),
+            ),
             _ => completion(json!({
                 "prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13,
             })),

@@ -95,6 +95,29 @@ async fn http2_is_spoken_to_who_begins_with_it() -> TestResult {
     Ok(())
 }
 
+/// A client takes a body there for an error of the protocol.
+#[tokio::test]
+async fn a_head_has_no_body() -> TestResult {
+    let program = Program::start(&[])?;
+    let mut client = client(TcpStream::connect(host(&program)?).await?).await?;
+    for (path, status) in [
+        (CHAT, StatusCode::METHOD_NOT_ALLOWED),
+        ("/v1/files", StatusCode::NOT_FOUND),
+        ("/healthz", StatusCode::OK),
+        ("/usage", StatusCode::OK),
+    ] {
+        let request = Request::head(format!("{}{path}", program.at))
+            .version(Version::HTTP_2)
+            .header("authorization", "Bearer sk-demo")
+            .body(Body::empty())?;
+        let answer = send(&mut client, request).await?;
+        assert_eq!(answer.status(), status, "{path}");
+        let body = answer.into_body().collect().await?.to_bytes();
+        assert!(body.is_empty(), "{path} {body:?}");
+    }
+    Ok(())
+}
+
 /// On one connection, which others share: a proxy's.
 #[tokio::test]
 async fn one_stream_that_is_not_read_is_cut_and_the_others_go_on() -> TestResult {

@@ -41,6 +41,27 @@ async fn a_long_id_gives_way_to_one_of_the_gateways() -> TestResult {
     Ok(())
 }
 
+/// It was text, with a backtrace: nothing that gathers the lines of a log could read it.
+#[tokio::test]
+async fn an_end_by_an_error_is_a_line_like_all_others() -> TestResult {
+    let flags = ["--log-format=json", "--ledger=/dev/full"];
+    let backtrace = [("RUST_BACKTRACE", "1")];
+    let mut program = Program::start_with(backtrace, &[&WIDE[..], &flags].concat())?;
+    let call = chat("sk-secret-acme", "qwen-plus");
+    assert_eq!(ask(&program, &call).await?.status, 200);
+    program.signal("TERM")?;
+    let (code, log) = program.log_to_its_end()?;
+    assert_eq!(code, Some(1));
+    let lines: Vec<Value> = log
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let last = lines.last().ok_or("no line")?;
+    assert_eq!(last["level"], "ERROR", "{log}");
+    assert_eq!(last["why"], "1 calls are missing in the ledger's file");
+    Ok(())
+}
+
 #[tokio::test]
 async fn each_call_has_one_line_of_json_without_a_secret() -> TestResult {
     let flags = ["--log-format=json", "--rpm=3"];

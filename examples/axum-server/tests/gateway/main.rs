@@ -15,6 +15,8 @@ mod headers;
 mod hostile;
 #[cfg(unix)]
 mod http2;
+#[cfg(unix)]
+mod invented_models;
 mod limits;
 #[cfg(unix)]
 mod logs;

@@ -204,19 +204,38 @@ async fn a_stream_whose_reader_takes_nothing_is_cut_and_booked() -> TestResult {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_told_to_come_back() -> TestResult {
-    let (_, program) = start(&["--max-connections=2"]).await?;
-    let first = Raw::connect(&program).await?;
-    let mut second = Raw::connect(&program).await?;
-    second.write(&chat(ACME, "qwen-plus")).await?;
-    assert_eq!(second.answer().await?.status, 200);
-    let mut third = Raw::connect(&program).await?;
-    third.write(&chat(ACME, "qwen-plus")).await?;
-    let answer = Answer::of(&third.until_closed().await?.0)?;
+    let (hostile, program) = start(&[
+        "--max-connections=2",
+        "--max-caller-calls=2",
+        "--write-timeout=600",
+    ])
+    .await?;
+    let (mut first, mut second) = (Raw::connect(&program).await?, Raw::connect(&program).await?);
+    for held in [&mut first, &mut second] {
+        held.write(&stream(ACME, "endless")).await?;
+    }
+    hostile.running(2).await;
+    let call = chat(ACME, "qwen-plus");
+    let answer = beyond(&program, &call).await?;
     assert_eq!(
         (answer.status, answer.header("retry-after")),
         (503, Some("1"))
     );
     assert_eq!(problem(&answer.body)?.1, "ServiceUnavailable");
+    // Whether it lives is answered to those too.
+    for (path, status) in [
+        ("/healthz", 200),
+        ("/readyz", 200),
+        ("/usage", 503),
+        ("/metrics", 503),
+    ] {
+        let get = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\n\r\n");
+        // The second of the two has no answer: the connection ends with the first.
+        let answer = beyond(&program, &(get + &call)).await?;
+        assert_eq!(answer.status, status, "{path} {answer:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{path}");
+        assert!(answer.body.len() < 200, "{path} {answer:?}");
+    }
     drop(first);
     loop {
         let mut again = Raw::connect(&program).await?;
@@ -225,6 +244,19 @@ async fn connections_beyond_the_limit_are_told_to_come_back() -> TestResult {
             return Ok(());
         }
         sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What comes on a connection beyond the limit, until it is closed. It lives for a second: on a machine that stood still for so
+/// long another one is needed.
+async fn beyond(program: &Program, request: &str) -> TestResult<Answer> {
+    loop {
+        let mut raw = Raw::connect(program).await?;
+        raw.write(request).await?;
+        let text = raw.until_closed().await?.0;
+        if !text.is_empty() {
+            return Answer::of(&text);
+        }
     }
 }
 
