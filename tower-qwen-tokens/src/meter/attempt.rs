@@ -27,7 +27,7 @@ use super::{
     counter::Counter,
     request_usage::request_usage,
     settings::Settings,
-    usage_bound::{Answers, is_of_all_answers, is_possible, of_all_answers, states_one},
+    usage_bound::{Answers, UsageBound, is_of_all_answers, of_all_answers, states_one},
     usage_event_filter::UsageEventFilter,
 };
 
@@ -253,9 +253,13 @@ impl Attempt {
             _ => Arc::clone(&self.model),
         };
         // As if it had not been stated.
-        let impossible = scanned.usage.take_if(|usage| {
-            !is_possible(usage, &self.call, answer.answers, &model, &self.windows)
-        });
+        let bound = UsageBound {
+            call: &self.call,
+            answers: answer.answers,
+            window: self.windows.window(&model),
+            received: self.received,
+        };
+        let impossible = scanned.usage.take_if(|usage| !bound.allows(usage));
         if let Some(usage) = &mut scanned.usage
             && is_json
         {
