@@ -92,6 +92,7 @@ async fn chat() {
     assert_eq!(call.dialect, Dialect::Chat);
     assert_eq!(&*call.model, "qwen-plus");
     assert!(call.stream && call.include_usage);
+    assert_eq!(call.incremental_output, None);
     assert_eq!(call.choices, 2);
     assert_eq!(call.output_ceiling, Some(100));
     assert_eq!(call.output_ceiling_of_all(), Some(200));
@@ -371,6 +372,20 @@ async fn output_ceilings() {
         model_call(NATIVE, &json!({"parameters": {"n": 3}})).choices,
         3
     );
+    for (body, expected) in [
+        (
+            json!({"parameters": {"incremental_output": true}}),
+            Some(true),
+        ),
+        (
+            json!({"parameters": {"incremental_output": false}}),
+            Some(false),
+        ),
+        (json!({"parameters": {"incremental_output": null}}), None),
+        (json!({"incremental_output": true}), None),
+    ] {
+        assert_eq!(model_call(NATIVE, &body).incremental_output, expected);
+    }
     for (n, choices) in [
         (json!(0), 1),
         (json!(u64::MAX), u32::MAX),

@@ -14,6 +14,8 @@ pub struct ModelCall {
     pub stream: bool,
     /// Whether the caller asked for usage in a compatible stream (`stream_options.include_usage`).
     pub include_usage: bool,
+    /// Whether a native request wants events that have new text alone (`incremental_output`); `None` where it says nothing.
+    pub incremental_output: Option<bool>,
     /// How many answers the request wants (`n`). Default: 1.
     pub choices: u32,
     /// Tokens of the prompt: the estimate, corrected by the true sizes of earlier calls of its

@@ -17,6 +17,7 @@ pub(super) struct Draft<'e> {
     pub(super) names_model: bool,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
+    pub(super) incremental_output: Option<bool>,
     pub(super) n: Option<u64>,
     pub(super) max_tokens: Option<u64>,
     /// A ceiling that holds thinking too.
@@ -50,6 +51,7 @@ impl Draft<'_> {
             model,
             stream: self.stream,
             include_usage: self.include_usage,
+            incremental_output: self.incremental_output,
             // A request for 0 answers is invalid; 1 keeps every product with it sensible.
             choices: self
                 .n

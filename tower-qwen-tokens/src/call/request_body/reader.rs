@@ -143,6 +143,9 @@ impl Draft<'_> {
             (RequestField::Model, Scalar::Text(model)) => self.model = Some(model),
             (RequestField::Stream, Scalar::Flag(on)) => self.stream = on,
             (RequestField::IncludeUsage, Scalar::Flag(on)) => self.include_usage = on,
+            (RequestField::IncrementalOutput, Scalar::Flag(on)) => {
+                self.incremental_output = Some(on);
+            }
             (RequestField::N, Scalar::Number(n)) => self.n = Some(n),
             (RequestField::Ceiling(Ceiling::Answer), Scalar::Number(most)) => {
                 self.max_tokens = Some(most);
