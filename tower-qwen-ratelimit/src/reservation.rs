@@ -58,7 +58,7 @@ use crate::budget::BudgetReservation;
 pub struct Reservation {
     account: Arc<Account>,
     label: Option<Arc<str>>,
-    choices: u32,
+    answers: u32,
     life: Life,
     /// What it holds at the store of a fleet. Boxed: most reservations hold nothing there.
     #[cfg(feature = "redis")]
@@ -70,7 +70,7 @@ impl Reservation {
         Self {
             account,
             label,
-            choices: 1,
+            answers: 1,
             life: Life::new(charge),
             #[cfg(feature = "redis")]
             lease: None,
@@ -86,7 +86,7 @@ impl Reservation {
     /// Takes from the call how many answers it asks for (`n`): the length of one answer is learned,
     /// not their sum.
     pub(crate) fn for_call(mut self, call: &Call) -> Self {
-        self.choices = call.model_call().map_or(1, |call| call.choices.max(1));
+        self.answers = call.model_call().map_or(1, |call| call.answers.max(1));
         self
     }
 
@@ -282,7 +282,7 @@ impl OnUsage for Reservation {
         // Only complete answers teach: a cut or failed one is shorter than the next will be.
         if report.basis == Basis::Reported && report.verdict.is_none() && output > 0 {
             self.account
-                .learn(self.label.as_ref(), output / u64::from(self.choices));
+                .learn(self.label.as_ref(), output / u64::from(self.answers));
         }
     }
 }

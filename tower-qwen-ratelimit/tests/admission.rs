@@ -12,13 +12,14 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_qwen_ratelimit::{
     AccountSnapshot, AdmissionLayer, BoxError, Limiter, Pacing, Quota, RejectKind, Rejected,
     admission::ResponseBody,
 };
 use tower_qwen_tokens::{
-    Basis, Call, End, PacedUntil, Report, Usage, UsageSink, Verdict, internal::clock,
+    Basis, Call, End, Ledger, MeterLayer, PacedUntil, Report, Usage, UsageSink, Verdict,
+    internal::clock,
 };
 use tower_test::mock;
 
@@ -139,6 +140,25 @@ async fn the_sink_settles_with_the_true_cost() {
         (state.in_flight, state.settled_tokens, state.tokens.used),
         (0, 42, 42)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_far_beyond_its_ceiling_is_settled_by_the_answer() {
+    let limiter = limiter(10, 10_000);
+    let transport = service_fn(|_: Request<Body>| async {
+        let body = r#"{"choices":[{"message":{"content":"Three short words"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":900000}}"#;
+        let response = Response::builder().header("content-type", "application/json");
+        Ok::<_, Infallible>(response.body(Body::from(body)).unwrap())
+    });
+    let ledger = Ledger::default();
+    let metered = MeterLayer::new(ledger.clone()).layer(transport);
+    let service = AdmissionLayer::new(limiter.clone()).layer(metered);
+    let response = service.oneshot(request()).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    let total = ledger.snapshot().total;
+    let booked = total.input_tokens + total.output_tokens;
+    assert!((10..30).contains(&booked), "{booked}");
+    assert_eq!(account(&limiter).settled_tokens, booked);
 }
 
 #[tokio::test(start_paused = true)]

@@ -92,6 +92,7 @@ async fn chat() {
     assert_eq!(call.dialect, Dialect::Chat);
     assert_eq!(&*call.model, "qwen-plus");
     assert!(call.stream && call.include_usage);
+    assert_eq!(call.incremental_output, None);
     assert_eq!(call.choices, 2);
     assert_eq!(call.output_ceiling, Some(100));
     assert_eq!(call.output_ceiling_of_all(), Some(200));
@@ -371,6 +372,20 @@ async fn output_ceilings() {
         model_call(NATIVE, &json!({"parameters": {"n": 3}})).choices,
         3
     );
+    for (body, expected) in [
+        (
+            json!({"parameters": {"incremental_output": true}}),
+            Some(true),
+        ),
+        (
+            json!({"parameters": {"incremental_output": false}}),
+            Some(false),
+        ),
+        (json!({"parameters": {"incremental_output": null}}), None),
+        (json!({"incremental_output": true}), None),
+    ] {
+        assert_eq!(model_call(NATIVE, &body).incremental_output, expected);
+    }
     for (n, choices) in [
         (json!(0), 1),
         (json!(u64::MAX), u32::MAX),
@@ -383,7 +398,7 @@ async fn output_ceilings() {
 
 #[test]
 fn each_prompt_of_a_list_has_answers_of_its_own() {
-    for (body, choices) in [
+    for (body, answers) in [
         (json!({"prompt": "Hi"}), 1),
         (json!({"prompt": ["Hi", "Hi", "Hi"]}), 3),
         (json!({"prompt": ["Hi", "Hi"], "n": 3}), 6),
@@ -397,12 +412,12 @@ fn each_prompt_of_a_list_has_answers_of_its_own() {
         (json!({"prompt": ["Hi", "Hi"], "n": u64::MAX}), u32::MAX),
     ] {
         let path = "/v1/completions";
-        assert_eq!(model_call(path, &body).choices, choices, "{body}");
+        assert_eq!(model_call(path, &body).answers, answers, "{body}");
     }
     // What is one question elsewhere stays one.
     let messages = json!([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "user", "content": "Hi"}]);
     assert_eq!(
-        model_call(CHAT, &json!({"messages": messages, "best_of": 2})).choices,
+        model_call(CHAT, &json!({"messages": messages, "best_of": 2})).answers,
         2
     );
     let ids = |body| model_call("/v1/completions", &body).input_tokens;

@@ -44,7 +44,7 @@ impl BudgetCall {
         let is_batch = request.uri().host().is_some_and(is_batch_host);
         if let Some(model_call) = call.model_call() {
             return Some(Self {
-                choices: u64::from(model_call.choices.max(1)),
+                choices: u64::from(model_call.answers.max(1)),
                 is_batch,
                 ..Self::new(model_call.model.clone(), Cost::of(call))
             });

@@ -17,8 +17,14 @@ pub struct ModelCall {
     /// Whether the answer comes at once and the model writes on (`background` of the Responses API): nothing that follows shows what it
     /// cost.
     pub background: bool,
-    /// How many answers the provider writes: `n`, or `best_of` where that is more, for each prompt of a list. Default: 1.
+    /// Whether a native request wants events that have new text alone (`incremental_output`); `None` where it says nothing.
+    pub incremental_output: Option<bool>,
+    /// How many answers the request wants (`n`), to each prompt where it has several. Default: 1.
     pub choices: u32,
+    /// How many prompts it has: those of a list of `/completions`. Default: 1.
+    pub prompts: u32,
+    /// How many answers the provider writes in all: to each prompt as many as are wanted, or `best_of` where that is more. Default: 1.
+    pub answers: u32,
     /// Tokens of the prompt: the estimate, corrected by the true sizes of earlier calls of its
     /// kind.
     pub input_tokens: u64,
@@ -34,10 +40,10 @@ pub struct ModelCall {
 
 impl ModelCall {
     /// The most output tokens that the whole call may bring: the ceiling of one answer times the
-    /// number of answers.
+    /// number of answers that are written.
     #[must_use]
     pub fn output_ceiling_of_all(&self) -> Option<u64> {
         self.output_ceiling
-            .map(|one| one.saturating_mul(u64::from(self.choices.max(1))))
+            .map(|one| one.saturating_mul(u64::from(self.answers.max(1))))
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     data::WindowBook,
     ledger::{Entry, Labels, Tenant},
     price::is_batch_host,
-    scan::{KnownEvents, Scanned, Scanner},
+    scan::{KnownEvents, NativeEvents, Scanned, Scanner},
     shared::{
         clock::{self, Instant},
         content::is_events,
@@ -27,7 +27,7 @@ use super::{
     counter::Counter,
     request_usage::request_usage,
     settings::Settings,
-    usage_bound::{Answers, is_of_all_answers, is_possible, of_all_answers, states_one},
+    usage_bound::{Answers, UsageBound, is_of_all_answers, of_all_answers, states_one},
     usage_event_filter::UsageEventFilter,
 };
 
@@ -142,6 +142,7 @@ impl Attempt {
         let scanner = if self.is_success() {
             Scanner::for_response(headers, self.dialect)
                 .map(|scanner| scanner.answers(answers.all, answers.per_prompt))
+                .map(|scanner| scanner.native_events(self.native_events()))
                 .map(|scanner| self.counter.prepare(scanner).share(&self.events))
                 .map_err(UnknownReason::from)
         } else {
@@ -186,6 +187,11 @@ impl Attempt {
         if let Some(scanner) = self.scanner() {
             filter.finish(scanner);
         }
+    }
+
+    fn native_events(&self) -> NativeEvents {
+        let stated = self.call.model_call();
+        NativeEvents::of(stated.and_then(|call| call.incremental_output), &self.model)
     }
 
     fn is_success(&self) -> bool {
@@ -254,9 +260,13 @@ impl Attempt {
             _ => Arc::clone(&self.model),
         };
         // As if it had not been stated.
-        let impossible = scanned.usage.take_if(|usage| {
-            !is_possible(usage, &self.call, answer.answers, &model, &self.windows)
-        });
+        let bound = UsageBound {
+            call: &self.call,
+            answers: answer.answers,
+            window: self.windows.window(&model),
+            received: self.received,
+        };
+        let impossible = scanned.usage.take_if(|usage| !bound.allows(usage));
         if let Some(usage) = &mut scanned.usage
             && is_json
         {

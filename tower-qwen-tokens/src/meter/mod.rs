@@ -37,7 +37,11 @@
 //! ([`MeterLayer::windows`]; 10 million tokens for a model that is not listed), or if its input is
 //! more than the bytes of the request and 8,192 tokens that the host may add. The latter holds only
 //! for requests that name nothing outside of themselves: no URL, file, earlier answer, picture, sound
-//! or tool of the host. What was stated is then [`Report::impossible`](crate::Report::impossible).
+//! or tool of the host. So it is if its output is 8,192 tokens an answer (32,768 of a model that is not
+//! listed) beyond both the bytes of the answer and what the request allows (`max_tokens` and the like,
+//! budgets for thoughts, times `n`, `best_of` and prompts). Where it allows any length, or names a tool
+//! of the host, the model's longest answer and reasoning count instead. What was stated is then
+//! [`Report::impossible`](crate::Report::impossible).
 //!
 //! An attempt without an answer is recorded as failed after a transport error (`Unknown`: it may
 //! not have been sent), and as cancelled if it was dropped (`Estimated`: the prompt alone). What the call used and cost

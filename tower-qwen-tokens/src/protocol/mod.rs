@@ -15,6 +15,8 @@ pub mod header;
 pub(crate) mod hint;
 pub(crate) mod hint_header;
 mod hint_words;
+#[cfg(feature = "http")]
+mod incremental;
 mod index;
 pub(crate) mod known_errors;
 mod level;
@@ -29,6 +31,8 @@ mod words;
 
 pub use cause::Cause;
 pub use dialect::Dialect;
+#[cfg(feature = "http")]
+pub(crate) use incremental::is_incremental_by_default;
 pub use level::{Level, Levels};
 pub use thinking::{preserves_thinking_by_default, thinks_by_default};
 pub use verdict::Verdict;

@@ -12,6 +12,13 @@
 //! cumulative; those of different answers add up (`n` above 1, several prompts). A zero replaces no
 //! figure, and zeros beside text are no usage.
 //!
+//! # Text
+//!
+//! What is counted where usage is missing is text: of answers, refusals, reasoning and arguments of tools. The events of a native
+//! stream may each repeat the text so far: then the longest counts. With `incremental_output` they do not, and are added up; where
+//! the request does not say it, the texts tell it. Sound (`delta.audio.data`) is not counted: its tokens are by the second, and how
+//! many bytes a second has is not stated.
+//!
 //! # Streams
 //!
 //! A stream is whole only if it says so: by `[DONE]`, by a reason to stop of every answer, or by the
@@ -34,6 +41,8 @@
 mod delivered;
 mod json;
 mod lexer;
+mod native_events;
+mod repetition;
 mod scanned;
 mod scanner;
 mod short_bytes;
@@ -46,6 +55,7 @@ mod unsupported_body;
 mod usage_sum;
 
 pub use delivered::Delivered;
+pub(crate) use native_events::NativeEvents;
 pub use scanned::Scanned;
 pub use scanner::Scanner;
 pub(crate) use sse::{EventKind, EventProgress};

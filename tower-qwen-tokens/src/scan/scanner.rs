@@ -6,6 +6,7 @@ use crate::{Dialect, Verdict, estimate::Estimate, shared::content::is_encoded};
 
 use super::{
     json::Json,
+    native_events::NativeEvents,
     scanned::Scanned,
     sniff::{Sniffed, Sniffer},
     sse::{EventProgress, Sse},
@@ -38,6 +39,7 @@ struct Unknown {
     is_neither: bool,
     keeps_text: bool,
     answers_per_prompt: Option<u32>,
+    native_events: NativeEvents,
 }
 
 impl Scanner {
@@ -56,7 +58,7 @@ impl Scanner {
     pub fn sse(dialect: Dialect) -> Self {
         let rule = match dialect {
             Dialect::Responses => TextRule::DeltasOnly,
-            // Without `incremental_output` each native event repeats the whole text so far.
+            // Without `incremental_output` each native event repeats the text so far.
             dialect if dialect.is_native() => TextRule::Cumulative,
             _ => TextRule::AllParts,
         };
@@ -97,6 +99,7 @@ impl Scanner {
             is_neither: false,
             keeps_text: false,
             answers_per_prompt: None,
+            native_events: NativeEvents::default(),
         }))))
     }
 
@@ -111,6 +114,18 @@ impl Scanner {
             Format::Json(_) => {}
             Format::Sse(sse) => sse.json.set_answers_per_prompt(per_prompt),
             Format::Unknown(unknown) => unknown.answers_per_prompt = Some(per_prompt),
+        }
+        self
+    }
+
+    /// What the events of a native stream bring. Call it before the first byte, and before
+    /// [`Scanner::share`].
+    #[must_use]
+    pub(crate) fn native_events(mut self, events: NativeEvents) -> Self {
+        match &mut self.format {
+            Format::Json(_) => {}
+            Format::Sse(sse) => sse.json.text.set_native_events(events),
+            Format::Unknown(unknown) => unknown.native_events = events,
         }
         self
     }
@@ -276,7 +291,7 @@ impl Scanner {
 impl Unknown {
     /// The scanner of a body that turned out to be a stream.
     fn events(&self) -> Scanner {
-        let mut scanner = Scanner::sse(self.dialect);
+        let mut scanner = Scanner::sse(self.dialect).native_events(self.native_events);
         if let Some(per_prompt) = self.answers_per_prompt {
             scanner = scanner.answers(1, per_prompt);
         }

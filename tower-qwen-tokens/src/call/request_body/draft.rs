@@ -18,6 +18,7 @@ pub(super) struct Draft<'e> {
     pub(super) stream: bool,
     pub(super) include_usage: bool,
     pub(super) background: bool,
+    pub(super) incremental_output: Option<bool>,
     pub(super) n: Option<u64>,
     pub(super) best_of: Option<u64>,
     pub(super) max_tokens: Option<u64>,
@@ -39,7 +40,11 @@ impl Draft<'_> {
         self.add_frame(dialect);
         let estimated = self.prompt.finish();
         let output_ceiling = self.output_ceiling(dialect);
-        let choices = self.choices(dialect);
+        let choices = at_least_one(self.n.unwrap_or(1));
+        let prompts = match dialect {
+            Dialect::Completions => at_least_one(self.messages),
+            _ => 1,
+        };
         let model = self.model.unwrap_or_else(|| Arc::from(""));
         let calibration = &counting.calibration;
         let [input_tokens, cautious_input_tokens] =
@@ -54,19 +59,13 @@ impl Draft<'_> {
             stream: self.stream,
             include_usage: self.include_usage,
             background: self.background && dialect == Dialect::Responses,
+            incremental_output: self.incremental_output,
             choices,
+            prompts,
+            answers: choices
+                .max(at_least_one(self.best_of.unwrap_or(1)))
+                .saturating_mul(prompts),
         }
-    }
-
-    /// How many answers the provider writes. One that it does not give back costs as much.
-    fn choices(&self, dialect: Dialect) -> u32 {
-        // A request for 0 answers is invalid; 1 keeps every product with it sensible.
-        let of_prompt = self.n.max(self.best_of).unwrap_or(1).max(1);
-        let prompts = match dialect {
-            Dialect::Completions => self.messages.max(1),
-            _ => 1,
-        };
-        u32::try_from(of_prompt.saturating_mul(prompts)).unwrap_or(u32::MAX)
     }
 
     /// Adds what the chat template puts around the texts.
@@ -109,4 +108,9 @@ impl Draft<'_> {
             (Some(true), None) => None,
         }
     }
+}
+
+/// A request for 0 answers is invalid; 1 keeps every product with it sensible.
+fn at_least_one(number: u64) -> u32 {
+    u32::try_from(number.max(1)).unwrap_or(u32::MAX)
 }

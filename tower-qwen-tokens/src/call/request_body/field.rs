@@ -42,6 +42,7 @@ pub(super) enum RequestField {
     Model,
     Stream,
     IncludeUsage,
+    IncrementalOutput,
     N,
     BestOf,
     Background,
@@ -86,7 +87,10 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
             "texts" | "text" | "contents" => Within(RequestPart::Content),
             _ => Ignored,
         },
-        RequestPart::Parameters => parameter(key),
+        RequestPart::Parameters => match key {
+            "incremental_output" => RequestField::IncrementalOutput,
+            _ => parameter(key),
+        },
         RequestPart::History if matches!(key, "user" | "bot") => RequestField::Message,
         RequestPart::ToolCalls => match key {
             "function" => Within(RequestPart::ToolCalls),

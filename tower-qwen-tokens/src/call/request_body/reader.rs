@@ -144,6 +144,9 @@ impl Draft<'_> {
             (RequestField::Stream, Scalar::Flag(on)) => self.stream = on,
             (RequestField::IncludeUsage, Scalar::Flag(on)) => self.include_usage = on,
             (RequestField::Background, Scalar::Flag(on)) => self.background = on,
+            (RequestField::IncrementalOutput, Scalar::Flag(on)) => {
+                self.incremental_output = Some(on);
+            }
             (RequestField::N, Scalar::Number(n)) => self.n = Some(n),
             (RequestField::BestOf, Scalar::Number(n)) => self.best_of = Some(n),
             (RequestField::Ceiling(Ceiling::Answer), Scalar::Number(most)) => {

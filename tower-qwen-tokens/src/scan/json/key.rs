@@ -45,7 +45,9 @@ impl Key {
             b"message" => Self::Message,
             b"error" | b"code" => Self::Failure,
             b"finish_reason" | b"stop_reason" => Self::Finish,
-            b"content" | b"text" | b"thinking" | b"arguments" | b"partial_json" => Self::Text,
+            b"content" | b"text" | b"thinking" | b"arguments" | b"partial_json" | b"refusal" => {
+                Self::Text
+            }
             b"reasoning_content" => Self::ReasoningContent,
             b"reasoning" => Self::Reasoning,
             b"reasoning_details" => Self::ReasoningDetails,
