@@ -17,7 +17,7 @@ pub struct Report {
     /// Where the figures come from.
     pub basis: Basis,
     /// What the provider stated, if that cannot be: more than the model's window or the request
-    /// hold. The usage is then an estimate.
+    /// hold, or the request allows. The usage is then an estimate.
     pub impossible: Option<Usage>,
     /// Why the answer says nothing of its usage: the figures are then estimated by the request and the length of the
     /// answer, or [`Basis::Unknown`]. `None` where it has usage or text.

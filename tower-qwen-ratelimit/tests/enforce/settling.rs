@@ -152,7 +152,7 @@ async fn a_plan_that_is_used_up_behind_the_handler_does_not_close_the_callers_ac
 #[tokio::test(start_paused = true)]
 async fn an_under_estimate_is_owed() {
     let limiter = limiter(10, 1_000);
-    let body = r#"{"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":9000,"total_tokens":10000}}"#;
+    let body = r#"{"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":7000,"total_tokens":8000}}"#;
     assert_eq!(metered(&limiter, 200, JSON, body).await, 200);
     let server = answering(&layer(&limiter), StatusCode::OK, "");
     assert_eq!(send(&server, chat()).await.status(), 429);

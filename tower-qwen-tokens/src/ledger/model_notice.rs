@@ -15,7 +15,7 @@ pub struct ModelNotice<'a> {
     pub is_priced: bool,
     /// When the provider takes it out of service.
     pub retirement: Option<&'a Retirement>,
-    /// The usage that was not believed: more than the model's context window, or than the request holds.
+    /// The usage that was not believed: more than the model's context window, or than the request holds or allows.
     pub impossible: Option<Usage>,
 }
 
