@@ -10,6 +10,7 @@ mod day;
 mod gate;
 #[cfg(feature = "redis")]
 mod gate_in_fleet;
+mod learning;
 mod limits;
 #[cfg(feature = "redis")]
 mod part;
