@@ -75,7 +75,8 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         return predict(args, &provider, &path).await;
     }
     let (input, total) = open_input(args).await?;
-    let (mut writer, existing) = output::open(&path).map_err(|error| unusable(&path, &error))?;
+    let (mut writer, existing) =
+        output::open(&path, &provider.name()).map_err(|error| unusable(&path, &error))?;
     tell_existing(&path, &existing);
 
     let mock = match provider {
@@ -100,10 +101,6 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     };
     say(format_args!("Answers go to {}.", path.display()));
 
-    if args.redis.is_some() && mock.is_some() {
-        let why = "the mock inside this process has nobody to share with: name an address";
-        return Err(usage("--redis", why));
-    }
     let admission = Admission::of(args)
         .await
         .map_err(|why| usage("--redis", why))?;
@@ -114,6 +111,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         policy: RetryPolicy::default().max_attempts(args.max_attempts),
     };
     let run = Run {
+        provider: provider.name(),
         requests: requests(args, provider.key(environment), base.clone())?,
         concurrency: args.concurrency(),
         deadline: args.deadline,
@@ -169,6 +167,11 @@ async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, 
         Err(error) if error.kind() == io::ErrorKind::NotFound => Existing::default(),
         Err(error) => return Err(unusable(path, &error.into())),
     };
+    // A forecast that names no provider counts the answers of all.
+    let is_named = args.mock || !provider.is_mock();
+    if let Some(other) = existing.other_than(&provider.name()).filter(|_| is_named) {
+        return Err(unusable(path, &OpenError::OtherProvider(other)));
+    }
     let base = match provider {
         Provider::Remote(base) => base.clone(),
         Provider::Mock => BaseUrl::DASHSCOPE
@@ -202,12 +205,16 @@ async fn open_input(args: &Args) -> Result<(Input, Option<u64>), Failure> {
             .map_err(io_failure("reading the input"))?;
         return Ok((Box::new(bundled()), Some(total)));
     };
-    let unreadable = |error: io::Error| usage(&path.display().to_string(), error);
+    let name = format!("--input {}", path.display());
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => usage(&name, "there is no such file"),
+        _ => usage(&name, error),
+    };
     let open = async || {
         let file = File::open(path).await.map_err(unreadable)?;
         let kind = file.metadata().await.map_err(unreadable)?;
         if kind.is_dir() {
-            return Err(usage(&path.display().to_string(), "it is a directory"));
+            return Err(usage(&name, "it is a directory"));
         }
         Ok((BufReader::with_capacity(1 << 16, file), kind.is_file()))
     };

@@ -8,20 +8,25 @@ use tower_qwen_ratelimit::{Pacing, Quota};
 /// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
 /// meters and prices. A stopped run goes on where it was when run again.
 ///
-/// The key comes from `DASHSCOPE_API_KEY`. An address alone is enough: calls then go out without a key. With neither, a
-/// file of your own is refused unless `--mock` or `--dry-run` is given, and the bundled set goes to the built-in mock.
+/// The key comes from `DASHSCOPE_API_KEY`. An address alone is enough: calls then go out without a key. With neither,
+/// `--input` is an error unless `--mock` or `--dry-run` is given.
 ///
-/// Exit status: 0 all done, 1 some failed, 2 bad usage (no provider for `--input` included), 130 stopped.
+/// Without `--input` the 240 bundled prompts go to the built-in provider, whose answers are invented, whatever key is set:
+/// nothing is spent. `--bundled` sends them to a real one.
+///
+/// Exit status: 0 all done, 1 some failed, 2 bad usage (no provider for `--input` included), 3 no call can succeed (key,
+/// account, model or address), 4 the cap of cost or tokens is reached, 130 stopped. After 1, 3, 4 and 130 the same command
+/// goes on where it was.
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
 pub struct Args {
-    /// Calls to make, one JSON object a line. Default: a bundled set of 240 prompts.
+    /// Calls to make, one JSON object a line. Default: a bundled set of 240 prompts, answered by the built-in provider.
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
 
     /// Where the answers go; what it already answers is not called again. Default: INPUT with the extension
-    /// `output.jsonl`, or `mock-output.jsonl` with `--mock`; for the bundled set `batch-output.jsonl`, or
-    /// `batch-mock-output.jsonl` against the built-in mock.
+    /// `output.jsonl`, or `mock-output.jsonl` with `--mock`; for the bundled set `batch-mock-output.jsonl`, or `batch-output.jsonl` with
+    /// `--bundled`. Each line names its provider, and answers of another one are not taken up.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -29,8 +34,8 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
 
-    /// Send the calls to a mock of the provider inside this process. Its answers are invented. `DASHSCOPE_API_KEY` and
-    /// `DASHSCOPE_BASE_URL` are ignored.
+    /// Send the calls to a provider built into this program. Its answers are invented and cost nothing.
+    /// `DASHSCOPE_API_KEY` and `DASHSCOPE_BASE_URL` are ignored.
     // It shares its quota with nobody: no other process knows its port.
     #[arg(long, conflicts_with_all = ["base_url", "redis"])]
     pub mock: bool,
@@ -92,9 +97,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
 
-    /// Tell tokens, cost and duration beforehand, and send nothing.
+    /// Estimate tokens, cost and duration, and send nothing.
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Send the bundled prompts to the provider that key and address name. This costs money.
+    #[arg(long, conflicts_with = "input")]
+    pub bundled: bool,
 }
 
 /// What is known of the quota.
@@ -174,7 +183,9 @@ impl Args {
             // Not `against_mock`: a forecast without a provider is about the file of the real run.
             (None, Some(input)) if self.mock => input.with_extension("mock-output.jsonl"),
             (None, Some(input)) => input.with_extension("output.jsonl"),
-            (None, None) if against_mock => PathBuf::from("batch-mock-output.jsonl"),
+            (None, None) if against_mock && !(self.bundled && self.dry_run && !self.mock) => {
+                PathBuf::from("batch-mock-output.jsonl")
+            }
             (None, None) => PathBuf::from("batch-output.jsonl"),
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     flight::Flight,
     ids::Ids,
     input::{BadLine, InputCall, Item, Reader},
-    output::{ErrorPart, Record, Writer},
+    output::{AnswerPart, ErrorPart, Record, Writer},
     request::Requests,
     stop::Stop,
 };
@@ -31,6 +31,8 @@ const MAX_CODES: usize = 32;
 pub struct Run {
     /// Makes the requests.
     pub requests: Requests,
+    /// Whom they go to, for the lines of the output.
+    pub provider: String,
     /// Calls held at once.
     pub concurrency: usize,
     /// Time for one call.
@@ -152,14 +154,23 @@ impl Run {
             Ok(request) => request,
             Err(error) => {
                 let error = ErrorPart::new("bad_request", error.to_string());
-                return Some(Record::new(call.custom_id, None, Some(error)));
+                return Some(self.record(call, None, Some(error)));
             }
         };
         let flight = Flight::default();
         request.extensions_mut().insert(flight.clone());
         let outcome = perform(client, request, Deadline::after(self.deadline));
         let (response, error) = unless_stopped(outcome, &flight, stop).await?;
-        Some(Record::new(call.custom_id, response, error))
+        Some(self.record(call, response, error))
+    }
+
+    fn record(
+        &self,
+        call: InputCall,
+        response: Option<AnswerPart>,
+        error: Option<ErrorPart>,
+    ) -> Record {
+        Record::new(call.custom_id, response, error).by(&self.provider)
     }
 }
 

@@ -189,7 +189,7 @@ async fn bad_lines_are_named_and_the_rest_is_answered() -> TestResult {
         [
             "line 2: not JSON (column 16)",
             "line 4: `custom_id` stands on line 1 already",
-            "line 5: `url`: it is no path that begins with /",
+            "line 5: `url`: it is not a path that begins with /",
         ]
     );
     assert_eq!(

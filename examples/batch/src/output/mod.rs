@@ -6,7 +6,7 @@ mod record;
 mod repair;
 mod writer;
 
-pub use existing::{Existing, Foreign, scan};
+pub use existing::{Existing, Foreign, OtherProvider, scan};
 pub use record::{AnswerPart, ErrorPart, Record};
 pub use repair::{OpenError, open};
 pub use writer::Writer;

@@ -10,6 +10,9 @@ pub struct Record {
     pub id: String,
     /// The id of the call.
     pub custom_id: String,
+    /// Whom the call went to: in a later run of another provider the line does not count.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub provider: String,
     /// What the provider answered, if it did.
     pub response: Option<AnswerPart>,
     /// Why the call failed, if it did.
@@ -44,9 +47,17 @@ impl Record {
         Self {
             id: format!("batch_req_{:032x}", fastrand::u128(..)),
             custom_id,
+            provider: String::new(),
             response,
             error,
         }
+    }
+
+    /// The record of a call that went to this provider.
+    #[must_use]
+    pub fn by(mut self, provider: &str) -> Self {
+        provider.clone_into(&mut self.provider);
+        self
     }
 
     /// Whether the call was answered: a status of success, and no error.
@@ -111,6 +122,11 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&record)?,
             r#"{"id":"i","custom_id":"a","response":{"status_code":200,"request_id":null,"body":{}},"error":null}"#
+        );
+        let marked = serde_json::to_string(&record.by("mock-qwen"))?;
+        assert!(
+            marked.starts_with(r#"{"id":"i","custom_id":"a","provider":"mock-qwen","response""#),
+            "{marked}"
         );
         Ok(())
     }

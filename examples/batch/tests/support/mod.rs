@@ -34,6 +34,9 @@ use tower_qwen_tokens::Ledger;
 
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
+/// The provider of a harness's run.
+const PROVIDER: &str = "http://mock";
+
 /// A run against a mock in this process.
 pub(crate) struct Harness {
     pub(crate) mock: MockQwen,
@@ -82,6 +85,7 @@ impl Harness {
             },
             run: Run {
                 requests: Requests::new(base()?),
+                provider: PROVIDER.to_owned(),
                 concurrency: 64,
                 deadline: Duration::from_secs(3_600),
             },
@@ -123,7 +127,7 @@ impl Harness {
             > + Clone
             + Send,
     {
-        let (mut writer, existing) = output::open(&self.output)?;
+        let (mut writer, existing) = output::open(&self.output, PROVIDER)?;
         let mut reader = Reader::new(input, base()?);
         let client = self.stack.client(transport);
         Ok(self
