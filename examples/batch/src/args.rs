@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, ValueEnum};
 use tower_qwen_ratelimit::{Pacing, Quota};
 
+use crate::caps::Caps;
+
 /// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
 /// meters and prices. A stopped run goes on where it was when run again.
 ///
@@ -69,11 +71,11 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub redis: Option<String>,
 
-    /// Lease parts of the rate in place of booking each call at the server.
+    /// Take parts of the rate beforehand, instead of asking that server for each call.
     #[arg(long, requires = "redis")]
     pub lease: bool,
 
-    /// What becomes of calls while the server is away.
+    /// What happens to calls while that server cannot be reached.
     #[arg(long, value_enum, default_value_t = OutageArg::LocalShare)]
     pub outage: OutageArg,
 
@@ -85,7 +87,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_attempts: u32,
 
-    /// Time for one call, from when it takes its place in the queue, all waits and attempts included.
+    /// Time for one call, from when it begins to wait for quota, all waits and attempts included.
     #[arg(long, default_value = "30m", value_parser = duration)]
     pub deadline: Duration,
 
@@ -104,6 +106,10 @@ pub struct Args {
     /// Send the bundled prompts to the provider that key and address name. This costs money.
     #[arg(long, conflicts_with = "input")]
     pub bundled: bool,
+
+    /// What the run may cost, and how often it may fail.
+    #[command(flatten)]
+    pub caps: Caps,
 }
 
 /// What is known of the quota.
@@ -126,10 +132,10 @@ pub enum PacingArg {
     Window,
 }
 
-/// What becomes of calls while the store is away.
+/// What happens to calls while the store cannot be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OutageArg {
-    /// Each process goes on with its part of the quota.
+    /// Each process uses its part of the quota.
     LocalShare,
     /// Calls are sent without a limit.
     Unlimited,

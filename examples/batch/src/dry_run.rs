@@ -17,6 +17,7 @@ use crate::{
     request::Requests,
     summary::money,
     table::Table,
+    words,
 };
 
 /// Tokens that an answer is taken to have where its call sets no ceiling.
@@ -185,7 +186,9 @@ impl fmt::Display for Forecast {
         table.row_unless_zero("calls without a price", self.total.unpriced);
         table.row(
             "duration, at least",
-            format!("{:.1} s", self.duration_seconds),
+            words::duration(
+                Duration::try_from_secs_f64(self.duration_seconds).unwrap_or(Duration::MAX),
+            ),
         );
         fmt::Display::fmt(&table, f)
     }

@@ -9,10 +9,7 @@ use tokio::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
-    input::BadLine,
-    run::{Counts, Observe},
-    stack::Stack,
-    summary::money,
+    counts::Counts, fatal::Fatal, input::BadLine, run::Observe, stack::Stack, summary::money, words,
 };
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -95,7 +92,10 @@ impl<W: Write> Progress<W> {
             .map(|account| percent(account.tokens.used, account.tokens.quota));
         let cost = self.stack.ledger.snapshot().total.cost;
         let left = match self.time_left(counts) {
-            Some(left) => format!("{} s left", left.as_secs_f64().ceil()),
+            Some(left) => {
+                let seconds = Duration::from_secs(left.as_secs_f64().ceil() as u64);
+                format!("{} left", words::duration(seconds))
+            }
             None => "time left unknown".to_owned(),
         };
         format!(
@@ -122,6 +122,15 @@ impl<W: Write> Progress<W> {
 impl<W: Write> Observe for Progress<W> {
     fn bad_line(&mut self, line: &BadLine) {
         self.say(&line.to_string());
+    }
+
+    fn closed(&mut self, fatal: &Fatal) {
+        let Fatal {
+            said, model, path, ..
+        } = fatal;
+        self.say(&format!(
+            "Calls of {model:?} to {path} cannot succeed and are not sent: {said}"
+        ));
     }
 
     fn tick(&mut self, counts: &Counts) {
@@ -163,6 +172,7 @@ mod tests {
             ledger: Ledger::default(),
             tally: Tally::default(),
             policy: RetryPolicy::default(),
+            budgets: None,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Whom the calls go to.
 
-use std::{env, fmt, io};
+use std::{env, fmt, io, sync::LazyLock};
 
-use mock_qwen::{Config, MockQwen, Stats};
+use mock_qwen::{Config, MockQwen, Models, Stats};
 use tower_qwen_tokens::{PriceBook, price::Region};
 
 use crate::{
@@ -143,7 +143,8 @@ impl Provider {
 }
 
 impl RunningMock {
-    /// Starts the mock on a free port of this machine. Its quotas are those that the run keeps to.
+    /// Starts the mock on a free port of this machine. Its quotas are those that the run keeps to, and its models those of
+    /// the provider: a name that is spelt wrong is to be found here, and not where it costs money.
     ///
     /// # Errors
     ///
@@ -153,6 +154,7 @@ impl RunningMock {
             rpm: args.rpm,
             tpm: args.tpm,
             window: args.window,
+            models: Models::Those(is_known),
             ..Config::default()
         });
         let running = mock_qwen::RunningMock::start(mock).await?;
@@ -190,6 +192,23 @@ pub fn why_mock(args: &Args, environment: &Environment) -> String {
         true => format!("{why} ignores {ignored}"),
         false => format!("{why} or --bundled this program ignores {ignored}"),
     }
+}
+
+/// Whether the provider has a model, as far as its prices show: in any region.
+fn is_known(model: &str) -> bool {
+    const REGIONS: [Region; 5] = [
+        Region::International,
+        Region::Beijing,
+        Region::HongKong,
+        Region::Frankfurt,
+        Region::Virginia,
+    ];
+    // Reading the prices takes longer than an answer of the mock.
+    static PRICES: LazyLock<Vec<PriceBook>> = LazyLock::new(|| {
+        let book = PriceBook::builtin();
+        REGIONS.map(|region| book.clone().region(region)).to_vec()
+    });
+    PRICES.iter().any(|prices| prices.price(model).is_some())
 }
 
 fn region(origin: &str) -> Option<Region> {
@@ -330,6 +349,19 @@ mod tests {
             chosen(bundled, None, Some("ftp://h")),
             Err(NoProvider::Address("DASHSCOPE_BASE_URL", BadUrl::Scheme))
         );
+    }
+
+    #[test]
+    fn the_mock_has_the_models_of_the_provider() {
+        for (model, expected) in [
+            ("qwen-plus", true),
+            ("qwen-plus-2025-07-28", true),
+            ("text-embedding-v4", true),
+            ("qwen-nope", false),
+            ("", false),
+        ] {
+            assert_eq!(is_known(model), expected, "{model}");
+        }
     }
 
     #[test]

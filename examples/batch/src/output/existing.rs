@@ -125,10 +125,7 @@ impl Existing {
         if is_success(status, line.error.is_some())
             && self.answered.insert(&line.custom_id, number).is_none()
         {
-            // One entry for each provider, and nearly every line has the same.
-            if !self.providers.contains_key(&line.provider) {
-                self.providers.insert(line.provider, number);
-            }
+            self.providers.entry(line.provider).or_insert(number);
             Some(Found::Answer)
         } else {
             self.stale += 1;

@@ -14,10 +14,11 @@ use std::{
 use axum::body::Body;
 use batch::{
     base_url::BaseUrl,
+    counts::Counts,
     input::{BadLine, Reader},
     output,
     request::Requests,
-    run::{Counts, Observe, Run},
+    run::{Observe, Run},
     stack::Stack,
     stop::{Stop, Stopper, stop},
     tally::Tally,
@@ -82,12 +83,14 @@ impl Harness {
                 ledger: Ledger::default(),
                 tally: Tally::default(),
                 policy: RetryPolicy::default().seed(7),
+                budgets: None,
             },
             run: Run {
                 requests: Requests::new(base()?),
                 provider: PROVIDER.to_owned(),
                 concurrency: 64,
                 deadline: Duration::from_secs(3_600),
+                max_failures: None,
             },
             output: folder.path().join("out.jsonl"),
             _folder: folder,
