@@ -470,3 +470,41 @@ async fn a_model_that_the_mock_does_not_know_is_an_error() -> TestResult {
     assert_eq!(summary["provider_view"]["seen"], 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_call_that_would_wait_too_long_says_how_long() -> TestResult {
+    let folder = folder(20)?;
+    let args = ["--mock", "--deadline", "400ms", "--concurrency", "20"];
+    let run = Command::new(env!("CARGO_BIN_EXE_batch"))
+        .current_dir(folder.path())
+        .args(["--input", "calls.jsonl", "--rpm", "600", "--tpm", "6000000"])
+        .args(["--summary", "summary.json"])
+        .args(args)
+        .output()
+        .await?;
+    assert_eq!(run.status.code(), Some(1));
+    let (_, summary) = ending(&folder, &run)?;
+    let kinds = summary["failures"].as_array().ok_or("failures")?;
+    let waits = kinds.iter().filter(|kind| kind["code"] == "deadline");
+    let texts: Vec<_> = waits.filter_map(|kind| kind["message"].as_str()).collect();
+    assert!(
+        texts.iter().any(|text| {
+            text.starts_with("waited ")
+                && text.contains(" s, needs ")
+                && text.ends_with(" s more, and has 0.4 s in all")
+        }),
+        "{kinds:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_built_in_provider_answers_embeddings() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let body = json!({"model": "text-embedding-v4", "input": "words"});
+    let calls = line("e", "/v1/embeddings", &body);
+    fs::write(folder.path().join("calls.jsonl"), calls)?;
+    let run = batch(folder.path(), &["--mock"], &[]).await?;
+    assert_eq!(run.status.code(), Some(0));
+    Ok(())
+}
