@@ -10,7 +10,7 @@ use crate::fatal::Fatal;
 /// So many calls in a row have to fail in one way, after others were answered: one rejection may be a fault of the server.
 const IN_A_ROW: u32 = 3;
 
-/// A server that was there has so long to come back.
+/// What was there has so long to come back: a server, or a model.
 const OUTAGE: Duration = Duration::from_secs(30);
 
 /// Why a run ended before its input.
@@ -30,6 +30,8 @@ pub enum Ended {
 pub enum Next {
     /// It goes on.
     GoOn,
+    /// It goes on with one call at a time, until one gets through.
+    OneByOne,
     /// It goes on without the calls of this model and path.
     CloseRoute(Fatal),
     /// It ends.
@@ -86,12 +88,16 @@ impl EndRules {
         {
             return Next::End(Ended::Fatal(fatal.clone()));
         }
+        let is_doubtful = of_all.is_some() && self.all.length >= IN_A_ROW;
         if of_all.is_none() && finding.is_answered {
             self.all.works();
         }
         self.failures += u64::from(!finding.is_success);
         if self.max_failures.is_some_and(|most| self.failures >= most) {
             return Next::End(Ended::Failures(self.failures));
+        }
+        if is_doubtful {
+            return Next::OneByOne;
         }
         let of_route = finding.fatal.filter(|fatal| !fatal.reason.is_of_all());
         if of_route.is_none() && !finding.is_answered {
@@ -212,9 +218,15 @@ mod tests {
         };
         let mut rules = EndRules::default();
         assert_eq!(rules.note(finding("a", None)), Next::GoOn);
+        assert_eq!(rules.note(down), Next::GoOn);
+        assert_eq!(rules.note(down), Next::GoOn);
         for _ in 0..10 {
-            assert_eq!(rules.note(down), Next::GoOn);
+            assert_eq!(rules.note(down), Next::OneByOne);
             tokio::time::advance(Duration::from_secs(2)).await;
+        }
+        assert_eq!(rules.note(finding("a", None)), Next::GoOn);
+        for _ in 0..IN_A_ROW {
+            assert_ne!(rules.note(down), Next::End(Ended::Fatal(fatal.clone())));
         }
         tokio::time::advance(OUTAGE).await;
         assert_eq!(rules.note(down), Next::End(Ended::Fatal(fatal.clone())));

@@ -58,10 +58,14 @@ impl FatalReason {
         )
     }
 
-    /// Whether it may pass by itself within a minute, as an outage of the network does.
+    /// Whether it may pass by itself within a minute: an outage of the network, or a gateway that has lost a model for a
+    /// moment and says that it never had it.
     #[must_use]
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::Address | Self::NoProvider)
+        matches!(
+            self,
+            Self::Address | Self::NoProvider | Self::Model | Self::Path
+        )
     }
 
     /// A stable name, for the summary.

@@ -36,7 +36,7 @@ struct Gate(Arc<watch::Sender<GateState>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum GateState {
     Untried,
-    /// One call is under way.
+    /// One call is under way, or none may be.
     Trying,
     Open,
     Closed,
@@ -80,6 +80,16 @@ impl FirstCalls {
             Entry::Closed => return None,
         }
         Some(turn)
+    }
+
+    /// Lets no call go until [`resume`](Self::resume).
+    pub fn suspend(&self) {
+        self.all.set(GateState::Trying);
+    }
+
+    /// Lets the next call be the first again.
+    pub fn resume(&self) {
+        self.all.set(GateState::Untried);
     }
 
     /// Lets no call of this model and path go any more.
@@ -194,6 +204,21 @@ mod tests {
         assert!(matches!(first.enter("a").now_or_never(), Some(Some(_))));
         first.close("a");
         assert!(matches!(first.enter("a").now_or_never(), Some(None)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_suspended_account_begins_again_with_one_call() -> Result<(), &'static str> {
+        let first = FirstCalls::default();
+        first.enter("a").now_or_never().flatten().ok_or("a")?.open();
+        first.suspend();
+        assert!(first.enter("a").now_or_never().is_none());
+        first.resume();
+        let next = first.enter("a").now_or_never().flatten().ok_or("one")?;
+        assert!(next.is_first());
+        assert!(first.enter("a").now_or_never().is_none());
+        next.open();
+        assert!(first.enter("a").now_or_never().flatten().is_some());
         Ok(())
     }
 

@@ -110,7 +110,7 @@ impl<W: Write> Progress<W> {
     /// At the pace so far.
     fn time_left(&self, counts: &Counts) -> Option<Duration> {
         let made = counts.succeeded + counts.failed;
-        let left = self.total?.checked_sub(counts.done())?;
+        let left = self.total?.checked_sub(counts.done() + counts.not_sent)?;
         if made == 0 {
             return None;
         }

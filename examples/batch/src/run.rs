@@ -9,7 +9,7 @@ use http_body::Body;
 use http_body_util::Full;
 use tokio::{
     io::AsyncBufRead,
-    time::{MissedTickBehavior, timeout},
+    time::{Instant, MissedTickBehavior, sleep_until, timeout},
 };
 use tower::Service;
 use tower_qwen_ratelimit::budget::BudgetError;
@@ -34,6 +34,14 @@ const TICK: Duration = Duration::from_millis(250);
 /// So many of the calls that wait for room under a cap try again when another one ends: it may make room for more than
 /// one, and each that has none costs an estimate only.
 const TRY_AGAIN: usize = 2;
+
+/// So long calls that were sent may take after the address is given up: they hang, as a rule, and their deadline is far.
+/// Where the key or the account has ended, they were accepted before, and are paid: they are waited for.
+const HANGING: Duration = Duration::from_secs(10);
+
+/// The pause between calls that go one by one. Without it a file is read through within the seconds of an outage, since
+/// calls that reach nobody use no quota.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// How a run is made.
 #[derive(Debug, Clone)]
@@ -110,6 +118,8 @@ impl Run {
         let mut parked = VecDeque::new();
         let mut failure = None;
         let (mut input_open, mut pressed) = (true, false);
+        let started = Instant::now();
+        let (mut give_up, mut resume) = (None, None);
         let (mut gentle, mut at_once) = (user.clone(), user);
         // Pressed by the user's, and where no call can succeed.
         let (stopper, stop) = stop();
@@ -134,12 +144,20 @@ impl Run {
                     counts.not_sent += count(parked.drain(..).len());
                     stopper.press();
                 }
+                () = sleep_until(give_up.unwrap_or(started)), if give_up.is_some() => break,
+                () = sleep_until(resume.unwrap_or(started)), if resume.is_some() => {
+                    resume = None;
+                    first.resume();
+                }
                 Some(finished) = calls.next() => match finished {
                     Finished::Line(line) => {
                         output.write(&line.record)?;
                         counts.note(&line.record);
                         match self.after(*line, &mut rules, &first) {
                             Next::GoOn => {}
+                            Next::OneByOne => {
+                                resume.get_or_insert(Instant::now() + PAUSE);
+                            }
                             // Calls that were on their way find the same.
                             Next::CloseRoute(fatal) if counts.has_closed(&fatal) => {}
                             Next::CloseRoute(fatal) => {
@@ -149,6 +167,9 @@ impl Run {
                             Next::End(ended) => {
                                 input_open = false;
                                 counts.not_sent += count(parked.drain(..).len());
+                                if matches!(&ended, Ended::Fatal(fatal) if fatal.reason.may_pass()) {
+                                    give_up = Some(Instant::now() + HANGING);
+                                }
                                 counts.ended.get_or_insert(ended);
                                 stopper.press();
                             }
@@ -284,6 +305,11 @@ impl Run {
             Next::CloseRoute(_) => {
                 first.close(line.route.key());
                 line.turn.close_route();
+            }
+            Next::OneByOne => {
+                // Its end lets the next one go, if it was the first.
+                drop(line.turn);
+                first.suspend();
             }
             // The others are stopped where they wait.
             Next::End(_) => {}

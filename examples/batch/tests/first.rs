@@ -4,12 +4,13 @@ mod support;
 
 use std::{
     convert::Infallible,
+    io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use axum::body::Body;
-use batch::{counts::Counts, stop::stop};
+use batch::{counts::Counts, end_rules::Ended, stop::stop};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -115,6 +116,66 @@ async fn no_other_goes_after_a_first_one_that_is_rejected() -> TestResult {
     assert!(counts.ended.is_some() && !counts.stopped);
     // Held: as many as may be, and one that was read.
     assert!(counts.not_sent <= 17, "{}", counts.not_sent);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_goes_away_ends_the_run_though_calls_hang_in_it() -> TestResult {
+    let quota = Quota::per_minute(600, 1_000_000_000);
+    let mut harness = Harness::new(MockQwen::new(Config::default()), quota)?;
+    harness.run.concurrency = 16;
+    let began = Instant::now();
+    let transport = service_fn(move |_: Request<Full<Bytes>>| async move {
+        let at = began.elapsed();
+        if at > Duration::from_secs(10) {
+            return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
+        }
+        // Its last calls hang.
+        let time = if at > Duration::from_secs(9) {
+            86_400
+        } else {
+            1
+        };
+        sleep(Duration::from_secs(time)).await;
+        Ok(Response::new(Body::from(GOOD)))
+    });
+    let (_stopper, stop) = stop();
+    let input = calls(5_000, &["a"]);
+    let mut watch = Watch::default();
+    let counts = harness
+        .run_over(transport, input.as_bytes(), &mut watch, stop)
+        .await?;
+    let ended = counts.ended.as_ref().map(Ended::as_str);
+    assert_eq!(ended, Some("address"), "{:?} {counts:?}", began.elapsed());
+    assert!(counts.succeeded > 50 && counts.not_sent > 0 && !counts.stopped);
+    // Those that were on their way, and one every two seconds: not the whole file.
+    assert!(counts.failed <= 16 + 15 + 1, "{}", counts.failed);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10 + 30 + 10 + 20), "{took:?}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_comes_back_in_time_ends_nothing() -> TestResult {
+    let quota = Quota::per_minute(600, 1_000_000_000);
+    let mut harness = Harness::new(MockQwen::new(Config::default()), quota)?;
+    harness.run.concurrency = 16;
+    let began = Instant::now();
+    let transport = service_fn(move |_: Request<Full<Bytes>>| async move {
+        if (10..30).contains(&began.elapsed().as_secs()) {
+            return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
+        }
+        Ok(Response::new(Body::from(GOOD)))
+    });
+    let (_stopper, stop) = stop();
+    let input = calls(1_000, &["a"]);
+    let mut watch = Watch::default();
+    let counts = harness
+        .run_over(transport, input.as_bytes(), &mut watch, stop)
+        .await?;
+    assert_eq!(counts.ended, None);
+    assert_eq!(counts.succeeded + counts.failed, 1_000);
+    assert!(counts.failed <= 16 + 10 + 1, "{}", counts.failed);
     Ok(())
 }
 

@@ -31,7 +31,7 @@ use serde_json::Value;
 use tower::{Service, ServiceExt};
 use tower_qwen_ratelimit::{Limiter, Quota};
 use tower_qwen_retry::RetryPolicy;
-use tower_qwen_tokens::Ledger;
+use tower_qwen_tokens::{Ledger, call::BoxError};
 
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -125,7 +125,7 @@ impl Harness {
         T: Service<
                 Request<Full<Bytes>>,
                 Response = Response<Body>,
-                Error = Infallible,
+                Error: Into<BoxError>,
                 Future: Send,
             > + Clone
             + Send,
