@@ -7,7 +7,7 @@ use crate::{
     base_url::BaseUrl,
     end_rules::Ended,
     fatal::{Fatal, FatalReason},
-    summary::money,
+    words,
 };
 
 /// The beginning of the keys of plans.
@@ -187,7 +187,7 @@ fn cap(error: &BudgetError) -> String {
         _ => "--max-tokens-total",
     };
     let amount = |amount: Amount| match amount {
-        Amount::Money(sum) => money(&[sum]),
+        Amount::Money(sum) => words::money(&[sum]),
         other => other.to_string(),
     };
     let (limit, spent, needed) = (

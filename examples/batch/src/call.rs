@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response, StatusCode, response};
+use http::{Request, Response, response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::value::RawValue;
@@ -19,8 +19,9 @@ use tower_qwen_tokens::{
 use crate::{
     assemble::strict,
     ending::is_open,
+    failure::{Known, chain, find, of_parts, of_transport},
     fatal::Fatal,
-    last_failure::{Known, LastFailure},
+    last_failure::LastFailure,
     output::{AnswerPart, ErrorPart, compact},
     reading::MAX_ANSWER,
     request::is_streamable,
@@ -152,24 +153,6 @@ fn of_whole(parts: &response::Parts, whole: &[u8], dialect: Option<Dialect>) -> 
     }
 }
 
-/// What the head of an answer says of its failure, once it has been classified; `None` of a success.
-pub(crate) fn of_parts(status: StatusCode, extensions: &Extensions) -> Option<Known> {
-    if let Some(error) = extensions.get::<ErrorPart>() {
-        return Some((error.clone(), None));
-    }
-    let Some(verdict) = extensions.get::<Verdict>() else {
-        let code = format!("http_{}", status.as_u16());
-        let error = ErrorPart::new(code, "the provider did not answer");
-        return (!status.is_success()).then_some((error, None));
-    };
-    let status = verdict.status().unwrap_or(status);
-    let code = verdict
-        .code()
-        .map_or_else(|| format!("http_{}", status.as_u16()), str::to_owned);
-    let error = ErrorPart::new(code, verdict.message().unwrap_or_default());
-    Some((error, Fatal::of_verdict(verdict, status)))
-}
-
 fn part(parts: &response::Parts, status_code: u16, body: &[u8]) -> AnswerPart {
     let text = String::from_utf8_lossy(body);
     let body = json(&text)
@@ -226,24 +209,6 @@ fn no_answer(
     Outcome::failed(of_transport(error))
 }
 
-/// What an attempt failed with that brought no answer; `None` where it was not sent.
-pub(crate) fn of_error(error: &(dyn std::error::Error + 'static)) -> Option<Known> {
-    let is_sent = find::<Rejected>(error).is_none()
-        && find::<BudgetError>(error).is_none()
-        && find::<ParseError>(error).is_none();
-    is_sent.then(|| of_transport(error))
-}
-
-fn of_transport(error: &(dyn std::error::Error + 'static)) -> Known {
-    match Fatal::of_error(error) {
-        Some(fatal) => {
-            let message = format!("cannot connect: {}", fatal.said);
-            (ErrorPart::new("transport", message), Some(fatal))
-        }
-        None => (ErrorPart::new("transport", chain(error)), None),
-    }
-}
-
 /// What the queue for the quota says of a call that it does not send.
 fn of_rejected(rejected: &Rejected, last: &LastFailure, clock: &CallClock) -> Known {
     let message = match (rejected.kind(), rejected.predicted_wait()) {
@@ -270,33 +235,11 @@ fn of_rejected(rejected: &Rejected, last: &LastFailure, clock: &CallClock) -> Kn
     (ErrorPart::new("deadline", message), None)
 }
 
-/// The error of this type, in the chain of an error.
-fn find<'a, E: std::error::Error + 'static>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a E> {
-    std::iter::successors(Some(error), |error| error.source())
-        .find_map(|error| error.downcast_ref())
-}
-
-/// An error and what caused it, in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::error::Error;
 
-    use http::{HeaderMap, header};
+    use http::{HeaderMap, StatusCode, header};
     use tower::{Layer, service_fn};
 
     use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota};

@@ -15,7 +15,6 @@ use crate::{
     ids::Ids,
     input::{BadLine, Item, Reader},
     request::Requests,
-    summary::money,
     table::Table,
     words,
 };
@@ -182,7 +181,7 @@ impl fmt::Display for Forecast {
                 format!("{} calls", self.total.without_ceiling),
             );
         }
-        table.row("cost, at most", money(&self.total.cost));
+        table.row("cost, at most", words::money(&self.total.cost));
         table.row_unless_zero("calls without a price", self.total.unpriced);
         table.row(
             "duration, at least",

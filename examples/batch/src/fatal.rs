@@ -6,7 +6,7 @@ use http::StatusCode;
 use hyper_util::client::legacy;
 use tower_qwen_tokens::{Cause, Verdict};
 
-use crate::call::chain;
+use crate::failures::short;
 
 /// A failure that other calls will meet too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +162,7 @@ fn said(verdict: &Verdict, status: StatusCode) -> String {
     }
     match verdict.message().map(str::trim) {
         None | Some("") => text,
-        Some(message) => format!("{text}: {}", crate::failures::short(message)),
+        Some(message) => format!("{text}: {}", short(message)),
     }
 }
 
@@ -199,7 +199,7 @@ pub fn root_cause(error: &(dyn Error + 'static)) -> String {
         Some(io::ErrorKind::TimedOut) => "nothing answers there".to_owned(),
         _ => links(error)
             .last()
-            .map_or_else(|| chain(error), ToString::to_string),
+            .map_or_else(|| error.to_string(), ToString::to_string),
     }
 }
 

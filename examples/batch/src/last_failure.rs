@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use tower_qwen_tokens::call::BoxError;
 
-use crate::{call::of_error, fatal::Fatal, output::ErrorPart};
+use crate::failure::{Known, of_error, of_parts};
 
 /// Notes failures in the [`LastFailure`] of the request.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,9 +30,6 @@ pub struct LastFailureService<S> {
 /// The last failure of one call. Goes into its request's extensions; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct LastFailure(Arc<Mutex<Option<Known>>>);
-
-/// A failure, and what it means for other calls.
-pub type Known = (ErrorPart, Option<Fatal>);
 
 pin_project! {
     /// The future of [`LastFailureService`].
@@ -94,7 +91,7 @@ where
         let result = ready!(this.inner.poll(cx));
         if let Some(last) = this.last {
             let failure = match &result {
-                Ok(response) => crate::call::of_parts(response.status(), response.extensions()),
+                Ok(response) => of_parts(response.status(), response.extensions()),
                 Err(error) => of_error(&**error),
             };
             if let Some(failure) = failure {

@@ -14,6 +14,7 @@ pub mod dry_run;
 pub mod end_rules;
 pub mod ending;
 pub mod exit;
+pub mod failure;
 pub mod failures;
 pub mod fatal;
 pub mod first_calls;

@@ -8,9 +8,7 @@ use tokio::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{
-    counts::Counts, fatal::Fatal, input::BadLine, run::Observe, stack::Stack, summary::money, words,
-};
+use crate::{counts::Counts, fatal::Fatal, input::BadLine, run::Observe, stack::Stack, words};
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -103,7 +101,7 @@ impl<W: Write> Progress<W> {
             requests.max().unwrap_or(0),
             tokens.max().unwrap_or(0),
             self.stack.tally.attempts().throttled(),
-            money(&cost),
+            words::money(&cost),
         )
     }
 

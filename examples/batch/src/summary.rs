@@ -240,7 +240,7 @@ impl fmt::Display for Summary {
         table.row("output tokens", self.tokens.output);
         table.row("cached tokens", self.tokens.cached);
         table.row_unless_zero("reasoning tokens", self.tokens.reasoning);
-        table.row("cost", money(&self.cost));
+        table.row("cost", words::money(&self.cost));
         table.row_unless_zero("attempts without a price", self.unpriced);
         let duration = Duration::try_from_secs_f64(self.duration_seconds).unwrap_or_default();
         table.row("duration", words::duration(duration));
@@ -306,22 +306,6 @@ fn advice(counts: &Counts, target: &Target) -> Vec<String> {
     ended.into_iter().chain(closed).take(MOST_ADVICE).collect()
 }
 
-/// Amounts for people to read, rounded to six decimals.
-#[must_use]
-pub fn money(amounts: &[Money]) -> String {
-    if amounts.is_empty() {
-        return "none known".to_owned();
-    }
-    let amount = |money: &Money| {
-        let amount = money.amount();
-        let end = amount
-            .find('.')
-            .map_or(amount.len(), |point| amount.len().min(point + 7));
-        format!("{} {}", &amount[..end], money.currency())
-    };
-    amounts.iter().map(amount).collect::<Vec<_>>().join(" + ")
-}
-
 fn with_parts<K: fmt::Display>(total: u64, parts: &BTreeMap<K, u64>) -> String {
     if parts.is_empty() {
         return total.to_string();
@@ -354,32 +338,7 @@ fn share(used: u64, allowed: u64, windows: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error;
-
     use super::*;
-
-    #[test]
-    fn amounts_are_cut_to_six_decimals() -> Result<(), Box<dyn Error>> {
-        for (amounts, expected) in [
-            (&[][..], "none known"),
-            (&["3 USD"], "3 USD"),
-            (&["0.5 USD"], "0.5 USD"),
-            (
-                &["0.123456789 CNY", "12.0000001 USD"],
-                "0.123456 CNY + 12.000000 USD",
-            ),
-        ] {
-            let amounts = amounts
-                .iter()
-                .map(|text| text.parse())
-                .collect::<Result<Vec<Money>, _>>();
-            assert_eq!(
-                money(&amounts.map_err(|error| error.to_string())?),
-                expected
-            );
-        }
-        Ok(())
-    }
 
     #[test]
     fn shares_are_of_what_the_time_allowed() {

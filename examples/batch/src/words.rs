@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tower_qwen_tokens::Money;
+
 /// A duration with the one or two units that matter: `0.07 s`, `9.9 s`, `12 min 5 s`, `3 h 42 min`, `5 d 3 h`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
@@ -34,8 +36,26 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// Amounts for people to read, rounded to six decimals.
+#[must_use]
+pub fn money(amounts: &[Money]) -> String {
+    if amounts.is_empty() {
+        return "none known".to_owned();
+    }
+    let amount = |money: &Money| {
+        let amount = money.amount();
+        let end = amount
+            .find('.')
+            .map_or(amount.len(), |point| amount.len().min(point + 7));
+        format!("{} {}", &amount[..end], money.currency())
+    };
+    amounts.iter().map(amount).collect::<Vec<_>>().join(" + ")
+}
+
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use super::*;
 
     #[test]
@@ -56,5 +76,28 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_millis(millis)), expected);
         }
+    }
+
+    #[test]
+    fn amounts_are_cut_to_six_decimals() -> Result<(), Box<dyn Error>> {
+        for (amounts, expected) in [
+            (&[][..], "none known"),
+            (&["3 USD"], "3 USD"),
+            (&["0.5 USD"], "0.5 USD"),
+            (
+                &["0.123456789 CNY", "12.0000001 USD"],
+                "0.123456 CNY + 12.000000 USD",
+            ),
+        ] {
+            let amounts = amounts
+                .iter()
+                .map(|text| text.parse())
+                .collect::<Result<Vec<Money>, _>>();
+            assert_eq!(
+                money(&amounts.map_err(|error| error.to_string())?),
+                expected
+            );
+        }
+        Ok(())
     }
 }
