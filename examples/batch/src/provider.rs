@@ -110,7 +110,7 @@ impl Provider {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::Remote(base) => base.origin().to_ascii_lowercase(),
+            Self::Remote(base) => without_default_port(&base.origin().to_ascii_lowercase()),
             // Not its address, which has another port in each run.
             Self::Mock => MOCK.to_owned(),
         }
@@ -192,6 +192,15 @@ pub fn why_mock(args: &Args, environment: &Environment) -> String {
         true => format!("{why} ignores {ignored}"),
         false => format!("{why} or --bundled this program ignores {ignored}"),
     }
+}
+
+/// The same address may be written with its port or without.
+fn without_default_port(origin: &str) -> String {
+    let port = match origin.starts_with("https://") {
+        true => ":443",
+        false => ":80",
+    };
+    origin.strip_suffix(port).unwrap_or(origin).to_owned()
 }
 
 /// Whether the provider has a model, as far as its prices show: in any region.
@@ -349,6 +358,23 @@ mod tests {
             chosen(bundled, None, Some("ftp://h")),
             Err(NoProvider::Address("DASHSCOPE_BASE_URL", BadUrl::Scheme))
         );
+    }
+
+    #[test]
+    fn one_provider_has_one_name() -> Result<(), BadUrl> {
+        for (address, expected) in [
+            (
+                "https://Dashscope.aliyuncs.com:443/v1",
+                "https://dashscope.aliyuncs.com",
+            ),
+            ("http://h:80", "http://h"),
+            ("http://h:443", "http://h:443"),
+            ("https://h:8443/v1", "https://h:8443"),
+        ] {
+            assert_eq!(Provider::Remote(address.parse()?).name(), expected);
+        }
+        assert_eq!(Provider::Mock.name(), "mock-qwen");
+        Ok(())
     }
 
     #[test]
