@@ -31,6 +31,8 @@ class Load:
         self.without_wait = 0
         self.readiness = collections.Counter()
         self.down = set()
+        # How often each replica went down: a connection of the time before is dead, and its caller may find out late.
+        self.downs = collections.Counter()
         # Calls under way, by replica, and those of them that a kill cut.
         self.under_way = collections.Counter()
         self.cut = 0
@@ -69,6 +71,8 @@ class Load:
             is_sent = False
             try:
                 if connection.sock is None:
+                    with self.lock:
+                        downs = self.downs[number]
                     connection.connect()
                 with self.lock:
                     self.under_way[number] += 1
@@ -78,7 +82,7 @@ class Load:
                 connection.close()
                 connection = None
                 with self.lock:
-                    is_down = number in self.down
+                    is_down = number in self.down or downs != self.downs[number]
                     # The provider may have answered these, and no ledger says so.
                     self.cut += is_sent and is_down
                 outcome = ("cut" if is_sent else "not connected") if is_down else f"broken: {error!r}"
@@ -108,6 +112,7 @@ class Load:
             word, number = line.split()
             with self.lock:
                 (self.down.add if word == "down" else self.down.discard)(int(number))
+                self.downs[int(number)] += word == "down"
 
     def run(self):
         threading.Thread(target=self.obey, daemon=True).start()

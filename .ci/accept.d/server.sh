@@ -146,6 +146,7 @@ TOML
 # are slow, so that the mock does not end one into the buffers of sockets before it hears that its reader has left.
 server_memory() {
   memory_at_rest
+  memory_of_many_calls
   start_mock --rpm 1000000000 --tpm 1000000000000 --enforce bucket --ttft 1ms --tpot 8ms --output-tokens 400 --chunk-tokens 8
   start_gateway memory "${wide[@]}" --ledger "$work/calls.ledger"
   (while sleep 0.5; do sed -n 's/VmRSS:\s*\([0-9]*\) kB/\1/p' "/proc/$pid/status"; done >"$work/rss") 2>/dev/null &
@@ -181,6 +182,24 @@ server_memory() {
   late=$(tail -n $((samples / 4)) "$work/rss" | sort -g | tail -n 1)
   echo "resident memory at most: second quarter $early kB, last quarter $late kB ($samples samples)"
   check "growth in kB" $((late - early)) "<=" 4096
+}
+
+# Whole calls as fast as they go: what each leaves behind would add up.
+memory_of_many_calls() {
+  need wrk
+  local kind before after calls
+  start_mock "${answers[@]}"
+  start_full many-calls
+  for kind in whole stream; do
+    counted $kind 5 >/dev/null
+    before=$(resident "$pid" VmRSS)
+    calls=$(counted $kind 15)
+    after=$(resident "$pid" VmRSS)
+    echo "$kind: resident memory before and after $calls calls: $before and $after kB"
+    check "bytes that each leaves behind" $(((after - before) * 1024 / calls)) "<=" 20
+  done
+  stop_gateway "$pid"
+  stop_mock
 }
 
 # A million calls of today are read back at the start: half of them in a rotated file, a caller's budget reaches them all.

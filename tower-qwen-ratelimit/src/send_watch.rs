@@ -24,4 +24,11 @@ impl SendWatch {
         let call = self.call.as_ref();
         call.is_none_or(|(report, mark)| report.facts().is_sent_since(*mark))
     }
+
+    /// Whether the call may have cost something, though its caller has left: not if all that was sent of it was answered
+    /// with errors.
+    pub(crate) fn may_cost(&self) -> bool {
+        let call = self.call.as_ref();
+        call.is_none_or(|(report, mark)| report.facts().may_cost_since(*mark))
+    }
 }

@@ -50,7 +50,8 @@ pub enum Basis {
     Estimated,
     /// Nothing is known: an error, no answer at all, or an answer without usage to a request that was not read.
     Unknown,
-    /// The provider has not worked on it: it was never sent, or provably never begun. It costs nothing.
+    /// The provider has not worked on it: it was never sent, or provably never begun, or its caller left when all that was
+    /// sent had been answered with errors. It costs nothing.
     NotSent,
 }
 

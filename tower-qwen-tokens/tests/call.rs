@@ -381,6 +381,37 @@ async fn output_ceilings() {
     }
 }
 
+#[test]
+fn each_prompt_of_a_list_has_answers_of_its_own() {
+    for (body, choices) in [
+        (json!({"prompt": "Hi"}), 1),
+        (json!({"prompt": ["Hi", "Hi", "Hi"]}), 3),
+        (json!({"prompt": ["Hi", "Hi"], "n": 3}), 6),
+        (json!({"prompt": "Hi", "n": 2, "best_of": 5}), 5),
+        (json!({"prompt": "Hi", "best_of": "4"}), 4),
+        (json!({"prompt": ["Hi", "Hi"], "n": 3, "best_of": 1}), 6),
+        // Tokens: of one prompt, and of two.
+        (json!({"prompt": [15339, 11, 1917]}), 1),
+        (json!({"prompt": [[15339, 11], [1917]]}), 2),
+        (json!({"prompt": []}), 1),
+        (json!({"prompt": ["Hi", "Hi"], "n": u64::MAX}), u32::MAX),
+    ] {
+        let path = "/v1/completions";
+        assert_eq!(model_call(path, &body).choices, choices, "{body}");
+    }
+    // What is one question elsewhere stays one.
+    let messages = json!([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "user", "content": "Hi"}]);
+    assert_eq!(
+        model_call(CHAT, &json!({"messages": messages, "best_of": 2})).choices,
+        2
+    );
+    let ids = |body| model_call("/v1/completions", &body).input_tokens;
+    assert_eq!(
+        ids(json!({"prompt": [[15339, 11], [1917]]})),
+        ids(json!({"prompt": [1, 2, 3]}))
+    );
+}
+
 #[tokio::test]
 async fn a_native_stream_is_asked_for_by_a_header() {
     let stream = |path: &str, name: &str, value: &str, body: &str| {

@@ -12,7 +12,7 @@ use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use crate::{allow_list, auth, gateway::Gateway, path};
+use crate::{allow_list, auth, background, gateway::Gateway, models, path};
 
 /// Lets a request pass, or answers it.
 pub type Check = fn(&Gateway, &mut Request) -> Result<(), Box<Response>>;
@@ -58,6 +58,16 @@ pub fn unread(gateway: &Gateway, request: &mut Request) -> Result<(), Box<Respon
     auth::check(gateway, request)?;
     path::check(request)?;
     allow_list::check(request)
+}
+
+/// What is seen once a call has been read: that its answer holds what it costs, and whether its caller may name its model.
+///
+/// # Errors
+///
+/// The answer to a call that may not pass, boxed for its size.
+pub fn read(gateway: &Gateway, request: &mut Request) -> Result<(), Box<Response>> {
+    background::check(request)?;
+    models::check(gateway, request)
 }
 
 impl<S, B> Service<Request> for Checks<S>

@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod args;
 pub mod attempt;
 pub mod auth;
+mod background;
 pub mod call_log;
 pub mod call_metrics;
 pub mod callers;

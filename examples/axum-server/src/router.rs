@@ -29,7 +29,7 @@ use crate::{
     errors::{error_format, method_not_allowed},
     forward::forward,
     gateway::Gateway,
-    metrics, models,
+    metrics,
     own_answers::OwnAnswers,
     page, readiness,
     serve::Answers,
@@ -63,7 +63,7 @@ impl Gateway {
                 })
                 .layer(self.enforce.clone())
                 .layer(layer_fn(move |inner| {
-                    Checks::new(checked.clone(), models::check, inner)
+                    Checks::new(checked.clone(), checks::read, inner)
                 }))
                 .service(OwnAnswers::new(metered)),
         )

@@ -8,10 +8,6 @@ use std::{
 use tokio::time::Instant;
 
 use serde::Serialize;
-use tokio::{
-    fs::File,
-    io::{AsyncBufRead, BufReader},
-};
 use tower_qwen_retry::RetryPolicy;
 use tower_qwen_tokens::Ledger;
 
@@ -22,8 +18,9 @@ use crate::{
     dry_run::forecast,
     exit::{Exit, Failure},
     fleet::Admission,
-    input::{Reader, bundled, count_calls},
+    input::{self, BadLines, Opened, Wanted},
     output::{self, Existing, OpenError, scan},
+    paths,
     progress::Progress,
     provider::{Environment, Provider, RunningMock, why_mock},
     request::Requests,
@@ -33,8 +30,6 @@ use crate::{
     summary::{Facts, Summary},
     tally::Tally,
 };
-
-type Input = Box<dyn AsyncBufRead + Unpin + Send>;
 
 /// Does what the arguments say.
 ///
@@ -48,13 +43,29 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         .check(&provider.prices(), args.model.as_deref())
         .map_err(|bad| Failure::Usage(bad.to_string()))?;
     let path = args.output(provider.is_mock());
-    refuse_same_file(args, &path)?;
+    paths::check(args, &path).map_err(Failure::Usage)?;
+    // A pipe may have nothing to say for as long as it likes.
+    let mut stopped = stop.clone();
     if args.dry_run {
-        return predict(args, &provider, &path).await;
+        return tokio::select! {
+            exit = predict(args, &provider, &path) => exit,
+            () = stopped.requested() => Ok(Exit::Stopped),
+        };
     }
-    let (input, total) = open_input(args).await?;
+    let Opened { reader, total } = tokio::select! {
+        opened = open_input(args, &path) => opened?,
+        () = stopped.requested() => return Ok(Exit::Stopped),
+    };
+    let errors = args.input_args.errors.as_deref();
+    if let Some(path) = errors {
+        output::check_errors(path).map_err(|error| unusable(path, &error))?;
+    }
     let (mut writer, existing) =
         output::open(&path, &provider.name()).map_err(|error| unusable(&path, &error))?;
+    if let Some(path) = errors {
+        let errors = output::open_errors(path).map_err(|error| unusable(path, &error))?;
+        writer = writer.errors_to(errors);
+    }
     tell_existing(&path, &existing);
 
     let mock = match provider {
@@ -104,7 +115,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         deadline: args.deadline,
         max_failures: args.caps.max_failures,
     };
-    let mut reader = Reader::new(input, base.clone());
+    let mut reader = reader.at(base.clone());
     let mut progress = Progress::stderr(stack.clone(), total);
     let started = Instant::now();
     let client = stack.client(transport(run.concurrency));
@@ -125,6 +136,10 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     admission.end().await;
     writer.sync().map_err(io_failure("writing the output"))?;
     let counts = outcome.map_err(io_failure("running"))?;
+    #[cfg(feature = "parquet")]
+    if let Some(table) = args.parquet() {
+        output::write_parquet(&path, table).map_err(io_failure("writing the Parquet file"))?;
+    }
 
     let summary = Summary::new(Facts {
         provider: match &mock {
@@ -149,7 +164,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
 }
 
 async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, Failure> {
-    let (input, _) = open_input(args).await?;
+    let Opened { reader, .. } = open_input(args, path).await?;
     let existing = match fs::File::open(path) {
         Ok(file) => scan(io::BufReader::new(file), |_| Ok(()))
             .map_err(|error| unusable(path, &error.into()))?,
@@ -168,14 +183,19 @@ async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, 
             .map_err(|bad| usage("--base-url", bad))?,
     };
     let requests = requests(args, None, base.clone())?;
-    let mut reader = Reader::new(input, base);
+    let mut reader = reader.at(base);
+    let mut bad_lines = BadLines::default();
     let forecast = forecast(
         &mut reader,
         &existing.answered,
         &requests,
         args.quota(),
         &provider.prices(),
-        |line| say(format_args!("{line}")),
+        |line| {
+            if let Some(text) = bad_lines.text(line) {
+                say(format_args!("{text}"));
+            }
+        },
     )
     .await
     .map_err(io_failure("reading the input"))?;
@@ -186,39 +206,31 @@ async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, 
     })
 }
 
-/// The input, and how many lines it has where that can be told.
-async fn open_input(args: &Args) -> Result<(Input, Option<u64>), Failure> {
-    let Some(path) = &args.input else {
-        let total = count_calls(bundled())
-            .await
-            .map_err(io_failure("reading the input"))?;
-        return Ok((Box::new(bundled()), Some(total)));
+async fn open_input(args: &Args, output: &Path) -> Result<Opened, Failure> {
+    let written: Vec<&Path> = [
+        Some(output),
+        args.parquet(),
+        args.input_args.errors.as_deref(),
+        args.summary.as_deref(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let wanted = Wanted {
+        input: args.input.as_deref(),
+        args: &args.input_args,
+        has_model: args.model.is_some(),
+        written: &written,
     };
-    let name = format!("--input {}", path.display());
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => usage(&name, "there is no such file"),
-        _ => usage(&name, error),
-    };
-    let open = async || {
-        let file = File::open(path).await.map_err(unreadable)?;
-        let kind = file.metadata().await.map_err(unreadable)?;
-        if kind.is_dir() {
-            return Err(usage(&name, "it is a directory"));
-        }
-        Ok((BufReader::with_capacity(1 << 16, file), kind.is_file()))
-    };
-    let (input, is_file) = open().await?;
-    // What is no file can be read once only.
-    let total = match is_file {
-        true => Some(count_calls(open().await?.0).await.map_err(unreadable)?),
-        false => None,
-    };
-    Ok((Box::new(input), total))
+    input::open(wanted)
+        .await
+        .map_err(|unusable| Failure::Usage(unusable.to_string()))
 }
 
 fn requests(args: &Args, key: Option<&str>, base: BaseUrl) -> Result<Requests, Failure> {
     let requests = Requests::new(base)
         .model(args.model.as_deref())
+        .params(&args.input_args.param)
         .stream(args.stream);
     match key {
         Some(key) => requests
@@ -226,21 +238,6 @@ fn requests(args: &Args, key: Option<&str>, base: BaseUrl) -> Result<Requests, F
             .map_err(|bad| usage("DASHSCOPE_API_KEY", bad)),
         None => Ok(requests),
     }
-}
-
-fn refuse_same_file(args: &Args, output: &Path) -> Result<(), Failure> {
-    let same = |one: &Path, other: &Path| {
-        one == other
-            || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
-    };
-    for (name, other) in [("--input", &args.input), ("--summary", &args.summary)] {
-        if other.as_deref().is_some_and(|other| same(other, output)) {
-            return Err(Failure::Usage(format!(
-                "{name} and --output are the same file"
-            )));
-        }
-    }
-    Ok(())
 }
 
 fn tell_existing(path: &Path, existing: &Existing) {

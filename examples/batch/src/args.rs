@@ -1,11 +1,17 @@
 //! What the command line may say.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Parser, ValueEnum};
 use tower_qwen_ratelimit::{Pacing, Quota};
 
-use crate::caps::Caps;
+use crate::{
+    caps::Caps,
+    input::{InputArgs, without_packing},
+};
 
 /// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
 /// meters and prices. A stopped run goes on where it was when run again.
@@ -22,15 +28,22 @@ use crate::caps::Caps;
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
 pub struct Args {
-    /// Calls to make, one JSON object a line. Default: a bundled set of 240 prompts, answered by the built-in provider.
+    /// Calls to make, or prompts: a file, `-` for the standard input, or a pattern such as `'calls-*.jsonl'`. Plain, `.gz` or
+    /// `.zst`. Default: a bundled set of 240 prompts, answered by the built-in provider.
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
 
     /// Where the answers go; what it already answers is not called again. Default: INPUT with the extension
-    /// `output.jsonl`, or `mock-output.jsonl` with `--mock`; for the bundled set `batch-mock-output.jsonl`, or `batch-output.jsonl` with
-    /// `--bundled`. Each line names its provider, and answers of another one are not taken up.
+    /// `output.jsonl`, or `mock-output.jsonl` with `--mock` (after that of a table or a text); for the bundled set
+    /// `batch-mock-output.jsonl`, or `batch-output.jsonl` with `--bundled`. Several files and the standard input have no
+    /// default. Each line names its provider, and answers of another one are not taken up. A name in `.parquet` is written
+    /// when the run ends, of the lines in the same name with `.jsonl`, and needs a build with `--features parquet`.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// What the input is.
+    #[command(flatten)]
+    pub input_args: InputArgs,
 
     /// Address of the provider. Default: `DASHSCOPE_BASE_URL`, else DashScope in Beijing.
     #[arg(long, value_name = "URL")]
@@ -179,21 +192,74 @@ impl Args {
         usize::try_from(chosen).unwrap_or(usize::MAX)
     }
 
-    /// Where the answers go.
+    /// Where the answers go; empty where that has to be named, see [`Self::needs_output`].
     ///
     /// Answers of the mock have a default name that no real run takes up: real runs keep what their file answers.
     #[must_use]
     pub fn output(&self, against_mock: bool) -> PathBuf {
         match (&self.output, &self.input) {
+            // A table is made of lines when the run ends, so these stand beside it.
+            (Some(output), _) if self.parquet().is_some() => {
+                let mut lines = output.clone().into_os_string();
+                lines.push(".jsonl");
+                lines.into()
+            }
             (Some(output), _) => output.clone(),
+            (None, Some(_)) if self.needs_output() => PathBuf::new(),
             // Not `against_mock`: a forecast without a provider is about the file of the real run.
-            (None, Some(input)) if self.mock => input.with_extension("mock-output.jsonl"),
-            (None, Some(input)) => input.with_extension("output.jsonl"),
+            (None, Some(input)) if self.mock => beside(input, "mock-output.jsonl"),
+            (None, Some(input)) => beside(input, "output.jsonl"),
             (None, None) if against_mock && !(self.bundled && self.dry_run && !self.mock) => {
                 PathBuf::from("batch-mock-output.jsonl")
             }
             (None, None) => PathBuf::from("batch-output.jsonl"),
         }
+    }
+
+    /// The Parquet file that the answers go to, if they do.
+    #[must_use]
+    pub fn parquet(&self) -> Option<&Path> {
+        let output = self.output.as_deref()?;
+        let is_parquet = output
+            .extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case("parquet"));
+        is_parquet.then_some(output)
+    }
+
+    /// Whether the answers have no place of their own: those of another standard input would be taken for theirs, and
+    /// several files have no name in common.
+    #[must_use]
+    pub fn needs_output(&self) -> bool {
+        let has_no_name = |input: &PathBuf| {
+            let is_pattern = input.to_string_lossy().contains(['*', '?', '[']);
+            input == Path::new("-") || is_pattern && !input.exists()
+        };
+        let has_several = !self.input_args.more.is_empty();
+        self.output.is_none() && (has_several || self.input.as_ref().is_some_and(has_no_name))
+    }
+}
+
+/// A file beside the input, with another extension, whatever that was packed with.
+///
+/// Tables and texts keep theirs: `calls.csv` and `calls.jsonl` may have ids in common that mean different calls.
+fn beside(input: &Path, extension: &str) -> PathBuf {
+    let name = input.file_name().unwrap_or_default().to_string_lossy();
+    let plain = without_packing(&name);
+    let input = match plain == name {
+        true => input.to_owned(),
+        false => input.with_file_name(plain),
+    };
+    let is_named = |kind: &str| {
+        input
+            .extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case(kind))
+    };
+    match ["csv", "tsv", "txt"].into_iter().any(is_named) {
+        true => {
+            let plain = input.file_name().unwrap_or_default().to_string_lossy();
+            input.with_file_name(format!("{plain}.{extension}"))
+        }
+        false => input.with_extension(extension),
     }
 }
 
@@ -285,6 +351,23 @@ mod tests {
         let args = parse(&["--input", "a/calls.jsonl", "--mock"])?;
         let mock_output = PathBuf::from("a/calls.mock-output.jsonl");
         assert_eq!(args.output(true), mock_output);
+        let args = parse(&["--input", "a/calls.csv.zst"])?;
+        assert_eq!(
+            args.output(false),
+            PathBuf::from("a/calls.csv.output.jsonl")
+        );
+        for name in ["a/calls.jsonl.gz", "a/calls.gz", "a/calls"] {
+            let args = parse(&["--input", name])?;
+            assert_eq!(args.output(false), PathBuf::from("a/calls.output.jsonl"));
+        }
+        for line in [
+            &["--input", "-"][..],
+            &["--input", "a/*.jsonl"],
+            &["--input", "a", "b"],
+        ] {
+            let args = parse(line)?;
+            assert!(args.needs_output() && args.output(false).as_os_str().is_empty());
+        }
         for line in [
             &["--input", "a/calls.jsonl", "--output", "b"][..],
             &["--input", "a/calls.jsonl", "--mock", "--output", "b"],
@@ -326,6 +409,14 @@ mod tests {
             &["--mock", "--base-url", "http://h"],
             &["--mock", "--redis", "redis://h"],
             &["stray"],
+            &["--prompt-field", "text"],
+            &["--system", "text"],
+            &["--input-format", "csv"],
+            &["--input", "a", "--input-format", "xml"],
+            &["--sample", "0"],
+            &["--shard", "0/4"],
+            &["--param", "temperature"],
+            &["--param", "model=m"],
         ] {
             let error = parse(line).expect_err("refused");
             assert_eq!(error.exit_code(), 2, "{line:?}");

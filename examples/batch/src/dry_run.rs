@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, fmt, io, time::Duration};
 
 use serde::Serialize;
-use tokio::io::AsyncBufRead;
 use tower_qwen_ratelimit::Quota;
 use tower_qwen_tokens::{
     Call, Money, PriceBook, Usage,
@@ -63,8 +62,8 @@ pub struct Need {
 /// # Errors
 ///
 /// As reading does.
-pub async fn forecast<R: AsyncBufRead + Unpin>(
-    input: &mut Reader<R>,
+pub async fn forecast(
+    input: &mut Reader<'_>,
     answered: &Ids,
     requests: &Requests,
     quota: Quota,

@@ -8,7 +8,14 @@ use tokio::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{counts::Counts, fatal::Fatal, input::BadLine, run::Observe, stack::Stack, words};
+use crate::{
+    counts::Counts,
+    fatal::Fatal,
+    input::{BadLine, BadLines},
+    run::Observe,
+    stack::Stack,
+    words,
+};
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -18,6 +25,7 @@ pub struct Progress<W = io::Stderr> {
     stack: Stack,
     total: Option<u64>,
     started: Instant,
+    bad_lines: BadLines,
     face: Face<W>,
 }
 
@@ -58,6 +66,7 @@ impl<W: Write> Progress<W> {
             stack,
             total,
             started: Instant::now(),
+            bad_lines: BadLines::default(),
             face,
         }
     }
@@ -119,7 +128,9 @@ impl<W: Write> Progress<W> {
 
 impl<W: Write> Observe for Progress<W> {
     fn bad_line(&mut self, line: &BadLine) {
-        self.say(&line.to_string());
+        if let Some(text) = self.bad_lines.text(line) {
+            self.say(&text);
+        }
     }
 
     fn closed(&mut self, fatal: &Fatal) {
@@ -162,7 +173,10 @@ mod tests {
     use tower_qwen_tokens::Ledger;
 
     use super::*;
-    use crate::{input::Reason, tally::Tally};
+    use crate::{
+        input::{Place, Reason},
+        tally::Tally,
+    };
 
     fn stack() -> Stack {
         Stack {
@@ -211,7 +225,10 @@ mod tests {
     async fn bad_lines_are_told_at_once() {
         let mut out = Vec::new();
         Progress::plain(stack(), None, &mut out).bad_line(&BadLine {
-            number: 3,
+            place: Place {
+                file: None,
+                line: 3,
+            },
             reason: Reason::Method,
         });
         assert_eq!(

@@ -11,7 +11,7 @@ use tower_qwen_tokens::{Dialect, protocol::header::X_DASHSCOPE_SSE};
 
 use crate::{
     base_url::{BadUrl, BaseUrl},
-    input::InputCall,
+    input::{InputCall, Param},
 };
 
 /// Makes requests of calls.
@@ -20,6 +20,7 @@ pub struct Requests {
     base: BaseUrl,
     authorization: Option<HeaderValue>,
     model: Option<Box<RawValue>>,
+    params: Vec<Param>,
     stream: bool,
 }
 
@@ -54,6 +55,7 @@ impl Requests {
             base,
             authorization: None,
             model: None,
+            params: Vec::new(),
             stream: false,
         }
     }
@@ -78,6 +80,13 @@ impl Requests {
         self
     }
 
+    /// Sets these parameters of every call, in place of its own.
+    #[must_use]
+    pub fn params(mut self, params: &[Param]) -> Self {
+        self.params = params.to_vec();
+        self
+    }
+
     /// Asks for streams where [`is_streamable`] says that they can be put together again.
     #[must_use]
     pub fn stream(mut self, stream: bool) -> Self {
@@ -94,7 +103,8 @@ impl Requests {
         let uri = self.base.join(&call.url).map_err(BadRequest::Url)?;
         let streamed =
             Dialect::of_path(uri.path()).filter(|&dialect| self.stream && is_streamable(dialect));
-        let mut request = Request::new(Full::new(self.body(call, streamed)?));
+        let is_native = Dialect::of_path(uri.path()).is_some_and(Dialect::is_native);
+        let mut request = Request::new(Full::new(self.body(call, is_native, streamed)?));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
@@ -141,13 +151,24 @@ impl Requests {
         }
     }
 
-    fn body(&self, call: &InputCall, streamed: Option<Dialect>) -> Result<Bytes, BadRequest> {
-        if self.model.is_none() && streamed.is_none() {
+    fn body(
+        &self,
+        call: &InputCall,
+        is_native: bool,
+        streamed: Option<Dialect>,
+    ) -> Result<Bytes, BadRequest> {
+        if self.model.is_none() && self.params.is_empty() && streamed.is_none() {
             return Ok(Bytes::copy_from_slice(call.body.get().as_bytes()));
         }
         let mut fields = fields(&call.body)?;
         if let Some(model) = &self.model {
             fields.insert("model".to_owned(), model.clone());
+        }
+        for Param { name, value } in &self.params {
+            match is_native {
+                true => set(&mut fields, "parameters", name, value)?,
+                false => drop(fields.insert(name.clone(), value.clone())),
+            }
         }
         match streamed {
             Some(dialect) if dialect.is_native() => {
@@ -223,6 +244,7 @@ impl fmt::Debug for Requests {
         f.debug_struct("Requests")
             .field("base", &self.base)
             .field("model", &self.model)
+            .field("params", &self.params)
             .field("stream", &self.stream)
             .finish_non_exhaustive()
     }
@@ -233,7 +255,7 @@ impl fmt::Display for BadRequest {
         match self {
             Self::Url(bad) => write!(f, "`url`: {bad}"),
             Self::Body => f.write_str(
-                "the body cannot be changed for streaming: it lacks the shape of its path",
+                "the body cannot be changed as the options ask: it lacks the shape of its path",
             ),
         }
     }
@@ -257,6 +279,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::input::param;
 
     type TestResult = Result<(), Box<dyn Error>>;
 
@@ -268,6 +291,7 @@ mod tests {
             custom_id: "a".to_owned(),
             url: url.to_owned(),
             body: RawValue::from_string(body.to_owned())?,
+            carried: crate::carried::Carried::default(),
         })
     }
 
@@ -323,6 +347,27 @@ mod tests {
         let renamed = requests.model(Some("mine"));
         let route = renamed.route(&call(CHAT, r#"{"model":"m"}"#)?);
         assert_eq!(route.model(), "mine");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn parameters_stand_where_their_dialect_wants_them() -> TestResult {
+        let params = [param("temperature=0.10")?, param("user=me")?];
+        let requests = Requests::new("http://h".parse()?).params(&params);
+        for (url, before, after) in [
+            (
+                CHAT,
+                r#"{"temperature":1,"top_p":0.5}"#,
+                r#"{"temperature":0.10,"top_p":0.5,"user":"me"}"#,
+            ),
+            (
+                NATIVE,
+                r#"{"input":{}}"#,
+                r#"{"input":{},"parameters":{"temperature":0.10,"user":"me"}}"#,
+            ),
+        ] {
+            assert_eq!(body(requests.build(&call(url, before)?)?).await?, after);
+        }
         Ok(())
     }
 

@@ -7,10 +7,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::{
-    io::AsyncBufRead,
-    time::{Instant, MissedTickBehavior, sleep_until, timeout},
-};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 use tower::Service;
 use tower_qwen_ratelimit::budget::BudgetError;
 use tower_qwen_tokens::{Deadline, call::BoxError};
@@ -95,10 +92,10 @@ impl Run {
     /// # Errors
     ///
     /// As reading the input or writing the output does. When the input fails, what was taken up is finished first.
-    pub async fn run<S, RB, R, O>(
+    pub async fn run<S, RB, O>(
         &self,
         client: S,
-        input: &mut Reader<R>,
+        input: &mut Reader<'_>,
         answered: &Ids,
         output: &mut Writer,
         user: Stop,
@@ -107,7 +104,6 @@ impl Run {
     where
         S: Service<Request<Full<Bytes>>, Response = Response<RB>, Error = BoxError> + Clone,
         RB: Body<Data = Bytes, Error: Into<BoxError>>,
-        R: AsyncBufRead + Unpin,
         O: Observe,
     {
         let mut counts = Counts::default();
@@ -192,6 +188,7 @@ impl Run {
                     Ok(Some(Item::Call(call))) => calls.push(self.one(client.clone(), call, &first, stop.clone())),
                     Ok(Some(Item::Bad(line))) => {
                         counts.bad_lines += 1;
+                        output.bad_line(&line)?;
                         observer.bad_line(&line);
                     }
                     Ok(None) => input_open = false,
@@ -251,7 +248,7 @@ impl Run {
         let line = |call: InputCall, turn, outcome: Outcome| {
             let record = Record::new(call.custom_id, outcome.response, outcome.error);
             Finished::Line(Box::new(Line {
-                record: record.by(&self.provider),
+                record: record.by(&self.provider).carrying(call.carried),
                 fatal: outcome
                     .fatal
                     .map(|fatal| fatal.of(route.model(), route.path())),

@@ -394,11 +394,11 @@ async fn an_address_without_a_scheme_and_a_file_that_is_not_there_say_so() -> Te
         ),
         (
             &["--input", "nope.jsonl", "--mock"],
-            "error: --input nope.jsonl: there is no such file\n",
+            "error: --input: nope.jsonl: there is no such file\n",
         ),
         (
             &["--input", ".", "--mock", "--output", "out.jsonl"],
-            "error: --input .: it is a directory\n",
+            "error: --input: .: it is a directory\n",
         ),
     ] {
         let run = without_input(folder.path(), args, &[]).await?;

@@ -235,6 +235,11 @@ impl State {
     /// The provider accepted a call. Returns whether that lets others go.
     pub(super) fn on_accept(&mut self, charge: Charge) -> bool {
         let was_throttled = self.breaker.is_throttled();
+        if self.requests.has_claim() || self.tokens.has_claim() {
+            let (requests, tokens) = self.held(charge);
+            self.requests.on_accept(requests, charge.at, self.now);
+            self.tokens.on_accept(tokens, charge.at, self.now);
+        }
         // An outage took nothing of the quota, and the calls that came meanwhile wait. While a window drains
         // our own counts what the provider's does, and alone says what may go.
         let is_saved = self.breaker.is_outage() || self.breaker.is_draining();

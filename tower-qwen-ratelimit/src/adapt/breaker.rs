@@ -19,6 +19,10 @@ const MANY_UNAVAILABLE: u32 = 16;
 /// The longest pause that one answer of the provider can impose on an account.
 // A hint that is a mistake, or given in the wrong unit, must not stop an account for a day.
 const LONGEST_HINT: Duration = Duration::from_secs(600);
+/// A longer hint than this counts from the second throttle in a row on.
+// An hour, of limits that are mostly of a minute: one answer with a mistake in it must not stop an
+// account even for [`LONGEST_HINT`]. A plan that is used up has words of its own (`plan.rs`).
+const LONGEST_HINT_OF_ONE: Duration = Duration::from_secs(3_600);
 /// The first pause, and the time between two probes: this part of the window.
 const PAUSE: u64 = 60;
 /// The longest pause without a hint: this part of the window, so that a return is noticed soon.
@@ -160,7 +164,8 @@ impl Breaker {
     /// Without a hint of the provider the pause is a sixtieth of the window and doubles with every
     /// throttle that follows without an accepted call in between, up to a twentieth of it, unless the
     /// first of them has shown the limit. It is never above the provider's `ceiling`. With a hint it is the hint that counts, and a sixtieth of the
-    /// window at least.
+    /// window at least; one of more than an hour counts if the throttle before it has brought no
+    /// accepted call.
     pub(crate) fn on_throttle(
         &mut self,
         sent_at: Nanos,
@@ -170,6 +175,8 @@ impl Breaker {
         ceiling: Option<Duration>,
     ) -> bool {
         let is_news = sent_at >= self.news_from;
+        let is_repeated = self.streak > u32::from(!is_news);
+        let hint = hint.filter(|hint| is_repeated || *hint <= LONGEST_HINT_OF_ONE);
         if is_news {
             self.answered_in = now.saturating_sub(sent_at);
             // How long the window of a known limit drains is known, and so is what the provider names.
@@ -284,6 +291,23 @@ mod tests {
         let day = Some(Duration::from_secs(86_400));
         breaker.on_throttle(now, now, WINDOW, day, None);
         assert_eq!(breaker.opens_at(), now + nanos(LONGEST_HINT));
+    }
+
+    #[test]
+    fn a_hint_of_more_than_an_hour_counts_the_second_time() {
+        let long = Some(LONGEST_HINT_OF_ONE + Duration::from_nanos(1));
+        let mut breaker = Breaker::default();
+        for (sent_at, now) in [(5, 10), (6, 11)] {
+            // The second was under way at the first.
+            breaker.on_throttle(sent_at, now, WINDOW, long, None);
+            assert_eq!(breaker.opens_at(), 10 + WINDOW / 60);
+        }
+        let now = breaker.opens_at();
+        breaker.on_throttle(now, now, WINDOW, long, None);
+        assert_eq!(breaker.opens_at(), now + nanos(LONGEST_HINT));
+        let mut breaker = Breaker::default();
+        breaker.on_throttle(0, 0, WINDOW, Some(LONGEST_HINT_OF_ONE), None);
+        assert_eq!(breaker.opens_at(), nanos(LONGEST_HINT));
     }
 
     #[test]

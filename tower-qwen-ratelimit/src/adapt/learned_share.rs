@@ -1,21 +1,14 @@
 #[cfg(feature = "redis")]
 use super::belief::{Belief, Since};
+use super::{
+    claim::{Claim, ThrottledCall},
+    held::{Held, MOST, WHOLE},
+};
 use crate::units::{Fraction, Nanos};
 
-/// All of the quota as it was given. Finer than a [`Fraction`], so that growth in steps loses nothing.
-const WHOLE: u64 = 1 << 32;
-/// The least that is ever believed of a quota, and the most of one that is not a ceiling.
-// A sixty-five-thousandth either way: a quota can hardly be further off, and products with an amount
-// fit 128 bits.
+/// The least that is ever believed of a quota.
+// As far off as MOST.
 const LEAST: u64 = WHOLE >> 16;
-const MOST: u64 = WHOLE << 16;
-/// What is believed of what was measured, in thousandths.
-// A window holds 990 thousandths of what is believed, and so 998 of what was measured: calls do not
-// reach the provider in the order and at the distances of their sends. With 995 it used a hundredth less, with 1,015 it was
-// throttled a quarter more (examples/goodput).
-const OF_MEASURED: u64 = 1_008;
-/// From this part of what may be held on, a throttle is what was to be expected. Percent.
-const EXPLAINED: u64 = 97;
 /// A fall to less than this part of what was believed needs a second proof: an outage looks alike, and
 /// so does one call that is throttled for what it is. Percent.
 const SMALL_FALL: u64 = 75;
@@ -23,10 +16,6 @@ const SMALL_FALL: u64 = 75;
 /// no proof comes. Percent.
 // Below, it is more likely an outage, after which all calls are to go at once.
 const LIKELY_FALL: u64 = 25;
-/// The second proof comes within so many windows,
-const PROOF_WINDOWS: u64 = 2;
-/// and finds the limit within this part of the first.
-const ALIKE: u64 = 2;
 /// One throttle leaves at least this part of what was believed.
 // What an idle process has sent says little: others may have used up the quota.
 const LEFT: u64 = 16;
@@ -72,27 +61,10 @@ pub(crate) struct LearnedShare {
     claim: Option<Claim>,
     /// What was believed before a fall that is not proven yet.
     unproven_from: Option<u64>,
+    /// What was believed before a fall that was cut short by [`LEFT`]: more is accepted now than was proven.
+    cut_short_from: Option<u64>,
     #[cfg(feature = "redis")]
     met: Met,
-}
-
-/// A limit that is far below what is believed.
-#[derive(Debug, Clone, Copy)]
-struct Claim {
-    measured: u64,
-    at: Nanos,
-    call: ThrottledCall,
-}
-
-/// Which call was throttled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ThrottledCall {
-    /// When it arrived, which all its attempts have in common.
-    pub(crate) arrived: Nanos,
-    /// The number of the throttles in a row to which it belongs.
-    pub(crate) streak: u32,
-    /// Whether the other dimension has been proven to have fallen: then no outage looks alike.
-    pub(crate) has_other_fallen: bool,
 }
 
 /// When the limit was last met, by this process or by another one of its fleet.
@@ -103,37 +75,6 @@ enum Met {
     Here(Nanos),
     /// By the store's clock, in microseconds; 0: never.
     Store(u64),
-}
-
-/// What was accepted within the latest window when a call was throttled, the call itself included, and
-/// what might have been.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Held {
-    pub(crate) with_it: u64,
-    pub(crate) allowed: u64,
-    /// The quota as it was given.
-    pub(crate) quota: u64,
-}
-
-impl Held {
-    /// Whether our own count says that there was no room left.
-    pub(crate) fn is_full(self) -> bool {
-        u128::from(self.with_it) * 100 >= u128::from(self.allowed) * u128::from(EXPLAINED)
-    }
-
-    /// How full the window was, in 65,536ths.
-    pub(crate) fn fill(self) -> u64 {
-        let fill = (u128::from(self.with_it) << 16) / u128::from(self.allowed.max(1));
-        u64::try_from(fill).unwrap_or(u64::MAX)
-    }
-
-    /// The limit that the provider shows, as a multiple of what was given.
-    // With the call itself: of calls that differ, the large ones are throttled first, and what stood
-    // before them is less than the limit by a part of them.
-    fn measured(self) -> u64 {
-        let held = u128::from(self.with_it) * u128::from(WHOLE) / u128::from(self.quota.max(1));
-        u64::try_from(held * u128::from(OF_MEASURED) / 1_000).unwrap_or(MOST)
-    }
 }
 
 impl LearnedShare {
@@ -151,6 +92,7 @@ impl LearnedShare {
             last_call: None,
             claim: None,
             unproven_from: None,
+            cut_short_from: None,
             #[cfg(feature = "redis")]
             met: Met::Store(0),
         }
@@ -219,6 +161,7 @@ impl LearnedShare {
         }
         self.share = self.share.min(self.most);
         self.unproven_from = self.unproven_from.map(|from| from.min(self.most));
+        self.cut_short_from = self.cut_short_from.map(|from| from.min(self.most));
     }
 
     /// The window has another length from now on.
@@ -258,6 +201,36 @@ impl LearnedShare {
         self.lower_to(held.measured(), call, now);
     }
 
+    /// Whether a throttle claims a limit that no other one has proven: then what is accepted counts.
+    #[inline]
+    pub(crate) fn has_claim(&self) -> bool {
+        self.claim.is_some()
+    }
+
+    /// A call that was sent at `sent_at` was accepted, and this was held with it. Returns whether that
+    /// changes what is believed.
+    #[cold]
+    pub(crate) fn on_accept(&mut self, held: Held, sent_at: Nanos, now: Nanos) -> bool {
+        let Some(claim) = self.claim.filter(|claim| !claim.is_over(now, self.window)) else {
+            self.claim = None;
+            return false;
+        };
+        // Nobody believes less than it proves, but where it was cut short.
+        match self.cut_short_from {
+            Some(before) if claim.is_far_below(held, sent_at) => {
+                self.claim = None;
+                self.meet(now);
+                self.share = before;
+                true
+            }
+            Some(_) => false,
+            None => {
+                self.claim = Some(claim).filter(|claim| !claim.is_below(held, sent_at));
+                false
+            }
+        }
+    }
+
     /// Whether it has been proven to have fallen by much.
     pub(crate) fn has_fallen(&self) -> bool {
         self.share < WHOLE / 100 * SMALL_FALL && self.unproven_from.is_none()
@@ -266,6 +239,7 @@ impl LearnedShare {
     /// Growth begins anew.
     fn meet(&mut self, now: Nanos) {
         self.steps = 0;
+        self.cut_short_from = None;
         self.at = now;
         #[cfg(feature = "redis")]
         {
@@ -287,7 +261,9 @@ impl LearnedShare {
             self.unproven_from = (self.share < limit).then_some(limit);
         } else if is_proven {
             self.unproven_from = None;
-            self.share = self.share.min(measured).max(before / LEFT).max(LEAST);
+            let least = (before / LEFT).max(LEAST);
+            self.cut_short_from = (measured < least).then_some(before);
+            self.share = self.share.min(measured).max(least);
         } else if measured >= before / 100 * LIKELY_FALL {
             self.unproven_from = Some(before);
             self.share = self.share.min(measured).max(LEAST);
@@ -308,12 +284,7 @@ impl LearnedShare {
             first => first,
         };
         self.claim = Some(claim);
-        first.is_some_and(|first| {
-            let (least, most) = (first.measured.min(measured), first.measured.max(measured));
-            now.saturating_sub(first.at) <= self.window.saturating_mul(PROOF_WINDOWS)
-                && first.call.arrived != call.arrived
-                && most / ALIKE <= least
-        })
+        first.is_some_and(|first| first.is_proven_by(&claim, self.window))
     }
 
     /// What this process reports to its fleet.
@@ -350,6 +321,7 @@ impl LearnedShare {
         self.met = Met::Store(micros);
         self.share = belief.share.clamp(LEAST, self.most);
         self.unproven_from = None;
+        self.cut_short_from = None;
         self.steps = belief.steps;
         self.at = now;
         self.share != before
@@ -377,6 +349,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::adapt::{
+        claim::{ALIKE, PROOF_WINDOWS},
+        held::OF_MEASURED,
+    };
 
     /// Of a second for each step.
     const WINDOW: u64 = STEPS as u64 * SECOND;
@@ -423,7 +399,7 @@ mod tests {
         let mut share = plain();
         assert!(!share.on_throttle(throttled_at(before), call(1), 0));
         assert!(share.on_throttle(throttled_at(before), call(2), 0));
-        assert_is(&share, believed_of(before));
+        assert_is(&share, believed_of(before).max(QUOTA / LEFT));
         share
     }
 
@@ -693,11 +669,54 @@ mod tests {
         assert_is(&share, believed_of(200_000));
     }
 
+    #[test]
+    fn what_is_accepted_beyond_a_claim_takes_it_back() {
+        let low = QUOTA / 10;
+        for (accepted, is_taken_back) in [(low * 33 / 32 - 1, false), (low * 21 / 20, true)] {
+            let mut share = plain();
+            assert!(!share.on_throttle(throttled_at(low), call(1), 0));
+            assert!(!share.on_accept(throttled_at(accepted), 1, 1));
+            assert_eq!(share.has_claim(), !is_taken_back);
+            let is_proven = share.on_throttle(throttled_at(low), call(2), 2);
+            assert_eq!(is_proven, !is_taken_back, "{accepted}");
+        }
+        let mut share = plain();
+        share.on_throttle(throttled_at(low), call(1), 0);
+        share.on_accept(throttled_at(0), 1, PROOF_WINDOWS * WINDOW + 1);
+        assert!(!share.has_claim(), "it is over");
+    }
+
+    #[test]
+    fn what_is_accepted_far_beyond_a_fall_that_was_cut_short_takes_it_back() {
+        // Two throttles leave more than they prove.
+        let low = QUOTA / LEFT / 2;
+        let mut share = fallen_to(QUOTA / LEFT / 2);
+        assert!(!share.on_accept(throttled_at(low * 5 / 4), 1, 1));
+        assert!(share.on_accept(throttled_at(low * 4 / 3), 1, 1));
+        assert_is(&share, QUOTA);
+        // What is proven and held is not.
+        let mut share = fallen_to(QUOTA / 2);
+        assert!(!share.on_accept(throttled_at(QUOTA * 3 / 4), 1, 1));
+        assert_is(&share, believed_of(QUOTA / 2));
+        // Nor where another throttle or another belief came after it.
+        for later in [
+            |share: &mut LearnedShare| share.believe(QUOTA / 8, QUOTA, 1),
+            |share: &mut LearnedShare| _ = share.on_throttle(throttled_at(QUOTA / 17), call(3), 1),
+        ] {
+            let mut share = fallen_to(QUOTA / LEFT / 2);
+            later(&mut share);
+            let before = share.of(QUOTA);
+            assert!(!share.on_accept(throttled_at(QUOTA), 2, 2));
+            assert_is(&share, before);
+        }
+    }
+
     #[derive(Debug, Clone)]
     enum Step {
         Advance(u64, bool),
         Throttled(Held, ThrottledCall),
         Drained(Held, ThrottledCall),
+        Accepted(u64, u64),
         Believe(u64),
     }
 
@@ -723,6 +742,7 @@ mod tests {
             2 => (held(), call_of_four()).prop_map(|(held, call)| Step::Throttled(held, call)),
             4 => likely,
             1 => (held(), call_of_four()).prop_map(|(held, call)| Step::Drained(held, call)),
+            2 => (0..2 * QUOTA, 0..WINDOW).prop_map(|(held, ago)| Step::Accepted(held, ago)),
             1 => any::<u64>().prop_map(Step::Believe),
         ]
     }
@@ -754,6 +774,12 @@ mod tests {
                     Step::Drained(held, call) => {
                         share.on_drained(held, call, now);
                         prop_assert!(share.share <= before);
+                    }
+                    Step::Accepted(held, ago) => {
+                        let held = throttled_at(held);
+                        let is_changed = share.on_accept(held, now.saturating_sub(ago), now);
+                        prop_assert_eq!(is_changed, share.share != before);
+                        prop_assert!(share.share >= before, "what is accepted takes nothing");
                     }
                     Step::Believe(amount) => share.believe(amount, QUOTA, now),
                 }

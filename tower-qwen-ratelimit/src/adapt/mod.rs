@@ -4,6 +4,8 @@
 #[cfg(feature = "redis")]
 mod belief;
 mod breaker;
+mod claim;
+mod held;
 mod learned_share;
 mod output;
 mod plan;
@@ -14,7 +16,9 @@ mod throttled;
 #[cfg(feature = "redis")]
 pub(crate) use belief::{Belief, Beliefs, Since};
 pub(crate) use breaker::Breaker;
-pub(crate) use learned_share::{Held, LearnedShare, ThrottledCall};
+pub(crate) use claim::ThrottledCall;
+pub(crate) use held::Held;
+pub(crate) use learned_share::LearnedShare;
 pub(crate) use output::OutputEstimate;
 pub(crate) use plan::{Plan, PlanEnd};
 pub(crate) use quota_news::{News, QuotaNews};

@@ -185,6 +185,9 @@ where
                         report_head(reservation, &mut response, &this.settings.clock);
                     }
                     if let Some(running) = &this.running {
+                        if response.extensions().get::<Verdict>().is_some() {
+                            running.facts().failed(SendingLayer::Admission);
+                        }
                         running.attach(response.extensions_mut());
                     }
                     break Ok(response.map(|body| ResponseBody::new(body, reservation)));

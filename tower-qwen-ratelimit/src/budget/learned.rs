@@ -41,15 +41,40 @@ struct OwnAnswers {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CallerId(u64);
 
+/// What the answers of a call are expected to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    pub(super) output_tokens: u64,
+    /// Whether they reason, as far as it is known: to this caller, or else to anybody.
+    pub(super) reasons: Option<bool>,
+}
+
 impl Learned {
     pub(super) fn caller(&self, tenant: &str) -> CallerId {
         CallerId(self.caller_ids.hash_one(tenant))
     }
 
-    /// The output that a call's answers, so many, are expected to have.
-    pub(super) fn output(
+    /// What a call's answers, so many, are expected to be.
+    pub(super) fn expected(
         &self,
         (caller, model): (CallerId, &Arc<str>),
+        cost: Cost,
+        choices: u64,
+        reserve: Reserve,
+    ) -> Expected {
+        let own = self.by_caller.get(&(caller, model.clone()));
+        Expected {
+            output_tokens: self.output_tokens(own, model, cost, choices, reserve),
+            reasons: own
+                .map(|own| own.reasons)
+                .or_else(|| self.reasons.get(model).copied()),
+        }
+    }
+
+    fn output_tokens(
+        &self,
+        own: Option<&OwnAnswers>,
+        model: &Arc<str>,
         cost: Cost,
         choices: u64,
         reserve: Reserve,
@@ -64,7 +89,6 @@ impl Learned {
             _ => {
                 let of_one = ceiling.map(|ceiling| ceiling.div_ceil(choices));
                 let of_all_callers = self.output.expected(Some(model), of_one, u64::MAX);
-                let own = self.by_caller.get(&(caller, model.clone()));
                 // By this ceiling it is that of all callers until the own answers are enough.
                 let expected = own.map_or(of_all_callers, |own| {
                     own.output.expected(None, Some(u64::MAX), of_all_callers)
@@ -75,13 +99,6 @@ impl Learned {
                 of_all.min(ceiling.unwrap_or(u64::MAX))
             }
         }
-    }
-
-    /// Whether the model's answers reason, as far as it is known: to this caller, or else to anybody.
-    pub(super) fn reasons(&self, (caller, model): (CallerId, &Arc<str>)) -> Option<bool> {
-        let own = self.by_caller.get(&(caller, model.clone()));
-        let reasons = own.map(|own| own.reasons);
-        reasons.or_else(|| self.reasons.get(model).copied())
     }
 
     /// A complete answer had this usage.

@@ -197,7 +197,7 @@ impl Drop for BudgetReservation {
     fn drop(&mut self) {
         match *self.phase.get_mut() {
             // An estimate that becomes spent may reach a line.
-            SENT if self.watch.is_sent() => self.finish(self.call.need),
+            SENT if self.watch.may_cost() => self.finish(self.call.need),
             RESERVED | SENT => self.give_back(),
             _ => {}
         }

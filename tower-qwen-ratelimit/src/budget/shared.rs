@@ -10,7 +10,7 @@ use super::{
     accounts::{Accounts, Fault, Fit, Taken},
     call::{BudgetCall, BudgetedCall},
     event::BudgetObservers,
-    learned::Learned,
+    learned::{Expected, Learned},
     need::Need,
     prices::Prices,
     sums::since_1970,
@@ -68,8 +68,10 @@ impl SharedBudgets {
         } = call;
         let learned = lock(&self.learned);
         let caller = learned.caller(tenant);
-        let output_tokens = learned.output((caller, &model), cost, choices, self.reserve);
-        let reasons = learned.reasons((caller, &model));
+        let Expected {
+            output_tokens,
+            reasons,
+        } = learned.expected((caller, &model), cost, choices, self.reserve);
         drop(learned);
         let usage = Usage::new(cost.input_tokens, output_tokens);
         // A call that nobody could read has one token at least, so that it does not fit into a

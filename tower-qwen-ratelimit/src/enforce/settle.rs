@@ -94,7 +94,7 @@ impl Drop for SettleOnUsage {
         match self.head.get() {
             Some(Some(verdict)) => self.fail(verdict),
             // Its caller left before it was answered: if it was sent, nobody knows what it cost.
-            None if !self.watch.is_sent() => self.give_back(),
+            None if !self.watch.may_cost() => self.give_back(),
             Some(None) | None => {}
         }
     }

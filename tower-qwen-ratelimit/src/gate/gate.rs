@@ -157,6 +157,19 @@ impl Gate {
         is_known
     }
 
+    /// Whether a throttle claims a limit that no other one has proven.
+    #[inline]
+    pub(crate) fn has_claim(&self) -> bool {
+        self.share.has_claim()
+    }
+
+    /// A call that was sent at `sent_at` was accepted, and this was held with it.
+    pub(crate) fn on_accept(&mut self, held: Held, sent_at: Nanos, now: Nanos) {
+        if self.share.on_accept(held, sent_at, now) {
+            self.set_slow_start(self.slow_start);
+        }
+    }
+
     /// A call was throttled right after another one, and this was held: the provider's window is still
     /// draining.
     pub(crate) fn on_draining(&mut self, held: Held, call: ThrottledCall) {

@@ -245,6 +245,8 @@ impl<S> Driver<S> {
         let outcome = self.state.answered(policy, model, answer, verdict);
         if verdict.is_none() {
             self.target_succeeded();
+        } else if let Some(running) = &self.running {
+            running.facts().failed(SendingLayer::Retry);
         }
         self.next_step(outcome)
     }

@@ -96,6 +96,8 @@ struct LayerCounts {
     sent: u32,
     /// How many of these the provider has provably never worked on.
     never_begun: u32,
+    /// How many of these were answered with an error.
+    failed: u32,
 }
 
 /// What was known of a call at one moment; see [`CallFacts::is_sent_since`].
@@ -163,6 +165,11 @@ impl CallFacts {
         bump(&mut self.lock().layers[layer as usize].never_begun);
     }
 
+    /// What the layer handed on was answered with an error.
+    pub fn failed(&self, layer: SendingLayer) {
+        bump(&mut self.lock().layers[layer as usize].failed);
+    }
+
     /// What the layer handed on was rejected further in, before it was sent.
     pub fn not_sent(&self, layer: SendingLayer) {
         let sent = &mut self.lock().layers[layer as usize].sent;
@@ -203,6 +210,15 @@ impl CallFacts {
         // No layer further in: whoever is there may have sent it on.
         mark.inner(&layers)
             .is_none_or(|(now, before)| now.begun() > before.begun())
+    }
+
+    /// Whether the call may have cost something since then: it was sent, and not every attempt was answered with an error. For
+    /// a call whose caller has left.
+    #[must_use]
+    pub fn may_cost_since(&self, mark: SendMark) -> bool {
+        let layers = self.lock().layers;
+        mark.inner(&layers)
+            .is_none_or(|(now, before)| now.may_cost() > before.may_cost())
     }
 
     /// For the ledger's line of the attempt that ends, which began after the mark.
@@ -309,6 +325,10 @@ impl SendMark {
 impl LayerCounts {
     fn begun(self) -> u32 {
         self.sent.saturating_sub(self.never_begun)
+    }
+
+    fn may_cost(self) -> u32 {
+        self.begun().saturating_sub(self.failed)
     }
 }
 

@@ -14,7 +14,10 @@ pub struct ModelCall {
     pub stream: bool,
     /// Whether the caller asked for usage in a compatible stream (`stream_options.include_usage`).
     pub include_usage: bool,
-    /// How many answers the request wants (`n`). Default: 1.
+    /// Whether the answer comes at once and the model writes on (`background` of the Responses API): nothing that follows shows what it
+    /// cost.
+    pub background: bool,
+    /// How many answers the provider writes: `n`, or `best_of` where that is more, for each prompt of a list. Default: 1.
     pub choices: u32,
     /// Tokens of the prompt: the estimate, corrected by the true sizes of earlier calls of its
     /// kind.

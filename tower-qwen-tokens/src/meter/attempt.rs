@@ -225,6 +225,7 @@ impl Attempt {
             let (usage, basis) = match self.handle.stated() {
                 Some(stated) => (stated, Basis::Reported),
                 None if !self.is_sent() => (Usage::default(), Basis::NotSent),
+                None if costs_prompt && !self.may_cost() => (Usage::default(), Basis::NotSent),
                 None if costs_prompt => prompt_only(self.input_estimate),
                 None => (Usage::default(), Basis::Unknown),
             };
@@ -330,6 +331,11 @@ impl Attempt {
     /// Whether the provider may have worked on it.
     fn is_sent(&self) -> bool {
         self.running.facts().is_sent_since(self.mark)
+    }
+
+    /// Whether it may have cost something, though its caller has left.
+    fn may_cost(&self) -> bool {
+        self.running.facts().may_cost_since(self.mark)
     }
 
     fn record(&mut self, entry: Entry) {

@@ -259,6 +259,20 @@ async fn a_date_in_the_far_future_is_a_broken_clock() -> TestResult {
     Ok(())
 }
 
+/// It closed the model for ten minutes, too.
+#[tokio::test]
+async fn one_answer_that_asks_for_hours_closes_nothing_to_others() -> TestResult {
+    let (_, program) = start(&[]).await?;
+    let answer = ask(&program, &chat(ACME, "full-for-9999")).await?;
+    assert_eq!(answer.status, 429, "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("9999"));
+    let began = Instant::now();
+    let answer = ask(&program, &chat(ACME, "full-for-9999")).await?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(began.elapsed() < SOON);
+    Ok(())
+}
+
 /// It was answered after 28 s, or never, with the caller's own quota beside the 429 and without a time.
 #[tokio::test]
 async fn an_upstream_that_only_throttles_is_waited_for_no_longer_than_was_said() -> TestResult {

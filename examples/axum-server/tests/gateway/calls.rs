@@ -1,4 +1,5 @@
-use http::StatusCode;
+use axum::body::Body;
+use http::{Request, StatusCode};
 use mock_qwen::Config;
 
 use crate::support::{CHAT, Harness, NATIVE, TestResult, call, call_of};
@@ -80,5 +81,30 @@ async fn without_our_layers_it_is_the_same_proxy() -> TestResult {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(harness.mock.stats().completed, 2);
     assert_eq!(harness.total().calls, 0);
+    Ok(())
+}
+
+/// The model writes on where nobody sees what it uses.
+#[tokio::test(start_paused = true)]
+async fn calls_in_the_background_are_not_taken() -> TestResult {
+    let harness = Harness::new(Config::default(), &[])?;
+    for (path, background, expected) in [
+        ("/v1/responses", "true", 400),
+        ("/v1/responses", "false", 200),
+        ("/v1/chat/completions", "true", 200),
+    ] {
+        let text = r#"[{"role":"user","content":"Hi"}]"#;
+        let body = format!(
+            r#"{{"model":"qwen-plus","input":{text},"messages":{text},"background":{background}}}"#
+        );
+        let request = Request::post(path)
+            .header("authorization", "Bearer sk-secret-acme")
+            .header("content-type", "application/json")
+            .body(Body::from(body))?;
+        let (status, answer) = harness.text(request).await?;
+        assert_eq!(status, expected, "{path} {background}: {answer}");
+        assert_eq!(answer.contains("`background`"), expected == 400, "{answer}");
+    }
+    assert_eq!(harness.total().calls, 2);
     Ok(())
 }

@@ -97,6 +97,7 @@ impl Hostile {
             "full-till-9999" if number == 0 => {
                 throttle(&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")])
             }
+            "full-for-9999" if number == 0 => throttle(&[("retry-after", "9999")]),
             "busy" => capacity(),
             "busy-sometimes" if number.is_multiple_of(20) => capacity(),
             _ => completion(json!({

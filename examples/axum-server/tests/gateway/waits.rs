@@ -129,6 +129,43 @@ async fn waits_before_and_between_attempts_count_together() -> TestResult {
     Ok(())
 }
 
+/// It was booked with its prompt, though who stayed to the end paid nothing.
+#[tokio::test(start_paused = true)]
+async fn who_leaves_when_all_attempts_were_rejected_pays_nothing() -> TestResult {
+    let prompt = "word ".repeat(6_000);
+    for status in [429, 500, 502, 503, 529] {
+        let body = if status == 429 { THROTTLE } else { BUSY };
+        let flags = ["--tpm=100000"];
+        let rejects = move |number| match number {
+            0 => error(status, &[("retry-after", "20")], body),
+            _ => ok(),
+        };
+        let harness = before(rejects, &flags)?;
+        let left = tokio::time::timeout(
+            Duration::from_secs(5),
+            harness.send(call(CHAT, &prompt, false)),
+        );
+        assert!(
+            left.await.is_err(),
+            "{status}: it waits for its next attempt"
+        );
+        let total = harness.total();
+        assert_eq!((total.calls, total.cancelled), (1, 1), "{status}");
+        assert_eq!(
+            (total.input_tokens, total.output_tokens),
+            (0, 0),
+            "{status}"
+        );
+        assert_eq!(total.cost.len(), 0, "{status}");
+        let list = Request::get("/v1/models").header("authorization", "Bearer sk-secret-acme");
+        let list = harness.send(list.body(Body::empty())?).await;
+        let left = list.headers().get("x-ratelimit-remaining-tokens");
+        let left: u64 = left.ok_or("no quota")?.to_str()?.parse()?;
+        assert!(left > 99_900, "{status} {left}");
+    }
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_last_attempt_is_cut_at_the_deadline() -> TestResult {
     for (flags, seconds) in [

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde_json::{error::Category, value::RawValue};
+use serde_json::value::RawValue;
 
-use super::Reason;
+use super::{Reason, object::Object};
+use crate::carried::Carried;
 
 /// One call, as its line tells it.
 #[derive(Clone)]
@@ -16,18 +16,8 @@ pub struct InputCall {
     pub url: String,
     /// The request's body, a JSON object, byte for byte.
     pub body: Box<RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow)]
-    custom_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    method: Option<&'a RawValue>,
-    #[serde(borrow)]
-    url: Option<&'a RawValue>,
-    #[serde(borrow)]
-    body: Option<&'a RawValue>,
+    /// What else stands on the line.
+    pub carried: Carried,
 }
 
 impl InputCall {
@@ -37,28 +27,28 @@ impl InputCall {
     ///
     /// The [`Reason`] for which it is no call.
     pub fn parse(line: &[u8]) -> Result<Self, Reason> {
-        if line.first() != Some(&b'{') {
-            return Err(
-                match serde_json::from_slice::<serde::de::IgnoredAny>(line) {
-                    Ok(_) => Reason::NotAnObject,
-                    Err(error) => Reason::NotJson(error.column()),
-                },
-            );
+        let (mut custom_id, mut method, mut url, mut body) = (None, None, None, None);
+        let mut carried = Carried::default();
+        for (name, value) in Object::parse(line)?.0 {
+            match &*name {
+                // As good as missing.
+                "custom_id" | "method" | "url" | "body" if value.get() == "null" => {}
+                "custom_id" => custom_id = Some(value),
+                "method" => method = Some(value),
+                "url" => url = Some(value),
+                "body" => body = Some(value),
+                name => carried.push(name, value.to_owned()),
+            }
         }
-        let fields: Fields<'_> =
-            serde_json::from_slice(line).map_err(|error| match error.classify() {
-                Category::Data => Reason::NotAnObject,
-                _ => Reason::NotJson(error.column()),
-            })?;
-        let custom_id = string("custom_id", fields.custom_id)?;
+        let custom_id = string("custom_id", custom_id)?;
         if custom_id.is_empty() {
             return Err(Reason::Missing("custom_id"));
         }
-        if fields.method.is_some() && string("method", fields.method)? != "POST" {
+        if method.is_some() && string("method", method)? != "POST" {
             return Err(Reason::Method);
         }
-        let url = string("url", fields.url)?;
-        let body = fields.body.ok_or(Reason::Missing("body"))?;
+        let url = string("url", url)?;
+        let body = body.ok_or(Reason::Missing("body"))?;
         if !body.get().starts_with('{') {
             return Err(Reason::NotA("body", "an object"));
         }
@@ -66,6 +56,7 @@ impl InputCall {
             custom_id,
             url,
             body: body.to_owned(),
+            carried,
         })
     }
 }
@@ -97,6 +88,10 @@ mod tests {
         assert_eq!(call.url, "/v1/x");
         assert_eq!(call.body.get(), r#"{"b": 1e400, "a":[0.10]}"#);
         assert!(!format!("{call:?}").contains("1e400"));
+        assert_eq!(
+            serde_json::to_string(&call.carried).ok().as_deref(),
+            Some(r#"{"more":1}"#)
+        );
         InputCall::parse(br#"{"custom_id":"a","url":"/v1/x","body":{}}"#)?;
         Ok(())
     }

@@ -1,23 +1,31 @@
-//! The lines of the file, one at a time.
+//! The calls of the input, one at a time.
 
-use std::io;
+use std::{collections::VecDeque, fmt, io, sync::Arc};
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt};
+use tokio::io::AsyncBufRead;
 
-use super::{BadLine, InputCall, Reason};
+use super::{
+    BadLine, InputCall, Place, Reason, Unusable,
+    file::{File, Parsed},
+    format::Options,
+    selection::Selection,
+    source::Source,
+    unusable::WrongFormat,
+};
 use crate::{base_url::BaseUrl, ids::Ids};
 
-/// The longest line that is read. Unit: bytes.
-pub const MAX_LINE: usize = 32 << 20;
+/// Files have numbers above those of lines, in one number for each place.
+const LINE_BITS: u32 = 40;
 
-const KEPT_BUFFER: usize = 1 << 20;
-const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// Reads calls from lines of JSON. Holds one line and a fingerprint of each id at a time.
-#[derive(Debug)]
-pub struct Reader<R> {
-    lines: Lines<R>,
-    base: BaseUrl,
+/// Reads calls. Holds one line and a fingerprint of each id at a time.
+pub struct Reader<'a> {
+    files: VecDeque<Source>,
+    current: Option<File<'a>>,
+    names: Vec<Arc<str>>,
+    has_several: bool,
+    options: Options,
+    selection: Selection,
+    base: Option<BaseUrl>,
     seen: Ids,
 }
 
@@ -30,138 +38,154 @@ pub enum Item {
     Bad(BadLine),
 }
 
-#[derive(Debug)]
-struct Lines<R> {
-    inner: R,
-    buffer: Vec<u8>,
-    number: u64,
-    too_long: bool,
-    limit: usize,
-    /// The buffer holds the line that was given last.
-    given: bool,
-}
-
-impl<R: AsyncBufRead + Unpin> Reader<R> {
-    /// Reads from `inner`; `base` is where the paths will be joined to.
-    pub fn new(inner: R, base: BaseUrl) -> Self {
+impl<'a> Reader<'a> {
+    /// Reads lines of the batch format from `content`; `base` is where the paths will be joined to.
+    pub fn new(content: impl AsyncBufRead + Unpin + Send + 'a, base: BaseUrl) -> Self {
+        let name: Arc<str> = "input".into();
         Self {
-            lines: Lines::new(inner, MAX_LINE),
-            base,
+            current: Some(File::new(Arc::clone(&name), Box::new(content))),
+            names: vec![name],
+            ..Self::of([], Options::default(), Selection::default())
+        }
+        .at(base)
+    }
+
+    pub(super) fn of(
+        files: impl Into<VecDeque<Source>>,
+        options: Options,
+        selection: Selection,
+    ) -> Self {
+        let files = files.into();
+        Self {
+            has_several: files.len() > 1,
+            files,
+            current: None,
+            names: Vec::new(),
+            options,
+            selection,
+            base: None,
             seen: Ids::default(),
         }
     }
 
-    /// The next line that is not blank; `None` at the end. A byte order mark and CRLF are tolerated.
+    /// Paths will be joined to this; those that cannot are bad lines.
+    #[must_use]
+    pub fn at(mut self, base: BaseUrl) -> Self {
+        self.base = Some(base);
+        self
+    }
+
+    /// Reads up to the first good line of the first file.
     ///
     /// # Errors
     ///
-    /// As reading does.
+    /// [`Unusable`] where none of its first lines is good.
+    pub(super) async fn check(&mut self) -> Result<(), Unusable> {
+        self.open();
+        let Some(file) = &mut self.current else {
+            return Ok(());
+        };
+        let checked = file.check(&self.options).await;
+        checked.map_err(|error| Unusable::of(self.name(), self.name(), &error))
+    }
+
+    /// The next call or line that is none; `None` at the end. Byte order marks, blank lines and CRLF are tolerated.
+    ///
+    /// # Errors
+    ///
+    /// As reading does, and [`Unusable`] inside of it.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: the next one goes on where it was.
     pub async fn next(&mut self) -> io::Result<Option<Item>> {
-        let Some((number, line)) = self.lines.next().await? else {
-            return Ok(None);
+        loop {
+            self.open();
+            let Some(file) = &mut self.current else {
+                return Ok(None);
+            };
+            match file.next(&self.options).await {
+                Ok(Some(parsed)) => {
+                    if let Some(item) = self.item(parsed) {
+                        return Ok(Some(item));
+                    }
+                }
+                Ok(None) => self.current = None,
+                Err(error) => return Err(self.named(error)),
+            }
+        }
+    }
+
+    /// Opens the next file where none is open.
+    fn open(&mut self) {
+        if self.current.is_none()
+            && let Some(source) = self.files.pop_front()
+        {
+            self.names.push(Arc::clone(&source.name));
+            self.current = Some(File::new(Arc::clone(&source.name), source.content()));
+        }
+    }
+
+    /// What a line is; `None` for what is not of the selection.
+    fn item(&mut self, Parsed { line, call }: Parsed) -> Option<Item> {
+        let is_taken = match &call {
+            Ok(call) => self.selection.takes(&call.custom_id),
+            Err(_) => self.selection.takes_bad(self.name(), line),
         };
-        let call = line.and_then(InputCall::parse).and_then(|call| {
-            self.base.join(&call.url).map_err(Reason::Url)?;
+        if !is_taken {
+            return None;
+        }
+        let number = line | ((self.names.len() as u64 - 1) << LINE_BITS);
+        let call = call.and_then(|call| {
+            if let Some(base) = &self.base {
+                base.join(&call.url).map_err(Reason::Url)?;
+            }
             match self.seen.insert(&call.custom_id, number) {
-                Some(first) => Err(Reason::Duplicate(first)),
+                Some(first) => Err(Reason::Duplicate(self.place(first))),
                 None => Ok(call),
             }
         });
-        Ok(Some(match call {
+        Some(match call {
             Ok(call) => Item::Call(call),
-            Err(reason) => Item::Bad(BadLine { number, reason }),
-        }))
+            Err(reason) => Item::Bad(BadLine {
+                place: self.place(number),
+                reason,
+            }),
+        })
     }
-}
 
-impl<R: AsyncBufRead + Unpin> Lines<R> {
-    fn new(inner: R, limit: usize) -> Self {
-        Self {
-            inner,
-            buffer: Vec::new(),
-            number: 0,
-            too_long: false,
-            limit,
-            given: false,
+    fn place(&self, number: u64) -> Place {
+        let file = usize::try_from(number >> LINE_BITS)
+            .ok()
+            .and_then(|file| self.names.get(file));
+        Place {
+            file: file.filter(|_| self.has_several).cloned(),
+            line: number & ((1 << LINE_BITS) - 1),
         }
     }
 
-    async fn next(&mut self) -> io::Result<Option<(u64, Result<&[u8], Reason>)>> {
-        loop {
-            if std::mem::take(&mut self.given) {
-                self.buffer.clear();
-                self.buffer.shrink_to(KEPT_BUFFER);
-                self.too_long = false;
-            }
-            if !self.fill().await? {
-                return Ok(None);
-            }
-            self.given = true;
-            self.number += 1;
-            if self.number == 1 && self.buffer.starts_with(BOM) {
-                self.buffer.drain(..BOM.len());
-            }
-            if self.too_long || !self.buffer.trim_ascii().is_empty() {
-                break;
-            }
-        }
-        let line = if self.too_long {
-            Err(Reason::TooLong(self.limit))
-        } else {
-            Ok(self.buffer.trim_ascii())
-        };
-        Ok(Some((self.number, line)))
+    fn name(&self) -> &str {
+        self.names.last().map_or("input", |name| name)
     }
 
-    /// Reads up to the end of the line; false where nothing is left.
-    async fn fill(&mut self) -> io::Result<bool> {
-        loop {
-            let chunk = self.inner.fill_buf().await?;
-            if chunk.is_empty() {
-                return Ok(!self.buffer.is_empty() || self.too_long);
-            }
-            let end = chunk.iter().position(|&byte| byte == b'\n');
-            let part = &chunk[..end.unwrap_or(chunk.len())];
-            let taken = part.len() + usize::from(end.is_some());
-            if self.too_long || self.buffer.len() + part.len() > self.limit {
-                self.too_long = true;
-                self.buffer.clear();
-            } else {
-                self.buffer.extend_from_slice(part);
-            }
-            self.inner.consume(taken);
-            if end.is_some() {
-                return Ok(true);
-            }
+    /// An error with the name of the file, where it is one of reading.
+    fn named(&self, error: io::Error) -> io::Error {
+        let is_named = error
+            .get_ref()
+            .is_some_and(|inner| inner.is::<Unusable>() || inner.is::<WrongFormat>());
+        match is_named {
+            true => Unusable::of(self.name(), self.name(), &error).into(),
+            false => io::Error::new(error.kind(), format!("{}: {error}", self.name())),
         }
     }
 }
 
-/// How many lines are not blank.
-///
-/// # Errors
-///
-/// As reading does.
-pub async fn count_calls<R: AsyncBufRead + Unpin>(mut inner: R) -> io::Result<u64> {
-    let (mut count, mut in_line) = (0_u64, false);
-    loop {
-        let chunk = inner.fill_buf().await?;
-        if chunk.is_empty() {
-            return Ok(count + u64::from(in_line));
-        }
-        for byte in chunk {
-            match byte {
-                b'\n' => count += u64::from(std::mem::take(&mut in_line)),
-                byte if !byte.is_ascii_whitespace() => in_line = true,
-                _ => {}
-            }
-        }
-        let taken = chunk.len();
-        inner.consume(taken);
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("current", &self.current)
+            .field("seen", &self.seen)
+            .finish_non_exhaustive()
     }
 }
 
@@ -213,7 +237,6 @@ mod tests {
                 "c"
             ]
         );
-        assert_eq!(count_calls(text.as_bytes()).await?, 5);
         assert_eq!(read(b"").await?, Vec::<String>::new());
         assert_eq!(read("\u{feff}".as_bytes()).await?, Vec::<String>::new());
         Ok(())
@@ -225,31 +248,6 @@ mod tests {
         assert_eq!(
             read(text.as_bytes()).await?,
             ["line 1: `url`: it is not a path that begins with /"]
-        );
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn a_line_too_long_is_skipped_to_its_end() -> Result<(), Box<dyn Error>> {
-        let text = format!(
-            "12345678\n1234567\n{}\n12\n{}",
-            "x".repeat(100),
-            "y".repeat(9)
-        );
-        let mut lines = Lines::new(BufReader::with_capacity(3, text.as_bytes()), 8);
-        let mut found = Vec::new();
-        while let Some((number, line)) = lines.next().await? {
-            found.push((number, line.map(<[u8]>::len)));
-        }
-        assert_eq!(
-            found,
-            [
-                (1, Ok(8)),
-                (2, Ok(7)),
-                (3, Err(Reason::TooLong(8))),
-                (4, Ok(2)),
-                (5, Err(Reason::TooLong(8)))
-            ]
         );
         Ok(())
     }

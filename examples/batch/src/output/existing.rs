@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::record::is_success;
+use super::record::{MADE_UP, is_success};
 use crate::ids::Ids;
 
 const BEGINNING: &[u8] = br#"{"id":""#;
@@ -57,7 +57,10 @@ pub(super) enum Found {
 
 #[derive(Deserialize)]
 struct Line {
-    custom_id: String,
+    #[serde(default)]
+    id: Option<String>,
+    /// `null` only for a line of the input that was no call.
+    custom_id: Option<String>,
     #[serde(default)]
     provider: Option<String>,
     #[serde(default)]
@@ -122,14 +125,21 @@ impl Existing {
             return None;
         }
         let status = line.response.map(|answer| answer.status_code);
-        if is_success(status, line.error.is_some())
-            && self.answered.insert(&line.custom_id, number).is_none()
-        {
-            self.providers.entry(line.provider).or_insert(number);
-            Some(Found::Answer)
-        } else {
-            self.stale += 1;
-            Some(Found::Stale)
+        let is_answer = is_success(status, line.error.is_some());
+        let is_ours = line.id.is_some_and(|id| id.starts_with(MADE_UP));
+        if line.custom_id.is_none() && (is_answer || !is_ours) {
+            return None;
+        }
+        let id = line.custom_id.filter(|_| is_answer);
+        match id.map(|id| self.answered.insert(&id, number)) {
+            Some(None) => {
+                self.providers.entry(line.provider).or_insert(number);
+                Some(Found::Answer)
+            }
+            Some(Some(_)) | None => {
+                self.stale += 1;
+                Some(Found::Stale)
+            }
         }
     }
 }
@@ -203,11 +213,15 @@ mod tests {
     #[test]
     fn answers_stay_and_failures_and_repeats_go() -> io::Result<()> {
         let refused = ANSWER.replace("200", "429").replace(r#""a""#, r#""c""#);
-        let (existing, kept) = sorted(&format!("{ANSWER}\n{FAILED}\n\n{refused}\r\n{ANSWER}\n"))?;
+        let bad = FAILED
+            .replace(r#""b""#, "null")
+            .replace(r#""i""#, r#""batch_req_1""#);
+        let text = format!("{ANSWER}\n{FAILED}\n\n{refused}\r\n{bad}\n{ANSWER}\n");
+        let (existing, kept) = sorted(&text)?;
         assert_eq!(kept, [ANSWER]);
         assert!(existing.answered.contains("a"));
         assert!(!existing.answered.contains("b") && !existing.answered.contains("c"));
-        assert_eq!((existing.stale, existing.torn), (3, 0));
+        assert_eq!((existing.stale, existing.torn), (4, 0));
         Ok(())
     }
 
@@ -271,6 +285,7 @@ mod tests {
             "{\"idea\":",
             "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/x\",\"body\":{}}\n",
             "{\"id\":1}\n",
+            "{\"id\":\"7\",\"error\":\"a log of something else\"}\n",
             "[1]\nx",
         ] {
             let error = sorted(text).expect_err("foreign");

@@ -3,6 +3,11 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::{carried::Carried, input::BadLine};
+
+/// What the ids of lines begin with.
+pub(super) const MADE_UP: &str = "batch_req_";
+
 /// What became of one call.
 #[derive(Debug, Serialize)]
 pub struct Record {
@@ -17,6 +22,9 @@ pub struct Record {
     pub response: Option<AnswerPart>,
     /// Why the call failed, if it did.
     pub error: Option<ErrorPart>,
+    /// What the call brought along.
+    #[serde(flatten)]
+    pub carried: Carried,
 }
 
 /// An answer of the provider.
@@ -34,10 +42,30 @@ pub struct AnswerPart {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorPart {
     /// The provider's code, or one of ours: `deadline`, `rejected`, `unreadable`, `transport`, `body`, `stream_cut`, `cut`,
-    /// `not_json`, `bad_request`, `http_<status>`.
+    /// `not_json`, `bad_request`, `bad_line`, `http_<status>`.
     pub code: String,
     /// What it means.
     pub message: String,
+}
+
+/// A line of the input that is no call. It has no id of a call.
+#[derive(Debug, Serialize)]
+pub(super) struct BadRecord {
+    id: String,
+    custom_id: Option<String>,
+    response: Option<AnswerPart>,
+    error: ErrorPart,
+}
+
+impl BadRecord {
+    pub(super) fn new(line: &BadLine) -> Self {
+        Self {
+            id: line_id(),
+            custom_id: None,
+            response: None,
+            error: ErrorPart::new("bad_line", line.to_string()),
+        }
+    }
 }
 
 impl Record {
@@ -45,11 +73,12 @@ impl Record {
     #[must_use]
     pub fn new(custom_id: String, response: Option<AnswerPart>, error: Option<ErrorPart>) -> Self {
         Self {
-            id: format!("batch_req_{:032x}", fastrand::u128(..)),
+            id: line_id(),
             custom_id,
             provider: String::new(),
             response,
             error,
+            carried: Carried::default(),
         }
     }
 
@@ -57,6 +86,13 @@ impl Record {
     #[must_use]
     pub fn by(mut self, provider: &str) -> Self {
         provider.clone_into(&mut self.provider);
+        self
+    }
+
+    /// With what the call brought along.
+    #[must_use]
+    pub fn carrying(mut self, carried: Carried) -> Self {
+        self.carried = carried;
         self
     }
 
@@ -78,6 +114,10 @@ impl ErrorPart {
             message: message.into(),
         }
     }
+}
+
+fn line_id() -> String {
+    format!("{MADE_UP}{:032x}", fastrand::u128(..))
 }
 
 pub(super) fn is_success(status: Option<u16>, has_error: bool) -> bool {
@@ -127,6 +167,17 @@ mod tests {
         assert!(
             marked.starts_with(r#"{"id":"i","custom_id":"a","provider":"mock-qwen","response""#),
             "{marked}"
+        );
+        let mut carried = Carried::default();
+        carried.push(
+            "metadata",
+            RawValue::from_string(r#"{"n":1.50}"#.to_owned())?,
+        );
+        assert_eq!(
+            serde_json::to_string(&Record::new("a".into(), None, None).carrying(carried))?
+                .split_once(r#""custom_id""#)
+                .map(|(_, rest)| rest),
+            Some(r#":"a","response":null,"error":null,"metadata":{"n":1.50}}"#)
         );
         Ok(())
     }

@@ -21,6 +21,8 @@ pub enum OpenError {
     Foreign(Foreign),
     /// It holds answers of another provider.
     OtherProvider(OtherProvider),
+    /// It is for what failed, but holds answers.
+    HoldsAnswers,
     /// It cannot be read or written.
     Io(io::Error),
 }
@@ -62,6 +64,37 @@ pub fn open(path: &Path, provider: &str) -> Result<(Writer, Existing), OpenError
         length += 1;
     }
     Ok((Writer::new(file, length, None), existing))
+}
+
+/// Checks that a file can be one for what fails, and changes nothing.
+///
+/// # Errors
+///
+/// See [`OpenError`].
+pub fn check_errors(path: &Path) -> Result<(), OpenError> {
+    match File::open(path) {
+        Ok(file) if file.metadata()?.is_file() => {
+            if !scan(BufReader::new(file), |_| Ok(()))?.answered.is_empty() {
+                return Err(OpenError::HoldsAnswers);
+            }
+        }
+        Ok(_) => return Err(OpenError::NotAFile),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Opens a file for what fails, and empties it: what failed in an earlier run is tried again in this one.
+///
+/// # Errors
+///
+/// See [`OpenError`]; nothing is changed then.
+pub fn open_errors(path: &Path) -> Result<Writer, OpenError> {
+    check_errors(path)?;
+    // It holds no answers, so none of another provider.
+    let (writer, _) = open(path, "")?;
+    Ok(writer)
 }
 
 fn rewrite(path: &Path, file: &File) -> Result<File, OpenError> {
@@ -120,6 +153,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Locked => f.write_str("another process writes to it"),
             Self::NotAFile => f.write_str("it is not a regular file"),
+            Self::HoldsAnswers => f.write_str("it holds answers: it is an output"),
             Self::Foreign(foreign) => fmt::Display::fmt(foreign, f),
             Self::OtherProvider(other) => fmt::Display::fmt(other, f),
             Self::Io(error) => fmt::Display::fmt(error, f),
@@ -214,6 +248,40 @@ mod tests {
             drop(writer);
             assert_eq!(fs::read_dir(folder.path())?.count(), 1);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_for_errors_is_begun_anew_and_never_an_output() -> TestResult {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("errors.jsonl");
+        for _ in 0..2 {
+            let mut errors = open_errors(&path)?;
+            assert_eq!(fs::read_to_string(&path)?, "");
+            errors.write(&Record::new(
+                "a".into(),
+                None,
+                Some(ErrorPart::new("c", "m")),
+            ))?;
+            assert!(matches!(open_errors(&path), Err(OpenError::Locked)));
+        }
+        for (text, expected) in [
+            (answer("a"), "it holds answers"),
+            ("log".to_owned(), "line 1 is not"),
+        ] {
+            let text = format!("{}\n{text}\n", failed("x"));
+            fs::write(&path, &text)?;
+            let error = open_errors(&path).expect_err("not for errors").to_string();
+            assert!(
+                error.starts_with(expected) || error.contains("is not of a batch output"),
+                "{error}"
+            );
+            assert_eq!(fs::read_to_string(&path)?, text);
+        }
+        assert!(matches!(
+            open_errors(folder.path()),
+            Err(OpenError::NotAFile)
+        ));
         Ok(())
     }
 

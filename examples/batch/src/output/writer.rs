@@ -5,7 +5,10 @@ use std::{
     io::{self, Write},
 };
 
-use super::Record;
+use serde::Serialize;
+
+use super::{Record, record::BadRecord};
+use crate::input::BadLine;
 
 /// Appends records to an output file, each as one whole line at once.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub struct Writer<W = File> {
     file: W,
     length: u64,
     line: Vec<u8>,
+    /// Takes what failed.
+    errors: Option<Box<Self>>,
     /// The file whose place this one took; its lock keeps out whoever opened it before.
     _replaced: Option<File>,
 }
@@ -39,7 +44,27 @@ impl<W: Write + Truncate> Writer<W> {
             file,
             length,
             line: Vec::new(),
+            errors: None,
             _replaced: replaced,
+        }
+    }
+
+    /// Writes what failed to another file.
+    #[must_use]
+    pub fn errors_to(mut self, errors: Self) -> Self {
+        self.errors = Some(Box::new(errors));
+        self
+    }
+
+    /// Notes a line that is no call, where there is a file for what failed: it has no id that could stand in the output.
+    ///
+    /// # Errors
+    ///
+    /// As writing does.
+    pub fn bad_line(&mut self, line: &BadLine) -> io::Result<()> {
+        match &mut self.errors {
+            Some(errors) => errors.append(&BadRecord::new(line)),
+            None => Ok(()),
         }
     }
 
@@ -49,6 +74,13 @@ impl<W: Write + Truncate> Writer<W> {
     ///
     /// As writing does.
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
+        match &mut self.errors {
+            Some(errors) if !record.is_success() => errors.append(record),
+            _ => self.append(record),
+        }
+    }
+
+    fn append(&mut self, record: &impl Serialize) -> io::Result<()> {
         self.line.clear();
         serde_json::to_writer(&mut self.line, record)?;
         self.line.push(b'\n');
@@ -73,6 +105,9 @@ impl Writer<File> {
     ///
     /// As the disk does.
     pub fn sync(&self) -> io::Result<()> {
+        if let Some(errors) = &self.errors {
+            errors.sync()?;
+        }
         self.file.sync_all()
     }
 }

@@ -17,7 +17,9 @@ pub(super) struct Draft<'e> {
     pub(super) names_model: bool,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
+    pub(super) background: bool,
     pub(super) n: Option<u64>,
+    pub(super) best_of: Option<u64>,
     pub(super) max_tokens: Option<u64>,
     /// A ceiling that holds thinking too.
     pub(super) max_completion_tokens: Option<u64>,
@@ -37,6 +39,7 @@ impl Draft<'_> {
         self.add_frame(dialect);
         let estimated = self.prompt.finish();
         let output_ceiling = self.output_ceiling(dialect);
+        let choices = self.choices(dialect);
         let model = self.model.unwrap_or_else(|| Arc::from(""));
         let calibration = &counting.calibration;
         let [input_tokens, cautious_input_tokens] =
@@ -50,11 +53,20 @@ impl Draft<'_> {
             model,
             stream: self.stream,
             include_usage: self.include_usage,
-            // A request for 0 answers is invalid; 1 keeps every product with it sensible.
-            choices: self
-                .n
-                .map_or(1, |n| u32::try_from(n.max(1)).unwrap_or(u32::MAX)),
+            background: self.background && dialect == Dialect::Responses,
+            choices,
         }
+    }
+
+    /// How many answers the provider writes. One that it does not give back costs as much.
+    fn choices(&self, dialect: Dialect) -> u32 {
+        // A request for 0 answers is invalid; 1 keeps every product with it sensible.
+        let of_prompt = self.n.max(self.best_of).unwrap_or(1).max(1);
+        let prompts = match dialect {
+            Dialect::Completions => self.messages.max(1),
+            _ => 1,
+        };
+        u32::try_from(of_prompt.saturating_mul(prompts)).unwrap_or(u32::MAX)
     }
 
     /// Adds what the chat template puts around the texts.

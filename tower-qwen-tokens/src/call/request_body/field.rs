@@ -16,6 +16,8 @@ pub(super) enum RequestPart {
     Parameters,
     /// A message or a list of them: an object is one, so is a bare text.
     Messages,
+    /// One of such a list: a list of its own holds the tokens of a prompt.
+    OneOfMessages,
     /// The inside of a message's object.
     Message,
     /// Native `history`: pairs of messages.
@@ -41,6 +43,8 @@ pub(super) enum RequestField {
     Stream,
     IncludeUsage,
     N,
+    BestOf,
+    Background,
     Ceiling(Ceiling),
     EnableThinking,
     PreserveThinking,
@@ -62,6 +66,7 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
         RequestPart::Compatible => match key {
             "model" => RequestField::Model,
             "stream" => RequestField::Stream,
+            "background" => RequestField::Background,
             "stream_options" => Within(RequestPart::StreamOptions),
             "messages" | "prompt" | "input" => Within(RequestPart::Messages),
             "suffix" => Within(RequestPart::Content),
@@ -88,7 +93,10 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
             "name" | "arguments" => Within(RequestPart::Json),
             _ => Ignored,
         },
-        RequestPart::Messages | RequestPart::Message | RequestPart::Content => match key {
+        RequestPart::Messages
+        | RequestPart::OneOfMessages
+        | RequestPart::Message
+        | RequestPart::Content => match key {
             "content" | "text" | "name" | "output" | "refusal" | "transcript" => {
                 Within(RequestPart::Content)
             }
@@ -119,6 +127,7 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
 fn parameter(key: &str) -> RequestField {
     match key {
         "n" => RequestField::N,
+        "best_of" => RequestField::BestOf,
         "enable_thinking" => RequestField::EnableThinking,
         "preserve_thinking" => RequestField::PreserveThinking,
         "thinking_budget" => RequestField::ThinkingBudget,

@@ -143,7 +143,9 @@ impl Draft<'_> {
             (RequestField::Model, Scalar::Text(model)) => self.model = Some(model),
             (RequestField::Stream, Scalar::Flag(on)) => self.stream = on,
             (RequestField::IncludeUsage, Scalar::Flag(on)) => self.include_usage = on,
+            (RequestField::Background, Scalar::Flag(on)) => self.background = on,
             (RequestField::N, Scalar::Number(n)) => self.n = Some(n),
+            (RequestField::BestOf, Scalar::Number(n)) => self.best_of = Some(n),
             (RequestField::Ceiling(Ceiling::Answer), Scalar::Number(most)) => {
                 self.max_tokens = Some(most);
             }
@@ -171,9 +173,9 @@ impl Draft<'_> {
 impl Scalar {
     /// The number that a text writes, where a number is wanted: servers written in Python take both.
     fn into_number_for(self, field: RequestField) -> Self {
-        use RequestField::{Ceiling, N, ThinkingBudget};
+        use RequestField::{BestOf, Ceiling, N, ThinkingBudget};
         match &self {
-            Self::Text(text) if matches!(field, N | Ceiling(_) | ThinkingBudget) => {
+            Self::Text(text) if matches!(field, N | BestOf | Ceiling(_) | ThinkingBudget) => {
                 text.trim().parse().map_or(Self::Nothing, Self::Number)
             }
             _ => self,
@@ -205,16 +207,17 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
 
     fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self { draft, part } = self;
-        match part {
-            RequestPart::Messages => draft.add_message(),
-            RequestPart::Json => draft.add(JSON_COMPOUND),
-            _ => {}
-        }
         // An object inside of a message is a part of it, not one more message.
-        let part = if part == RequestPart::Messages {
-            RequestPart::Message
-        } else {
-            part
+        let part = match part {
+            RequestPart::Messages | RequestPart::OneOfMessages => {
+                draft.add_message();
+                RequestPart::Message
+            }
+            RequestPart::Json => {
+                draft.add(JSON_COMPOUND);
+                part
+            }
+            _ => part,
         };
         while let Some(field) = next_name(&mut members, |name| {
             if part == RequestPart::Json {
@@ -269,9 +272,18 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
 
     fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         let Self { draft, part } = self;
-        if part == RequestPart::Json {
-            draft.add(JSON_COMPOUND);
-        }
+        let part = match part {
+            RequestPart::Messages => RequestPart::OneOfMessages,
+            RequestPart::OneOfMessages => {
+                draft.add_message();
+                RequestPart::Content
+            }
+            RequestPart::Json => {
+                draft.add(JSON_COMPOUND);
+                part
+            }
+            _ => part,
+        };
         while elements
             .next_element_seed(Read(RequestReader {
                 draft: &mut *draft,
@@ -286,7 +298,7 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
         let Self { draft, part } = self;
         match part {
             RequestPart::Content => draft.push(text),
-            RequestPart::Messages => {
+            RequestPart::Messages | RequestPart::OneOfMessages => {
                 draft.add_message();
                 draft.push(text);
             }
@@ -302,7 +314,9 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
     fn number(self, _: JsonNumber) {
         match self.part {
             // The id of a token.
-            RequestPart::Content | RequestPart::Messages => self.draft.add(1),
+            RequestPart::Content | RequestPart::Messages | RequestPart::OneOfMessages => {
+                self.draft.add(1);
+            }
             _ => self.scalar(),
         }
     }
