@@ -4,7 +4,6 @@ use std::{
     fmt, fs,
     io::{self, Write},
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 use tokio::time::Instant;
 
@@ -13,9 +12,11 @@ use tower_qwen_retry::RetryPolicy;
 use tower_qwen_tokens::Ledger;
 
 use crate::{
+    advice::Target,
     args::Args,
     base_url::BaseUrl,
     dry_run::forecast,
+    exit::{Exit, Failure},
     fleet::Admission,
     input::{self, BadLines, Opened, Wanted},
     output::{self, Existing, OpenError, scan},
@@ -30,32 +31,6 @@ use crate::{
     tally::Tally,
 };
 
-/// How the program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// All calls are answered.
-    Done,
-    /// Some calls failed, or some lines were no calls.
-    SomeFailed,
-    /// It was stopped.
-    Stopped,
-}
-
-/// Why the program could not go on.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Failure {
-    /// The arguments cannot be followed. Nothing was sent.
-    Usage(String),
-    /// Reading or writing failed on the way. What was written is valid, and the run can be repeated.
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// What came of it.
-        error: io::Error,
-    },
-}
-
 /// Does what the arguments say.
 ///
 /// # Errors
@@ -64,6 +39,9 @@ pub enum Failure {
 pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Result<Exit, Failure> {
     let provider =
         Provider::choose(args, environment).map_err(|why| Failure::Usage(why.to_string()))?;
+    args.caps
+        .check(&provider.prices(), args.model.as_deref())
+        .map_err(|bad| Failure::Usage(bad.to_string()))?;
     let path = args.output(provider.is_mock());
     paths::check(args, &path).map_err(Failure::Usage)?;
     // A pipe may have nothing to say for as long as it likes.
@@ -82,7 +60,8 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     if let Some(path) = errors {
         output::check_errors(path).map_err(|error| unusable(path, &error))?;
     }
-    let (mut writer, existing) = output::open(&path).map_err(|error| unusable(&path, &error))?;
+    let (mut writer, existing) =
+        output::open(&path, &provider.name()).map_err(|error| unusable(&path, &error))?;
     if let Some(path) = errors {
         let errors = output::open_errors(path).map_err(|error| unusable(path, &error))?;
         writer = writer.errors_to(errors);
@@ -110,11 +89,15 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         (Provider::Mock, None) => return Err(Failure::Usage("no provider".to_owned())),
     };
     say(format_args!("Answers go to {}.", path.display()));
-
-    if args.redis.is_some() && mock.is_some() {
-        let why = "the mock inside this process has nobody to share with: name an address";
-        return Err(usage("--redis", why));
+    let key = provider.key(environment);
+    let target = match provider {
+        Provider::Remote(_) => Target::remote(base.origin(), key),
+        Provider::Mock => Target::built_in(),
+    };
+    if let Some(warning) = target.key.warning() {
+        say(format_args!("{warning}"));
     }
+
     let admission = Admission::of(args)
         .await
         .map_err(|why| usage("--redis", why))?;
@@ -123,11 +106,14 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         ledger: Ledger::new(provider.prices()),
         tally: Tally::default(),
         policy: RetryPolicy::default().max_attempts(args.max_attempts),
+        budgets: args.caps.budgets(provider.prices()),
     };
     let run = Run {
-        requests: requests(args, provider.key(environment), base.clone())?,
+        provider: provider.name(),
+        requests: requests(args, key, base.clone())?,
         concurrency: args.concurrency(),
         deadline: args.deadline,
+        max_failures: args.caps.max_failures,
     };
     let mut reader = reader.at(base.clone());
     let mut progress = Progress::stderr(stack.clone(), total);
@@ -143,7 +129,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
             &mut progress,
         )
         .await;
-    let makespan = Instant::now().duration_since(started);
+    let duration = Instant::now().duration_since(started);
     progress.finish();
     let accounts = stack.limiter.snapshot();
     drop((progress, stack.limiter));
@@ -165,15 +151,16 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         totals: stack.ledger.snapshot().total,
         quota: args.quota(),
         accounts: &accounts,
-        makespan,
+        duration,
+        target: &target,
         stats: mock.as_ref().map(RunningMock::stats),
     });
     report(args, &summary)?;
-    Ok(match summary {
-        Summary { stopped: true, .. } => Exit::Stopped,
-        summary if summary.has_failures() => Exit::SomeFailed,
-        _ => Exit::Done,
-    })
+    // Last, so that it stands where people read.
+    for text in &summary.advice {
+        say(format_args!("{text}"));
+    }
+    Ok(Exit::of(&summary, counts.ended.as_ref()))
 }
 
 async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, Failure> {
@@ -184,6 +171,11 @@ async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, 
         Err(error) if error.kind() == io::ErrorKind::NotFound => Existing::default(),
         Err(error) => return Err(unusable(path, &error.into())),
     };
+    // A forecast that names no provider counts the answers of all.
+    let is_named = args.mock || !provider.is_mock();
+    if let Some(other) = existing.other_than(&provider.name()).filter(|_| is_named) {
+        return Err(unusable(path, &OpenError::OtherProvider(other)));
+    }
     let base = match provider {
         Provider::Remote(base) => base.clone(),
         Provider::Mock => BaseUrl::DASHSCOPE
@@ -304,35 +296,3 @@ fn unusable(path: &Path, error: &OpenError) -> Failure {
 fn io_failure(doing: &'static str) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::Io { doing, error }
 }
-
-impl Failure {
-    /// The exit status of the program.
-    #[must_use]
-    pub fn code(&self) -> ExitCode {
-        match self {
-            Self::Usage(_) => ExitCode::from(2),
-            Self::Io { .. } => ExitCode::from(1),
-        }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Done => Self::SUCCESS,
-            Exit::SomeFailed => Self::from(1),
-            Exit::Stopped => Self::from(130),
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(text) => f.write_str(text),
-            Self::Io { doing, error } => write!(f, "{doing}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}

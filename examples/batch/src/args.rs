@@ -8,28 +8,36 @@ use std::{
 use clap::{Parser, ValueEnum};
 use tower_qwen_ratelimit::{Pacing, Quota};
 
-use crate::input::{InputArgs, without_packing};
+use crate::{
+    caps::Caps,
+    input::{InputArgs, without_packing},
+};
 
 /// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
 /// meters and prices. A stopped run goes on where it was when run again.
 ///
-/// The key comes from `DASHSCOPE_API_KEY`. An address alone is enough: calls then go out without a key. With neither, a
-/// file of your own is refused unless `--mock` or `--dry-run` is given, and the bundled set goes to the built-in mock.
+/// The key comes from `DASHSCOPE_API_KEY`. An address alone is enough: calls then go out without a key. With neither,
+/// `--input` is an error unless `--mock` or `--dry-run` is given.
 ///
-/// Exit status: 0 all done, 1 some failed, 2 bad usage (no provider for `--input` included), 130 stopped.
+/// Without `--input` the 240 bundled prompts go to the built-in provider, whose answers are invented, whatever key is set:
+/// nothing is spent. `--bundled` sends them to a real one.
+///
+/// Exit status: 0 all done, 1 some failed, 2 bad usage (no provider for `--input` included), 3 no call can succeed (key,
+/// account, model or address), 4 the cap of cost or tokens is reached, 130 stopped. After 1, 3, 4 and 130 the same command
+/// goes on where it was.
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
 pub struct Args {
     /// Calls to make, or prompts: a file, `-` for the standard input, or a pattern such as `'calls-*.jsonl'`. Plain, `.gz` or
-    /// `.zst`. Default: a bundled set of 240 prompts.
+    /// `.zst`. Default: a bundled set of 240 prompts, answered by the built-in provider.
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
 
     /// Where the answers go; what it already answers is not called again. Default: INPUT with the extension
     /// `output.jsonl`, or `mock-output.jsonl` with `--mock` (after that of a table or a text); for the bundled set
-    /// `batch-output.jsonl`, or `batch-mock-output.jsonl` against the built-in mock. Several files and the standard input
-    /// have no default. A name in `.parquet` is written when the run ends, of the lines in the same name with `.jsonl`, and
-    /// needs a build with `--features parquet`.
+    /// `batch-mock-output.jsonl`, or `batch-output.jsonl` with `--bundled`. Several files and the standard input have no
+    /// default. Each line names its provider, and answers of another one are not taken up. A name in `.parquet` is written
+    /// when the run ends, of the lines in the same name with `.jsonl`, and needs a build with `--features parquet`.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -41,8 +49,8 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
 
-    /// Send the calls to a mock of the provider inside this process. Its answers are invented. `DASHSCOPE_API_KEY` and
-    /// `DASHSCOPE_BASE_URL` are ignored.
+    /// Send the calls to a provider built into this program. Its answers are invented and cost nothing.
+    /// `DASHSCOPE_API_KEY` and `DASHSCOPE_BASE_URL` are ignored.
     // It shares its quota with nobody: no other process knows its port.
     #[arg(long, conflicts_with_all = ["base_url", "redis"])]
     pub mock: bool,
@@ -76,11 +84,11 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub redis: Option<String>,
 
-    /// Lease parts of the rate in place of booking each call at the server.
+    /// Take parts of the rate beforehand, instead of asking that server for each call.
     #[arg(long, requires = "redis")]
     pub lease: bool,
 
-    /// What becomes of calls while the server is away.
+    /// What happens to calls while that server cannot be reached.
     #[arg(long, value_enum, default_value_t = OutageArg::LocalShare)]
     pub outage: OutageArg,
 
@@ -92,7 +100,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_attempts: u32,
 
-    /// Time for one call, from when it takes its place in the queue, all waits and attempts included.
+    /// Time for one call, from when it begins to wait for quota, all waits and attempts included.
     #[arg(long, default_value = "30m", value_parser = duration)]
     pub deadline: Duration,
 
@@ -104,9 +112,17 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
 
-    /// Tell tokens, cost and duration beforehand, and send nothing.
+    /// Estimate tokens, cost and duration, and send nothing.
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Send the bundled prompts to the provider that key and address name. This costs money.
+    #[arg(long, conflicts_with = "input")]
+    pub bundled: bool,
+
+    /// What the run may cost, and how often it may fail.
+    #[command(flatten)]
+    pub caps: Caps,
 }
 
 /// What is known of the quota.
@@ -129,10 +145,10 @@ pub enum PacingArg {
     Window,
 }
 
-/// What becomes of calls while the store is away.
+/// What happens to calls while the store cannot be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OutageArg {
-    /// Each process goes on with its part of the quota.
+    /// Each process uses its part of the quota.
     LocalShare,
     /// Calls are sent without a limit.
     Unlimited,
@@ -193,7 +209,9 @@ impl Args {
             // Not `against_mock`: a forecast without a provider is about the file of the real run.
             (None, Some(input)) if self.mock => beside(input, "mock-output.jsonl"),
             (None, Some(input)) => beside(input, "output.jsonl"),
-            (None, None) if against_mock => PathBuf::from("batch-mock-output.jsonl"),
+            (None, None) if against_mock && !(self.bundled && self.dry_run && !self.mock) => {
+                PathBuf::from("batch-mock-output.jsonl")
+            }
             (None, None) => PathBuf::from("batch-output.jsonl"),
         }
     }

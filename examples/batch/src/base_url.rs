@@ -83,7 +83,12 @@ impl FromStr for BaseUrl {
     type Err = BadUrl;
 
     fn from_str(text: &str) -> Result<Self, BadUrl> {
-        let uri = Uri::from_str(text.trim()).map_err(|_| BadUrl::Malformed)?;
+        let text = text.trim();
+        // Before the URL is read: `host/v1` is none at all, and what it lacks is the scheme.
+        if !text.is_empty() && !text.contains("://") {
+            return Err(BadUrl::Scheme);
+        }
+        let uri = Uri::from_str(text).map_err(|_| BadUrl::Malformed)?;
         let parts = uri.into_parts();
         let scheme = match parts.scheme {
             Some(scheme) if matches!(scheme.as_str(), "http" | "https") => scheme,
@@ -115,11 +120,11 @@ impl fmt::Debug for BaseUrl {
 impl fmt::Display for BadUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "it cannot be read as a URL",
-            Self::Scheme => "it does not begin with http:// or https://",
-            Self::Credentials => "it carries a user name or a password",
-            Self::Query => "it carries a query",
-            Self::NotAPath => "it is no path that begins with /",
+            Self::Malformed => "it is not a URL",
+            Self::Scheme => "it needs https:// (or http://) at its beginning",
+            Self::Credentials => "it has a user name or a password in it",
+            Self::Query => "it has a query (?..) at its end",
+            Self::NotAPath => "it is not a path that begins with /",
         })
     }
 }
@@ -202,6 +207,8 @@ mod tests {
             ("", BadUrl::Malformed),
             ("h", BadUrl::Scheme),
             ("/v1", BadUrl::Scheme),
+            ("dashscope.com/v1", BadUrl::Scheme),
+            ("localhost:8080/v1", BadUrl::Scheme),
             ("ftp://h", BadUrl::Scheme),
             ("https://user:pw@h/v1", BadUrl::Credentials),
             ("https://h/v1?key=x", BadUrl::Query),

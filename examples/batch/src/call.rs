@@ -1,12 +1,15 @@
 //! One call, from its request to the line that tells what became of it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Request, Response, response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use tower::{Service, ServiceExt};
-use tower_qwen_ratelimit::{RejectKind, Rejected};
+use tower_qwen_ratelimit::{RejectKind, Rejected, budget::BudgetError};
 use tower_qwen_tokens::{
     Deadline, Dialect, Verdict,
     call::{BoxError, ParseError},
@@ -16,13 +19,27 @@ use tower_qwen_tokens::{
 use crate::{
     assemble::strict,
     ending::is_open,
+    failure::{Known, chain, find, of_parts, of_transport},
+    fatal::Fatal,
+    last_failure::LastFailure,
     output::{AnswerPart, ErrorPart, compact},
     reading::MAX_ANSWER,
     request::is_streamable,
+    words,
 };
 
-/// What became of a call: what the provider answered, and why it failed.
-pub type Outcome = (Option<AnswerPart>, Option<ErrorPart>);
+/// What became of a call.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What the provider answered, if it did.
+    pub response: Option<AnswerPart>,
+    /// Why the call failed, if it did.
+    pub error: Option<ErrorPart>,
+    /// The failure, where other calls will meet it too.
+    pub fatal: Option<Fatal>,
+    /// The cap that had no room for the call. It was not sent.
+    pub over_cap: Option<BudgetError>,
+}
 
 /// Makes a call and waits for its answer, until the deadline at most. The client hands on whole answers, as
 /// [`WholeLayer`](crate::whole::WholeLayer) does.
@@ -35,33 +52,77 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<RB>, Error = BoxError>,
     RB: Body<Data = Bytes, Error: Into<BoxError>>,
 {
+    let last = LastFailure::default();
+    let clock = CallClock::until(deadline);
     request.extensions_mut().insert(deadline);
+    request.extensions_mut().insert(last.clone());
     let dialect = Dialect::of_path(request.uri().path());
     let call = async {
-        let response = client
-            .oneshot(request)
-            .await
-            .map_err(|error| refused(&*error))?;
+        let response = match client.oneshot(request).await {
+            Ok(response) => response,
+            Err(error) => return no_answer(&*error, &last, &clock),
+        };
         let (parts, body) = response.into_parts();
         if let Some(error) = parts.extensions.get::<ErrorPart>() {
-            return Err(error.clone());
+            return Outcome::failed((error.clone(), None));
         }
-        let whole = Limited::new(body, MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| ErrorPart::new("body", chain(&*error)))?;
-        Ok(of_whole(&parts, &whole.to_bytes(), dialect))
+        match Limited::new(body, MAX_ANSWER).collect().await {
+            Ok(whole) => of_whole(&parts, &whole.to_bytes(), dialect),
+            Err(error) => Outcome::failed((ErrorPart::new("body", chain(&*error)), None)),
+        }
     };
     match tokio::time::timeout_at(deadline.instant(), call).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => (None, Some(error)),
-        Err(_) => (
-            None,
-            Some(ErrorPart::new(
-                "deadline",
-                "no whole answer came before the deadline",
-            )),
-        ),
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let none = || {
+                let given = words::duration(clock.given());
+                let message = format!("no whole answer came within the deadline of {given}");
+                (ErrorPart::new("deadline", message), None)
+            };
+            Outcome::failed(clock.behind_the_deadline(&last).unwrap_or_else(none))
+        }
+    }
+}
+
+/// When a call began, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+struct CallClock {
+    began: Instant,
+    until: Instant,
+}
+
+impl CallClock {
+    fn until(deadline: Deadline) -> Self {
+        Self {
+            began: Instant::now(),
+            until: deadline.instant(),
+        }
+    }
+
+    fn waited(&self) -> Duration {
+        Instant::now().duration_since(self.began)
+    }
+
+    fn given(&self) -> Duration {
+        self.until.duration_since(self.began)
+    }
+
+    /// What the attempts failed with that the deadline has cut short.
+    fn behind_the_deadline(&self, last: &LastFailure) -> Option<Known> {
+        let (mut error, fatal) = last.get()?;
+        let given = words::duration(self.given());
+        error.message = format!("{} (tried until the deadline of {given})", error.message);
+        Some((error, fatal))
+    }
+}
+
+impl Outcome {
+    fn failed((error, fatal): Known) -> Self {
+        Self {
+            error: Some(error),
+            fatal,
+            ..Self::default()
+        }
     }
 }
 
@@ -69,24 +130,27 @@ fn of_whole(parts: &response::Parts, whole: &[u8], dialect: Option<Dialect>) -> 
     // A status of success does not make an error an answer: then the verdict has the status that it means.
     let verdict = parts.extensions.get::<Verdict>();
     let status = verdict.and_then(Verdict::status).unwrap_or(parts.status);
-    let status = status.as_u16();
-    let answer = part(parts, status, whole);
+    let answer = part(parts, status.as_u16(), whole);
     let body = answer.body.get();
-    let error = if let Some(verdict) = verdict {
-        Some(provider_error(verdict, status))
-    } else if !parts.status.is_success() {
-        let code = format!("http_{status}");
-        Some(ErrorPart::new(code, "the provider did not answer"))
+    let failure = if let Some(failure) = of_parts(parts.status, &parts.extensions) {
+        Some(failure)
     } else if !body.starts_with('{') {
         let message = "the answer is not a JSON object";
-        Some(ErrorPart::new("not_json", message))
+        let fatal = Fatal::not_json(status.as_u16());
+        Some((ErrorPart::new("not_json", message), Some(fatal)))
     } else if dialect.is_some_and(is_streamable) && is_open(body) {
         let message = "the answer gives no reason for its end: it may be cut";
-        Some(ErrorPart::new("cut", message))
+        Some((ErrorPart::new("cut", message), None))
     } else {
         None
     };
-    (Some(answer), error)
+    let (error, fatal) = failure.unzip();
+    Outcome {
+        response: Some(answer),
+        error,
+        fatal: fatal.flatten(),
+        over_cap: None,
+    }
 }
 
 fn part(parts: &response::Parts, status_code: u16, body: &[u8]) -> AnswerPart {
@@ -124,55 +188,64 @@ fn request_id(body: &str) -> Option<String> {
         .map(|body| body.request_id)
 }
 
-fn provider_error(verdict: &Verdict, status: u16) -> ErrorPart {
-    let code = verdict
-        .code()
-        .map_or_else(|| format!("http_{status}"), str::to_owned);
-    ErrorPart::new(code, verdict.message().unwrap_or_default())
-}
-
 /// Why no answer came at all.
-fn refused(error: &(dyn std::error::Error + 'static)) -> ErrorPart {
-    let mut link = Some(error);
-    while let Some(this) = link {
-        if let Some(rejected) = this.downcast_ref::<Rejected>() {
-            let code = match rejected.kind() {
-                RejectKind::Deadline | RejectKind::MaxWait => "deadline",
-                _ => "rejected",
-            };
-            return ErrorPart::new(code, rejected.to_string());
-        }
-        if this.is::<ParseError>() {
-            return ErrorPart::new("unreadable", chain(error));
-        }
-        link = this.source();
+fn no_answer(
+    error: &(dyn std::error::Error + 'static),
+    last: &LastFailure,
+    clock: &CallClock,
+) -> Outcome {
+    if let Some(over_cap) = find::<BudgetError>(error) {
+        return Outcome {
+            over_cap: Some(over_cap.clone()),
+            ..Outcome::default()
+        };
     }
-    ErrorPart::new("transport", chain(error))
+    if let Some(rejected) = find::<Rejected>(error) {
+        return Outcome::failed(of_rejected(rejected, last, clock));
+    }
+    if find::<ParseError>(error).is_some() {
+        return Outcome::failed((ErrorPart::new("unreadable", chain(error)), None));
+    }
+    Outcome::failed(of_transport(error))
 }
 
-/// An error and what caused it, in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
+/// What the queue for the quota says of a call that it does not send.
+fn of_rejected(rejected: &Rejected, last: &LastFailure, clock: &CallClock) -> Known {
+    let message = match (rejected.kind(), rejected.predicted_wait()) {
+        (RejectKind::PlanUsedUp, _) => {
+            let message = rejected.to_string();
+            let fatal = Fatal::plan(rejected.until(), message.clone());
+            return (ErrorPart::new("rejected", message), Some(fatal));
         }
-        source = cause.source();
-    }
-    text
+        (RejectKind::Deadline | RejectKind::MaxWait, needs) => {
+            if let Some(known) = clock.behind_the_deadline(last) {
+                return known;
+            }
+            let waited = words::duration(clock.waited());
+            let given = words::duration(clock.given());
+            match needs.map(words::duration) {
+                Some(needs) => {
+                    format!("waited {waited}, needs {needs} more, and has {given} in all")
+                }
+                None => format!("waited {waited} for quota, and has {given} in all"),
+            }
+        }
+        _ => return (ErrorPart::new("rejected", rejected.to_string()), None),
+    };
+    (ErrorPart::new("deadline", message), None)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{error::Error, time::Duration};
+    use std::error::Error;
 
     use http::{HeaderMap, StatusCode, header};
     use tower::{Layer, service_fn};
 
+    use tower_qwen_ratelimit::{AdmissionLayer, Limiter, Quota};
+
     use super::*;
-    use crate::whole::WholeLayer;
+    use crate::{fatal::FatalReason, last_failure::LastFailureLayer, whole::WholeLayer};
 
     type TestResult = Result<(), Box<dyn Error>>;
 
@@ -205,12 +278,16 @@ mod tests {
     }
 
     fn code(outcome: &Outcome) -> Option<&str> {
-        outcome.1.as_ref().map(|error| error.code.as_str())
+        outcome.error.as_ref().map(|error| error.code.as_str())
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_stays_as_it_is_on_one_line() -> TestResult {
-        let (answer, error) = outcome(
+        let Outcome {
+            response: answer,
+            error,
+            ..
+        } = outcome(
             200,
             "application/json",
             "{\n  \"n\": 1.50,\n  \"request_id\": \"r\" }\n",
@@ -231,7 +308,7 @@ mod tests {
         let refusal = r#"{"error":{"code":"invalid_api_key","message":"m","param":null,"type":"t"},"request_id":""}"#;
         let refused = outcome(401, "application/json", refusal).await?;
         assert_eq!(code(&refused), Some("invalid_api_key"));
-        let answer = refused.0.ok_or("no answer")?;
+        let answer = refused.response.ok_or("no answer")?;
         assert_eq!((answer.status_code, answer.request_id), (401, None));
         assert_eq!(answer.body.get(), refusal);
         Ok(())
@@ -242,7 +319,7 @@ mod tests {
         let page = outcome(502, "text/html", "<html>\n</html>").await?;
         assert_eq!(code(&page), Some("http_502"));
         assert_eq!(
-            page.0.ok_or("no answer")?.body.get(),
+            page.response.ok_or("no answer")?.body.get(),
             r#""<html>\n</html>""#
         );
         for body in ["<html>", "[1]", ""] {
@@ -261,15 +338,18 @@ mod tests {
                       event:error\n:HTTP_STATUS/429\n\
                       data:{\"code\":\"Throttling.RateQuota\",\"message\":\"m\",\"request_id\":\"r\"}\n\n";
         let broken = outcome(200, "text/event-stream;charset=UTF-8", stream).await?;
-        assert_eq!(broken.1, Some(ErrorPart::new("Throttling.RateQuota", "m")));
-        let answer = broken.0.ok_or("no answer")?;
+        assert_eq!(
+            broken.error,
+            Some(ErrorPart::new("Throttling.RateQuota", "m"))
+        );
+        let answer = broken.response.ok_or("no answer")?;
         assert_eq!(
             (answer.status_code, answer.request_id.as_deref()),
             (429, Some("r"))
         );
         let cut = outcome(200, "text/event-stream", "data: {\"choices\":[]}\n\n").await?;
         assert_eq!(code(&cut), Some("stream_cut"));
-        assert!(cut.0.is_none());
+        assert!(cut.response.is_none());
         Ok(())
     }
 
@@ -299,13 +379,14 @@ mod tests {
         ] {
             let failed = outcome(200, kind, body).await?;
             assert_eq!(code(&failed), Some(expected), "{kind} {body}");
-            let answer = failed.0.ok_or("the error is kept")?;
+            let answer = failed.response.ok_or("the error is kept")?;
             assert_eq!(answer.status_code, status, "{kind} {body}");
             assert!(answer.body.get().starts_with('{'));
         }
         for kind in ["application/json", "text/event-stream"] {
             let body = "\u{feff}{\"error\":null,\"choices\":[{\"finish_reason\":\"stop\",\"logprob\":NaN}]}";
-            let (answer, error) = outcome(200, kind, body).await?;
+            let whole = outcome(200, kind, body).await?;
+            let (answer, error) = (whole.response, whole.error);
             assert_eq!(error, None, "{kind}");
             assert_eq!(
                 answer.ok_or("an answer")?.body.get(),
@@ -324,7 +405,7 @@ mod tests {
             let cut = outcome(200, kind, body).await?;
             assert_eq!(code(&cut), Some("cut"), "{kind}");
             assert!(
-                cut.0
+                cut.response
                     .ok_or("the answer is kept")?
                     .body
                     .get()
@@ -348,11 +429,73 @@ mod tests {
             let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
             Err::<Response<Full<Bytes>>, BoxError>(refused.into())
         });
-        let (answer, error) = perform(down, request()?, deadline()).await;
-        assert!(answer.is_none());
+        let outcome = perform(down, request()?, deadline()).await;
+        assert!(outcome.response.is_none());
+        let fatal = outcome.fatal.ok_or("others will meet it")?;
+        assert_eq!(fatal.reason, FatalReason::Address);
         assert_eq!(
-            error,
-            Some(ErrorPart::new("transport", "connection refused"))
+            outcome.error,
+            Some(ErrorPart::new(
+                "transport",
+                "cannot connect: connection refused"
+            ))
+        );
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_does_not_hide_what_the_attempts_failed_with() -> TestResult {
+        let down = service_fn(|_: Request<Full<Bytes>>| async {
+            let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+            Err::<Response<Full<Bytes>>, BoxError>(refused.into())
+        });
+        let down = LastFailureLayer.layer(down);
+        let retrying = service_fn(move |request: Request<Full<Bytes>>| {
+            let attempt = down.clone().oneshot(request);
+            async move {
+                attempt.await?;
+                Err::<Response<Full<Bytes>>, BoxError>("no answer".into())
+            }
+        });
+        let waiting = service_fn(move |request: Request<Full<Bytes>>| {
+            let attempt = retrying.clone().oneshot(request);
+            async move {
+                attempt.await.ok();
+                std::future::pending::<Result<Response<Full<Bytes>>, BoxError>>().await
+            }
+        });
+        let request = Request::post("http://h/v1/x").body(Full::<Bytes>::default())?;
+        let deadline = Deadline::after(Duration::from_secs(10));
+        let outcome = perform(waiting, request, deadline).await;
+        let message = "cannot connect: connection refused (tried until the deadline of 10 s)";
+        assert_eq!(outcome.error, Some(ErrorPart::new("transport", message)));
+        assert!(outcome.fatal.is_some());
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_too_long_is_told_in_figures() -> TestResult {
+        let quota = Quota::per_minute(60, 1_000_000).headroom(0);
+        let limiter = Limiter::new(quota);
+        let client = tower::ServiceBuilder::new()
+            .layer(AdmissionLayer::new(limiter))
+            .service(service_fn(|_: Request<Full<Bytes>>| async {
+                Ok::<_, BoxError>(Response::new(Full::<Bytes>::from("{}")))
+            }));
+        let body = r#"{"model":"qwen-plus","messages":[],"max_tokens":10}"#;
+        let mut last = Outcome::default();
+        for _ in 0..3 {
+            let request = Request::post("http://h/v1/chat/completions").body(Full::from(body))?;
+            let deadline = Deadline::after(Duration::from_millis(200));
+            last = perform(client.clone(), request, deadline).await;
+        }
+        let error = last.error.ok_or("the quota has no room")?;
+        assert_eq!(error.code, "deadline");
+        let message = &error.message;
+        assert!(
+            message.starts_with("waited 0 s, needs ")
+                && message.ends_with(" more, and has 0.2 s in all"),
+            "{message}"
         );
         Ok(())
     }

@@ -14,8 +14,8 @@ use crate::{
     ids::Ids,
     input::{BadLine, Item, Reader},
     request::Requests,
-    summary::money,
     table::Table,
+    words,
 };
 
 /// Tokens that an answer is taken to have where its call sets no ceiling.
@@ -180,11 +180,13 @@ impl fmt::Display for Forecast {
                 format!("{} calls", self.total.without_ceiling),
             );
         }
-        table.row("cost, at most", money(&self.total.cost));
+        table.row("cost, at most", words::money(&self.total.cost));
         table.row_unless_zero("calls without a price", self.total.unpriced);
         table.row(
             "duration, at least",
-            format!("{:.1} s", self.duration_seconds),
+            words::duration(
+                Duration::try_from_secs_f64(self.duration_seconds).unwrap_or(Duration::MAX),
+            ),
         );
         fmt::Display::fmt(&table, f)
     }

@@ -82,7 +82,7 @@ impl Admission {
             return;
         };
         if timeout(FLUSH, store.flush()).await.is_err() {
-            say("the store did not hear of all calls: their estimates stand there");
+            say("the store did not get the usage of all calls: their estimates count there");
         }
         drop((self.limiter, store));
         // What this process held is given up.
@@ -93,7 +93,12 @@ impl Admission {
 fn tell(event: &LimiterEvent<'_>) {
     match event {
         LimiterEvent::StoreAway { outage, reason, .. } => {
-            say(&format!("the store is away ({reason}): {outage:?}"));
+            let what = match outage {
+                OutagePolicy::LocalShare => "this process uses its part of the quota",
+                OutagePolicy::Unlimited => "calls are sent without a limit",
+                _ => "calls are rejected",
+            };
+            say(&format!("the store cannot be reached ({reason}): {what}"));
         }
         LimiterEvent::StoreBack { away_for, .. } => {
             say(&format!("the store is back after {away_for:.1?}"));

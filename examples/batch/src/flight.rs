@@ -1,7 +1,7 @@
 //! Which calls are on the wire, and which only wait.
 //!
 //! Stands between Admission and Meter: what passes here has been admitted and goes out. When a run is stopped, calls
-//! on the wire are finished and all others given back.
+//! on the wire are finished and all others are not sent.
 
 use std::{
     pin::Pin,

@@ -2,18 +2,28 @@
 //!
 //! `cargo run --release -p batch` needs neither a key nor a file: it answers its bundled prompts from a mock of the provider.
 
+pub mod advice;
 pub mod app;
 pub mod args;
 pub mod assemble;
 pub mod base_url;
 pub mod call;
+pub mod caps;
 pub mod carried;
+pub mod counts;
 pub mod dry_run;
+pub mod end_rules;
 pub mod ending;
+pub mod exit;
+pub mod failure;
+pub mod failures;
+pub mod fatal;
+pub mod first_calls;
 pub mod fleet;
 pub mod flight;
 pub mod ids;
 pub mod input;
+pub mod last_failure;
 pub mod output;
 pub mod paths;
 pub mod progress;
@@ -28,9 +38,11 @@ pub mod summary;
 pub mod table;
 pub mod tally;
 pub mod whole;
+pub mod words;
 
-pub use app::{Exit, Failure, execute};
+pub use app::execute;
 pub use args::Args;
+pub use exit::{Exit, Failure};
 pub use provider::Environment;
 pub use signals::listen;
 pub use stop::stop;

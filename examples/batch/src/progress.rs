@@ -9,10 +9,12 @@ use tokio::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
+    counts::Counts,
+    fatal::Fatal,
     input::{BadLine, BadLines},
-    run::{Counts, Observe},
+    run::Observe,
     stack::Stack,
-    summary::money,
+    words,
 };
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -97,7 +99,10 @@ impl<W: Write> Progress<W> {
             .map(|account| percent(account.tokens.used, account.tokens.quota));
         let cost = self.stack.ledger.snapshot().total.cost;
         let left = match self.time_left(counts) {
-            Some(left) => format!("{} s left", left.as_secs_f64().ceil()),
+            Some(left) => {
+                let seconds = Duration::from_secs(left.as_secs_f64().ceil() as u64);
+                format!("{} left", words::duration(seconds))
+            }
             None => "time left unknown".to_owned(),
         };
         format!(
@@ -105,14 +110,14 @@ impl<W: Write> Progress<W> {
             requests.max().unwrap_or(0),
             tokens.max().unwrap_or(0),
             self.stack.tally.attempts().throttled(),
-            money(&cost),
+            words::money(&cost),
         )
     }
 
     /// At the pace so far.
     fn time_left(&self, counts: &Counts) -> Option<Duration> {
         let made = counts.succeeded + counts.failed;
-        let left = self.total?.checked_sub(counts.done())?;
+        let left = self.total?.checked_sub(counts.done() + counts.not_sent)?;
         if made == 0 {
             return None;
         }
@@ -126,6 +131,15 @@ impl<W: Write> Observe for Progress<W> {
         if let Some(text) = self.bad_lines.text(line) {
             self.say(&text);
         }
+    }
+
+    fn closed(&mut self, fatal: &Fatal) {
+        let Fatal {
+            said, model, path, ..
+        } = fatal;
+        self.say(&format!(
+            "Calls of {model:?} to {path} cannot succeed and are not sent: {said}"
+        ));
     }
 
     fn tick(&mut self, counts: &Counts) {
@@ -170,6 +184,7 @@ mod tests {
             ledger: Ledger::default(),
             tally: Tally::default(),
             policy: RetryPolicy::default(),
+            budgets: None,
         }
     }
 

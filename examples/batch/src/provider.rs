@@ -1,14 +1,17 @@
 //! Whom the calls go to.
 
-use std::{env, fmt, io};
+use std::{env, fmt, io, sync::LazyLock};
 
-use mock_qwen::{Config, MockQwen, Stats};
+use mock_qwen::{Config, MockQwen, Models, Stats};
 use tower_qwen_tokens::{PriceBook, price::Region};
 
 use crate::{
     args::Args,
     base_url::{BadUrl, BaseUrl},
 };
+
+/// The name of the mock in the lines of the output.
+pub const MOCK: &str = "mock-qwen";
 
 /// What the environment says.
 #[derive(Clone, Default)]
@@ -34,8 +37,12 @@ pub enum Provider {
 pub enum NoProvider {
     /// There is a file of calls, and neither a key nor an address for them.
     Unnamed,
-    /// The address is of no use.
-    Address(BadUrl),
+    /// The bundled prompts are to go to a real provider, and there is neither a key nor an address.
+    UnnamedBundled,
+    /// An argument is for a real provider, and the bundled prompts do not go to one unless they are asked for.
+    NotBundled(&'static str),
+    /// The address cannot be used. It comes from here.
+    Address(&'static str, BadUrl),
 }
 
 /// The mock, while it runs. Stops when dropped.
@@ -58,10 +65,12 @@ impl Environment {
 }
 
 impl Provider {
-    /// The mock where `--mock` is given, else the server that arguments and environment name.
+    /// The mock where `--mock` is given, and for the bundled prompts without `--bundled`; else the server that arguments
+    /// and environment name.
     ///
-    /// With neither an address nor a key, the mock answers the bundled prompts only. A file of the user's own is
-    /// refused: invented answers in its output would count as real in the next run.
+    /// A file of the user's own without a server is an error: invented answers in its output would count as real in the
+    /// next run. The bundled prompts go to the mock even where a key is set: it is set for other programs, and nobody
+    /// asked for 240 calls to be paid.
     ///
     /// # Errors
     ///
@@ -70,13 +79,40 @@ impl Provider {
         if args.mock {
             return Ok(Self::Mock);
         }
-        let address = args.base_url.as_deref().or(environment.base_url.as_deref());
-        match (address, &environment.key) {
-            (Some(address), _) => Ok(Self::Remote(address.parse()?)),
-            (None, Some(_)) => Ok(Self::Remote(BaseUrl::DASHSCOPE.parse()?)),
+        if args.input.is_none() && !args.bundled {
+            return match (&args.base_url, &args.redis) {
+                (Some(_), _) => Err(NoProvider::NotBundled("--base-url")),
+                (None, Some(_)) => Err(NoProvider::NotBundled("--redis")),
+                (None, None) => Ok(Self::Mock),
+            };
+        }
+        if let Some(address) = &args.base_url {
+            return Self::at(address, "--base-url");
+        }
+        match (&environment.base_url, &environment.key) {
+            (Some(address), _) => Self::at(address, "DASHSCOPE_BASE_URL"),
+            (None, Some(_)) => Self::at(BaseUrl::DASHSCOPE, "the default address"),
             // A forecast sends nothing, so nothing is invented.
-            (None, None) if args.input.is_none() || args.dry_run => Ok(Self::Mock),
+            (None, None) if args.dry_run => Ok(Self::Mock),
+            (None, None) if args.bundled => Err(NoProvider::UnnamedBundled),
             (None, None) => Err(NoProvider::Unnamed),
+        }
+    }
+
+    fn at(address: &str, from: &'static str) -> Result<Self, NoProvider> {
+        match address.parse() {
+            Ok(base) => Ok(Self::Remote(base)),
+            Err(bad) => Err(NoProvider::Address(from, bad)),
+        }
+    }
+
+    /// Its name in the lines of the output: what one provider answered is never taken for the answer of another.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Remote(base) => without_default_port(&base.origin().to_ascii_lowercase()),
+            // Not its address, which has another port in each run.
+            Self::Mock => MOCK.to_owned(),
         }
     }
 
@@ -107,7 +143,8 @@ impl Provider {
 }
 
 impl RunningMock {
-    /// Starts the mock on a free port of this machine. Its quotas are those that the run keeps to.
+    /// Starts the mock on a free port of this machine. Its quotas are those that the run keeps to, and its models those of
+    /// the provider: a name that is spelt wrong is to be found here, and not where it costs money.
     ///
     /// # Errors
     ///
@@ -117,6 +154,7 @@ impl RunningMock {
             rpm: args.rpm,
             tpm: args.tpm,
             window: args.window,
+            models: Models::Those(is_known),
             ..Config::default()
         });
         let running = mock_qwen::RunningMock::start(mock).await?;
@@ -139,16 +177,47 @@ impl RunningMock {
 
 /// Why the calls go to the mock, for people to read.
 #[must_use]
-pub fn why_mock(args: &Args, environment: &Environment) -> &'static str {
-    if !args.mock {
-        return "Neither DASHSCOPE_API_KEY nor an address is set";
+pub fn why_mock(args: &Args, environment: &Environment) -> String {
+    let why = match args.mock {
+        true => "--mock",
+        false => "Without --input",
+    };
+    let ignored = match (&environment.key, &environment.base_url) {
+        (None, None) => return why.to_owned(),
+        (Some(_), None) => "DASHSCOPE_API_KEY",
+        (None, Some(_)) => "DASHSCOPE_BASE_URL",
+        (Some(_), Some(_)) => "DASHSCOPE_API_KEY and DASHSCOPE_BASE_URL",
+    };
+    match args.mock {
+        true => format!("{why} ignores {ignored}"),
+        false => format!("{why} or --bundled this program ignores {ignored}"),
     }
-    match (&environment.key, &environment.base_url) {
-        (None, None) => "--mock",
-        (Some(_), None) => "--mock ignores DASHSCOPE_API_KEY",
-        (None, Some(_)) => "--mock ignores DASHSCOPE_BASE_URL",
-        (Some(_), Some(_)) => "--mock ignores DASHSCOPE_API_KEY and DASHSCOPE_BASE_URL",
-    }
+}
+
+/// The same address may be written with its port or without.
+fn without_default_port(origin: &str) -> String {
+    let port = match origin.starts_with("https://") {
+        true => ":443",
+        false => ":80",
+    };
+    origin.strip_suffix(port).unwrap_or(origin).to_owned()
+}
+
+/// Whether the provider has a model, as far as its prices show: in any region.
+fn is_known(model: &str) -> bool {
+    const REGIONS: [Region; 5] = [
+        Region::International,
+        Region::Beijing,
+        Region::HongKong,
+        Region::Frankfurt,
+        Region::Virginia,
+    ];
+    // Reading the prices takes longer than an answer of the mock.
+    static PRICES: LazyLock<Vec<PriceBook>> = LazyLock::new(|| {
+        let book = PriceBook::builtin();
+        REGIONS.map(|region| book.clone().region(region)).to_vec()
+    });
+    PRICES.iter().any(|prices| prices.price(model).is_some())
 }
 
 fn region(origin: &str) -> Option<Region> {
@@ -162,12 +231,6 @@ impl fmt::Debug for Environment {
     }
 }
 
-impl From<BadUrl> for NoProvider {
-    fn from(bad: BadUrl) -> Self {
-        Self::Address(bad)
-    }
-}
-
 impl fmt::Display for NoProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -175,7 +238,15 @@ impl fmt::Display for NoProvider {
                 "--input needs a provider: set DASHSCOPE_API_KEY, give an address with --base-url, \
                  or add --mock for invented answers",
             ),
-            Self::Address(bad) => write!(f, "--base-url: {bad}"),
+            Self::UnnamedBundled => f.write_str(
+                "--bundled needs a provider: set DASHSCOPE_API_KEY, or give an address with --base-url",
+            ),
+            Self::NotBundled(argument) => write!(
+                f,
+                "{argument} needs a file of calls (--input FILE), or --bundled to send the bundled prompts: without both \
+                 these go to the built-in provider"
+            ),
+            Self::Address(from, bad) => write!(f, "{from}: {bad}"),
         }
     }
 }
@@ -235,13 +306,40 @@ mod tests {
     }
 
     #[test]
-    fn the_bundled_prompts_go_to_the_mock_only_where_nothing_is_named() {
-        let flag = &["--base-url", "http://flag"][..];
-        assert_eq!(chosen(&[], None, None).as_deref(), Ok("mock"));
+    fn the_bundled_prompts_go_to_the_mock_whatever_the_environment_says() {
+        for (key, base_url) in [
+            (None, None),
+            (Some("sk-secret"), None),
+            (None, Some("http://env")),
+            (Some("sk-secret"), Some("not an address")),
+        ] {
+            for line in [&[][..], &["--mock", "--bundled"]] {
+                assert_eq!(chosen(line, key, base_url).as_deref(), Ok("mock"));
+            }
+        }
+        for (line, argument) in [
+            (&["--base-url", "http://flag"][..], "--base-url"),
+            (&["--redis", "redis://h"], "--redis"),
+        ] {
+            let none = Err(NoProvider::NotBundled(argument));
+            assert_eq!(chosen(line, Some("sk-secret"), None), none);
+        }
+    }
+
+    #[test]
+    fn the_bundled_prompts_go_to_a_real_provider_where_that_is_asked_for() {
+        let bundled = &["--bundled"][..];
+        let flag = &["--bundled", "--base-url", "http://flag"][..];
+        assert_eq!(chosen(bundled, None, None), Err(NoProvider::UnnamedBundled));
+        let forecast = &["--bundled", "--dry-run"];
+        assert_eq!(chosen(forecast, None, None).as_deref(), Ok("mock"));
         let dashscope = Ok("https://dashscope.aliyuncs.com");
-        assert_eq!(chosen(&[], Some("sk-secret"), None).as_deref(), dashscope);
         assert_eq!(
-            chosen(&[], None, Some("http://env")).as_deref(),
+            chosen(bundled, Some("sk-secret"), None).as_deref(),
+            dashscope
+        );
+        assert_eq!(
+            chosen(bundled, None, Some("http://env")).as_deref(),
             Ok("http://env")
         );
         assert_eq!(
@@ -253,9 +351,43 @@ mod tests {
             Ok("http://flag")
         );
         assert_eq!(
-            chosen(&["--base-url", "h"], None, None),
-            Err(NoProvider::Address(BadUrl::Scheme))
+            chosen(&["--bundled", "--base-url", "h"], None, None),
+            Err(NoProvider::Address("--base-url", BadUrl::Scheme))
         );
+        assert_eq!(
+            chosen(bundled, None, Some("ftp://h")),
+            Err(NoProvider::Address("DASHSCOPE_BASE_URL", BadUrl::Scheme))
+        );
+    }
+
+    #[test]
+    fn one_provider_has_one_name() -> Result<(), BadUrl> {
+        for (address, expected) in [
+            (
+                "https://Dashscope.aliyuncs.com:443/v1",
+                "https://dashscope.aliyuncs.com",
+            ),
+            ("http://h:80", "http://h"),
+            ("http://h:443", "http://h:443"),
+            ("https://h:8443/v1", "https://h:8443"),
+        ] {
+            assert_eq!(Provider::Remote(address.parse()?).name(), expected);
+        }
+        assert_eq!(Provider::Mock.name(), "mock-qwen");
+        Ok(())
+    }
+
+    #[test]
+    fn the_mock_has_the_models_of_the_provider() {
+        for (model, expected) in [
+            ("qwen-plus", true),
+            ("qwen-plus-2025-07-28", true),
+            ("text-embedding-v4", true),
+            ("qwen-nope", false),
+            ("", false),
+        ] {
+            assert_eq!(is_known(model), expected, "{model}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tower_qwen_tokens::{Cause, Dialect, Verdict};
 
 use crate::{
     assemble::{Assembler, StreamError},
-    call::chain,
+    failure::chain,
     output::ErrorPart,
     request::is_streamable,
 };

@@ -1,10 +1,11 @@
 //! What goes out for a line.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::Full;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use tower_qwen_tokens::{Dialect, protocol::header::X_DASHSCOPE_SSE};
 
@@ -21,6 +22,13 @@ pub struct Requests {
     model: Option<Box<RawValue>>,
     params: Vec<Param>,
     stream: bool,
+}
+
+/// The model and the path of a call: a provider has both, or neither call can succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    key: String,
+    model_at: usize,
 }
 
 /// Why no request can be made of a call.
@@ -123,6 +131,26 @@ impl Requests {
         Ok(request)
     }
 
+    /// The model and the path that a call names.
+    #[must_use]
+    pub fn route(&self, call: &InputCall) -> Route {
+        #[derive(Deserialize)]
+        struct Head<'a> {
+            #[serde(borrow)]
+            model: Cow<'a, str>,
+        }
+        let model = match &self.model {
+            Some(model) => serde_json::from_str(model.get()).unwrap_or_default(),
+            None => serde_json::from_str::<Head<'_>>(call.body.get())
+                .map(|head| head.model.into_owned())
+                .unwrap_or_default(),
+        };
+        Route {
+            key: format!("{} {model}", call.url),
+            model_at: call.url.len() + 1,
+        }
+    }
+
     fn body(
         &self,
         call: &InputCall,
@@ -155,6 +183,26 @@ impl Requests {
         serde_json::to_vec(&fields)
             .map(Bytes::from)
             .map_err(|_| BadRequest::Body)
+    }
+}
+
+impl Route {
+    /// Both in one text.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.key[..self.model_at - 1]
+    }
+
+    /// The model; empty where the body names none.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.key[self.model_at..]
     }
 }
 
@@ -282,6 +330,23 @@ mod tests {
                 r#"{"model":"qwen-\"max\"","temperature":0.10}"#
             );
         }
+        Ok(())
+    }
+
+    #[test]
+    fn the_route_is_the_model_that_goes_out_and_the_path() -> TestResult {
+        let requests = Requests::new("http://h".parse()?);
+        for (body, expected) in [
+            (r#"{"messages":[],"model":"qwen\u002dplus"}"#, "qwen-plus"),
+            (r#"{"model":1}"#, ""),
+            ("{}", ""),
+        ] {
+            let route = requests.route(&call(CHAT, body)?);
+            assert_eq!((route.path(), route.model()), (CHAT, expected));
+        }
+        let renamed = requests.model(Some("mine"));
+        let route = renamed.route(&call(CHAT, r#"{"model":"m"}"#)?);
+        assert_eq!(route.model(), "mine");
         Ok(())
     }
 

@@ -1,61 +1,58 @@
 //! The run: takes calls up, waits for them, and writes down what became of them.
 
-use std::{collections::BTreeMap, io, pin::pin, task::Poll, time::Duration};
+use std::{collections::VecDeque, io, pin::pin, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 use tower::Service;
+use tower_qwen_ratelimit::budget::BudgetError;
 use tower_qwen_tokens::{Deadline, call::BoxError};
 
 use crate::{
-    call::perform,
+    call::{Outcome, perform},
+    counts::Counts,
+    end_rules::{EndRules, Ended, Finding, Next, is_final},
+    fatal::Fatal,
+    first_calls::{FirstCalls, OPEN_AFTER, Turn},
     flight::Flight,
     ids::Ids,
     input::{BadLine, InputCall, Item, Reader},
     output::{ErrorPart, Record, Writer},
-    request::Requests,
-    stop::Stop,
+    request::{Requests, Route},
+    stop::{Stop, stop},
 };
 
 const TICK: Duration = Duration::from_millis(250);
 
-/// Kinds of failure that are told apart; codes come from outside, so their number is bounded.
-const MAX_CODES: usize = 32;
+/// So many of the calls that wait for room under a cap try again when another one ends: it may make room for more than
+/// one, and each that has none costs an estimate only.
+const TRY_AGAIN: usize = 2;
+
+/// So long calls that were sent may take after the address is given up: they hang, as a rule, and their deadline is far.
+/// Where the key or the account has ended, they were accepted before, and are paid: they are waited for.
+const HANGING: Duration = Duration::from_secs(10);
+
+/// The pause between calls that go one by one. Without it a file is read through within the seconds of an outage, since
+/// calls that reach nobody use no quota.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// How a run is made.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// Makes the requests.
     pub requests: Requests,
+    /// Whom they go to, for the lines of the output.
+    pub provider: String,
     /// Calls held at once.
     pub concurrency: usize,
     /// Time for one call.
     pub deadline: Duration,
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Calls that were answered in an earlier run and not made again.
-    pub answered_before: u64,
-    /// Calls that were answered.
-    pub succeeded: u64,
-    /// Calls that failed.
-    pub failed: u64,
-    /// Of these, by the code of their error.
-    pub failed_by: BTreeMap<String, u64>,
-    /// Lines that are no calls.
-    pub bad_lines: u64,
-    /// Calls that are under way or wait for their turn.
-    pub held: u64,
-    /// Calls that were taken up and given back when the run was stopped.
-    pub given_back: u64,
-    /// The run was stopped before its end.
-    pub stopped: bool,
+    /// The run ends when so many calls have failed.
+    pub max_failures: Option<u64>,
 }
 
 /// Watches a run.
@@ -64,13 +61,33 @@ pub trait Observe {
     fn bad_line(&mut self, line: &BadLine);
     /// Something may have changed. Called some times a second.
     fn tick(&mut self, counts: &Counts);
+    /// A model or a path cannot be called; the run goes on without its calls.
+    fn closed(&mut self, _: &Fatal) {}
+}
+
+/// What became of a call that was taken up.
+enum Finished {
+    /// It has its line.
+    Line(Box<Line>),
+    /// It was not sent.
+    NotSent,
+    /// The cap has no room for it.
+    NoRoom(InputCall, BudgetError),
+}
+
+struct Line {
+    record: Record,
+    route: Route,
+    fatal: Option<Fatal>,
+    turn: Turn,
 }
 
 impl Run {
     /// Makes all calls of `input` that are not in `answered`, and writes what became of them to `output`.
     ///
     /// Reads no further than the calls that are held, whatever the length of the input. When stopped, calls on the wire
-    /// are finished and those that wait are given back: nothing is written of them.
+    /// are finished and those that wait are not sent: nothing is written of them. Likewise where no call can succeed. A cap
+    /// that is reached lets those finish that it has room for.
     ///
     /// # Errors
     ///
@@ -81,7 +98,7 @@ impl Run {
         input: &mut Reader<'_>,
         answered: &Ids,
         output: &mut Writer,
-        stop: Stop,
+        user: Stop,
         observer: &mut O,
     ) -> io::Result<Counts>
     where
@@ -90,30 +107,85 @@ impl Run {
         O: Observe,
     {
         let mut counts = Counts::default();
+        let first = FirstCalls::default();
+        let mut rules = EndRules::new(self.max_failures);
         let mut calls = FuturesUnordered::new();
+        // Calls for which a cap has no room while others hold a part of it.
+        let mut parked = VecDeque::new();
         let mut failure = None;
-        let mut input_open = true;
-        let (mut gentle, mut at_once) = (stop.clone(), stop.clone());
+        let (mut input_open, mut pressed) = (true, false);
+        let started = Instant::now();
+        let (mut give_up, mut resume) = (None, None);
+        let (mut gentle, mut at_once) = (user.clone(), user);
+        // Pressed by the user's, and where no call can succeed.
+        let (stopper, stop) = stop();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        while input_open || !calls.is_empty() {
+        while input_open || !calls.is_empty() || !parked.is_empty() {
+            if calls.is_empty()
+                && let Some(call) = parked.pop_front()
+            {
+                calls.push(self.one(client.clone(), call, &first, stop.clone()));
+            }
             tokio::select! {
                 biased;
-                () = at_once.at_once() => break,
-                () = gentle.requested(), if input_open => {
-                    input_open = false;
-                    counts.stopped = true;
+                () = at_once.at_once() => {
+                    counts.stopped |= input_open || !parked.is_empty();
+                    pressed = true;
+                    break;
                 }
-                Some(done) = calls.next() => match done {
-                    Some(record) => {
-                        output.write(&record)?;
-                        counts.note(&record);
+                () = gentle.requested(), if !pressed => {
+                    counts.stopped = input_open || !parked.is_empty();
+                    (pressed, input_open) = (true, false);
+                    counts.not_sent += count(parked.drain(..).len());
+                    stopper.press();
+                }
+                () = sleep_until(give_up.unwrap_or(started)), if give_up.is_some() => break,
+                () = sleep_until(resume.unwrap_or(started)), if resume.is_some() => {
+                    resume = None;
+                    first.resume();
+                }
+                Some(finished) = calls.next() => match finished {
+                    Finished::Line(line) => {
+                        output.write(&line.record)?;
+                        counts.note(&line.record);
+                        match self.after(*line, &mut rules, &first) {
+                            Next::GoOn => {}
+                            Next::OneByOne => {
+                                resume.get_or_insert(Instant::now() + PAUSE);
+                            }
+                            // Calls that were on their way find the same.
+                            Next::CloseRoute(fatal) if counts.has_closed(&fatal) => {}
+                            Next::CloseRoute(fatal) => {
+                                observer.closed(&fatal);
+                                counts.closed.push(fatal);
+                            }
+                            Next::End(ended) => {
+                                input_open = false;
+                                counts.not_sent += count(parked.drain(..).len());
+                                if matches!(&ended, Ended::Fatal(fatal) if fatal.reason.may_pass()) {
+                                    give_up = Some(Instant::now() + HANGING);
+                                }
+                                counts.ended.get_or_insert(ended);
+                                stopper.press();
+                            }
+                        }
+                        for call in parked.drain(..parked.len().min(TRY_AGAIN)) {
+                            calls.push(self.one(client.clone(), call, &first, stop.clone()));
+                        }
                     }
-                    None => counts.given_back += 1,
+                    Finished::NotSent => counts.not_sent += 1,
+                    Finished::NoRoom(_, _) if pressed || counts.ended.is_some() => counts.not_sent += 1,
+                    Finished::NoRoom(call, error) if !is_final(&error) => parked.push_back(call),
+                    Finished::NoRoom(_, error) => {
+                        input_open = false;
+                        counts.not_sent += 1 + count(parked.drain(..).len());
+                        counts.ended = Some(Ended::Cap(error));
+                    }
                 },
-                item = input.next(), if input_open && calls.len() < self.concurrency => match item {
+                item = input.next(), if input_open && parked.is_empty() && calls.len() < self.concurrency => match item {
                     Ok(Some(Item::Call(call))) if answered.contains(&call.custom_id) => counts.answered_before += 1,
-                    Ok(Some(Item::Call(call))) => calls.push(self.one(client.clone(), call, stop.clone())),
+                    Ok(Some(Item::Call(call))) => calls.push(self.one(client.clone(), call, &first, stop.clone())),
                     Ok(Some(Item::Bad(line))) => {
                         counts.bad_lines += 1;
                         output.bad_line(&line)?;
@@ -126,15 +198,16 @@ impl Run {
                     }
                 },
                 _ = ticks.tick() => {
-                    counts.held = count(calls.len());
+                    counts.held = count(calls.len() + parked.len());
                     observer.tick(&counts);
                 }
             }
         }
-        counts.given_back += count(calls.len());
+        counts.not_sent += count(calls.len() + parked.len());
         counts.held = 0;
-        counts.stopped |= counts.given_back > 0;
+        counts.stopped |= pressed && counts.not_sent > 0;
         drop(calls);
+        counts.close();
         observer.tick(&counts);
         match failure {
             Some(error) => Err(error),
@@ -142,47 +215,103 @@ impl Run {
         }
     }
 
-    /// One call; `None` where it was given back.
-    async fn one<S, RB>(&self, client: S, call: InputCall, stop: Stop) -> Option<Record>
+    /// One call.
+    async fn one<S, RB>(
+        &self,
+        client: S,
+        call: InputCall,
+        first: &FirstCalls,
+        stop: Stop,
+    ) -> Finished
     where
         S: Service<Request<Full<Bytes>>, Response = Response<RB>, Error = BoxError>,
         RB: Body<Data = Bytes, Error: Into<BoxError>>,
     {
+        let flight = Flight::default();
+        let work = self.send(client, call, first, &flight);
+        let finished = unless_stopped(work, &flight, stop).await;
+        finished.unwrap_or(Finished::NotSent)
+    }
+
+    async fn send<S, RB>(
+        &self,
+        client: S,
+        call: InputCall,
+        first: &FirstCalls,
+        flight: &Flight,
+    ) -> Finished
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<RB>, Error = BoxError>,
+        RB: Body<Data = Bytes, Error: Into<BoxError>>,
+    {
+        let route = self.requests.route(&call);
+        let line = |call: InputCall, turn, outcome: Outcome| {
+            let record = Record::new(call.custom_id, outcome.response, outcome.error);
+            Finished::Line(Box::new(Line {
+                record: record.by(&self.provider).carrying(call.carried),
+                fatal: outcome
+                    .fatal
+                    .map(|fatal| fatal.of(route.model(), route.path())),
+                turn,
+                route: route.clone(),
+            }))
+        };
         let mut request = match self.requests.build(&call) {
             Ok(request) => request,
             Err(error) => {
-                let error = ErrorPart::new("bad_request", error.to_string());
-                return Some(Record::new(call.custom_id, None, Some(error)).carrying(call.carried));
+                let error = Some(ErrorPart::new("bad_request", error.to_string()));
+                let outcome = Outcome {
+                    error,
+                    ..Outcome::default()
+                };
+                return line(call, Turn::default(), outcome);
             }
         };
-        let flight = Flight::default();
         request.extensions_mut().insert(flight.clone());
-        let outcome = perform(client, request, Deadline::after(self.deadline));
-        let (response, error) = unless_stopped(outcome, &flight, stop).await?;
-        Some(Record::new(call.custom_id, response, error).carrying(call.carried))
-    }
-}
-
-impl Counts {
-    fn note(&mut self, record: &Record) {
-        if record.is_success() {
-            self.succeeded += 1;
-            return;
-        }
-        self.failed += 1;
-        let code = record.error.as_ref().map_or("unknown", |error| &error.code);
-        let code = if self.failed_by.len() < MAX_CODES || self.failed_by.contains_key(code) {
-            code
-        } else {
-            "(other)"
+        let Some(mut turn) = first.enter(route.key()).await else {
+            return Finished::NotSent;
         };
-        *self.failed_by.entry(code.to_owned()).or_default() += 1;
+        let mut work = pin!(perform(client, request, Deadline::after(self.deadline)));
+        let mut outcome = None;
+        if turn.is_first() {
+            outcome = timeout(OPEN_AFTER, work.as_mut()).await.ok();
+            if outcome.is_none() {
+                std::mem::take(&mut turn).open();
+            }
+        }
+        let mut outcome = match outcome {
+            Some(outcome) => outcome,
+            None => work.await,
+        };
+        match outcome.over_cap.take() {
+            Some(error) => Finished::NoRoom(call, error),
+            None => line(call, turn, outcome),
+        }
     }
 
-    /// Calls and lines that are dealt with, in this run or before.
-    #[must_use]
-    pub fn done(&self) -> u64 {
-        self.answered_before + self.succeeded + self.failed + self.bad_lines
+    /// Lets the calls go that waited for this one, or not.
+    fn after(&self, line: Line, rules: &mut EndRules, first: &FirstCalls) -> Next {
+        let next = rules.note(Finding {
+            route: line.route.key(),
+            is_success: line.record.is_success(),
+            is_answered: line.record.response.is_some(),
+            fatal: line.fatal.as_ref(),
+        });
+        match &next {
+            Next::GoOn => line.turn.open(),
+            Next::CloseRoute(_) => {
+                first.close(line.route.key());
+                line.turn.close_route();
+            }
+            Next::OneByOne => {
+                // Its end lets the next one go, if it was the first.
+                drop(line.turn);
+                first.suspend();
+            }
+            // The others are stopped where they wait.
+            Next::End(_) => {}
+        }
+        next
     }
 }
 

@@ -16,7 +16,7 @@ pub async fn listen(stopper: Stopper) -> io::Result<()> {
         signals.next().await?;
         if !std::mem::replace(&mut pressed, true) {
             eprintln!(
-                "Stopping: calls on the wire are finished, the others given back. Again to stop at once."
+                "Stopping: calls that were sent are finished, the others are not sent. Again to stop at once."
             );
         }
         stopper.press();

@@ -1,4 +1,6 @@
-//! The client: Retry > (answers read to their end) > Admission > (what this program counts) > Meter > transport.
+//! The client: Retry > (answers read to their end) > caps > Admission > (what this program counts) > Meter > transport.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,11 +12,11 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use tower::{Service, ServiceBuilder};
-use tower_qwen_ratelimit::{AdmissionLayer, Limiter};
+use tower_qwen_ratelimit::{AdmissionLayer, BudgetLayer, Budgets, Limiter};
 use tower_qwen_retry::{RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{Ledger, MeterLayer, call::BoxError};
 
-use crate::{flight::FlightLayer, tally::Tally, whole::WholeLayer};
+use crate::{flight::FlightLayer, last_failure::LastFailureLayer, tally::Tally, whole::WholeLayer};
 
 /// What the layers of the client share and what can be read off them.
 #[derive(Debug, Clone)]
@@ -28,7 +30,13 @@ pub struct Stack {
     pub tally: Tally,
     /// What is retried.
     pub policy: RetryPolicy,
+    /// The caps of the run, if it has any.
+    pub budgets: Option<Budgets>,
 }
+
+/// How long a connection may take to come about. Then nothing answers at the address: Retry tries again, and the user
+/// should not wait minutes for that.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// A client over a real network.
 pub type Transport = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
@@ -58,7 +66,9 @@ impl Stack {
     {
         ServiceBuilder::new()
             .layer(RetryLayer::new(self.policy.clone()))
+            .layer(LastFailureLayer)
             .layer(WholeLayer)
+            .option_layer(self.budgets.clone().map(BudgetLayer::new))
             .layer(AdmissionLayer::new(self.limiter.clone()))
             .layer(FlightLayer::new(self.tally.clone()))
             .layer(MeterLayer::new(self.ledger.clone()))
@@ -74,6 +84,7 @@ impl Stack {
 pub fn transport(concurrency: usize) -> Transport {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT));
     connector.enforce_http(false);
     let connector = HttpsConnectorBuilder::new()
         .with_webpki_roots()

@@ -7,7 +7,16 @@ use serde::Serialize;
 use tower_qwen_ratelimit::{AccountSnapshot, Quota};
 use tower_qwen_tokens::{Money, ledger::Totals};
 
-use crate::{run::Counts, table::Table, tally::Attempts};
+use crate::{
+    advice::Target, counts::Counts, end_rules::Ended, failures::FailureKind, table::Table,
+    tally::Attempts, words,
+};
+
+/// Kinds of failure that are shown.
+const TOP_FAILURES: usize = 3;
+
+/// Sentences that are shown: an input may name any number of models.
+const MOST_ADVICE: usize = 5;
 
 /// What a run came to. Its JSON and its table say the same.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -16,8 +25,14 @@ pub struct Summary {
     pub provider: String,
     /// Whether the run was stopped before its end.
     pub stopped: bool,
+    /// Why the run ended before its input, if it did by itself: `key`, `address`, `model`, `max_cost`, ...
+    pub ended: Option<&'static str>,
+    /// What to do about that, and about models that cannot be called: a sentence each.
+    pub advice: Vec<String>,
     /// What became of the calls.
     pub calls: Calls,
+    /// The most frequent failures.
+    pub failures: Vec<FailureKind>,
     /// Requests that went out, retried ones counted again.
     pub attempts: u64,
     /// Throttles in all, and by cause.
@@ -29,7 +44,7 @@ pub struct Summary {
     /// Attempts for which no price is known; they are missing from `cost`.
     pub unpriced: u64,
     /// From the first call to the end of the last. Unit: seconds.
-    pub makespan_seconds: f64,
+    pub duration_seconds: f64,
     /// The quota, and how much of what it allowed in that time was used.
     pub quota: QuotaUse,
     /// What the provider is believed to grant in a window, where that is not the quota: to be given as `--rpm` and
@@ -52,8 +67,8 @@ pub struct Calls {
     pub answered_before: u64,
     /// Lines that are no calls.
     pub bad_lines: u64,
-    /// Given back when the run was stopped.
-    pub given_back: u64,
+    /// Taken up and not sent: the run ended, or their model or path cannot be called.
+    pub not_sent: u64,
 }
 
 /// Throttles.
@@ -131,7 +146,9 @@ pub struct Facts<'a> {
     /// The accounts at the end.
     pub accounts: &'a [AccountSnapshot],
     /// From the first call to the end of the last.
-    pub makespan: Duration,
+    pub duration: Duration,
+    /// Whom the calls went to, and with what.
+    pub target: &'a Target,
     /// What the mock has seen.
     pub stats: Option<Stats>,
 }
@@ -144,21 +161,24 @@ impl Summary {
             counts,
             totals,
             quota,
-            makespan,
+            duration,
             ..
         } = facts;
-        let windows = makespan.as_secs_f64() / quota.window_length().as_secs_f64();
+        let windows = duration.as_secs_f64() / quota.window_length().as_secs_f64();
         let used = totals.input_tokens.saturating_add(totals.output_tokens);
         Self {
             provider: facts.provider,
             stopped: counts.stopped,
+            ended: counts.ended.as_ref().map(Ended::as_str),
+            advice: advice(counts, facts.target),
+            failures: counts.failures.top(TOP_FAILURES),
             calls: Calls {
                 succeeded: counts.succeeded,
                 failed: counts.failed,
                 failed_by: counts.failed_by.clone(),
                 answered_before: counts.answered_before,
                 bad_lines: counts.bad_lines,
-                given_back: counts.given_back,
+                not_sent: counts.not_sent,
             },
             attempts: facts.attempts.sent,
             throttles: Throttles {
@@ -173,7 +193,7 @@ impl Summary {
             },
             cost: totals.cost,
             unpriced: totals.unpriced_calls,
-            makespan_seconds: makespan.as_secs_f64(),
+            duration_seconds: duration.as_secs_f64(),
             quota: QuotaUse {
                 requests: quota.requests(),
                 tokens: quota.tokens(),
@@ -197,7 +217,7 @@ impl Summary {
     /// Whether some call of the input has no answer, other than by a stop.
     #[must_use]
     pub fn has_failures(&self) -> bool {
-        self.calls.failed > 0 || self.calls.bad_lines > 0
+        self.calls.failed > 0 || self.calls.bad_lines > 0 || self.calls.not_sent > 0
     }
 }
 
@@ -210,7 +230,7 @@ impl fmt::Display for Summary {
         table.row("calls failed", with_parts(calls.failed, &calls.failed_by));
         table.row_unless_zero("answered before", calls.answered_before);
         table.row_unless_zero("bad lines", calls.bad_lines);
-        table.row_unless_zero("given back", calls.given_back);
+        table.row_unless_zero("not sent", calls.not_sent);
         table.row("attempts", self.attempts);
         table.row(
             "throttles",
@@ -220,9 +240,10 @@ impl fmt::Display for Summary {
         table.row("output tokens", self.tokens.output);
         table.row("cached tokens", self.tokens.cached);
         table.row_unless_zero("reasoning tokens", self.tokens.reasoning);
-        table.row("cost", money(&self.cost));
+        table.row("cost", words::money(&self.cost));
         table.row_unless_zero("attempts without a price", self.unpriced);
-        table.row("makespan", format!("{:.1} s", self.makespan_seconds));
+        let duration = Duration::try_from_secs_f64(self.duration_seconds).unwrap_or_default();
+        table.row("duration", words::duration(duration));
         table.row(
             "quota of requests used",
             format!(
@@ -258,27 +279,31 @@ impl fmt::Display for Summary {
                 format!("{} requests, {} throttled", view.seen, view.throttled),
             );
         }
-        if self.stopped {
-            table.row("stopped", "run again to go on");
+        match self.ended {
+            _ if self.stopped => table.row("stopped", "run again to go on"),
+            Some(reason) => table.row("ended early", reason),
+            None => {}
         }
-        fmt::Display::fmt(&table, f)
+        fmt::Display::fmt(&table, f)?;
+        if !self.failures.is_empty() {
+            f.write_str("\nMost frequent failures:")?;
+        }
+        self.failures
+            .iter()
+            .try_for_each(|kind| write!(f, "\n- {kind}"))
     }
 }
 
-/// Amounts for people to read, rounded to six decimals.
-#[must_use]
-pub fn money(amounts: &[Money]) -> String {
-    if amounts.is_empty() {
-        return "none known".to_owned();
-    }
-    let amount = |money: &Money| {
-        let amount = money.amount();
-        let end = amount
-            .find('.')
-            .map_or(amount.len(), |point| amount.len().min(point + 7));
-        format!("{} {}", &amount[..end], money.currency())
-    };
-    amounts.iter().map(amount).collect::<Vec<_>>().join(" + ")
+/// What to do about the reason of the end, and about models and paths that cannot be called.
+fn advice(counts: &Counts, target: &Target) -> Vec<String> {
+    let ended = counts.ended.as_ref();
+    let closed = counts
+        .closed
+        .iter()
+        .filter(|fatal| !matches!(ended, Some(Ended::Fatal(of_all)) if of_all == *fatal));
+    let ended = ended.map(|ended| ended.advice(target));
+    let closed = closed.map(|fatal| fatal.advice(target));
+    ended.into_iter().chain(closed).take(MOST_ADVICE).collect()
 }
 
 fn with_parts<K: fmt::Display>(total: u64, parts: &BTreeMap<K, u64>) -> String {
@@ -313,32 +338,7 @@ fn share(used: u64, allowed: u64, windows: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error;
-
     use super::*;
-
-    #[test]
-    fn amounts_are_cut_to_six_decimals() -> Result<(), Box<dyn Error>> {
-        for (amounts, expected) in [
-            (&[][..], "none known"),
-            (&["3 USD"], "3 USD"),
-            (&["0.5 USD"], "0.5 USD"),
-            (
-                &["0.123456789 CNY", "12.0000001 USD"],
-                "0.123456 CNY + 12.000000 USD",
-            ),
-        ] {
-            let amounts = amounts
-                .iter()
-                .map(|text| text.parse())
-                .collect::<Result<Vec<Money>, _>>();
-            assert_eq!(
-                money(&amounts.map_err(|error| error.to_string())?),
-                expected
-            );
-        }
-        Ok(())
-    }
 
     #[test]
     fn shares_are_of_what_the_time_allowed() {
@@ -348,7 +348,8 @@ mod tests {
             stopped: true,
             ..Counts::default()
         };
-        let facts = |makespan| Facts {
+        let target = Target::remote("http://h", None);
+        let facts = |duration| Facts {
             provider: "p".to_owned(),
             counts: &counts,
             attempts: Attempts {
@@ -358,7 +359,8 @@ mod tests {
             totals: Totals::default(),
             quota: Quota::per_minute(100, 1_000),
             accounts: &[],
-            makespan,
+            duration,
+            target: &target,
             stats: None,
         };
         let summary = Summary::new(facts(Duration::from_secs(120)));

@@ -71,13 +71,20 @@ async fn two_runs_keep_to_one_quota() -> Result<(), Box<dyn Error>> {
 #[tokio::test]
 async fn what_cannot_be_shared_is_bad_usage() -> Result<(), Box<dyn Error>> {
     for words in [
-        &["--redis", "http://h", "--base-url", "http://h/v1"][..],
+        &[
+            "--redis",
+            "http://h",
+            "--base-url",
+            "http://h/v1",
+            "--bundled",
+        ][..],
         // Nobody listens there.
         &[
             "--redis",
             "redis://127.0.0.1:1",
             "--base-url",
             "http://h/v1",
+            "--bundled",
         ],
         // Nobody else reaches the mock.
         &["--redis", "redis://127.0.0.1:1"],

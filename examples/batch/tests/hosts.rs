@@ -13,7 +13,7 @@ use std::{
 };
 
 use axum::body::Body;
-use batch::{run::Counts, stop::stop};
+use batch::{counts::Counts, stop::stop};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{Request, Response};

@@ -166,14 +166,17 @@ fn the_table_and_the_json_say_the_same_and_no_key_shows() -> TestResult {
     .stdout(Stdio::piped())
     .stderr(Stdio::piped())
     .output()?;
-    assert_eq!(run.status.code(), Some(1));
+    assert_eq!(run.status.code(), Some(3));
     let printed = String::from_utf8(run.stdout)?;
     let json = fs::read_to_string(&summary)?;
     assert!(printed.ends_with(&json));
-    assert!(
-        printed.contains("calls failed           | 1 (transport 1)"),
-        "{printed}"
-    );
+    for expected in [
+        "calls failed           | 1 (transport 1)",
+        "ended early            | address ",
+        "- 1 call, such as \"a\": transport: cannot connect: connection refused\n",
+    ] {
+        assert!(printed.contains(expected), "{printed}");
+    }
     let parsed: serde_json::Value = serde_json::from_str(&json)?;
     assert_eq!(parsed["calls"]["failed_by"]["transport"], 1);
     let line = &lines(&output)?["a"];

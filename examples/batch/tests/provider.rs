@@ -40,9 +40,22 @@ fn made(folder: &TempDir) -> TestResult<Vec<String>> {
 
 /// Runs the program on `calls.jsonl` in the folder.
 async fn batch(folder: &Path, args: &[&str], environment: &[(&str, &str)]) -> TestResult<Output> {
+    let args: Vec<&str> = ["--input", "calls.jsonl"]
+        .iter()
+        .chain(args)
+        .copied()
+        .collect();
+    without_input(folder, &args, environment).await
+}
+
+/// Runs the program with these arguments alone.
+async fn without_input(
+    folder: &Path,
+    args: &[&str],
+    environment: &[(&str, &str)],
+) -> TestResult<Output> {
     let output = Command::new(env!("CARGO_BIN_EXE_batch"))
         .current_dir(folder)
-        .args(["--input", "calls.jsonl"])
         .args(args)
         .env_remove("DASHSCOPE_API_KEY")
         .env_remove("DASHSCOPE_BASE_URL")
@@ -265,5 +278,139 @@ async fn a_key_goes_out_with_the_calls_where_there_is_one() -> TestResult {
     let run = batch(folder.path(), &["--base-url", &server.base], &key).await?;
     assert_eq!(run.status.code(), Some(0));
     assert_eq!(server.keys(), vec![Some("Bearer sk-test".to_owned()); 2]);
+    Ok(())
+}
+
+/// A quota under which the bundled prompts take a few seconds.
+const QUICK: [&str; 4] = ["--rpm", "6000", "--tpm", "6000000"];
+
+#[tokio::test]
+async fn the_bundled_prompts_cost_nothing_whatever_is_exported() -> TestResult {
+    let server = Server::start().await?;
+    let folder = tempfile::tempdir()?;
+    let exported = [
+        ("DASHSCOPE_API_KEY", "sk-secret"),
+        ("DASHSCOPE_BASE_URL", server.base.as_str()),
+    ];
+    let run = without_input(folder.path(), &QUICK, &exported).await?;
+    let told = String::from_utf8(run.stderr)?;
+    assert_eq!(run.status.code(), Some(0), "{told}");
+    let expected = "Without --input or --bundled this program ignores DASHSCOPE_API_KEY and DASHSCOPE_BASE_URL: calls go to \
+                    mock-qwen inside this process";
+    assert!(told.starts_with(expected), "{told}");
+    assert_eq!(made(&folder)?, ["batch-mock-output.jsonl"]);
+    assert_eq!(server.mock.stats().seen, 0);
+    for args in [
+        &["--base-url", server.base.as_str()][..],
+        &["--redis", "redis://127.0.0.1:1"],
+    ] {
+        let run = without_input(folder.path(), args, &exported).await?;
+        let told = String::from_utf8(run.stderr)?;
+        assert_eq!(run.status.code(), Some(2), "{told}");
+        assert!(
+            told.contains("or --bundled to send the bundled prompts"),
+            "{told}"
+        );
+    }
+    assert_eq!(server.mock.stats().seen, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_bundled_prompts_go_to_a_real_provider_where_asked() -> TestResult {
+    let server = Server::start().await?;
+    let folder = tempfile::tempdir()?;
+    let args = ["--bundled", "--base-url", &server.base];
+    let args: Vec<&str> = args.iter().chain(&QUICK).copied().collect();
+    let run = without_input(folder.path(), &args, &[]).await?;
+    assert_eq!(run.status.code(), Some(0));
+    assert_eq!(server.mock.stats().completed, 240);
+    assert_eq!(made(&folder)?, ["batch-output.jsonl"]);
+
+    let folder = tempfile::tempdir()?;
+    let run = without_input(folder.path(), &["--bundled"], &[]).await?;
+    assert_eq!(run.status.code(), Some(2));
+    let told = String::from_utf8(run.stderr)?;
+    let expected = "error: --bundled needs a provider: set DASHSCOPE_API_KEY, or give an address";
+    assert!(told.starts_with(expected), "{told}");
+    assert!(made(&folder)?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn answers_of_one_provider_are_never_resumed_as_those_of_another() -> TestResult {
+    let folder = folder()?;
+    let output = folder.path().join("out.jsonl");
+    let into = ["--output", "out.jsonl"];
+    let mocked = batch(folder.path(), &["--mock", into[0], into[1]], &[]).await?;
+    assert_eq!(mocked.status.code(), Some(0));
+    for line in lines(&output)?.values() {
+        assert_eq!(line["provider"], "mock-qwen");
+    }
+    let text = fs::read_to_string(&output)?;
+    let (one, two) = (Server::start().await?, Server::start().await?);
+    for extra in [&[][..], &["--dry-run"]] {
+        let args = [&["--base-url", &one.base, into[0], into[1]], extra].concat();
+        let run = batch(folder.path(), &args, &[]).await?;
+        assert_eq!(run.status.code(), Some(2));
+        let told = String::from_utf8(run.stderr)?;
+        assert!(
+            told.contains(
+                "out.jsonl: line 1 was answered by mock-qwen, and the calls go to http://127.0.0.1:"
+            ),
+            "{told}"
+        );
+        assert_eq!(fs::read_to_string(&output)?, text);
+    }
+
+    let real = batch(folder.path(), &["--base-url", &one.base], &[]).await?;
+    assert_eq!(real.status.code(), Some(0));
+    let output = folder.path().join("calls.output.jsonl");
+    let origin = one.base.trim_end_matches("/compatible-mode/v1");
+    for line in lines(&output)?.values() {
+        assert_eq!(line["provider"], origin);
+    }
+    let again = batch(folder.path(), &["--base-url", &one.base], &[]).await?;
+    assert_eq!(again.status.code(), Some(0));
+    assert_eq!(one.mock.stats().seen, 2);
+    for args in [
+        &["--base-url", &two.base][..],
+        &["--mock", "--output", "calls.output.jsonl"],
+    ] {
+        let other = batch(folder.path(), args, &[]).await?;
+        assert_eq!(other.status.code(), Some(2));
+    }
+    assert_eq!(two.mock.stats().seen, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_without_a_scheme_and_a_file_that_is_not_there_say_so() -> TestResult {
+    let folder = folder()?;
+    for (args, expected) in [
+        (
+            &["--input", "calls.jsonl", "--base-url", "dashscope.com/v1"][..],
+            "error: --base-url: it needs https:// (or http://) at its beginning\n",
+        ),
+        (
+            &["--input", "nope.jsonl", "--mock"],
+            "error: --input: nope.jsonl: there is no such file\n",
+        ),
+        (
+            &["--input", ".", "--mock", "--output", "out.jsonl"],
+            "error: --input: .: it is a directory\n",
+        ),
+    ] {
+        let run = without_input(folder.path(), args, &[]).await?;
+        assert_eq!(run.status.code(), Some(2));
+        assert_eq!(String::from_utf8(run.stderr)?, expected);
+    }
+    let environment = [("DASHSCOPE_BASE_URL", "dashscope.com/v1")];
+    let run = batch(folder.path(), &[], &environment).await?;
+    assert_eq!(
+        String::from_utf8(run.stderr)?,
+        "error: DASHSCOPE_BASE_URL: it needs https:// (or http://) at its beginning\n"
+    );
+    assert!(made(&folder)?.is_empty());
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::{fmt::Write, time::Duration};
 use tokio::time::Instant;
 
 use batch::{
+    advice::Target,
     dry_run::forecast,
     ids::Ids,
     input::{Reader, bundled},
@@ -43,13 +44,13 @@ async fn every_bundled_prompt_is_answered_and_none_throttled() -> TestResult {
     let harness = harness()?;
     let started = Instant::now();
     let counts = harness.run(bundled(), &mut Watch::default()).await?;
-    let makespan = Instant::now().duration_since(started);
+    let duration = Instant::now().duration_since(started);
     let ids = bundled_ids()?;
     let stats = harness.mock.stats();
     assert!(ids.len() >= 200);
     assert_eq!(harness.lines()?.into_keys().collect::<Vec<_>>(), ids);
     assert_eq!((stats.seen, stats.throttled.total()), (240, 0));
-    assert!(makespan < Duration::from_secs(25), "{makespan:?}");
+    assert!(duration < Duration::from_secs(25), "{duration:?}");
 
     let summary = Summary::new(Facts {
         provider: "mock".to_owned(),
@@ -58,7 +59,8 @@ async fn every_bundled_prompt_is_answered_and_none_throttled() -> TestResult {
         totals: harness.stack.ledger.snapshot().total,
         quota: Quota::qwen2(),
         accounts: &[],
-        makespan,
+        duration,
+        target: &Target::remote("http://mock", None),
         stats: Some(stats.clone()),
     });
     assert!(!summary.has_failures() && !summary.stopped);
@@ -95,7 +97,7 @@ async fn a_stopped_run_finishes_what_is_on_the_wire_and_goes_on_later() -> TestR
         ..Watch::default()
     };
     let first = harness.run_with(bundled(), &mut watch, stop).await?;
-    assert!(first.stopped && first.given_back > 0);
+    assert!(first.stopped && first.not_sent > 0);
     let stats = harness.mock.stats();
     assert_eq!(
         stats.seen, first.succeeded,
@@ -137,17 +139,17 @@ async fn the_second_wish_to_stop_leaves_a_valid_output() -> TestResult {
     };
     let (counts, ()) = tokio::join!(run, press);
     let counts = counts?;
-    assert!(counts.stopped && counts.succeeded > 0 && counts.given_back > 0);
-    assert_eq!(counts.succeeded + counts.given_back, 30);
+    assert!(counts.stopped && counts.succeeded > 0 && counts.not_sent > 0);
+    assert_eq!(counts.succeeded + counts.not_sent, 30);
     assert_eq!(harness.lines()?.len() as u64, counts.succeeded);
     let rest = harness.run(input.as_bytes(), &mut Watch::default()).await?;
-    assert_eq!(rest.succeeded, counts.given_back);
+    assert_eq!(rest.succeeded, counts.not_sent);
     assert_eq!(harness.lines()?.len(), 30);
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_a_retry_is_given_back() -> TestResult {
+async fn what_waits_for_a_retry_is_not_sent() -> TestResult {
     let harness = with_faults(Faults {
         unavailable: 1.0,
         ..Faults::default()
@@ -163,7 +165,7 @@ async fn what_waits_for_a_retry_is_given_back() -> TestResult {
     let (counts, ()) = tokio::join!(run, press);
     let counts = counts?;
     assert_eq!(
-        (counts.given_back, counts.failed, counts.stopped),
+        (counts.not_sent, counts.failed, counts.stopped),
         (3, 0, true)
     );
     assert!(harness.lines()?.is_empty());
@@ -189,7 +191,7 @@ async fn bad_lines_are_named_and_the_rest_is_answered() -> TestResult {
         [
             "line 2: not JSON (column 16)",
             "line 4: `custom_id` stands on line 1 already",
-            "line 5: `url`: it is no path that begins with /",
+            "line 5: `url`: it is not a path that begins with /",
         ]
     );
     assert_eq!(

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser};
-use mock_qwen::{Config, Faults, Growth, Host, Plan};
+use mock_qwen::{Config, Faults, Growth, Host, Models, Plan};
 
 use self::choice::{ChargeArg, EnforceArg, PlanWindowArg, RateLimitHeadersArg, RetryAfterArg};
 use self::duration::duration;
@@ -100,6 +100,9 @@ pub(crate) struct Args {
         value_delimiter = ','
     )]
     quotas: Vec<String>,
+    /// The models that calls may name, separated by commas; others are 404. Without it any model is answered
+    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    models: Vec<String>,
     /// The most that the model writes, in tokens
     #[arg(long, default_value_t = 32_768)]
     max_output: u64,
@@ -184,6 +187,10 @@ impl Args {
             retry_after: self.retry_after.into(),
             rate_limit_headers: self.ratelimit_headers.into(),
             quota_models: self.quotas.clone(),
+            models: match self.models.as_slice() {
+                [] => Models::Any,
+                listed => Models::Listed(listed.to_vec()),
+            },
             max_output: self.max_output,
             output_tokens: self.output_tokens,
             chunk_tokens: self.chunk_tokens,
@@ -325,6 +332,13 @@ mod tests {
             let args = ["mock-qwen"].into_iter().chain(wrong.split(' '));
             assert!(Args::try_parse_from(args).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn models_are_any_or_those_of_the_list() {
+        let args = Args::try_parse_from(["mock-qwen", "--models", "a,b"]).expect("valid");
+        let listed = Models::Listed(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(args.config().models, listed);
     }
 
     #[test]

@@ -42,8 +42,10 @@ pub struct Config {
     /// nobody saw one of DashScope: what the host sends.
     pub rate_limit_headers: RateLimitHeaders,
     /// The models that `GET /v1/models` and `GET /api/v1/quotas` list, each with the limits of the
-    /// account. Calls may name any model all the same. Default: `qwen-plus`.
+    /// account. Default: `qwen-plus`.
     pub quota_models: Vec<String>,
+    /// The models that calls may name. Default: [`Models::Any`].
+    pub models: Models,
     /// The most that the model writes, and the ceiling where a request names none.
     /// Default: 32,768, as of qwen-plus.
     pub max_output: u64,
@@ -68,6 +70,39 @@ pub struct Config {
     pub seed: u64,
     /// What goes wrong, and how often. Default: nothing.
     pub faults: Faults,
+}
+
+/// The models that a server has.
+#[derive(Debug, Clone, Default)]
+pub enum Models {
+    /// Whatever a call names.
+    #[default]
+    Any,
+    /// Those of this list.
+    Listed(Vec<String>),
+    /// Those of which this is true.
+    Those(fn(&str) -> bool),
+}
+
+impl Models {
+    pub(crate) fn has(&self, model: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(models) => models.iter().any(|known| known == model),
+            Self::Those(has) => has(model),
+        }
+    }
+}
+
+impl PartialEq for Models {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, Self::Any) => true,
+            (Self::Listed(one), Self::Listed(other)) => one == other,
+            (Self::Those(one), Self::Those(other)) => std::ptr::fn_addr_eq(*one, *other),
+            _ => false,
+        }
+    }
 }
 
 /// How a window is enforced. A call is refused when what is used plus its charge at the start
@@ -198,6 +233,7 @@ impl Default for Config {
             agents_only: false,
             retry_after: RetryAfter::default(),
             rate_limit_headers: RateLimitHeaders::default(),
+            models: Models::Any,
             quota_models: vec!["qwen-plus".to_owned()],
             max_output: 32_768,
             output_tokens: 160,

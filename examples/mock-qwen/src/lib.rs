@@ -95,7 +95,7 @@ mod utilisation;
 mod wire;
 
 pub use self::config::{
-    Charge, Config, Enforce, Faults, Growth, Plan, PlanWindow, RateLimitHeaders, RetryAfter,
+    Charge, Config, Enforce, Faults, Growth, Models, Plan, PlanWindow, RateLimitHeaders, RetryAfter,
 };
 pub use self::direct::{CallTokens, RunningCall};
 pub use self::host::{Host, UnknownHost};

@@ -6,7 +6,7 @@ use super::{
     FormatArg, InputArgs, Unusable,
     prompt::{LINE, Prompts},
     template::Template,
-    unusable::shown,
+    unusable::{shown, why},
 };
 
 /// So many columns are named where one is missing.
@@ -216,7 +216,7 @@ fn text_or_file(option: &str, text: &str) -> Result<String, Unusable> {
         return Ok(text.to_owned());
     };
     let text = fs::read_to_string(path)
-        .map_err(|error| Unusable::new(format!("{option}: {path}: {error}")))?;
+        .map_err(|error| Unusable::new(format!("{option}: {path}: {}", why(&error))))?;
     // The line feed at the end is the editor's.
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
@@ -311,7 +311,7 @@ mod tests {
                 "--template @nowhere",
                 "a.txt",
                 b'x',
-                "--template: nowhere: No such file",
+                "--template: nowhere: there is no such file",
             ),
             (
                 "--prompt-field f --id-field f",

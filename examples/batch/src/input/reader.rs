@@ -247,7 +247,7 @@ mod tests {
         let text = good("a").replace("/v1/chat", "https://other/v1/chat");
         assert_eq!(
             read(text.as_bytes()).await?,
-            ["line 1: `url`: it is no path that begins with /"]
+            ["line 1: `url`: it is not a path that begins with /"]
         );
         Ok(())
     }

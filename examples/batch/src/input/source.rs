@@ -10,6 +10,7 @@ use super::{
     Unusable,
     feed::{Content, feed},
     prompts::bundled,
+    unusable::why,
 };
 
 /// Names of packed files end so; the format is that of the name before.
@@ -80,7 +81,7 @@ pub(super) fn sources(named: &[&Path], written: &[&Path]) -> Result<Vec<Source>,
             }]);
         }
         for (path, name) in files(path, written)? {
-            let metadata = fs::metadata(&path).map_err(|error| unusable(&path, error))?;
+            let metadata = fs::metadata(&path).map_err(|error| unusable(&path, why(&error)))?;
             if metadata.is_dir() {
                 return Err(unusable(&path, "it is a directory"));
             }
@@ -212,7 +213,7 @@ mod tests {
             fs::write(path(name).join("p.csv"), "")?;
         }
         for (named, said) in [
-            (vec![path("none.csv")], "none.csv: No such file"),
+            (vec![path("none.csv")], "none.csv: there is no such file"),
             (vec![path("*.none")], "*.none: no file has such a name"),
             (vec![path("a")], "it is a directory"),
             (

@@ -37,7 +37,7 @@ impl Unusable {
         }
         match inner.and_then(|inner| inner.downcast_ref::<WrongFormat>()) {
             Some(wrong) => Self(wrong.to_string()),
-            None => Self(format!("--input: {path}: {error}")),
+            None => Self(format!("--input: {path}: {}", why(error))),
         }
     }
 }
@@ -97,6 +97,14 @@ pub(super) fn shown(name: &str) -> String {
     {
         true => name,
         false => format!("'{name}'"),
+    }
+}
+
+/// Why a file cannot be read, in plain words where the system's are not.
+pub(super) fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => error.to_string(),
     }
 }
 

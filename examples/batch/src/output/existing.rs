@@ -1,6 +1,7 @@
 //! What an output file holds already.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     io::{self, BufRead},
 };
@@ -25,6 +26,19 @@ pub struct Existing {
     pub torn: u64,
     /// The last line is whole, but for its line feed.
     pub unterminated: bool,
+    /// Who gave the answers, with the line of the first one; `None` for answers that do not say.
+    pub providers: BTreeMap<Option<String>, u64>,
+}
+
+/// An answer of another provider than the one that the calls go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherProvider {
+    /// The number of its line, from 1.
+    pub line: u64,
+    /// Who gave it, if it says.
+    pub name: Option<String>,
+    /// Whom the calls go to.
+    pub expected: String,
 }
 
 /// A line that no batch wrote: the file is somebody else's.
@@ -47,6 +61,8 @@ struct Line {
     id: Option<String>,
     /// `null` only for a line of the input that was no call.
     custom_id: Option<String>,
+    #[serde(default)]
+    provider: Option<String>,
     #[serde(default)]
     response: Option<Answer>,
     #[serde(default)]
@@ -116,7 +132,10 @@ impl Existing {
         }
         let id = line.custom_id.filter(|_| is_answer);
         match id.map(|id| self.answered.insert(&id, number)) {
-            Some(None) => Some(Found::Answer),
+            Some(None) => {
+                self.providers.entry(line.provider).or_insert(number);
+                Some(Found::Answer)
+            }
             Some(Some(_)) | None => {
                 self.stale += 1;
                 Some(Found::Stale)
@@ -124,6 +143,43 @@ impl Existing {
         }
     }
 }
+
+impl Existing {
+    /// The first answer that is not from this provider.
+    #[must_use]
+    pub fn other_than(&self, provider: &str) -> Option<OtherProvider> {
+        let others = self
+            .providers
+            .iter()
+            .filter(|(name, _)| name.as_deref() != Some(provider));
+        let (name, line) = others.min_by_key(|(_, line)| **line)?;
+        Some(OtherProvider {
+            line: *line,
+            name: name.clone(),
+            expected: provider.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for OtherProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            line,
+            name,
+            expected,
+        } = self;
+        match name {
+            Some(name) => write!(f, "line {line} was answered by {name}")?,
+            None => write!(f, "line {line} does not say which provider answered it")?,
+        }
+        write!(
+            f,
+            ", and the calls go to {expected}: name another file with --output. Nothing was changed"
+        )
+    }
+}
+
+impl std::error::Error for OtherProvider {}
 
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,6 +222,40 @@ mod tests {
         assert!(existing.answered.contains("a"));
         assert!(!existing.answered.contains("b") && !existing.answered.contains("c"));
         assert_eq!((existing.stale, existing.torn), (4, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_answer_of_another_provider_is_named() -> io::Result<()> {
+        let of = |provider: &str, id: &str| {
+            ANSWER.replace(
+                r#""custom_id":"a""#,
+                &format!(r#""custom_id":"{id}","provider":"{provider}""#),
+            )
+        };
+        let failed = FAILED.replace(r#""custom_id""#, r#""provider":"third","custom_id""#);
+        let text = format!(
+            "{failed}\n{}\n{}\n{}\n",
+            of("one", "a"),
+            of("two", "b"),
+            of("one", "c")
+        );
+        let (existing, _) = sorted(&text)?;
+        let other = existing.other_than("one").expect("the second answer");
+        assert_eq!((other.line, other.name.as_deref()), (3, Some("two")));
+        let other = existing.other_than("third").expect("a failed line is none");
+        assert_eq!((other.line, other.name.as_deref()), (2, Some("one")));
+        let (existing, _) = sorted(&of("one", "a"))?;
+        assert_eq!(existing.other_than("one"), None);
+        let (existing, _) = sorted(ANSWER)?;
+        let unmarked = existing
+            .other_than("one")
+            .expect("an answer without a mark");
+        assert!(
+            unmarked
+                .to_string()
+                .starts_with("line 1 does not say which provider")
+        );
         Ok(())
     }
 

@@ -8,7 +8,7 @@ mod record;
 mod repair;
 mod writer;
 
-pub use existing::{Existing, Foreign, scan};
+pub use existing::{Existing, Foreign, OtherProvider, scan};
 #[cfg(feature = "parquet")]
 pub use parquet_file::write_parquet;
 pub use record::{AnswerPart, ErrorPart, Record};

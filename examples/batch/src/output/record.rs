@@ -15,6 +15,9 @@ pub struct Record {
     pub id: String,
     /// The id of the call.
     pub custom_id: String,
+    /// Whom the call went to: in a later run of another provider the line does not count.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub provider: String,
     /// What the provider answered, if it did.
     pub response: Option<AnswerPart>,
     /// Why the call failed, if it did.
@@ -72,10 +75,18 @@ impl Record {
         Self {
             id: line_id(),
             custom_id,
+            provider: String::new(),
             response,
             error,
             carried: Carried::default(),
         }
+    }
+
+    /// The record of a call that went to this provider.
+    #[must_use]
+    pub fn by(mut self, provider: &str) -> Self {
+        provider.clone_into(&mut self.provider);
+        self
     }
 
     /// With what the call brought along.
@@ -151,6 +162,11 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&record)?,
             r#"{"id":"i","custom_id":"a","response":{"status_code":200,"request_id":null,"body":{}},"error":null}"#
+        );
+        let marked = serde_json::to_string(&record.by("mock-qwen"))?;
+        assert!(
+            marked.starts_with(r#"{"id":"i","custom_id":"a","provider":"mock-qwen","response""#),
+            "{marked}"
         );
         let mut carried = Carried::default();
         carried.push(

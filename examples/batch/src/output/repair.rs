@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Existing, Foreign, Writer, scan};
+use super::{Existing, Foreign, OtherProvider, Writer, scan};
 
 /// Why an output file cannot be used.
 #[derive(Debug)]
@@ -19,13 +19,15 @@ pub enum OpenError {
     NotAFile,
     /// A line of it is not of a batch output.
     Foreign(Foreign),
+    /// It holds answers of another provider.
+    OtherProvider(OtherProvider),
     /// It is for what failed, but holds answers.
     HoldsAnswers,
     /// It cannot be read or written.
     Io(io::Error),
 }
 
-/// Opens an output file to go on with it, and tells what it answers already.
+/// Opens an output file to go on with it, and returns what it answers already. All answers must be of this provider.
 ///
 /// A torn last line is cut off. Lines of failed calls are taken out by way of a new file that takes the old one's
 /// place, so that whatever kills the process finds or leaves a valid file. The file stays locked until the writer goes.
@@ -33,7 +35,7 @@ pub enum OpenError {
 /// # Errors
 ///
 /// See [`OpenError`]; nothing is changed then.
-pub fn open(path: &Path) -> Result<(Writer, Existing), OpenError> {
+pub fn open(path: &Path, provider: &str) -> Result<(Writer, Existing), OpenError> {
     let file = OpenOptions::new()
         .create(true)
         .read(true)
@@ -44,6 +46,9 @@ pub fn open(path: &Path) -> Result<(Writer, Existing), OpenError> {
     }
     lock(&file)?;
     let existing = scan(BufReader::new(&file), |_| Ok(()))?;
+    if let Some(other) = existing.other_than(provider) {
+        return Err(OpenError::OtherProvider(other));
+    }
     if existing.stale > 0 {
         let path = fs::canonicalize(path)?;
         let rewritten = rewrite(&path, &file)?;
@@ -87,7 +92,8 @@ pub fn check_errors(path: &Path) -> Result<(), OpenError> {
 /// See [`OpenError`]; nothing is changed then.
 pub fn open_errors(path: &Path) -> Result<Writer, OpenError> {
     check_errors(path)?;
-    let (writer, _) = open(path)?;
+    // It holds no answers, so none of another provider.
+    let (writer, _) = open(path, "")?;
     Ok(writer)
 }
 
@@ -146,9 +152,10 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked => f.write_str("another process writes to it"),
-            Self::NotAFile => f.write_str("it is no regular file"),
+            Self::NotAFile => f.write_str("it is not a regular file"),
             Self::HoldsAnswers => f.write_str("it holds answers: it is an output"),
             Self::Foreign(foreign) => fmt::Display::fmt(foreign, f),
+            Self::OtherProvider(other) => fmt::Display::fmt(other, f),
             Self::Io(error) => fmt::Display::fmt(error, f),
         }
     }
@@ -163,11 +170,13 @@ mod tests {
     use super::*;
     use crate::output::{ErrorPart, Record};
 
+    const PROVIDER: &str = "http://h";
+
     type TestResult = Result<(), Box<dyn Error>>;
 
     fn answer(id: &str) -> String {
         format!(
-            r#"{{"id":"i","custom_id":"{id}","response":{{"status_code":200,"request_id":null,"body":{{"t":"字"}}}},"error":null}}"#
+            r#"{{"id":"i","custom_id":"{id}","provider":"{PROVIDER}","response":{{"status_code":200,"request_id":null,"body":{{"t":"字"}}}},"error":null}}"#
         )
     }
 
@@ -185,7 +194,7 @@ mod tests {
         let last = format!("{}\n", answer("b"));
         for cut in 0..=last.len() {
             fs::write(&path, [whole.as_bytes(), &last.as_bytes()[..cut]].concat())?;
-            let (mut writer, existing) = open(&path)?;
+            let (mut writer, existing) = open(&path, PROVIDER)?;
             let has_last = cut >= last.len() - 1;
             assert_eq!(existing.answered.contains("b"), has_last, "{cut}");
             assert!(existing.answered.contains("a"));
@@ -227,7 +236,7 @@ mod tests {
         .join("\n");
         for torn in ["", "\n", "\n{\"id\":\"i\",\"cus"] {
             fs::write(&path, format!("{text}{torn}"))?;
-            let (writer, existing) = open(&path)?;
+            let (writer, existing) = open(&path, PROVIDER)?;
             assert_eq!(existing.stale, 3);
             assert!(existing.answered.contains("a") && existing.answered.contains("b"));
             assert!(!existing.answered.contains("x"));
@@ -235,7 +244,7 @@ mod tests {
                 fs::read_to_string(&path)?,
                 format!("{}\n{}\n", answer("a"), answer("b"))
             );
-            assert!(matches!(open(&path), Err(OpenError::Locked)));
+            assert!(matches!(open(&path, PROVIDER), Err(OpenError::Locked)));
             drop(writer);
             assert_eq!(fs::read_dir(folder.path())?.count(), 1);
         }
@@ -285,7 +294,7 @@ mod tests {
             folder.path().join("out.jsonl.rewrite"),
             "half a line of an earlier run",
         )?;
-        drop(open(&path)?);
+        drop(open(&path, PROVIDER)?);
         assert_eq!(fs::read_to_string(&path)?, format!("{}\n", answer("a")));
         assert_eq!(fs::read_dir(folder.path())?.count(), 1);
         Ok(())
@@ -295,17 +304,36 @@ mod tests {
     fn one_process_at_a_time_and_no_foreign_file() -> TestResult {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("out.jsonl");
-        let (writer, _) = open(&path)?;
-        assert!(matches!(open(&path), Err(OpenError::Locked)));
+        let (writer, _) = open(&path, PROVIDER)?;
+        assert!(matches!(open(&path, PROVIDER), Err(OpenError::Locked)));
         drop(writer);
         let foreign = "dear diary\ntorn";
         fs::write(&path, foreign)?;
         assert!(matches!(
-            open(&path),
+            open(&path, PROVIDER),
             Err(OpenError::Foreign(Foreign { line: 1 }))
         ));
         assert_eq!(fs::read_to_string(&path)?, foreign);
-        assert!(matches!(open(folder.path()), Err(OpenError::Io(_))));
+        assert!(matches!(
+            open(folder.path(), PROVIDER),
+            Err(OpenError::Io(_))
+        ));
+        Ok(())
+    }
+
+    #[test]
+    fn answers_of_another_provider_are_not_taken_up_and_not_changed() -> TestResult {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("out.jsonl");
+        let text = format!("{}\n{}\n{{\"id\":\"i", failed("x"), answer("a"));
+        fs::write(&path, &text)?;
+        let error = open(&path, "mock-qwen").expect_err("another provider");
+        assert_eq!(
+            error.to_string(),
+            "line 2 was answered by http://h, and the calls go to mock-qwen: name another file with --output. \
+             Nothing was changed"
+        );
+        assert_eq!(fs::read_to_string(&path)?, text);
         Ok(())
     }
 
@@ -319,7 +347,7 @@ mod tests {
         fs::write(&path, format!("{}\n", failed("x")))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640))?;
         symlink(&path, &link)?;
-        drop(open(&link)?);
+        drop(open(&link, PROVIDER)?);
         assert!(fs::symlink_metadata(&link)?.is_symlink());
         assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_to_string(&path)?, "");

@@ -34,7 +34,8 @@ async fn calls_are_read_plain_and_packed_and_carry_what_else_they_have() -> Test
         assert_eq!(lines.keys().collect::<Vec<_>>(), ["a", "b"], "{name}");
         assert_eq!(lines["a"]["metadata"], json!({"team": "x", "n": 1.5}));
         assert_eq!(lines["a"]["input_id"], "row-7");
-        assert_eq!(lines["b"].as_object().map(serde_json::Map::len), Some(4));
+        assert_eq!(lines["b"].as_object().map(serde_json::Map::len), Some(5));
+        assert_eq!(lines["b"]["provider"], place.provider());
         assert_eq!(place.asked(), set(&["One?", "Two?"]));
     }
     Ok(())

@@ -81,6 +81,11 @@ impl Place {
         })
     }
 
+    /// What the output calls the provider.
+    pub(crate) fn provider(&self) -> &str {
+        self.base.trim_end_matches("/compatible-mode/v1")
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

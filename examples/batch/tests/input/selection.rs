@@ -102,7 +102,10 @@ async fn a_sample_of_a_shard_stays_in_it() -> TestResult {
 async fn the_bundled_prompts_can_be_sampled_and_a_pipe_cannot() -> TestResult {
     let place = Place::new().await?;
     let lines = place
-        .twice(&["--sample", "3", "--output", "out.jsonl"], "out.jsonl")
+        .twice(
+            &["--bundled", "--sample", "3", "--output", "out.jsonl"],
+            "out.jsonl",
+        )
         .await?;
     assert_eq!(lines.len(), 3);
     let args = ["--input", "-", "--output", "other.jsonl", "--sample", "3"];

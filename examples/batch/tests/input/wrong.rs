@@ -143,7 +143,10 @@ async fn options_that_do_not_fit_are_one_sentence() -> TestResult {
     place.write("p.txt", "One?\n")?;
     place.write("a/p.csv", "text\nOne?\n")?;
     for (args, said) in [
-        ("--input none.jsonl", "--input: none.jsonl: No such file"),
+        (
+            "--input none.jsonl",
+            "--input: none.jsonl: there is no such file",
+        ),
         (
             "--input none-*.jsonl --output o",
             "--input: none-*.jsonl: no file has such a name",
@@ -198,7 +201,7 @@ async fn options_that_do_not_fit_are_one_sentence() -> TestResult {
         ),
         (
             "--input p.txt --system @none --model m",
-            "--system: none: No such file",
+            "--system: none: there is no such file",
         ),
         ("--input calls.jsonl --system s", "--system is for prompts"),
         (

@@ -14,10 +14,11 @@ use std::{
 use axum::body::Body;
 use batch::{
     base_url::BaseUrl,
+    counts::Counts,
     input::{BadLine, Reader},
     output,
     request::Requests,
-    run::{Counts, Observe, Run},
+    run::{Observe, Run},
     stack::Stack,
     stop::{Stop, Stopper, stop},
     tally::Tally,
@@ -30,9 +31,12 @@ use serde_json::Value;
 use tower::{Service, ServiceExt};
 use tower_qwen_ratelimit::{Limiter, Quota};
 use tower_qwen_retry::RetryPolicy;
-use tower_qwen_tokens::Ledger;
+use tower_qwen_tokens::{Ledger, call::BoxError};
 
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn Error>>;
+
+/// The provider of a harness's run.
+const PROVIDER: &str = "http://mock";
 
 /// A run against a mock in this process.
 pub(crate) struct Harness {
@@ -79,11 +83,14 @@ impl Harness {
                 ledger: Ledger::default(),
                 tally: Tally::default(),
                 policy: RetryPolicy::default().seed(7),
+                budgets: None,
             },
             run: Run {
                 requests: Requests::new(base()?),
+                provider: PROVIDER.to_owned(),
                 concurrency: 64,
                 deadline: Duration::from_secs(3_600),
+                max_failures: None,
             },
             output: folder.path().join("out.jsonl"),
             _folder: folder,
@@ -118,12 +125,12 @@ impl Harness {
         T: Service<
                 Request<Full<Bytes>>,
                 Response = Response<Body>,
-                Error = Infallible,
+                Error: Into<BoxError>,
                 Future: Send,
             > + Clone
             + Send,
     {
-        let (mut writer, existing) = output::open(&self.output)?;
+        let (mut writer, existing) = output::open(&self.output, PROVIDER)?;
         let mut reader = Reader::new(input, base()?);
         let client = self.stack.client(transport);
         Ok(self

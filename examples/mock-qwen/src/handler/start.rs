@@ -71,6 +71,10 @@ pub(super) async fn start(
 ) -> Result<Job, Failed> {
     let inner = mock.inner();
     let config = &inner.config;
+    if !config.models.has(&call.model) {
+        inner.account().reject();
+        return Err(Kind::Model.into());
+    }
     let refused = match fault {
         Fault::Unavailable => Some(Kind::Capacity.into()),
         Fault::Throttle500 => Some(Kind::HiddenCapacity.into()),

@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     /// The prompt is longer than any window.
     TooLong,
     Key,
+    /// There is no such model.
+    Model,
     /// A plan for coding agents, and no coding agent.
     Agents,
     Requests,
@@ -53,7 +55,12 @@ impl Kind {
             Self::Concurrency | Self::Growth => Some(Self::Requests),
             Self::Plan { .. } | Self::InStream => Some(Self::Tokens),
             Self::HiddenCapacity => Some(Self::Capacity),
-            Self::Invalid | Self::Key | Self::Requests | Self::Tokens | Self::Capacity => None,
+            Self::Invalid
+            | Self::Key
+            | Self::Model
+            | Self::Requests
+            | Self::Tokens
+            | Self::Capacity => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The bodies of refusals.
 
 use http::StatusCode;
-use mock_qwen::{Charge, Config, Growth, MockQwen};
+use mock_qwen::{Charge, Config, Growth, MockQwen, Models};
 use serde_json::{Value, json};
 
 use crate::support::{COMPATIBLE, NATIVE, ask, call, chat, instant, post, prompt_of, read};
@@ -265,4 +265,33 @@ async fn a_native_stream_tells_of_a_bad_parameter_inside_a_200() {
             "request_id": id,
         })
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_is_not_there() {
+    let config = Config {
+        models: Models::Listed(vec!["qwen-max".to_owned()]),
+        ..instant()
+    };
+    let mock = MockQwen::new(config);
+    let (status, body) = refused(&mock, COMPATIBLE, &chat("hello")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        body["error"],
+        json!({
+            "code": "model_not_found",
+            "message": "The model `qwen-plus` does not exist or you do not have access to it.",
+            "param": null,
+            "type": "invalid_request_error",
+        })
+    );
+    let (status, body) = refused(&mock, NATIVE, &native_chat("hello")).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::NOT_FOUND, &json!("ModelNotFound"))
+    );
+    let mut there = chat("hello");
+    there["model"] = json!("qwen-max");
+    let (status, _, _) = call(&mock, COMPATIBLE, &there).await;
+    assert_eq!(status, StatusCode::OK);
 }

@@ -67,6 +67,16 @@ pub(super) const KEY: Row = Row::new(
         "Incorrect API key provided."
     ),
 );
+// The documents' words, with the status and the code that OpenAI has.
+pub(super) const MODEL: Row = Row::new(
+    Kind::Model,
+    404,
+    compatible!(
+        "model_not_found",
+        "invalid_request_error",
+        "The model `{model}` does not exist or you do not have access to it."
+    ),
+);
 pub(super) const REQUESTS: Row = Row::new(
     Kind::Requests,
     429,
@@ -114,6 +124,7 @@ pub(super) const HIDDEN_CAPACITY: Row = Row::new(
 const DASHSCOPE_ERRORS: &[Row] = &[
     INVALID,
     KEY,
+    MODEL,
     REQUESTS,
     TOKENS,
     // The native name, as no compatible one was found.
@@ -138,6 +149,11 @@ const NATIVE: &[Row] = &[
         Kind::Key,
         401,
         native!("InvalidApiKey", "Invalid API-key provided."),
+    ),
+    Row::new(
+        Kind::Model,
+        404,
+        native!("ModelNotFound", "Model not exist."),
     ),
     Row::new(
         Kind::Requests,
