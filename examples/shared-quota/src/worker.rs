@@ -75,6 +75,7 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
         ledger: Ledger::new(PriceBook::builtin()),
         tally: Tally::default(),
         policy: RetryPolicy::default(),
+        budgets: None,
     };
     let sent = watch.clone();
     let transport = ServiceBuilder::new()
