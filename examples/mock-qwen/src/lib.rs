@@ -95,7 +95,8 @@ mod utilisation;
 mod wire;
 
 pub use self::config::{
-    Charge, Config, Enforce, Faults, Growth, Plan, PlanWindow, RateLimitHeaders, RetryAfter,
+    Charge, Config, Enforce, Faults, Growth, Plan, PlanWindow, QuotaList, RateLimitHeaders,
+    RetryAfter,
 };
 pub use self::direct::{CallTokens, RunningCall};
 pub use self::host::{Host, UnknownHost};
