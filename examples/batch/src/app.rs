@@ -11,20 +11,26 @@ use tokio::time::Instant;
 use serde::Serialize;
 use tokio::{
     fs::File,
-    io::{AsyncBufRead, BufReader},
+    io::{AsyncBufRead, AsyncBufReadExt, BufReader},
 };
+use tower::Layer;
 use tower_qwen_retry::RetryPolicy;
 use tower_qwen_tokens::Ledger;
 
 use crate::{
+    account_list::read_list,
     args::Args,
     base_url::BaseUrl,
+    concurrency::Concurrency,
     dry_run::forecast,
     fleet::Admission,
     input::{Reader, bundled, count_calls},
+    model_quotas::ModelQuotas,
+    news::News,
     output::{self, Existing, OpenError, scan},
     progress::Progress,
     provider::{Environment, Provider, RunningMock, why_mock},
+    quota_source::QuotaSource,
     request::Requests,
     run::Run,
     stack::{Stack, transport},
@@ -72,9 +78,9 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     let path = args.output(provider.is_mock());
     refuse_same_file(args, &path)?;
     if args.dry_run {
-        return predict(args, &provider, &path).await;
+        return predict(args, environment, &provider, &path).await;
     }
-    let (input, total) = open_input(args).await?;
+    let (mut input, total) = open_input(args).await?;
     let (mut writer, existing) = output::open(&path).map_err(|error| unusable(&path, &error))?;
     tell_existing(&path, &existing);
 
@@ -104,9 +110,25 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         let why = "the mock inside this process has nobody to share with: name an address";
         return Err(usage("--redis", why));
     }
-    let admission = Admission::of(args)
+    let requests = requests(args, provider.key(environment), base.clone())?;
+    let source = quota_source(args, &provider, &base, &requests).await;
+    let news = News::default();
+    let admission = Admission::of(args, source.default_quota(), &news)
         .await
         .map_err(|why| usage("--redis", why))?;
+    let concurrency = Concurrency::new(args.concurrency);
+    let quotas = ModelQuotas::new(source, admission.limiter.clone(), concurrency, news);
+    match &args.model {
+        Some(model) => quotas.add(model),
+        // What is in the buffer is read again by the run, so this takes nothing from a pipe.
+        None => {
+            let first = input.fill_buf().await;
+            quotas.add_lines(first.map_err(io_failure("reading the input"))?);
+        }
+    }
+    for sentence in quotas.news().take() {
+        say(format_args!("{sentence}"));
+    }
     let stack = Stack {
         limiter: admission.limiter.clone(),
         ledger: Ledger::new(provider.prices()),
@@ -114,14 +136,14 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         policy: RetryPolicy::default().max_attempts(args.max_attempts),
     };
     let run = Run {
-        requests: requests(args, provider.key(environment), base.clone())?,
-        concurrency: args.concurrency(),
+        requests,
+        concurrency: quotas.concurrency().clone(),
         deadline: args.deadline,
     };
     let mut reader = Reader::new(input, base.clone());
-    let mut progress = Progress::stderr(stack.clone(), total);
+    let mut progress = Progress::stderr(stack.clone(), total).quotas(quotas.clone());
     let started = Instant::now();
-    let client = stack.client(transport(run.concurrency));
+    let client = quotas.layer(stack.client(transport(run.concurrency.most())));
     let outcome = run
         .run(
             client,
@@ -135,7 +157,11 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     let makespan = Instant::now().duration_since(started);
     progress.finish();
     let accounts = stack.limiter.snapshot();
-    drop((progress, stack.limiter));
+    let (quota, found) = (stack.limiter.quota(), quotas.found());
+    for sentence in quotas.news().take() {
+        say(format_args!("{sentence}"));
+    }
+    drop((progress, quotas, stack.limiter));
     admission.end().await;
     writer.sync().map_err(io_failure("writing the output"))?;
     let counts = outcome.map_err(io_failure("running"))?;
@@ -148,7 +174,8 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         counts: &counts,
         attempts: stack.tally.attempts(),
         totals: stack.ledger.snapshot().total,
-        quota: args.quota(),
+        quota,
+        quotas: &found,
         accounts: &accounts,
         makespan,
         stats: mock.as_ref().map(RunningMock::stats),
@@ -161,7 +188,28 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     })
 }
 
-async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, Failure> {
+/// Where the quotas are from: the command line, or the lists.
+async fn quota_source(
+    args: &Args,
+    provider: &Provider,
+    base: &BaseUrl,
+    requests: &Requests,
+) -> QuotaSource {
+    // Without a key and an address a forecast is about DashScope, though nothing would be sent there.
+    let is_mock = provider.is_mock() && (args.mock || !args.dry_run);
+    if let Some(source) = QuotaSource::of_args(args, is_mock) {
+        return source;
+    }
+    let list = read_list(transport(1), base, requests.authorization()).await;
+    QuotaSource::of_books(args, list, base)
+}
+
+async fn predict(
+    args: &Args,
+    environment: &Environment,
+    provider: &Provider,
+    path: &Path,
+) -> Result<Exit, Failure> {
     let (input, _) = open_input(args).await?;
     let existing = match fs::File::open(path) {
         Ok(file) => scan(io::BufReader::new(file), |_| Ok(()))
@@ -175,18 +223,27 @@ async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, 
             .parse()
             .map_err(|bad| usage("--base-url", bad))?,
     };
-    let requests = requests(args, None, base.clone())?;
+    let requests = requests(args, provider.key(environment), base.clone())?;
+    let quotas = quota_source(args, provider, &base, &requests).await;
     let mut reader = Reader::new(input, base);
     let forecast = forecast(
         &mut reader,
         &existing.answered,
         &requests,
-        args.quota(),
+        &quotas,
         &provider.prices(),
         |line| say(format_args!("{line}")),
     )
     .await
     .map_err(io_failure("reading the input"))?;
+    if let Some(sentence) = quotas.sentence_of_all() {
+        say(format_args!("{sentence}"));
+    } else {
+        for model in forecast.models.keys() {
+            say(format_args!("{}", quotas.find(model).sentence(model)));
+        }
+    }
+    say(format_args!("No call was sent."));
     report(args, &forecast)?;
     Ok(match forecast.bad_lines + forecast.unread {
         0 => Exit::Done,

@@ -2,20 +2,27 @@
 //!
 //! `cargo run --release -p batch` needs neither a key nor a file: it answers its bundled prompts from a mock of the provider.
 
+pub mod account_list;
 pub mod app;
 pub mod args;
 pub mod assemble;
 pub mod base_url;
 pub mod call;
+pub mod concurrency;
 pub mod dry_run;
 pub mod ending;
 pub mod fleet;
 pub mod flight;
+pub mod hold_up;
 pub mod ids;
 pub mod input;
+pub mod model_quotas;
+pub mod news;
 pub mod output;
+pub mod pace;
 pub mod progress;
 pub mod provider;
+pub mod quota_source;
 pub mod reading;
 pub mod request;
 pub mod run;

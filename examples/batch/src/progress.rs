@@ -9,7 +9,10 @@ use tokio::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
+    hold_up::hold_up,
     input::BadLine,
+    model_quotas::ModelQuotas,
+    pace::{Pace, Span, TimeLeft},
     run::{Counts, Observe},
     stack::Stack,
     summary::money,
@@ -22,7 +25,8 @@ const PLAIN_EVERY: Duration = Duration::from_secs(5);
 pub struct Progress<W = io::Stderr> {
     stack: Stack,
     total: Option<u64>,
-    started: Instant,
+    quotas: Option<ModelQuotas>,
+    pace: Pace,
     face: Face<W>,
 }
 
@@ -41,8 +45,8 @@ impl Progress {
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let style = match total {
-            Some(_) => ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}"),
-            None => ProgressStyle::with_template("{spinner} {pos}  {msg}"),
+            Some(_) => ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}\n{prefix}"),
+            None => ProgressStyle::with_template("{spinner} {pos}  {msg}\n{prefix}"),
         };
         if let Ok(style) = style {
             bar.set_style(style);
@@ -62,9 +66,17 @@ impl<W: Write> Progress<W> {
         Self {
             stack,
             total,
-            started: Instant::now(),
+            quotas: None,
+            pace: Pace::new(),
             face,
         }
+    }
+
+    /// Also says what these quotas hold up.
+    #[must_use]
+    pub fn quotas(mut self, quotas: ModelQuotas) -> Self {
+        self.quotas = Some(quotas);
+        self
     }
 
     /// Takes the bar away.
@@ -84,7 +96,8 @@ impl<W: Write> Progress<W> {
         }
     }
 
-    fn message(&self, counts: &Counts) -> String {
+    /// How far the run is, and what holds it up.
+    fn message(&mut self, counts: &Counts) -> (String, Option<String>) {
         let accounts = self.stack.limiter.snapshot();
         let percent = |used: u64, quota: u64| used.saturating_mul(100) / quota.max(1);
         let requests = accounts
@@ -94,28 +107,38 @@ impl<W: Write> Progress<W> {
             .iter()
             .map(|account| percent(account.tokens.used, account.tokens.quota));
         let cost = self.stack.ledger.snapshot().total.cost;
-        let left = match self.time_left(counts) {
-            Some(left) => format!("{} s left", left.as_secs_f64().ceil()),
+        let hold_up = self.quotas.as_ref().and_then(|quotas| {
+            let places = quotas.concurrency().get();
+            hold_up(&accounts, |model| quotas.found_for(model), places)
+        });
+        let time_left = self.time_left(counts);
+        let left = match time_left {
+            Some(TimeLeft { left, was: None }) => format!("{} left", Span(left)),
+            Some(TimeLeft {
+                left,
+                was: Some(was),
+            }) => format!("{} left (it was {})", Span(left), Span(was)),
             None => "time left unknown".to_owned(),
         };
-        format!(
+        let is_slower = time_left.is_some_and(|time_left| time_left.was.is_some());
+        let hold_up = hold_up.or_else(|| {
+            let rate = self.pace.per_minute();
+            is_slower.then(|| format!("the last minute was slower: {rate:.0} calls"))
+        });
+        let message = format!(
             "requests {} %, tokens {} %, throttles {}, cost {}, {left}",
             requests.max().unwrap_or(0),
             tokens.max().unwrap_or(0),
             self.stack.tally.attempts().throttled(),
             money(&cost),
-        )
+        );
+        (message, hold_up)
     }
 
-    /// At the pace so far.
-    fn time_left(&self, counts: &Counts) -> Option<Duration> {
-        let made = counts.succeeded + counts.failed;
+    /// At the rate of the last minute.
+    fn time_left(&mut self, counts: &Counts) -> Option<TimeLeft> {
         let left = self.total?.checked_sub(counts.done())?;
-        if made == 0 {
-            return None;
-        }
-        let elapsed = Instant::now().duration_since(self.started).as_secs_f64();
-        Duration::try_from_secs_f64(elapsed * left as f64 / made as f64).ok()
+        self.pace.left(left)
     }
 }
 
@@ -126,7 +149,12 @@ impl<W: Write> Observe for Progress<W> {
 
     fn tick(&mut self, counts: &Counts) {
         let now = Instant::now();
-        let message = match &self.face {
+        self.pace.note(counts.succeeded + counts.failed);
+        let news = self.quotas.as_ref().map(|quotas| quotas.news().take());
+        for sentence in news.into_iter().flatten() {
+            self.say(&sentence);
+        }
+        let (message, hold_up) = match &self.face {
             Face::Plain { next, .. } if now < *next => return,
             _ => self.message(counts),
         };
@@ -134,14 +162,16 @@ impl<W: Write> Observe for Progress<W> {
             Face::Bar(bar) => {
                 bar.set_position(counts.done());
                 bar.set_message(message);
+                bar.set_prefix(hold_up.unwrap_or_default());
             }
             Face::Plain { out, next } => {
                 *next = now + PLAIN_EVERY;
                 let done = counts.done();
+                let hold_up = hold_up.map_or_else(String::new, |text| format!("; {text}"));
                 // Nobody may be listening.
                 match self.total {
-                    Some(total) => writeln!(out, "{done}/{total} done, {message}").ok(),
-                    None => writeln!(out, "{done} done, {message}").ok(),
+                    Some(total) => writeln!(out, "{done}/{total} done, {message}{hold_up}").ok(),
+                    None => writeln!(out, "{done} done, {message}{hold_up}").ok(),
                 };
             }
         }
@@ -214,7 +244,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_promised_before_the_first_answer() {
-        let progress = Progress::plain(stack(), Some(5), Vec::new());
+        let mut progress = Progress::plain(stack(), Some(5), Vec::new());
         assert_eq!(progress.time_left(&Counts::default()), None);
     }
 }

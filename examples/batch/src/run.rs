@@ -13,6 +13,7 @@ use tower_qwen_tokens::{Deadline, call::BoxError};
 
 use crate::{
     call::perform,
+    concurrency::Concurrency,
     flight::Flight,
     ids::Ids,
     input::{BadLine, InputCall, Item, Reader},
@@ -32,7 +33,7 @@ pub struct Run {
     /// Makes the requests.
     pub requests: Requests,
     /// Calls held at once.
-    pub concurrency: usize,
+    pub concurrency: Concurrency,
     /// Time for one call.
     pub deadline: Duration,
 }
@@ -112,7 +113,7 @@ impl Run {
                     }
                     None => counts.given_back += 1,
                 },
-                item = input.next(), if input_open && calls.len() < self.concurrency => match item {
+                item = input.next(), if input_open && calls.len() < self.concurrency.get() => match item {
                     Ok(Some(Item::Call(call))) if answered.contains(&call.custom_id) => counts.answered_before += 1,
                     Ok(Some(Item::Call(call))) => calls.push(self.one(client.clone(), call, stop.clone())),
                     Ok(Some(Item::Bad(line))) => {

@@ -7,7 +7,12 @@ use serde::Serialize;
 use tower_qwen_ratelimit::{AccountSnapshot, Quota};
 use tower_qwen_tokens::{Money, ledger::Totals};
 
-use crate::{run::Counts, table::Table, tally::Attempts};
+use crate::{
+    quota_source::{FoundQuota, QuotaOrigin},
+    run::Counts,
+    table::Table,
+    tally::Attempts,
+};
 
 /// What a run came to. Its JSON and its table say the same.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,8 +35,10 @@ pub struct Summary {
     pub unpriced: u64,
     /// From the first call to the end of the last. Unit: seconds.
     pub makespan_seconds: f64,
-    /// The quota, and how much of what it allowed in that time was used.
+    /// The quotas of all models together, and how much of what they allowed in that time was used.
     pub quota: QuotaUse,
+    /// The quota of each model, and where it is from.
+    pub quotas: Vec<QuotaOfModel>,
     /// What the provider is believed to grant in a window, where that is not the quota: to be given as `--rpm` and
     /// `--tpm` next time.
     pub learned: Vec<Learned>,
@@ -93,6 +100,21 @@ pub struct QuotaUse {
     pub tokens_share: f64,
 }
 
+/// The quota of a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QuotaOfModel {
+    /// The model.
+    pub model: String,
+    /// Where the quota is from.
+    pub origin: QuotaOrigin,
+    /// Requests per window.
+    pub requests: u64,
+    /// Tokens per window.
+    pub tokens: u64,
+    /// Unit: seconds.
+    pub window_seconds: f64,
+}
+
 /// What was learned of a quota.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Learned {
@@ -126,8 +148,10 @@ pub struct Facts<'a> {
     pub attempts: Attempts,
     /// What the ledger holds.
     pub totals: Totals,
-    /// What was kept to.
+    /// The quota of models that have no other.
     pub quota: Quota,
+    /// The quotas of the models.
+    pub quotas: &'a BTreeMap<String, FoundQuota>,
     /// The accounts at the end.
     pub accounts: &'a [AccountSnapshot],
     /// From the first call to the end of the last.
@@ -143,10 +167,11 @@ impl Summary {
         let Facts {
             counts,
             totals,
-            quota,
             makespan,
+            quotas,
             ..
         } = facts;
+        let quota = all(quotas).unwrap_or(facts.quota);
         let windows = makespan.as_secs_f64() / quota.window_length().as_secs_f64();
         let used = totals.input_tokens.saturating_add(totals.output_tokens);
         Self {
@@ -181,10 +206,14 @@ impl Summary {
                 requests_share: share(facts.attempts.sent, quota.requests(), windows),
                 tokens_share: share(used, quota.tokens(), windows),
             },
+            quotas: quotas.iter().map(QuotaOfModel::new).collect(),
             learned: facts
                 .accounts
                 .iter()
-                .filter_map(|account| learned(account, quota))
+                .filter_map(|account| {
+                    let found = quotas.get(account.key.model());
+                    learned(account, found.map_or(facts.quota, |found| found.quota))
+                })
                 .collect(),
             provider_view: facts.stats.map(|stats| ProviderView {
                 seen: stats.seen,
@@ -198,6 +227,18 @@ impl Summary {
     #[must_use]
     pub fn has_failures(&self) -> bool {
         self.calls.failed > 0 || self.calls.bad_lines > 0
+    }
+}
+
+impl QuotaOfModel {
+    fn new((model, found): (&String, &FoundQuota)) -> Self {
+        Self {
+            model: model.clone(),
+            origin: found.origin,
+            requests: found.quota.requests(),
+            tokens: found.quota.tokens(),
+            window_seconds: found.quota.window_length().as_secs_f64(),
+        }
     }
 }
 
@@ -223,24 +264,27 @@ impl fmt::Display for Summary {
         table.row("cost", money(&self.cost));
         table.row_unless_zero("attempts without a price", self.unpriced);
         table.row("makespan", format!("{:.1} s", self.makespan_seconds));
-        table.row(
-            "quota of requests used",
-            format!(
-                "{:.1} % of {} per {} s",
-                self.quota.requests_share * 100.0,
+        let QuotaUse { window_seconds, .. } = self.quota;
+        for (name, amount, share) in [
+            (
+                "quota of requests used",
                 self.quota.requests,
-                self.quota.window_seconds
+                self.quota.requests_share,
             ),
-        );
-        table.row(
-            "quota of tokens used",
-            format!(
-                "{:.1} % of {} per {} s",
-                self.quota.tokens_share * 100.0,
+            (
+                "quota of tokens used",
                 self.quota.tokens,
-                self.quota.window_seconds
+                self.quota.tokens_share,
             ),
-        );
+        ] {
+            match amount {
+                u64::MAX => table.row(name, "there is no limit"),
+                _ => table.row(
+                    name,
+                    format!("{:.1} % of {amount} per {window_seconds} s", share * 100.0),
+                ),
+            }
+        }
         for Learned {
             model,
             requests,
@@ -302,6 +346,22 @@ fn learned(account: &AccountSnapshot, quota: Quota) -> Option<Learned> {
     })
 }
 
+/// What all models may use together, over the longest of their windows; `None` where there is none.
+fn all(quotas: &BTreeMap<String, FoundQuota>) -> Option<Quota> {
+    let window = quotas
+        .values()
+        .map(|found| found.quota.window_length())
+        .max()?;
+    let sum = |amount: fn(&Quota) -> u64| {
+        quotas.values().fold(0_u64, |sum, found| {
+            let times = window.as_secs_f64() / found.quota.window_length().as_secs_f64();
+            // No limit of one model is none of all; the cast stays at the highest number.
+            sum.saturating_add((amount(&found.quota) as f64 * times).round() as u64)
+        })
+    };
+    Some(Quota::per_minute(sum(Quota::requests), sum(Quota::tokens)).window(window))
+}
+
 fn share(used: u64, allowed: u64, windows: f64) -> f64 {
     let allowed = allowed as f64 * windows;
     if allowed > 0.0 {
@@ -348,6 +408,7 @@ mod tests {
             stopped: true,
             ..Counts::default()
         };
+        let no_quotas = BTreeMap::new();
         let facts = |makespan| Facts {
             provider: "p".to_owned(),
             counts: &counts,
@@ -357,6 +418,7 @@ mod tests {
             },
             totals: Totals::default(),
             quota: Quota::per_minute(100, 1_000),
+            quotas: &no_quotas,
             accounts: &[],
             makespan,
             stats: None,

@@ -82,7 +82,7 @@ impl Harness {
             },
             run: Run {
                 requests: Requests::new(base()?),
-                concurrency: 64,
+                concurrency: 64.into(),
                 deadline: Duration::from_secs(3_600),
             },
             output: folder.path().join("out.jsonl"),
