@@ -67,7 +67,7 @@
 //!
 //! [`RetryAfter`] and [`RateLimitHeaders`] choose what answers tell. `GET /api/v1/quotas` and
 //! `GET /api/v1/models/limits` tell the limits of the account, by pages (`page_no`, `page_size`)
-//! and for a `model` or a part of its `name`. `GET /stats` tells all that the server has seen, and
+//! and for a `model` or a part of its `name`; [`QuotaList`] closes the former. `GET /stats` tells all that the server has seen, and
 //! `POST /stats/reset` starts that anew.
 
 mod account;
