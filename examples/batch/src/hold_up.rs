@@ -117,6 +117,7 @@ fn usual(
 mod tests {
     use clap::Parser;
     use tower_qwen_ratelimit::{Cost, Key, Limiter, OutputLimit};
+    use tower_qwen_tokens::Verdict;
 
     use super::*;
     use crate::{args::Args, quota_source::QuotaSource};
@@ -173,6 +174,43 @@ mod tests {
         );
         drop(running);
         waiting.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_model_says_for_how_long() {
+        let found = found(&["--rpm", "60"]);
+        let limiter = Limiter::new(found.quota);
+        let call = limiter.acquire(&key(), ONE).await.expect("admitted");
+        call.mark_sent();
+        let refused =
+            br#"{"error":{"code":"rate_limit_exceeded","message":"Please try again in 12s."}}"#;
+        call.throttle(&Verdict::of_event(refused, None).expect("an error"));
+        let said = say(&limiter, &found, 4).unwrap_or_default();
+        assert!(
+            said.starts_with("the provider has closed m for 12 s more"),
+            "{said}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_start_is_no_secret() {
+        let mut found = found(&["--rpm", "6000"]);
+        found.quota = found.quota.slow_start(true);
+        let limiter = Limiter::new(found.quota);
+        let running = limiter.acquire(&key(), ONE).await.expect("admitted");
+        let waiting: Vec<_> = (0..200)
+            .map(|_| tokio::spawn(limiter.acquire(&key(), ONE)))
+            .collect();
+        tokio::task::yield_now().await;
+        let said = say(&limiter, &found, 400).unwrap_or_default();
+        assert!(
+            said.starts_with("m starts slowly, since the provider"),
+            "{said}"
+        );
+        drop(running);
+        for call in waiting {
+            call.abort();
+        }
     }
 
     #[tokio::test(start_paused = true)]

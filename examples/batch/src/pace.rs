@@ -52,7 +52,7 @@ impl Pace {
             self.samples.pop_front();
         }
         let end = self.samples.len() - 1;
-        if end > 0 && now - self.samples[end - 1].0 < SAMPLE {
+        if end > 0 && self.samples[end].0 - self.samples[end - 1].0 < SAMPLE {
             self.samples[end] = (now, made);
         } else {
             self.samples.push_back((now, made));

@@ -1,6 +1,7 @@
 //! What is seen while a run goes on, on the standard error.
 
 use std::{
+    fmt,
     io::{self, IsTerminal, Write},
     time::Duration,
 };
@@ -36,6 +37,24 @@ enum Face<W> {
     Plain { out: W, next: Instant },
 }
 
+/// What is said at a tick.
+struct Message {
+    figures: String,
+    left: String,
+    /// Empty where nothing holds the run up.
+    hold_up: String,
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.figures, self.left)?;
+        if self.hold_up.is_empty() {
+            return Ok(());
+        }
+        write!(f, "; {}", self.hold_up)
+    }
+}
+
 impl Progress {
     /// Progress on the standard error; `total` is the number of lines, where it is known.
     #[must_use]
@@ -45,8 +64,8 @@ impl Progress {
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let style = match total {
-            Some(_) => ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}\n{prefix}"),
-            None => ProgressStyle::with_template("{spinner} {pos}  {msg}\n{prefix}"),
+            Some(_) => ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}"),
+            None => ProgressStyle::with_template("{spinner} {pos}  {msg}"),
         };
         if let Ok(style) = style {
             bar.set_style(style);
@@ -96,8 +115,7 @@ impl<W: Write> Progress<W> {
         }
     }
 
-    /// How far the run is, and what holds it up.
-    fn message(&mut self, counts: &Counts) -> (String, Option<String>) {
+    fn message(&mut self, counts: &Counts) -> Message {
         let accounts = self.stack.limiter.snapshot();
         let percent = |used: u64, quota: u64| used.saturating_mul(100) / quota.max(1);
         let requests = accounts
@@ -125,14 +143,18 @@ impl<W: Write> Progress<W> {
             let rate = self.pace.per_minute();
             is_slower.then(|| format!("the last minute was slower: {rate:.0} calls"))
         });
-        let message = format!(
-            "requests {} %, tokens {} %, throttles {}, cost {}, {left}",
+        let figures = format!(
+            "requests {} %, tokens {} %, throttles {}, cost {}",
             requests.max().unwrap_or(0),
             tokens.max().unwrap_or(0),
             self.stack.tally.attempts().throttled(),
             money(&cost),
         );
-        (message, hold_up)
+        Message {
+            figures,
+            left,
+            hold_up: hold_up.unwrap_or_default(),
+        }
     }
 
     /// At the rate of the last minute.
@@ -154,25 +176,29 @@ impl<W: Write> Observe for Progress<W> {
         for sentence in news.into_iter().flatten() {
             self.say(&sentence);
         }
-        let (message, hold_up) = match &self.face {
+        let message = match &self.face {
             Face::Plain { next, .. } if now < *next => return,
             _ => self.message(counts),
         };
         match &mut self.face {
             Face::Bar(bar) => {
                 bar.set_position(counts.done());
-                bar.set_message(message);
-                bar.set_prefix(hold_up.unwrap_or_default());
+                // Each in a line of its own: 80 columns hold no two of them.
+                let Message {
+                    figures,
+                    left,
+                    hold_up,
+                } = message;
+                bar.set_message(format!("{left}\n{figures}\n{hold_up}"));
             }
             Face::Plain { out, next } => {
                 *next = now + PLAIN_EVERY;
                 let done = counts.done();
-                let hold_up = hold_up.map_or_else(String::new, |text| format!("; {text}"));
+                let of_total = self
+                    .total
+                    .map_or_else(String::new, |total| format!("/{total}"));
                 // Nobody may be listening.
-                match self.total {
-                    Some(total) => writeln!(out, "{done}/{total} done, {message}{hold_up}").ok(),
-                    None => writeln!(out, "{done} done, {message}{hold_up}").ok(),
-                };
+                writeln!(out, "{done}{of_total} done, {message}").ok();
             }
         }
     }
