@@ -101,6 +101,7 @@ where
 }
 
 /// Whether the host is one of Model Studio's.
+#[must_use]
 pub fn is_model_studio(host: &str) -> bool {
     host == "aliyuncs.com" || host.ends_with(".aliyuncs.com")
 }

@@ -18,7 +18,6 @@ use tower_qwen_retry::RetryPolicy;
 use tower_qwen_tokens::Ledger;
 
 use crate::{
-    account_list::read_list,
     args::Args,
     base_url::BaseUrl,
     concurrency::Concurrency,
@@ -111,7 +110,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         return Err(usage("--redis", why));
     }
     let requests = requests(args, provider.key(environment), base.clone())?;
-    let source = quota_source(args, &provider, &base, &requests).await;
+    let source = QuotaSource::choose(args, &provider, &base, requests.authorization()).await;
     let news = News::default();
     let admission = Admission::of(args, source.default_quota(), &news)
         .await
@@ -188,22 +187,6 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     })
 }
 
-/// Where the quotas are from: the command line, or the lists.
-async fn quota_source(
-    args: &Args,
-    provider: &Provider,
-    base: &BaseUrl,
-    requests: &Requests,
-) -> QuotaSource {
-    // Without a key and an address a forecast is about DashScope, though nothing would be sent there.
-    let is_mock = provider.is_mock() && (args.mock || !args.dry_run);
-    if let Some(source) = QuotaSource::of_args(args, is_mock) {
-        return source;
-    }
-    let list = read_list(transport(1), base, requests.authorization()).await;
-    QuotaSource::of_books(args, list, base)
-}
-
 async fn predict(
     args: &Args,
     environment: &Environment,
@@ -224,7 +207,7 @@ async fn predict(
             .map_err(|bad| usage("--base-url", bad))?,
     };
     let requests = requests(args, provider.key(environment), base.clone())?;
-    let quotas = quota_source(args, provider, &base, &requests).await;
+    let quotas = QuotaSource::choose(args, provider, &base, requests.authorization()).await;
     let mut reader = Reader::new(input, base);
     let forecast = forecast(
         &mut reader,
@@ -236,12 +219,8 @@ async fn predict(
     )
     .await
     .map_err(io_failure("reading the input"))?;
-    if let Some(sentence) = quotas.sentence_of_all() {
+    for sentence in quotas.sentences(forecast.models.keys()) {
         say(format_args!("{sentence}"));
-    } else {
-        for model in forecast.models.keys() {
-            say(format_args!("{}", quotas.find(model).sentence(model)));
-        }
     }
     say(format_args!("No call was sent."));
     report(args, &forecast)?;

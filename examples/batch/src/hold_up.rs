@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 use tower_qwen_ratelimit::{AccountSnapshot, Quota};
+use tower_qwen_tokens::Cause;
 
 use crate::{
     pace::Span,
@@ -14,6 +15,10 @@ use crate::{
 const CLOSED: Duration = Duration::from_secs(1);
 /// Below this part of a quota it counts as too high; what is believed moves a little by itself. In percent.
 const TOO_HIGH: u64 = 90;
+/// A quota of which less than this part is used has room for more. In percent.
+const HAS_ROOM: u64 = 80;
+/// Fewer throttles come by chance, as where calls arrive closer together than they were sent.
+const SOME: u64 = 3;
 
 /// What holds the calls up, in a sentence without a full stop; `None` where nothing does.
 ///
@@ -41,7 +46,11 @@ pub fn hold_up(
         parts.push(format!("the provider has closed {model} for {span} more"));
     }
     let limit = found.as_ref().and_then(FoundQuota::limit);
-    parts.extend(limit.and_then(|quota| too_high(account, &quota)));
+    parts.extend(
+        limit.and_then(|quota| {
+            too_high(account, &quota).or_else(|| may_be_too_high(account, &quota))
+        }),
+    );
     if let Some(percent) = account.slow_start_percent.filter(|percent| *percent < 100)
         && account.queued > 0
     {
@@ -71,6 +80,29 @@ fn too_high(account: &AccountSnapshot, quota: &Quota) -> Option<String> {
         let (given, believed) = (HumanCount(given), HumanCount(believed));
         format!(
             "the quota of {model} is too high: of {given} {unit} {per} the provider lets about {believed} through"
+        )
+    })
+}
+
+/// Where the provider refuses calls of a quota that has room. What it lets through is learned after a window only, and
+/// a minute is long for whoever watches.
+fn may_be_too_high(account: &AccountSnapshot, quota: &Quota) -> Option<String> {
+    let throttles = |cause: Cause| account.throttled.get(cause.as_str()).copied().unwrap_or(0);
+    let of_tokens = throttles(Cause::TokenRate);
+    let refused = throttles(Cause::RequestRate) + throttles(Cause::Throttled) + of_tokens;
+    let (given, used, unit) = match of_tokens * 2 > refused {
+        true => (quota.tokens(), account.tokens.used, "tokens"),
+        false => (quota.requests(), account.requests.used, "requests"),
+    };
+    let has_room =
+        u128::from(used) * 100 < u128::from(given) * u128::from(HAS_ROOM) && refused >= SOME;
+    let is_held = account.queued > 0 || account.closed_for >= CLOSED;
+    (has_room && is_held).then(|| {
+        let (given, used) = (HumanCount(given), HumanCount(used));
+        let (model, per) = (account.key.model(), Per(quota.window_length()));
+        format!(
+            "the quota of {model} may be too high, or others use it too: of {given} {unit} {per} it let {used} \
+             through so far, and refused {refused} calls"
         )
     })
 }
@@ -190,6 +222,29 @@ mod tests {
             said.starts_with("the provider has closed m for 12 s more"),
             "{said}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttles_of_a_quota_with_room_are_said_before_it_is_learned() {
+        let found = found(&["--rpm", "6000"]);
+        let limiter = Limiter::new(found.quota);
+        let refused = br#"{"code":"Throttling.RateQuota","message":"m"}"#;
+        let refused = Verdict::of_event(refused, None).expect("an error");
+        for _ in 0..SOME {
+            let call = limiter.acquire(&key(), ONE).await.expect("admitted");
+            call.mark_sent();
+            call.throttle(&refused);
+        }
+        let waiting = tokio::spawn(limiter.acquire(&key(), ONE));
+        tokio::task::yield_now().await;
+        let said = say(&limiter, &found, 4).unwrap_or_default();
+        let expected = "the quota of m may be too high, or others use it too: of 6,000 requests a minute it let ";
+        assert!(said.contains(expected), "{said}");
+        assert!(
+            said.ends_with(" through so far, and refused 3 calls"),
+            "{said}"
+        );
+        waiting.abort();
     }
 
     #[tokio::test(start_paused = true)]

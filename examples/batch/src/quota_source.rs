@@ -2,15 +2,18 @@
 
 use std::{fmt, time::Duration};
 
+use http::HeaderValue;
 use indicatif::HumanCount;
 use serde::Serialize;
 use tower_qwen_ratelimit::Quota;
 use tower_qwen_tokens::data::{ModelQuota, QuotaBook, Region};
 
 use crate::{
-    account_list::NoList,
+    account_list::{NoList, read_list},
     args::{Args, QuotaArg},
     base_url::BaseUrl,
+    provider::Provider,
+    stack::transport,
 };
 
 /// Hosts of Model Studio whose accounts have quotas of their own, which the rows of their region say nothing of: a plan
@@ -65,6 +68,23 @@ pub enum QuotaOrigin {
 }
 
 impl QuotaSource {
+    /// What the command line says, else what the lists say. The account's own is asked for with this key, at the address
+    /// of the calls.
+    pub async fn choose(
+        args: &Args,
+        provider: &Provider,
+        base: &BaseUrl,
+        key: Option<&HeaderValue>,
+    ) -> Self {
+        // Without a key and an address a forecast is about DashScope, though nothing would be sent there.
+        let is_mock = provider.is_mock() && (args.mock || !args.dry_run);
+        if let Some(source) = Self::of_args(args, is_mock) {
+            return source;
+        }
+        let list = read_list(transport(1), base, key).await;
+        Self::of_books(args, list, base)
+    }
+
     /// What the command line says; `None` with `--quota auto`, where [`QuotaSource::of_books`] is for.
     #[must_use]
     pub fn of_args(args: &Args, is_mock: bool) -> Option<Self> {
@@ -158,6 +178,18 @@ impl QuotaSource {
             quota: discover(&self.args),
             origin: QuotaOrigin::Discover,
             why: Some(why),
+        }
+    }
+
+    /// What these models have, in sentences.
+    #[must_use]
+    pub fn sentences<'a>(&self, models: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+        match self.sentence_of_all() {
+            Some(sentence) => vec![sentence],
+            None => models
+                .into_iter()
+                .map(|model| self.find(model).sentence(model))
+                .collect(),
         }
     }
 

@@ -57,11 +57,14 @@ fn summary(folder: &TempDir) -> TestResult<Value> {
     Ok(serde_json::from_slice(&json)?)
 }
 
+/// The path that was asked for, and the key that came with it.
+type Seen = (String, Option<String>);
+
 /// A provider at an address of its own, with the paths that were asked for and the keys that they came with.
 struct Server {
     mock: MockQwen,
     base: String,
-    seen: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
     serving: JoinHandle<()>,
 }
 
