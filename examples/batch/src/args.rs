@@ -39,11 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
 
-    /// Where the quota of each model is from. `auto`: the account's own list (`GET /api/v1/quotas`), asked for at the
-    /// address of the calls and nowhere else; a model that is not there has the built-in row of its region, and one
-    /// without a row is treated as with `discover`. `told`: `--rpm` and `--tpm`, never more. `at-least`: it starts with
-    /// these, and tries for more. `discover`: nothing is known; it starts with 60 requests and 60,000 tokens a minute,
-    /// and finds out. With `--rpm` or `--tpm` it is `told`, unless `at-least` is given.
+    /// Where the quota of each model is from. With `--rpm` or `--tpm` it is `told`, unless `at-least` is given.
     #[arg(long, value_enum, default_value_t = QuotaArg::Auto)]
     pub quota: QuotaArg,
 
@@ -106,13 +102,14 @@ pub struct Args {
 /// What is known of the quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum QuotaArg {
-    /// What the account's list says, else the built-in one, else nothing.
+    /// The account's own list (`GET /api/v1/quotas`, at the address of the calls and nowhere else), else the built-in list
+    /// for the region of the address, else as `discover`.
     Auto,
-    /// The figures that are given.
+    /// `--rpm` and `--tpm`, never more.
     Told,
-    /// At least these.
+    /// It starts with `--rpm` and `--tpm`, and tries for more.
     AtLeast,
-    /// Nothing.
+    /// Nothing is known. It starts with 60 requests and 60,000 tokens a minute, and finds out.
     Discover,
 }
 

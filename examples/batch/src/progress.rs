@@ -256,6 +256,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_time_left_that_grows_says_what_it_was_and_why() {
+        let mut out = Vec::new();
+        let mut progress = Progress::plain(stack(), Some(210), &mut out);
+        // Half of the calls within five seconds, and none from then on.
+        for step in 0..=150 {
+            progress.tick(&succeeded(step.min(50) * 2));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        drop(progress);
+        let said = String::from_utf8_lossy(&out).into_owned();
+        let ends: Vec<_> = said
+            .lines()
+            .map(|line| line.rsplit("known, ").next())
+            .collect();
+        assert_eq!(
+            ends,
+            [
+                Some("5 s left"),
+                Some("10 s left (it was 5 s); the last minute was slower: 600 calls"),
+                Some("15 s left (it was 5 s); the last minute was slower: 400 calls"),
+            ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn bad_lines_are_told_at_once() {
         let mut out = Vec::new();
         Progress::plain(stack(), None, &mut out).bad_line(&BadLine {
