@@ -98,11 +98,14 @@ fn may_be_too_high(account: &AccountSnapshot, quota: &Quota) -> Option<String> {
         u128::from(used) * 100 < u128::from(given) * u128::from(HAS_ROOM) && refused >= SOME;
     let is_held = account.queued > 0 || account.closed_for >= CLOSED;
     (has_room && is_held).then(|| {
-        let (given, used) = (HumanCount(given), HumanCount(used));
+        // What is used counts refused calls too, as the provider may.
+        let all_refused: u64 = account.throttled.values().sum();
+        let answered = account.admitted.saturating_sub(account.in_flight + all_refused);
+        let (given, answered) = (HumanCount(given), HumanCount(answered));
         let (model, per) = (account.key.model(), Per(quota.window_length()));
         format!(
-            "the quota of {model} may be too high, or others use it too: of {given} {unit} {per} it let {used} \
-             through so far, and refused {refused} calls"
+            "the quota of {model} may be too high, or others use it too: {given} {unit} {per}, but the provider \
+             answered {answered} calls so far and refused {refused}"
         )
     })
 }
@@ -230,6 +233,9 @@ mod tests {
         let limiter = Limiter::new(found.quota);
         let refused = br#"{"code":"Throttling.RateQuota","message":"m"}"#;
         let refused = Verdict::of_event(refused, None).expect("an error");
+        let call = limiter.acquire(&key(), ONE).await.expect("admitted");
+        call.mark_sent();
+        call.settle(10, 10);
         for _ in 0..SOME {
             let call = limiter.acquire(&key(), ONE).await.expect("admitted");
             call.mark_sent();

@@ -139,14 +139,13 @@ impl<W: Write> Progress<W> {
             None => "time left unknown".to_owned(),
         };
         let is_slower = time_left.is_some_and(|time_left| time_left.was.is_some());
-        let hold_up = hold_up.or_else(|| {
-            let rate = self.pace.per_minute();
-            is_slower.then(|| format!("the last minute was slower: {rate:.0} calls"))
-        });
+        let hold_up =
+            hold_up.or_else(|| is_slower.then(|| "the last minute was slower".to_owned()));
         let figures = format!(
-            "requests {} %, tokens {} %, throttles {}, cost {}",
+            "requests {} %, tokens {} %, {:.0} calls a minute, throttles {}, cost {}",
             requests.max().unwrap_or(0),
             tokens.max().unwrap_or(0),
+            self.pace.per_minute(),
             self.stack.tally.attempts().throttled(),
             money(&cost),
         );
@@ -245,8 +244,8 @@ mod tests {
     async fn a_plain_line_comes_every_five_seconds_and_tells_the_time_left() {
         assert_eq!(
             told(Some(210)).await,
-            "60/210 done, requests 0 %, tokens 0 %, throttles 0, cost none known, 15 s left\n\
-             110/210 done, requests 0 %, tokens 0 %, throttles 0, cost none known, 10 s left\n"
+            "60/210 done, requests 0 %, tokens 0 %, 600 calls a minute, throttles 0, cost none known, 15 s left\n\
+             110/210 done, requests 0 %, tokens 0 %, 600 calls a minute, throttles 0, cost none known, 10 s left\n"
         );
         let unknown = told(None).await;
         assert!(
@@ -274,8 +273,8 @@ mod tests {
             ends,
             [
                 Some("5 s left"),
-                Some("10 s left (it was 5 s); the last minute was slower: 600 calls"),
-                Some("15 s left (it was 5 s); the last minute was slower: 400 calls"),
+                Some("10 s left (it was 5 s); the last minute was slower"),
+                Some("15 s left (it was 5 s); the last minute was slower"),
             ]
         );
     }
