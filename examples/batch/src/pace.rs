@@ -89,11 +89,10 @@ impl Pace {
             self.glances.pop_front();
         }
         let lowest = self.glances.iter().map(|(_, left)| *left).min();
-        if self
-            .glances
-            .back()
-            .is_none_or(|(at, _)| now - *at >= GLANCE)
-        {
+        // The first calls come all at once, or none does: what they promise is no measure.
+        let begin = self.samples.front().map(|(at, _)| *at);
+        let last = self.glances.back().map(|(at, _)| *at).or(begin);
+        if last.is_none_or(|at| now - at >= GLANCE) {
             self.glances.push_back((now, left));
         }
         // A tenth and a second: what an even rate varies by is no news.
@@ -199,6 +198,25 @@ mod tests {
             Some(&None),
             "no call was made in the last minute"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_seconds_are_no_measure() {
+        let (mut pace, mut made) = (Pace::new(), 0);
+        // 100 at once, and then one in five seconds.
+        pace.note(100);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        pace.note(100);
+        assert!(pace.left(1_000).is_some_and(|left| left.was.is_none()));
+        made += 100;
+        let estimates = run(&mut pace, &mut made, 10, 10, 1_200).await;
+        let was: Vec<_> = estimates
+            .into_iter()
+            .flatten()
+            .map(|left| left.was)
+            .collect();
+        assert_eq!(was[0], None);
+        assert!(was[1].is_some(), "{was:?}");
     }
 
     #[test]
