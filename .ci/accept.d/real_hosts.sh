@@ -104,7 +104,7 @@ batch_against() {
   local name=$1 before after booked
   before=$(llama_count)
   DASHSCOPE_API_KEY=sk-study "$bin"/batch --input "$work/$name.jsonl" --output "$work/$name.answers" --base-url "$llama/v1" \
-    --summary "$work/$name.json" "${@:2}" >"$work/$name.log" 2>&1 || tail -n 20 "$work/$name.log"
+    --quota told --summary "$work/$name.json" "${@:2}" >"$work/$name.log" 2>&1 || tail -n 20 "$work/$name.log"
   after=$(llama_count)
   booked=$(jq -c '[.calls.failed, .tokens.prompt, .tokens.output]' "$work/$name.json")
   jq -c '{calls, attempts, tokens}' "$work/$name.json"

@@ -8,6 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use serde::Serialize;
+use tower::Layer;
 use tower_qwen_retry::RetryPolicy;
 use tower_qwen_tokens::Ledger;
 
@@ -15,14 +16,18 @@ use crate::{
     advice::Target,
     args::Args,
     base_url::BaseUrl,
+    concurrency::Concurrency,
     dry_run::forecast,
     exit::{Exit, Failure},
     fleet::Admission,
     input::{self, BadLines, Opened, Wanted},
+    model_quotas::ModelQuotas,
+    news::News,
     output::{self, Existing, OpenError, scan},
     paths,
     progress::Progress,
     provider::{Environment, Provider, RunningMock, why_mock},
+    quota_source::QuotaSource,
     request::Requests,
     run::Run,
     stack::{Stack, transport},
@@ -48,11 +53,11 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     let mut stopped = stop.clone();
     if args.dry_run {
         return tokio::select! {
-            exit = predict(args, &provider, &path) => exit,
+            exit = predict(args, environment, &provider, &path) => exit,
             () = stopped.requested() => Ok(Exit::Stopped),
         };
     }
-    let Opened { reader, total } = tokio::select! {
+    let Opened { mut reader, total } = tokio::select! {
         opened = open_input(args, &path) => opened?,
         () = stopped.requested() => return Ok(Exit::Stopped),
     };
@@ -98,9 +103,25 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         say(format_args!("{warning}"));
     }
 
-    let admission = Admission::of(args)
+    let requests = requests(args, key, base.clone())?;
+    let source = QuotaSource::choose(args, &provider, &base, requests.authorization()).await;
+    let news = News::default();
+    let admission = Admission::of(args, source.default_quota(), &news)
         .await
         .map_err(|why| usage("--redis", why))?;
+    let concurrency = Concurrency::new(args.concurrency);
+    let quotas = ModelQuotas::new(source, admission.limiter.clone(), concurrency, news);
+    match &args.model {
+        Some(model) => quotas.add(model),
+        // Only a file of whole calls comes without it.
+        None => reader
+            .peek(|call| quotas.add_call(call))
+            .await
+            .map_err(io_failure("reading the input"))?,
+    }
+    for sentence in quotas.news().take() {
+        say(format_args!("{sentence}"));
+    }
     let stack = Stack {
         limiter: admission.limiter.clone(),
         ledger: Ledger::new(provider.prices()),
@@ -110,15 +131,15 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     };
     let run = Run {
         provider: provider.name(),
-        requests: requests(args, key, base.clone())?,
-        concurrency: args.concurrency(),
+        requests,
+        concurrency: quotas.concurrency().clone(),
         deadline: args.deadline,
         max_failures: args.caps.max_failures,
     };
     let mut reader = reader.at(base.clone());
-    let mut progress = Progress::stderr(stack.clone(), total);
+    let mut progress = Progress::stderr(stack.clone(), total).quotas(quotas.clone());
     let started = Instant::now();
-    let client = stack.client(transport(run.concurrency));
+    let client = quotas.layer(stack.client(transport(run.concurrency.most())));
     let outcome = run
         .run(
             client,
@@ -132,7 +153,11 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     let duration = Instant::now().duration_since(started);
     progress.finish();
     let accounts = stack.limiter.snapshot();
-    drop((progress, stack.limiter));
+    let (quota, found) = (stack.limiter.quota(), quotas.found());
+    for sentence in quotas.news().take() {
+        say(format_args!("{sentence}"));
+    }
+    drop((progress, quotas, stack.limiter));
     admission.end().await;
     writer.sync().map_err(io_failure("writing the output"))?;
     let counts = outcome.map_err(io_failure("running"))?;
@@ -149,7 +174,8 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         counts: &counts,
         attempts: stack.tally.attempts(),
         totals: stack.ledger.snapshot().total,
-        quota: args.quota(),
+        quota,
+        quotas: &found,
         accounts: &accounts,
         duration,
         target: &target,
@@ -163,7 +189,12 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     Ok(Exit::of(&summary, counts.ended.as_ref()))
 }
 
-async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, Failure> {
+async fn predict(
+    args: &Args,
+    environment: &Environment,
+    provider: &Provider,
+    path: &Path,
+) -> Result<Exit, Failure> {
     let Opened { reader, .. } = open_input(args, path).await?;
     let existing = match fs::File::open(path) {
         Ok(file) => scan(io::BufReader::new(file), |_| Ok(()))
@@ -182,14 +213,15 @@ async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, 
             .parse()
             .map_err(|bad| usage("--base-url", bad))?,
     };
-    let requests = requests(args, None, base.clone())?;
+    let requests = requests(args, provider.key(environment), base.clone())?;
+    let quotas = QuotaSource::choose(args, provider, &base, requests.authorization()).await;
     let mut reader = reader.at(base);
     let mut bad_lines = BadLines::default();
     let forecast = forecast(
         &mut reader,
         &existing.answered,
         &requests,
-        args.quota(),
+        &quotas,
         &provider.prices(),
         |line| {
             if let Some(text) = bad_lines.text(line) {
@@ -199,6 +231,10 @@ async fn predict(args: &Args, provider: &Provider, path: &Path) -> Result<Exit, 
     )
     .await
     .map_err(io_failure("reading the input"))?;
+    for sentence in quotas.sentences(forecast.models.keys()) {
+        say(format_args!("{sentence}"));
+    }
+    say(format_args!("No call was sent."));
     report(args, &forecast)?;
     Ok(match forecast.bad_lines + forecast.unread {
         0 => Exit::Done,

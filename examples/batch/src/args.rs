@@ -59,20 +59,20 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
 
-    /// What is known of the quota. `told`: `--rpm` and `--tpm`, never more. `at-least`: it starts with these, and looks
-    /// for more. `discover`: nothing; it starts with 60 requests and 60,000 tokens a minute, and finds out.
-    #[arg(long, value_enum, default_value_t = QuotaArg::Told)]
+    /// Where the quota of each model is from. With `--rpm` or `--tpm` it is `told`, unless `at-least` is given.
+    #[arg(long, value_enum, default_value_t = QuotaArg::Auto)]
     pub quota: QuotaArg,
 
-    /// Requests that the provider allows in a window.
-    #[arg(long, default_value_t = Quota::qwen2().requests(), value_parser = clap::value_parser!(u64).range(1..))]
-    pub rpm: u64,
+    /// Requests that the provider allows for each model in a window. Where only `--tpm` is given: 800.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub rpm: Option<u64>,
 
-    /// Tokens, prompt and answer together, that the provider allows in a window.
-    #[arg(long, default_value_t = Quota::qwen2().tokens(), value_parser = clap::value_parser!(u64).range(1..))]
-    pub tpm: u64,
+    /// Tokens, prompt and answer together, that the provider allows for each model in a window. Where only `--rpm` is
+    /// given: 800,000.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub tpm: Option<u64>,
 
-    /// Length of the window of both quotas (`60s`, `1m`, `1500ms`).
+    /// Length of the window of `--rpm` and `--tpm`, and of `discover` (`60s`, `1m`, `1500ms`).
     #[arg(long, default_value = "60s", value_parser = duration)]
     pub window: Duration,
 
@@ -92,7 +92,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = OutageArg::LocalShare)]
     pub outage: OutageArg,
 
-    /// Calls held at once, waiting ones included. Default: the requests of 15 seconds, at least 16 and at most 256.
+    /// Calls held at once, waiting ones included. Default: the requests that the quotas of all models allow in 15
+    /// seconds, at least 16 and at most 512; 256 where a quota is not known.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,
 
@@ -112,7 +113,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
 
-    /// Estimate tokens, cost and duration, and send nothing.
+    /// Estimate tokens, cost and duration, and send no call. With `--quota auto` and a key the account's list of quotas is
+    /// asked for, which costs nothing.
     #[arg(long)]
     pub dry_run: bool,
 
@@ -128,11 +130,14 @@ pub struct Args {
 /// What is known of the quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum QuotaArg {
-    /// The figures that are given.
+    /// The account's own list (`GET /api/v1/quotas`, at the address of the calls and nowhere else), else the built-in list
+    /// for the region of the address, else as `discover`.
+    Auto,
+    /// `--rpm` and `--tpm`, never more.
     Told,
-    /// At least these.
+    /// It starts with `--rpm` and `--tpm`, and tries for more.
     AtLeast,
-    /// Nothing.
+    /// Nothing is known. It starts with 60 requests and 60,000 tokens a minute, and finds out.
     Discover,
 }
 
@@ -156,40 +161,32 @@ pub enum OutageArg {
     Reject,
 }
 
-/// The most calls that are held at once by default: for the sake of memory and sockets.
-const MOST_AT_ONCE: u64 = 256;
-
 impl Args {
-    /// The quota that the run keeps to.
-    pub fn quota(&self) -> Quota {
-        let quota = match self.quota {
-            QuotaArg::Told => Quota::per_minute(self.rpm, self.tpm),
-            QuotaArg::AtLeast => Quota::at_least(self.rpm, self.tpm),
-            QuotaArg::Discover => Quota::discover(),
-        };
-        quota.window(self.window).pacing(match self.pacing {
+    /// What is known of the quota: figures that are given are meant, whatever the default would be.
+    #[must_use]
+    pub fn quota_mode(&self) -> QuotaArg {
+        match self.quota {
+            QuotaArg::Auto | QuotaArg::Discover if self.rpm.or(self.tpm).is_some() => {
+                QuotaArg::Told
+            }
+            mode => mode,
+        }
+    }
+
+    /// The quota of `--rpm`, `--tpm` and `--window`. A figure that is missing is that of Qwen2's page.
+    pub fn told_quota(&self) -> Quota {
+        let default = Quota::qwen2();
+        let requests = self.rpm.unwrap_or(default.requests());
+        let tokens = self.tpm.unwrap_or(default.tokens());
+        self.paced(Quota::per_minute(requests, tokens).window(self.window))
+    }
+
+    /// This quota, spent as `--pacing` says.
+    pub fn paced(&self, quota: Quota) -> Quota {
+        quota.pacing(match self.pacing {
             PacingArg::Smooth => Pacing::Smooth,
             PacingArg::Window => Pacing::Window,
         })
-    }
-
-    /// Calls held at once.
-    ///
-    /// By default what the request quota starts in 15 seconds, so that answers of up to that length leave none of it
-    /// unused; at least 16, and at most 256 for the sake of memory and sockets. These 256 where the quota is not known.
-    #[must_use]
-    pub fn concurrency(&self) -> usize {
-        let chosen = self.concurrency.map(u64::from).unwrap_or_else(|| {
-            if self.quota != QuotaArg::Told {
-                return MOST_AT_ONCE;
-            }
-            let window = self.window.as_millis().max(1);
-            let of_15_seconds = u128::from(self.rpm).saturating_mul(15_000) / window;
-            u64::try_from(of_15_seconds)
-                .unwrap_or(u64::MAX)
-                .clamp(16, MOST_AT_ONCE)
-        });
-        usize::try_from(chosen).unwrap_or(usize::MAX)
     }
 
     /// Where the answers go; empty where that has to be named, see [`Self::needs_output`].
@@ -303,8 +300,9 @@ mod tests {
     #[test]
     fn defaults_are_as_documented() -> Result<(), clap::Error> {
         let args = parse(&[])?;
-        assert_eq!(args.quota(), Quota::qwen2());
-        assert_eq!(args.concurrency(), 200);
+        assert_eq!(args.quota_mode(), QuotaArg::Auto);
+        assert_eq!(args.told_quota(), Quota::qwen2());
+        assert_eq!(args.concurrency, None);
         assert_eq!(args.max_attempts, 5);
         assert_eq!(args.deadline, Duration::from_secs(1_800));
         assert_eq!(args.output(true), PathBuf::from("batch-mock-output.jsonl"));
@@ -314,33 +312,25 @@ mod tests {
     }
 
     #[test]
-    fn the_quota_is_told_or_looked_for() -> Result<(), clap::Error> {
-        let line = &["--rpm", "100", "--tpm", "2000", "--quota"];
-        for (quota, expected) in [
-            ("told", Quota::per_minute(100, 2_000)),
-            ("at-least", Quota::at_least(100, 2_000)),
-            ("discover", Quota::discover()),
-        ] {
-            let line: Vec<&str> = line.iter().copied().chain([quota]).collect();
-            assert_eq!(parse(&line)?.quota(), expected);
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn concurrency_follows_the_quota_within_bounds() -> Result<(), clap::Error> {
+    fn figures_on_the_command_line_win() -> Result<(), clap::Error> {
+        use QuotaArg::{AtLeast, Auto, Discover, Told};
         for (line, expected) in [
-            (&["--rpm", "60"][..], 16),
-            (&["--rpm", "400"], 100),
-            (&["--rpm", "400", "--window", "30s"], 200),
-            (&["--rpm", "30000"], 256),
-            (&["--rpm", "18446744073709551615", "--window", "1ms"], 256),
-            (&["--rpm", "30000", "--concurrency", "3"], 3),
-            (&["--rpm", "60", "--quota", "at-least"], 256),
-            (&["--quota", "discover"], 256),
+            (&[][..], Auto),
+            (&["--quota", "auto"], Auto),
+            (&["--quota", "told"], Told),
+            (&["--quota", "discover"], Discover),
+            (&["--rpm", "60"], Told),
+            (&["--tpm", "60", "--quota", "auto"], Told),
+            (&["--rpm", "60", "--quota", "discover"], Told),
+            (&["--rpm", "60", "--quota", "at-least"], AtLeast),
         ] {
-            assert_eq!(parse(line)?.concurrency(), expected, "{line:?}");
+            assert_eq!(parse(line)?.quota_mode(), expected, "{line:?}");
         }
+        let told = parse(&["--rpm", "60", "--window", "6s"])?.told_quota();
+        let expected = Quota::per_minute(60, 800_000).window(Duration::from_secs(6));
+        assert_eq!(told, expected);
+        let pacing = parse(&["--pacing", "window"])?.told_quota();
+        assert_eq!(pacing, Quota::qwen2().pacing(Pacing::Window));
         Ok(())
     }
 

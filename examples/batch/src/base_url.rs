@@ -37,6 +37,18 @@ impl BaseUrl {
         &self.origin
     }
 
+    /// The host, without a port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = self.origin.rsplit_once("://");
+        let authority = authority.map_or(self.origin.as_str(), |(_, authority)| authority);
+        // The colons of an address of IPv6 stand in brackets.
+        match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => host,
+            _ => authority,
+        }
+    }
+
     /// The address of a call.
     ///
     /// What the end of the base and the beginning of the path have in common stands only once: `/v1/chat/completions`

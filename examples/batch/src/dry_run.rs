@@ -13,6 +13,7 @@ use tower_qwen_tokens::{
 use crate::{
     ids::Ids,
     input::{BadLine, Item, Reader},
+    quota_source::QuotaSource,
     request::Requests,
     table::Table,
     words,
@@ -36,8 +37,11 @@ pub struct Forecast {
     pub models: BTreeMap<String, Need>,
     /// Over all models.
     pub total: Need,
-    /// At least so long, if the provider counts each model by itself as the limiter does. Unit: seconds.
+    /// At least so long, if the provider counts each model by itself as the limiter does. Unit: seconds. Of the models in
+    /// `quotas_to_find` at the quota that they start with, which may grow.
     pub duration_seconds: f64,
+    /// The models whose quota is not known beforehand.
+    pub quotas_to_find: Vec<String>,
 }
 
 /// What the calls of a model would need.
@@ -66,7 +70,7 @@ pub async fn forecast(
     input: &mut Reader<'_>,
     answered: &Ids,
     requests: &Requests,
-    quota: Quota,
+    quotas: &QuotaSource,
     prices: &PriceBook,
     mut on_bad_line: impl FnMut(&BadLine),
 ) -> io::Result<Forecast> {
@@ -100,7 +104,13 @@ pub async fn forecast(
             }
         }
     }
-    forecast.duration_seconds = forecast.duration(quota).as_secs_f64();
+    forecast.duration_seconds = forecast.duration(quotas).as_secs_f64();
+    forecast.quotas_to_find = forecast
+        .models
+        .keys()
+        .filter(|model| quotas.find(model).limit().is_none())
+        .cloned()
+        .collect();
     Ok(forecast)
 }
 
@@ -128,17 +138,19 @@ impl Forecast {
     }
 
     /// The time that the scarcest quota needs, of the model that needs most; calls of no known model count as one.
-    fn duration(&self, quota: Quota) -> Duration {
-        let windows = |need: &Need| {
-            let requests = need.calls as f64 / quota.requests().max(1) as f64;
-            let tokens = need.prompt_tokens.saturating_add(need.output_tokens) as f64
-                / quota.tokens().max(1) as f64;
-            requests.max(tokens)
+    fn duration(&self, quotas: &QuotaSource) -> Duration {
+        let seconds = |calls: u64, tokens: u64, quota: Quota| {
+            let requests = calls as f64 / quota.requests().max(1) as f64;
+            let tokens = tokens as f64 / quota.tokens().max(1) as f64;
+            requests.max(tokens) * quota.window_length().as_secs_f64()
         };
-        let unread = self.unread as f64 / quota.requests().max(1) as f64;
-        let most = self.models.values().map(windows).fold(unread, f64::max);
-        Duration::try_from_secs_f64(most * quota.window_length().as_secs_f64())
-            .unwrap_or(Duration::MAX)
+        let of_model = |(model, need): (&String, &Need)| {
+            let tokens = need.prompt_tokens.saturating_add(need.output_tokens);
+            seconds(need.calls, tokens, quotas.find(model).quota)
+        };
+        let unread = seconds(self.unread, 0, quotas.default_quota());
+        let most = self.models.iter().map(of_model).fold(unread, f64::max);
+        Duration::try_from_secs_f64(most).unwrap_or(Duration::MAX)
     }
 }
 
@@ -182,12 +194,13 @@ impl fmt::Display for Forecast {
         }
         table.row("cost, at most", words::money(&self.total.cost));
         table.row_unless_zero("calls without a price", self.total.unpriced);
-        table.row(
-            "duration, at least",
-            words::duration(
-                Duration::try_from_secs_f64(self.duration_seconds).unwrap_or(Duration::MAX),
-            ),
-        );
+        // A quota that is looked for grows: at that which it starts with it takes longest.
+        let name = match self.quotas_to_find.is_empty() {
+            true => "duration, at least",
+            false => "duration, at the quota it starts with",
+        };
+        let duration = Duration::try_from_secs_f64(self.duration_seconds);
+        table.row(name, words::duration(duration.unwrap_or(Duration::MAX)));
         fmt::Display::fmt(&table, f)
     }
 }

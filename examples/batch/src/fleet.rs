@@ -4,11 +4,14 @@ use std::{io::Write, time::Duration};
 
 use tokio::{task::JoinHandle, time::timeout};
 use tower_qwen_ratelimit::{
-    InvalidLimiter, Limiter, LimiterEvent, OutagePolicy, Sharing,
+    InvalidLimiter, Limiter, LimiterEvent, OutagePolicy, Quota, Sharing,
     fleet::redis::{RedisOptions, RedisStore, StoreError},
 };
 
-use crate::args::{Args, OutageArg};
+use crate::{
+    args::{Args, OutageArg},
+    news::News,
+};
 
 /// How long the end of a run waits for the server to hear of it.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -37,15 +40,21 @@ pub enum Unshared {
 }
 
 impl Admission {
-    /// As the arguments say.
+    /// With this quota for models that have no other, alone or shared as the arguments say.
     ///
     /// # Errors
     ///
     /// [`Unshared`]: the server cannot be used, or the quota cannot be shared so.
-    pub async fn of(args: &Args) -> Result<Self, Unshared> {
+    pub async fn of(args: &Args, quota: Quota, news: &News) -> Result<Self, Unshared> {
+        let observer = news.clone();
+        let builder = Limiter::builder(quota).observe(move |event: &LimiterEvent<'_>| {
+            if let Some(sentence) = sentence(event) {
+                observer.add(sentence);
+            }
+        });
         let Some(address) = &args.redis else {
             return Ok(Self {
-                limiter: Limiter::new(args.quota()),
+                limiter: builder.build().map_err(Unshared::Limiter)?,
                 shared: None,
             });
         };
@@ -64,11 +73,7 @@ impl Admission {
         let (store, driver) = RedisStore::with_options(options)
             .await
             .map_err(Unshared::Store)?;
-        let limiter = Limiter::builder(args.quota())
-            .store(&store)
-            .observe(tell)
-            .build()
-            .map_err(Unshared::Limiter)?;
+        let limiter = builder.store(&store).build().map_err(Unshared::Limiter)?;
         let driver = tokio::spawn(driver);
         Ok(Self {
             limiter,
@@ -90,7 +95,8 @@ impl Admission {
     }
 }
 
-fn tell(event: &LimiterEvent<'_>) {
+/// What is said of an event; `None` where the screen shows it anyway.
+fn sentence(event: &LimiterEvent<'_>) -> Option<String> {
     match event {
         LimiterEvent::StoreAway { outage, reason, .. } => {
             let what = match outage {
@@ -98,12 +104,22 @@ fn tell(event: &LimiterEvent<'_>) {
                 OutagePolicy::Unlimited => "calls are sent without a limit",
                 _ => "calls are rejected",
             };
-            say(&format!("the store cannot be reached ({reason}): {what}"));
+            Some(format!("the store cannot be reached ({reason}): {what}"))
         }
         LimiterEvent::StoreBack { away_for, .. } => {
-            say(&format!("the store is back after {away_for:.1?}"));
+            Some(format!("the store is back after {away_for:.1?}"))
         }
-        _ => {}
+        // Where one run reads the account's list and another does not, their windows may differ.
+        LimiterEvent::StoreRejected { key, reason, .. } => Some(format!(
+            "the quota of {} is not shared: {reason}. Give all runs the same --rpm, --tpm and --window.",
+            key.model()
+        )),
+        LimiterEvent::MoreMayBeHad { key, .. } => Some(format!(
+            "the whole quota of {} was used for ten windows without a throttle: the provider may let more \
+             through (--quota at-least)",
+            key.model()
+        )),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release -p batch` needs neither a key nor a file: it answers its bundled prompts from a mock of the provider.
 
+pub mod account_list;
 pub mod advice;
 pub mod app;
 pub mod args;
@@ -10,6 +11,7 @@ pub mod base_url;
 pub mod call;
 pub mod caps;
 pub mod carried;
+pub mod concurrency;
 pub mod counts;
 pub mod dry_run;
 pub mod end_rules;
@@ -21,13 +23,18 @@ pub mod fatal;
 pub mod first_calls;
 pub mod fleet;
 pub mod flight;
+pub mod hold_up;
 pub mod ids;
 pub mod input;
 pub mod last_failure;
+pub mod model_quotas;
+pub mod news;
 pub mod output;
+pub mod pace;
 pub mod paths;
 pub mod progress;
 pub mod provider;
+pub mod quota_source;
 pub mod reading;
 pub mod request;
 pub mod run;

@@ -1,6 +1,7 @@
 //! What is seen while a run goes on, on the standard error.
 
 use std::{
+    fmt,
     io::{self, IsTerminal, Write},
     time::Duration,
 };
@@ -11,7 +12,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::{
     counts::Counts,
     fatal::Fatal,
+    hold_up::hold_up,
     input::{BadLine, BadLines},
+    model_quotas::ModelQuotas,
+    pace::{Pace, Span, TimeLeft},
     run::Observe,
     stack::Stack,
     words,
@@ -24,7 +28,8 @@ const PLAIN_EVERY: Duration = Duration::from_secs(5);
 pub struct Progress<W = io::Stderr> {
     stack: Stack,
     total: Option<u64>,
-    started: Instant,
+    quotas: Option<ModelQuotas>,
+    pace: Pace,
     bad_lines: BadLines,
     face: Face<W>,
 }
@@ -33,6 +38,24 @@ pub struct Progress<W = io::Stderr> {
 enum Face<W> {
     Bar(ProgressBar),
     Plain { out: W, next: Instant },
+}
+
+/// What is said at a tick.
+struct Message {
+    figures: String,
+    left: String,
+    /// Empty where nothing holds the run up.
+    hold_up: String,
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.figures, self.left)?;
+        if self.hold_up.is_empty() {
+            return Ok(());
+        }
+        write!(f, "; {}", self.hold_up)
+    }
 }
 
 impl Progress {
@@ -65,10 +88,18 @@ impl<W: Write> Progress<W> {
         Self {
             stack,
             total,
-            started: Instant::now(),
+            quotas: None,
+            pace: Pace::new(),
             bad_lines: BadLines::default(),
             face,
         }
+    }
+
+    /// Also says what these quotas hold up.
+    #[must_use]
+    pub fn quotas(mut self, quotas: ModelQuotas) -> Self {
+        self.quotas = Some(quotas);
+        self
     }
 
     /// Takes the bar away.
@@ -88,7 +119,7 @@ impl<W: Write> Progress<W> {
         }
     }
 
-    fn message(&self, counts: &Counts) -> String {
+    fn message(&mut self, counts: &Counts) -> Message {
         let accounts = self.stack.limiter.snapshot();
         let percent = |used: u64, quota: u64| used.saturating_mul(100) / quota.max(1);
         let requests = accounts
@@ -98,31 +129,41 @@ impl<W: Write> Progress<W> {
             .iter()
             .map(|account| percent(account.tokens.used, account.tokens.quota));
         let cost = self.stack.ledger.snapshot().total.cost;
-        let left = match self.time_left(counts) {
-            Some(left) => {
-                let seconds = Duration::from_secs(left.as_secs_f64().ceil() as u64);
-                format!("{} left", words::duration(seconds))
-            }
+        let hold_up = self.quotas.as_ref().and_then(|quotas| {
+            let places = quotas.concurrency().get();
+            hold_up(&accounts, |model| quotas.found_for(model), places)
+        });
+        let time_left = self.time_left(counts);
+        let left = match time_left {
+            Some(TimeLeft { left, was: None }) => format!("{} left", Span(left)),
+            Some(TimeLeft {
+                left,
+                was: Some(was),
+            }) => format!("{} left (it was {})", Span(left), Span(was)),
             None => "time left unknown".to_owned(),
         };
-        format!(
-            "requests {} %, tokens {} %, throttles {}, cost {}, {left}",
+        let is_slower = time_left.is_some_and(|time_left| time_left.was.is_some());
+        let hold_up =
+            hold_up.or_else(|| is_slower.then(|| "the last minute was slower".to_owned()));
+        let figures = format!(
+            "requests {} %, tokens {} %, {:.0} calls a minute, throttles {}, cost {}",
             requests.max().unwrap_or(0),
             tokens.max().unwrap_or(0),
+            self.pace.per_minute(),
             self.stack.tally.attempts().throttled(),
             words::money(&cost),
-        )
+        );
+        Message {
+            figures,
+            left,
+            hold_up: hold_up.unwrap_or_default(),
+        }
     }
 
-    /// At the pace so far.
-    fn time_left(&self, counts: &Counts) -> Option<Duration> {
-        let made = counts.succeeded + counts.failed;
+    /// At the rate of the last minute.
+    fn time_left(&mut self, counts: &Counts) -> Option<TimeLeft> {
         let left = self.total?.checked_sub(counts.done() + counts.not_sent)?;
-        if made == 0 {
-            return None;
-        }
-        let elapsed = Instant::now().duration_since(self.started).as_secs_f64();
-        Duration::try_from_secs_f64(elapsed * left as f64 / made as f64).ok()
+        self.pace.left(left)
     }
 }
 
@@ -144,6 +185,11 @@ impl<W: Write> Observe for Progress<W> {
 
     fn tick(&mut self, counts: &Counts) {
         let now = Instant::now();
+        self.pace.note(counts.succeeded + counts.failed);
+        let news = self.quotas.as_ref().map(|quotas| quotas.news().take());
+        for sentence in news.into_iter().flatten() {
+            self.say(&sentence);
+        }
         let message = match &self.face {
             Face::Plain { next, .. } if now < *next => return,
             _ => self.message(counts),
@@ -151,16 +197,22 @@ impl<W: Write> Observe for Progress<W> {
         match &mut self.face {
             Face::Bar(bar) => {
                 bar.set_position(counts.done());
-                bar.set_message(message);
+                // Each in a line of its own: 80 columns hold no two of them.
+                let Message {
+                    figures,
+                    left,
+                    hold_up,
+                } = message;
+                bar.set_message(format!("{left}\n{figures}\n{hold_up}"));
             }
             Face::Plain { out, next } => {
                 *next = now + PLAIN_EVERY;
                 let done = counts.done();
+                let of_total = self
+                    .total
+                    .map_or_else(String::new, |total| format!("/{total}"));
                 // Nobody may be listening.
-                match self.total {
-                    Some(total) => writeln!(out, "{done}/{total} done, {message}").ok(),
-                    None => writeln!(out, "{done} done, {message}").ok(),
-                };
+                writeln!(out, "{done}{of_total} done, {message}").ok();
             }
         }
     }
@@ -211,13 +263,38 @@ mod tests {
     async fn a_plain_line_comes_every_five_seconds_and_tells_the_time_left() {
         assert_eq!(
             told(Some(210)).await,
-            "60/210 done, requests 0 %, tokens 0 %, throttles 0, cost none known, 15 s left\n\
-             110/210 done, requests 0 %, tokens 0 %, throttles 0, cost none known, 10 s left\n"
+            "60/210 done, requests 0 %, tokens 0 %, 600 calls a minute, throttles 0, cost none known, 15 s left\n\
+             110/210 done, requests 0 %, tokens 0 %, 600 calls a minute, throttles 0, cost none known, 10 s left\n"
         );
         let unknown = told(None).await;
         assert!(
             unknown.starts_with("60 done, ") && unknown.ends_with("time left unknown\n"),
             "{unknown}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_left_that_grows_says_what_it_was_and_why() {
+        let mut out = Vec::new();
+        let mut progress = Progress::plain(stack(), Some(210), &mut out);
+        // Half of the calls within five seconds, and none from then on.
+        for step in 0..=150 {
+            progress.tick(&succeeded(step.min(50) * 2));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        drop(progress);
+        let said = String::from_utf8_lossy(&out).into_owned();
+        let ends: Vec<_> = said
+            .lines()
+            .map(|line| line.rsplit("known, ").next())
+            .collect();
+        assert_eq!(
+            ends,
+            [
+                Some("5 s left"),
+                Some("10 s left (it was 5 s); the last minute was slower"),
+                Some("15 s left (it was 5 s); the last minute was slower"),
+            ]
         );
     }
 
@@ -239,7 +316,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_promised_before_the_first_answer() {
-        let progress = Progress::plain(stack(), Some(5), Vec::new());
+        let mut progress = Progress::plain(stack(), Some(5), Vec::new());
         assert_eq!(progress.time_left(&Counts::default()), None);
     }
 }

@@ -150,10 +150,11 @@ impl RunningMock {
     ///
     /// When no port can be had.
     pub async fn start(args: &Args) -> io::Result<Self> {
+        let quota = args.told_quota();
         let mock = MockQwen::new(Config {
-            rpm: args.rpm,
-            tpm: args.tpm,
-            window: args.window,
+            rpm: quota.requests(),
+            tpm: quota.tokens(),
+            window: quota.window_length(),
             models: Models::Those(is_known),
             ..Config::default()
         });

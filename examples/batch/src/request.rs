@@ -73,6 +73,12 @@ impl Requests {
         Ok(self)
     }
 
+    /// The header with the key.
+    #[must_use]
+    pub fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
     /// Sets the model of every call, in place of its own.
     #[must_use]
     pub fn model(mut self, model: Option<&str>) -> Self {

@@ -14,6 +14,7 @@ use tower_qwen_tokens::{Deadline, call::BoxError};
 
 use crate::{
     call::{Outcome, perform},
+    concurrency::Concurrency,
     counts::Counts,
     end_rules::{EndRules, Ended, Finding, Next, is_final},
     fatal::Fatal,
@@ -48,7 +49,7 @@ pub struct Run {
     /// Whom they go to, for the lines of the output.
     pub provider: String,
     /// Calls held at once.
-    pub concurrency: usize,
+    pub concurrency: Concurrency,
     /// Time for one call.
     pub deadline: Duration,
     /// The run ends when so many calls have failed.
@@ -183,7 +184,7 @@ impl Run {
                         counts.ended = Some(Ended::Cap(error));
                     }
                 },
-                item = input.next(), if input_open && parked.is_empty() && calls.len() < self.concurrency => match item {
+                item = input.next(), if input_open && parked.is_empty() && calls.len() < self.concurrency.get() => match item {
                     Ok(Some(Item::Call(call))) if answered.contains(&call.custom_id) => counts.answered_before += 1,
                     Ok(Some(Item::Call(call))) => calls.push(self.one(client.clone(), call, &first, stop.clone())),
                     Ok(Some(Item::Bad(line))) => {

@@ -8,8 +8,14 @@ use tower_qwen_ratelimit::{AccountSnapshot, Quota};
 use tower_qwen_tokens::{Money, ledger::Totals};
 
 use crate::{
-    advice::Target, counts::Counts, end_rules::Ended, failures::FailureKind, table::Table,
-    tally::Attempts, words,
+    advice::Target,
+    counts::Counts,
+    end_rules::Ended,
+    failures::FailureKind,
+    quota_source::{FoundQuota, QuotaOrigin},
+    table::Table,
+    tally::Attempts,
+    words,
 };
 
 /// Kinds of failure that are shown.
@@ -45,8 +51,10 @@ pub struct Summary {
     pub unpriced: u64,
     /// From the first call to the end of the last. Unit: seconds.
     pub duration_seconds: f64,
-    /// The quota, and how much of what it allowed in that time was used.
+    /// The quotas of all models together, and how much of what they allowed in that time was used.
     pub quota: QuotaUse,
+    /// The quota of each model, and where it is from.
+    pub quotas: Vec<QuotaOfModel>,
     /// What the provider is believed to grant in a window, where that is not the quota: to be given as `--rpm` and
     /// `--tpm` next time.
     pub learned: Vec<Learned>,
@@ -108,6 +116,21 @@ pub struct QuotaUse {
     pub tokens_share: f64,
 }
 
+/// The quota of a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QuotaOfModel {
+    /// The model.
+    pub model: String,
+    /// Where the quota is from.
+    pub origin: QuotaOrigin,
+    /// Requests per window.
+    pub requests: u64,
+    /// Tokens per window.
+    pub tokens: u64,
+    /// Unit: seconds.
+    pub window_seconds: f64,
+}
+
 /// What was learned of a quota.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Learned {
@@ -141,8 +164,10 @@ pub struct Facts<'a> {
     pub attempts: Attempts,
     /// What the ledger holds.
     pub totals: Totals,
-    /// What was kept to.
+    /// The quota of models that have no other.
     pub quota: Quota,
+    /// The quotas of the models.
+    pub quotas: &'a BTreeMap<String, FoundQuota>,
     /// The accounts at the end.
     pub accounts: &'a [AccountSnapshot],
     /// From the first call to the end of the last.
@@ -160,10 +185,11 @@ impl Summary {
         let Facts {
             counts,
             totals,
-            quota,
             duration,
+            quotas,
             ..
         } = facts;
+        let quota = all(quotas).unwrap_or(facts.quota);
         let windows = duration.as_secs_f64() / quota.window_length().as_secs_f64();
         let used = totals.input_tokens.saturating_add(totals.output_tokens);
         Self {
@@ -201,10 +227,14 @@ impl Summary {
                 requests_share: share(facts.attempts.sent, quota.requests(), windows),
                 tokens_share: share(used, quota.tokens(), windows),
             },
+            quotas: quotas.iter().map(QuotaOfModel::new).collect(),
             learned: facts
                 .accounts
                 .iter()
-                .filter_map(|account| learned(account, quota))
+                .filter_map(|account| {
+                    let found = quotas.get(account.key.model());
+                    learned(account, found.map_or(facts.quota, |found| found.quota))
+                })
                 .collect(),
             provider_view: facts.stats.map(|stats| ProviderView {
                 seen: stats.seen,
@@ -218,6 +248,18 @@ impl Summary {
     #[must_use]
     pub fn has_failures(&self) -> bool {
         self.calls.failed > 0 || self.calls.bad_lines > 0 || self.calls.not_sent > 0
+    }
+}
+
+impl QuotaOfModel {
+    fn new((model, found): (&String, &FoundQuota)) -> Self {
+        Self {
+            model: model.clone(),
+            origin: found.origin,
+            requests: found.quota.requests(),
+            tokens: found.quota.tokens(),
+            window_seconds: found.quota.window_length().as_secs_f64(),
+        }
     }
 }
 
@@ -244,24 +286,27 @@ impl fmt::Display for Summary {
         table.row_unless_zero("attempts without a price", self.unpriced);
         let duration = Duration::try_from_secs_f64(self.duration_seconds).unwrap_or_default();
         table.row("duration", words::duration(duration));
-        table.row(
-            "quota of requests used",
-            format!(
-                "{:.1} % of {} per {} s",
-                self.quota.requests_share * 100.0,
+        let QuotaUse { window_seconds, .. } = self.quota;
+        for (name, amount, share) in [
+            (
+                "quota of requests used",
                 self.quota.requests,
-                self.quota.window_seconds
+                self.quota.requests_share,
             ),
-        );
-        table.row(
-            "quota of tokens used",
-            format!(
-                "{:.1} % of {} per {} s",
-                self.quota.tokens_share * 100.0,
+            (
+                "quota of tokens used",
                 self.quota.tokens,
-                self.quota.window_seconds
+                self.quota.tokens_share,
             ),
-        );
+        ] {
+            match amount {
+                u64::MAX => table.row(name, "there is no limit"),
+                _ => table.row(
+                    name,
+                    format!("{:.1} % of {amount} per {window_seconds} s", share * 100.0),
+                ),
+            }
+        }
         for Learned {
             model,
             requests,
@@ -327,6 +372,22 @@ fn learned(account: &AccountSnapshot, quota: Quota) -> Option<Learned> {
     })
 }
 
+/// What all models may use together, over the longest of their windows; `None` where there is none.
+fn all(quotas: &BTreeMap<String, FoundQuota>) -> Option<Quota> {
+    let window = quotas
+        .values()
+        .map(|found| found.quota.window_length())
+        .max()?;
+    let sum = |amount: fn(&Quota) -> u64| {
+        quotas.values().fold(0_u64, |sum, found| {
+            let times = window.as_secs_f64() / found.quota.window_length().as_secs_f64();
+            // No limit of one model is none of all; the cast stays at the highest number.
+            sum.saturating_add((amount(&found.quota) as f64 * times).round() as u64)
+        })
+    };
+    Some(Quota::per_minute(sum(Quota::requests), sum(Quota::tokens)).window(window))
+}
+
 fn share(used: u64, allowed: u64, windows: f64) -> f64 {
     let allowed = allowed as f64 * windows;
     if allowed > 0.0 {
@@ -349,6 +410,7 @@ mod tests {
             ..Counts::default()
         };
         let target = Target::remote("http://h", None);
+        let no_quotas = BTreeMap::new();
         let facts = |duration| Facts {
             provider: "p".to_owned(),
             counts: &counts,
@@ -358,6 +420,7 @@ mod tests {
             },
             totals: Totals::default(),
             quota: Quota::per_minute(100, 1_000),
+            quotas: &no_quotas,
             accounts: &[],
             duration,
             target: &target,

@@ -41,7 +41,7 @@ fn calls(count: usize, models: &[&str]) -> String {
 async fn run(input: &str, host: fn(usize) -> (u16, Duration)) -> TestResult<(Counts, Arrivals)> {
     let quota = Quota::per_minute(60_000_000, 1_000_000_000);
     let mut harness = Harness::new(MockQwen::new(Config::default()), quota)?;
-    harness.run.concurrency = 16;
+    harness.run.concurrency = 16.into();
     let arrivals = Arc::new(Mutex::new(Arrivals::new()));
     let began = Instant::now();
     let seen = arrivals.clone();
@@ -123,7 +123,7 @@ async fn no_other_goes_after_a_first_one_that_is_rejected() -> TestResult {
 async fn a_server_that_goes_away_ends_the_run_though_calls_hang_in_it() -> TestResult {
     let quota = Quota::per_minute(600, 1_000_000_000);
     let mut harness = Harness::new(MockQwen::new(Config::default()), quota)?;
-    harness.run.concurrency = 16;
+    harness.run.concurrency = 16.into();
     let began = Instant::now();
     let transport = service_fn(move |_: Request<Full<Bytes>>| async move {
         let at = began.elapsed();
@@ -159,7 +159,7 @@ async fn a_server_that_goes_away_ends_the_run_though_calls_hang_in_it() -> TestR
 async fn a_server_that_comes_back_in_time_ends_nothing() -> TestResult {
     let quota = Quota::per_minute(600, 1_000_000_000);
     let mut harness = Harness::new(MockQwen::new(Config::default()), quota)?;
-    harness.run.concurrency = 16;
+    harness.run.concurrency = 16.into();
     let began = Instant::now();
     let transport = service_fn(move |_: Request<Full<Bytes>>| async move {
         if (10..30).contains(&began.elapsed().as_secs()) {

@@ -15,6 +15,15 @@ const RPM: u64 = 100;
 
 #[tokio::test]
 async fn two_runs_keep_to_one_quota() -> Result<(), Box<dyn Error>> {
+    two_runs(&["--rpm", "100", "--window", "2s"]).await
+}
+
+#[tokio::test]
+async fn two_runs_share_the_quota_of_the_accounts_list() -> Result<(), Box<dyn Error>> {
+    two_runs(&[]).await
+}
+
+async fn two_runs(figures: &[&str]) -> Result<(), Box<dyn Error>> {
     let Some(redis) = Server::start() else {
         return Ok(());
     };
@@ -48,7 +57,7 @@ async fn two_runs_keep_to_one_quota() -> Result<(), Box<dyn Error>> {
             "--redis",
             &url,
         ];
-        words.extend(["--rpm", "100", "--window", "2s"]);
+        words.extend(figures);
         words.extend(mode);
         let (_stopper, stop) = stop();
         let args = Args::try_parse_from(words)?;

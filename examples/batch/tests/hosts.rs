@@ -425,7 +425,15 @@ fn the_program_calls_again_when_its_stream_breaks_off() -> TestResult {
         Ok(())
     });
     let status = Command::new(env!("CARGO_BIN_EXE_batch"))
-        .args(["--stream", "--base-url", &address, "--input"])
+        // The host counts calls, and the list of quotas would be one more.
+        .args([
+            "--quota",
+            "told",
+            "--stream",
+            "--base-url",
+            &address,
+            "--input",
+        ])
         .arg(path("in.jsonl"))
         .arg("--output")
         .arg(path("out.jsonl"))

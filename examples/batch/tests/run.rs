@@ -2,17 +2,20 @@
 
 mod support;
 
-use std::{fmt::Write, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 use tokio::time::Instant;
 
 use batch::{
+    Args,
     advice::Target,
     dry_run::forecast,
     ids::Ids,
     input::{Reader, bundled},
+    quota_source::QuotaSource,
     stop::stop,
     summary::{Facts, Summary},
 };
+use clap::Parser;
 use mock_qwen::{Config, Faults, MockQwen};
 use serde_json::Value;
 use support::{Harness, TestResult, Watch, base, bundled_ids, chat, line};
@@ -58,6 +61,7 @@ async fn every_bundled_prompt_is_answered_and_none_throttled() -> TestResult {
         attempts: harness.stack.tally.attempts(),
         totals: harness.stack.ledger.snapshot().total,
         quota: Quota::qwen2(),
+        quotas: &BTreeMap::new(),
         accounts: &[],
         duration,
         target: &Target::remote("http://mock", None),
@@ -254,7 +258,7 @@ async fn what_goes_wrong_for_a_while_is_tried_again() -> TestResult {
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_are_held_than_asked_for() -> TestResult {
     let mut harness = harness()?;
-    harness.run.concurrency = 3;
+    harness.run.concurrency = 3.into();
     let mut watch = Watch::default();
     let counts = harness.run(chats(40).as_bytes(), &mut watch).await?;
     assert_eq!(counts.succeeded, 40);
@@ -347,11 +351,13 @@ async fn a_forecast_sends_nothing_and_knows_what_is_done() -> TestResult {
         + &line("o", "/v1/chat/completions", &open_ended)
         + "nonsense\n";
     let mut named = String::new();
+    let args = Args::try_parse_from(["batch", "--quota", "told"])?;
+    let told = QuotaSource::of_args(&args, false).ok_or("no list is needed")?;
     let forecast = forecast(
         &mut Reader::new(input.as_bytes(), base()?),
         &answered,
         &harness.run.requests,
-        Quota::qwen2(),
+        &told,
         &PriceBook::builtin(),
         |line| {
             // Writing to a string does not fail.

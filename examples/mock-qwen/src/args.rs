@@ -9,7 +9,9 @@ use std::time::Duration;
 use clap::{ArgGroup, Parser};
 use mock_qwen::{Config, Faults, Growth, Host, Models, Plan};
 
-use self::choice::{ChargeArg, EnforceArg, PlanWindowArg, RateLimitHeadersArg, RetryAfterArg};
+use self::choice::{
+    ChargeArg, EnforceArg, PlanWindowArg, QuotaListArg, RateLimitHeadersArg, RetryAfterArg,
+};
 use self::duration::duration;
 
 /// A server that behaves as the Qwen API does.
@@ -103,6 +105,9 @@ pub(crate) struct Args {
     /// The models that calls may name, separated by commas; others are 404. Without it any model is answered
     #[arg(long, value_name = "MODELS", value_delimiter = ',')]
     models: Vec<String>,
+    /// What `GET /api/v1/quotas` answers: the list, 403, or 404
+    #[arg(long, value_enum, default_value = "open")]
+    quota_list: QuotaListArg,
     /// The most that the model writes, in tokens
     #[arg(long, default_value_t = 32_768)]
     max_output: u64,
@@ -191,6 +196,7 @@ impl Args {
                 [] => Models::Any,
                 listed => Models::Listed(listed.to_vec()),
             },
+            quota_list: self.quota_list.into(),
             max_output: self.max_output,
             output_tokens: self.output_tokens,
             chunk_tokens: self.chunk_tokens,
@@ -231,7 +237,7 @@ fn factor(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use mock_qwen::{PlanWindow, RateLimitHeaders};
+    use mock_qwen::{PlanWindow, QuotaList, RateLimitHeaders};
 
     use super::*;
 
@@ -244,7 +250,8 @@ mod tests {
     #[test]
     fn every_flag_of_feedback_sets_its_setting() {
         let flags = "--per-second --slice-burst 1.5 --growth --growth-factor 3 --growth-period \
-                     500ms --growth-floor 8 --ratelimit-headers groq --quotas a,b --fault-500 0.25";
+                     500ms --growth-floor 8 --ratelimit-headers groq --quotas a,b --quota-list forbidden \
+                     --fault-500 0.25";
         let args = Args::try_parse_from(["mock-qwen"].into_iter().chain(flags.split(' ')));
         let expected = Config {
             per_second: true,
@@ -256,6 +263,7 @@ mod tests {
             }),
             rate_limit_headers: RateLimitHeaders::Groq,
             quota_models: vec!["a".to_owned(), "b".to_owned()],
+            quota_list: QuotaList::Forbidden,
             faults: Faults {
                 throttle_500: 0.25,
                 ..Faults::default()

@@ -46,6 +46,8 @@ pub struct Config {
     pub quota_models: Vec<String>,
     /// The models that calls may name. Default: [`Models::Any`].
     pub models: Models,
+    /// What `GET /api/v1/quotas` answers. Default: [`QuotaList::Open`].
+    pub quota_list: QuotaList,
     /// The most that the model writes, and the ceiling where a request names none.
     /// Default: 32,768, as of qwen-plus.
     pub max_output: u64,
@@ -164,6 +166,18 @@ pub struct Growth {
     pub floor: u64,
 }
 
+/// What becomes of a request for the list of the account's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QuotaList {
+    /// It is answered.
+    #[default]
+    Open,
+    /// 403: the key may call models and nothing else.
+    Forbidden,
+    /// 404, as of a host without such a list.
+    Missing,
+}
+
 /// Which headers of a success and of a 429 tell what the quotas of a window allow. Those are
 /// `x-ratelimit-limit-*`, `-remaining-*` and `-reset-*`, each for requests and for tokens, as the
 /// account stands when the answer begins. A reset is the time until nothing is used, if no other
@@ -235,6 +249,7 @@ impl Default for Config {
             rate_limit_headers: RateLimitHeaders::default(),
             models: Models::Any,
             quota_models: vec!["qwen-plus".to_owned()],
+            quota_list: QuotaList::default(),
             max_output: 32_768,
             output_tokens: 160,
             chunk_tokens: 4,

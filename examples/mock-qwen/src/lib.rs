@@ -67,7 +67,7 @@
 //!
 //! [`RetryAfter`] and [`RateLimitHeaders`] choose what answers tell. `GET /api/v1/quotas` and
 //! `GET /api/v1/models/limits` tell the limits of the account, by pages (`page_no`, `page_size`)
-//! and for a `model` or a part of its `name`. `GET /stats` tells all that the server has seen, and
+//! and for a `model` or a part of its `name`; [`QuotaList`] closes the former. `GET /stats` tells all that the server has seen, and
 //! `POST /stats/reset` starts that anew.
 
 mod account;
@@ -95,7 +95,8 @@ mod utilisation;
 mod wire;
 
 pub use self::config::{
-    Charge, Config, Enforce, Faults, Growth, Models, Plan, PlanWindow, RateLimitHeaders, RetryAfter,
+    Charge, Config, Enforce, Faults, Growth, Models, Plan, PlanWindow, QuotaList, RateLimitHeaders,
+    RetryAfter,
 };
 pub use self::direct::{CallTokens, RunningCall};
 pub use self::host::{Host, UnknownHost};

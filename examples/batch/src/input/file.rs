@@ -122,6 +122,30 @@ impl<'a> File<'a> {
         Ok(())
     }
 
+    /// Shows the whole calls that are there without a wait; they are still given.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub(super) async fn peek(
+        &mut self,
+        options: &Options,
+        mut each: impl FnMut(&InputCall),
+    ) -> io::Result<()> {
+        self.check(options).await?;
+        if let Stage::Lines(lines, Format::Batch) = &mut self.stage {
+            let held = self.trial.held.iter();
+            held.filter_map(|parsed| parsed.call.as_ref().ok())
+                .for_each(&mut each);
+            for line in lines.ahead()?.split(|&byte| byte == b'\n') {
+                InputCall::parse(line.trim_ascii())
+                    .iter()
+                    .for_each(&mut each);
+            }
+        }
+        Ok(())
+    }
+
     fn wrong(&self) -> Option<WrongFormat> {
         let format = match &self.stage {
             Stage::Lines(_, format) => *format,

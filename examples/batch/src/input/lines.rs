@@ -2,6 +2,7 @@
 
 use std::io;
 
+use futures_util::FutureExt;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
 use super::Reason;
@@ -61,6 +62,15 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             Ok(self.buffer.trim_ascii())
         };
         Ok(Some((self.number, line)))
+    }
+
+    /// What is there of the lines that follow, without a wait. They are still given.
+    ///
+    /// # Errors
+    ///
+    /// As reading does.
+    pub(super) fn ahead(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf().now_or_never().unwrap_or(Ok(&[]))
     }
 
     /// Reads up to the end of the line; false where nothing is left.

@@ -116,6 +116,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Shows whole calls of the selection that are there without a wait, with those of the first lines. They are still given,
+    /// and bad lines are passed over.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub async fn peek(&mut self, mut each: impl FnMut(&InputCall)) -> io::Result<()> {
+        self.open();
+        let Some(file) = &mut self.current else {
+            return Ok(());
+        };
+        let selection = &self.selection;
+        let peeked = file.peek(&self.options, |call| {
+            if selection.takes(&call.custom_id) {
+                each(call);
+            }
+        });
+        peeked.await.map_err(|error| self.named(error))
+    }
+
     /// Opens the next file where none is open.
     fn open(&mut self) {
         if self.current.is_none()

@@ -88,7 +88,7 @@ impl Harness {
             run: Run {
                 requests: Requests::new(base()?),
                 provider: PROVIDER.to_owned(),
-                concurrency: 64,
+                concurrency: 64.into(),
                 deadline: Duration::from_secs(3_600),
                 max_failures: None,
             },

@@ -1,7 +1,7 @@
 //! The choices by name.
 
 use clap::ValueEnum;
-use mock_qwen::{Charge, Enforce, PlanWindow, RateLimitHeaders, RetryAfter};
+use mock_qwen::{Charge, Enforce, PlanWindow, QuotaList, RateLimitHeaders, RetryAfter};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum EnforceArg {
@@ -33,6 +33,13 @@ pub(super) enum RateLimitHeadersArg {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum QuotaListArg {
+    Open,
+    Forbidden,
+    Missing,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum PlanWindowArg {
     #[value(name = "5h")]
     FiveHours,
@@ -48,6 +55,16 @@ impl From<PlanWindowArg> for PlanWindow {
             PlanWindowArg::Day => Self::Day,
             PlanWindowArg::Week => Self::Week,
             PlanWindowArg::Month => Self::Month,
+        }
+    }
+}
+
+impl From<QuotaListArg> for QuotaList {
+    fn from(arg: QuotaListArg) -> Self {
+        match arg {
+            QuotaListArg::Open => Self::Open,
+            QuotaListArg::Forbidden => Self::Forbidden,
+            QuotaListArg::Missing => Self::Missing,
         }
     }
 }

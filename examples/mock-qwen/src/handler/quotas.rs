@@ -6,8 +6,9 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::refuse::{Caller, refuse};
 use super::{add_id, key, response};
+use crate::config::QuotaList;
 use crate::server::MockQwen;
-use crate::wire::{Dialect, Problem, QuotaPage, quota_list};
+use crate::wire::{Dialect, Problem, QuotaPage, quota_list, quota_list_forbidden};
 
 /// How many models a page may have.
 const MAX_PAGE: usize = 100;
@@ -31,6 +32,16 @@ pub(super) async fn list(
 ) -> Response<Body> {
     let inner = mock.inner();
     let id = inner.account().id();
+    let closed = match inner.config.quota_list {
+        QuotaList::Open => None,
+        QuotaList::Forbidden => Some((StatusCode::FORBIDDEN, quota_list_forbidden(&id))),
+        QuotaList::Missing => Some((StatusCode::NOT_FOUND, String::new())),
+    };
+    if let Some((status, body)) = closed {
+        let mut response = response(status, "application/json", Body::from(body));
+        add_id(&mut response, &id);
+        return response;
+    }
     let wanted = key::check(&inner.config, Dialect::Native, &headers)
         .map_err(Problem::from)
         .and_then(|()| Wanted::read(query));

@@ -20,7 +20,7 @@ pub(crate) use self::embeddings::{embeddings, models};
 pub(crate) use self::messages::error as messages_error;
 pub(crate) use self::problem::{Kind, Problem};
 pub(crate) use self::profile::{EarlyUsage, Profile, Range};
-pub(crate) use self::quota_list::{QuotaPage, quota_list};
+pub(crate) use self::quota_list::{QuotaPage, quota_list, quota_list_forbidden};
 pub(crate) use self::reply::{Part, Reply, Written, error_event, message_of, native_error};
 pub(crate) use self::template::{Facts, fill};
 pub(crate) use self::usage::Usage;

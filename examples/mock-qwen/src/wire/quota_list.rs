@@ -40,6 +40,16 @@ pub(crate) fn quota_list(config: &Config, page: &QuotaPage<'_>, id: &str) -> Val
     })
 }
 
+/// What a key is told that may call models and nothing else.
+pub(crate) fn quota_list_forbidden(id: &str) -> String {
+    json!({
+        "code": "AccessDenied",
+        "message": "The API key has no permission for this operation.",
+        "request_id": id,
+    })
+    .to_string()
+}
+
 fn limits(config: &Config) -> Value {
     let (requests, period) = in_seconds(config.rpm, config.window);
     let (tokens, _) = in_seconds(config.tpm, config.window);

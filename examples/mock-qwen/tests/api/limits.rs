@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
-use mock_qwen::{Config, MockQwen};
+use mock_qwen::{Config, MockQwen, QuotaList};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -135,4 +135,18 @@ async fn a_key_where_one_is_needed() {
     let (status, _) = get(&mock, "/api/v1/quotas", Some("Bearer sk-1")).await;
     assert_eq!(status, 200);
     assert_eq!(mock.stats().rejected, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_can_be_closed_or_missing() {
+    for (quota_list, expected) in [(QuotaList::Forbidden, 403), (QuotaList::Missing, 404)] {
+        let mock = MockQwen::new(Config {
+            quota_list,
+            ..instant()
+        });
+        let request = Request::get("/api/v1/quotas").body(Body::empty());
+        let answer = mock.router().oneshot(request.expect("valid")).await;
+        assert_eq!(answer.expect("an answer").status(), expected);
+        assert_eq!(mock.stats().rejected, 0, "it is no call of a model");
+    }
 }
