@@ -24,7 +24,7 @@ memory_run() {
   stop_mock
   check "$name: answers" "$(wc -l <"$work/$name.jsonl")" "==" 200000
   check "$name: memory, MB" "$(jq -n "$peak / 1024")" "<" 60
-  tail -n 1 "$work/$name.log" | jq -c '{calls: .calls.succeeded, makespan_seconds}'
+  tail -n 1 "$work/$name.log" | jq -c '{calls: .calls.succeeded, duration_seconds}'
   rm "$work/$name.jsonl"
 }
 
