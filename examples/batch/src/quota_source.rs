@@ -29,8 +29,8 @@ pub struct QuotaSource {
 
 #[derive(Debug, Clone)]
 enum Known {
-    /// One quota for each model.
-    Same(Quota, QuotaOrigin),
+    /// One quota for each model. In a box, since the other variant is far smaller.
+    Same(Box<Quota>, QuotaOrigin),
     /// Of `--quota auto`.
     Books {
         list: Result<QuotaBook, NoList>,
@@ -102,7 +102,7 @@ impl QuotaSource {
             QuotaArg::Auto => return None,
         };
         Some(Self {
-            known: Known::Same(quota, origin),
+            known: Known::Same(Box::new(quota), origin),
             args: args.clone(),
         })
     }
@@ -125,7 +125,7 @@ impl QuotaSource {
     /// The quota of models that have no other.
     pub fn default_quota(&self) -> Quota {
         match &self.known {
-            Known::Same(quota, _) => *quota,
+            Known::Same(quota, _) => **quota,
             Known::Books { .. } => discover(&self.args),
         }
     }
@@ -136,7 +136,7 @@ impl QuotaSource {
         let (list, built_in) = match &self.known {
             Known::Same(quota, origin) => {
                 return FoundQuota {
-                    quota: *quota,
+                    quota: **quota,
                     origin: *origin,
                     why: None,
                 };
