@@ -48,7 +48,8 @@ pub enum Basis {
     /// Counted from the text that was delivered, from the prompt alone if there was none, or by the length of an answer
     /// that cannot be read (compressed, say).
     Estimated,
-    /// Nothing is known: an error, no answer at all, or an answer without usage to a request that was not read.
+    /// Nothing is known: an error, no answer at all (to a Meter around Retry or Admission a call that was sent and never
+    /// answered is its prompt, estimated), or an answer without usage to a request that was not read.
     Unknown,
     /// The provider has not worked on it: it was never sent, or provably never begun, or its caller left when all that was
     /// sent had been answered with errors. It costs nothing.

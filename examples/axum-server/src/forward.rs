@@ -9,6 +9,7 @@ use tower::ServiceExt;
 use tower_qwen_ratelimit::enforce::Reserved;
 use tower_qwen_tokens::{
     Call, Dialect,
+    internal::SendMark,
     protocol::rejection::{BAD_GATEWAY, UNSUPPORTED_MEDIA},
 };
 use tracing::{error, warn};
@@ -75,6 +76,9 @@ pub async fn forward(
         true => None,
         false => route.predicted_wait(gateway.upstream(), call.as_deref()),
     };
+    let mark = call
+        .as_deref()
+        .map(|call| call.report().facts().send_mark());
     let sent = route.client.clone().oneshot(request);
     let answered = match &call {
         Some(call) if !is_bare => {
@@ -95,21 +99,20 @@ pub async fn forward(
             Err(Failure::waited())
         }
     };
+    let is_success = |answer: &Response| answer.status().is_success();
+    if let (Some(call), Some(mark), Some(reserved)) = (&call, mark, reserved)
+        && !answered.as_ref().is_ok_and(is_success)
+    {
+        reserved.settle(prompt_if_unanswered(call, mark), 0);
+    }
     match answered {
         Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
             error!("the upstream refuses the gateway's own key");
-            // No fault of the caller's, though the answer's status says that the server's side failed.
-            if let Some(reserved) = reserved {
-                reserved.settle(0, 0);
-            }
             let message = "The server behind refuses the gateway.";
             Ok(format.error(BAD_GATEWAY, message).map(Body::from))
         }
         Ok(answer) if answer.status().is_informational() || answer.status().is_redirection() => {
             error!(status = %answer.status(), "the upstream sends calls elsewhere");
-            if let Some(reserved) = reserved {
-                reserved.settle(0, 0);
-            }
             let message = "The server behind sends the call elsewhere, where it may not go.";
             Ok(format.error(BAD_GATEWAY, message).map(Body::from))
         }
@@ -124,18 +127,23 @@ pub async fn forward(
         Err(last) => {
             let last = last.or_wait(predicted);
             let failure = match spent.first() {
-                None => {
-                    if let Some(reserved) = reserved {
-                        reserved.settle(0, 0);
-                    }
-                    return Ok(last.answer(&format));
-                }
+                None => return Ok(last.answer(&format)),
                 // That another attempt could not be made is not why the call failed.
                 Some(Some(first)) if last.is_unsent() => first,
                 _ => last,
             };
             Err(Box::new(failure.answer(&format)))
         }
+    }
+}
+
+/// What a call costs that failed: its prompt if something of it was sent and never answered, and nothing if all was answered with
+/// errors. The Meter books the same, so that a restart, which reads the ledger, finds the sum that was charged.
+fn prompt_if_unanswered(call: &Call, mark: SendMark) -> u64 {
+    let prompt = call.model_call().map_or(0, |call| call.input_tokens);
+    match call.report().facts().may_cost_since(mark) {
+        true => prompt,
+        false => 0,
     }
 }
 

@@ -20,6 +20,10 @@ use tower_qwen_tokens::{PacedUntil, Verdict, internal::clock::WallClock};
 /// `LimiterBuilder::plan_probe_interval`.
 pub const PLAN_PROBE: Duration = Duration::from_secs(30 * 60);
 
+/// An upstream that asks for more than this may be wrong, so its account's own state counts: that believes a second such
+/// answer in a row.
+const LONGEST_BELIEVED: Duration = Duration::from_secs(60 * 60);
+
 /// A wait that is nearly over is not looked at more often.
 const SHORTEST: Duration = Duration::from_millis(50);
 
@@ -102,6 +106,7 @@ pub fn of_upstream(answer: &Response, predicted: Option<Duration>) -> Duration {
     let is_plan = verdict.is_some_and(|verdict| verdict.plan_window().is_some());
     // The end of a plan's window is the only one that counts.
     let plan = is_plan.then(|| asked.unwrap_or(PLAN_PROBE));
+    let asked = asked.filter(|&wait| wait <= LONGEST_BELIEVED);
     plan.or(closed.max(asked).max(predicted))
         .unwrap_or_default()
 }

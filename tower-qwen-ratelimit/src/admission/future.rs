@@ -185,7 +185,9 @@ where
                         report_head(reservation, &mut response, &this.settings.clock);
                     }
                     if let Some(running) = &this.running {
-                        if response.extensions().get::<Verdict>().is_some() {
+                        let is_error = response.extensions().get::<Verdict>().is_some();
+                        // A redirection is no error, and no answer of a model either.
+                        if is_error || response.status().is_redirection() {
                             running.facts().failed(SendingLayer::Admission);
                         }
                         running.attach(response.extensions_mut());

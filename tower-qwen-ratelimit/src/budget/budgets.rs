@@ -120,7 +120,7 @@ impl Budgets {
             // It is not estimated, and nothing is learned from it.
             caller: CallerId::default(),
             model: Arc::default(),
-            choices: 1,
+            answers: 1,
             is_batch: false,
             need: Need::of_request(input_tokens, output_tokens, None),
         };

@@ -13,7 +13,7 @@ pub(crate) struct BudgetCall {
     pub(super) model: Arc<str>,
     pub(super) cost: Cost,
     /// How many answers it wants, at least 1.
-    pub(super) choices: u64,
+    pub(super) answers: u64,
     /// Whether the provider bills it as batch.
     pub(super) is_batch: bool,
 }
@@ -23,7 +23,7 @@ pub(crate) struct BudgetCall {
 pub(super) struct BudgetedCall {
     pub(super) caller: CallerId,
     pub(super) model: Arc<str>,
-    pub(super) choices: u64,
+    pub(super) answers: u64,
     pub(super) is_batch: bool,
     pub(super) need: Need,
 }
@@ -33,7 +33,7 @@ impl BudgetCall {
         Self {
             model,
             cost,
-            choices: 1,
+            answers: 1,
             is_batch: false,
         }
     }
@@ -44,7 +44,7 @@ impl BudgetCall {
         let is_batch = request.uri().host().is_some_and(is_batch_host);
         if let Some(model_call) = call.model_call() {
             return Some(Self {
-                choices: u64::from(model_call.answers.max(1)),
+                answers: u64::from(model_call.answers.max(1)),
                 is_batch,
                 ..Self::new(model_call.model.clone(), Cost::of(call))
             });

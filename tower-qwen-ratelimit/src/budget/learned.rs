@@ -59,12 +59,12 @@ impl Learned {
         &self,
         (caller, model): (CallerId, &Arc<str>),
         cost: Cost,
-        choices: u64,
+        answers: u64,
         reserve: Reserve,
     ) -> Expected {
         let own = self.by_caller.get(&(caller, model.clone()));
         Expected {
-            output_tokens: self.output_tokens(own, model, cost, choices, reserve),
+            output_tokens: self.output_tokens(own, model, cost, answers, reserve),
             reasons: own
                 .map(|own| own.reasons)
                 .or_else(|| self.reasons.get(model).copied()),
@@ -76,7 +76,7 @@ impl Learned {
         own: Option<&OwnAnswers>,
         model: &Arc<str>,
         cost: Cost,
-        choices: u64,
+        answers: u64,
         reserve: Reserve,
     ) -> u64 {
         let ceiling = match cost.output {
@@ -87,7 +87,7 @@ impl Learned {
         match (reserve, ceiling) {
             (Reserve::Ceiling, Some(ceiling)) => ceiling,
             _ => {
-                let of_one = ceiling.map(|ceiling| ceiling.div_ceil(choices));
+                let of_one = ceiling.map(|ceiling| ceiling.div_ceil(answers));
                 let of_all_callers = self.output.expected(Some(model), of_one, u64::MAX);
                 // By this ceiling it is that of all callers until the own answers are enough.
                 let expected = own.map_or(of_all_callers, |own| {
@@ -95,7 +95,7 @@ impl Learned {
                 });
                 let of_all = expected
                     .min(of_one.unwrap_or(u64::MAX))
-                    .saturating_mul(choices);
+                    .saturating_mul(answers);
                 of_all.min(ceiling.unwrap_or(u64::MAX))
             }
         }
@@ -106,13 +106,13 @@ impl Learned {
         &mut self,
         (caller, model): (CallerId, &Arc<str>),
         usage: &Usage,
-        choices: u64,
+        answers: u64,
     ) {
         let output = usage.output_tokens.unwrap_or(0);
         if output == 0 {
             return;
         }
-        self.output.learn(Some(model), output / choices);
+        self.output.learn(Some(model), output / answers);
         let reasons = usage.reasoning_tokens.is_some_and(|tokens| tokens > 0);
         let key = (caller, model.clone());
         let own = if self.by_caller.len() < CALLERS {
@@ -121,7 +121,7 @@ impl Learned {
             self.by_caller.get_mut(&key)
         };
         if let Some(own) = own {
-            own.output.learn(None, output / choices);
+            own.output.learn(None, output / answers);
             own.reasons = reasons;
         }
         if let Some(known) = self.reasons.get_mut(model) {

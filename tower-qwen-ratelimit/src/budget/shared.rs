@@ -63,7 +63,7 @@ impl SharedBudgets {
         let BudgetCall {
             model,
             cost,
-            choices,
+            answers,
             is_batch,
         } = call;
         let learned = lock(&self.learned);
@@ -71,7 +71,7 @@ impl SharedBudgets {
         let Expected {
             output_tokens,
             reasons,
-        } = learned.expected((caller, &model), cost, choices, self.reserve);
+        } = learned.expected((caller, &model), cost, answers, self.reserve);
         drop(learned);
         let usage = Usage::new(cost.input_tokens, output_tokens);
         // A call that nobody could read has one token at least, so that it does not fit into a
@@ -84,7 +84,7 @@ impl SharedBudgets {
         BudgetedCall {
             caller,
             model,
-            choices,
+            answers,
             is_batch,
             need: Need::of_request(input_tokens, output_tokens, price),
         }
@@ -121,7 +121,7 @@ impl SharedBudgets {
 
     pub(super) fn learn(&self, call: &BudgetedCall, usage: &Usage) {
         let of = (call.caller, &call.model);
-        lock(&self.learned).learn(of, usage, call.choices);
+        lock(&self.learned).learn(of, usage, call.answers);
     }
 
     pub(super) fn accounts(&self) -> MutexGuard<'_, Accounts> {

@@ -245,7 +245,11 @@ impl<S> Driver<S> {
         let outcome = self.state.answered(policy, model, answer, verdict);
         if verdict.is_none() {
             self.target_succeeded();
-        } else if let Some(running) = &self.running {
+        }
+        // A redirection is no error, and no answer of a model either.
+        if (verdict.is_some() || answer.status().is_redirection())
+            && let Some(running) = &self.running
+        {
             running.facts().failed(SendingLayer::Retry);
         }
         self.next_step(outcome)

@@ -216,9 +216,14 @@ impl CallFacts {
     /// a call whose caller has left.
     #[must_use]
     pub fn may_cost_since(&self, mark: SendMark) -> bool {
+        self.is_unanswered_since(mark).unwrap_or(true)
+    }
+
+    /// The same; `None` where no layer further in can tell.
+    pub(crate) fn is_unanswered_since(&self, mark: SendMark) -> Option<bool> {
         let layers = self.lock().layers;
-        mark.inner(&layers)
-            .is_none_or(|(now, before)| now.may_cost() > before.may_cost())
+        let (now, before) = mark.inner(&layers)?;
+        Some(now.may_cost() > before.may_cost())
     }
 
     /// For the ledger's line of the attempt that ends, which began after the mark.

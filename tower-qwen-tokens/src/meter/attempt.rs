@@ -225,9 +225,11 @@ impl Attempt {
         let duration = self.age();
         let (Some(answer), Some(status)) = (self.answer.take(), self.status) else {
             // Nothing came of a success, or not even a head: the provider has worked on the prompt
-            // at least.
-            let costs_prompt =
-                end == End::Cancelled && (self.status.is_none() || self.is_success());
+            // at least. Of an error that nobody further in can explain it is not known.
+            let costs_prompt = match end {
+                End::Cancelled => self.status.is_none() || self.is_success(),
+                _ => self.is_unanswered(),
+            };
             let (usage, basis) = match self.handle.stated() {
                 Some(stated) => (stated, Basis::Reported),
                 None if !self.is_sent() => (Usage::default(), Basis::NotSent),
@@ -281,6 +283,8 @@ impl Attempt {
         let (usage, basis) = match self.handle.stated() {
             Some(stated) => (stated, Basis::Reported),
             None if !self.is_success() && !self.is_sent() => (Usage::default(), Basis::NotSent),
+            // It was tried before, and that got no answer.
+            None if !self.is_success() && self.is_unanswered() => prompt_only(self.input_estimate),
             None if unread.is_some() => (Usage::default(), Basis::Unknown),
             None => usage_of(&scanned, end, self.input_estimate),
         };
@@ -346,6 +350,12 @@ impl Attempt {
     /// Whether it may have cost something, though its caller has left.
     fn may_cost(&self) -> bool {
         self.running.facts().may_cost_since(self.mark)
+    }
+
+    /// Whether something of it was sent and got no answer, not even an error.
+    fn is_unanswered(&self) -> bool {
+        let facts = self.running.facts();
+        facts.is_unanswered_since(self.mark).unwrap_or(false)
     }
 
     fn record(&mut self, entry: Entry) {

@@ -44,7 +44,8 @@
 //! [`Report::impossible`](crate::Report::impossible).
 //!
 //! An attempt without an answer is recorded as failed after a transport error (`Unknown`: it may
-//! not have been sent), and as cancelled if it was dropped (`Estimated`: the prompt alone). What the call used and cost
+//! not have been sent; where an Admission or a Retry inside knows that it was sent and not answered, `Estimated`: the
+//! prompt alone, once, however often it was sent), and as cancelled if it was dropped (`Estimated`: the prompt alone). What the call used and cost
 //! is in its [`CallReport`](crate::CallReport) too, in the extensions of the answer. Its
 //! sink is dropped uncalled, so that a reservation keeps its estimate. A request that is no model
 //! call is not metered. A model call whose body was not read (too large, compressed,

@@ -236,7 +236,8 @@ async fn one_answer_that_asks_for_hours_closes_nothing_to_others() -> TestResult
     let (_, program) = start(&[]).await?;
     let answer = ask(&program, &chat(ACME, "full-for-9999")).await?;
     assert_eq!(answer.status, 429, "{answer:?}");
-    assert_eq!(answer.header("retry-after"), Some("9999"));
+    let wait: u64 = answer.header("retry-after").ok_or("no time")?.parse()?;
+    assert!(wait <= 60, "its caller is not told so either: {wait}");
     let began = Instant::now();
     let answer = ask(&program, &chat(ACME, "full-for-9999")).await?;
     assert_eq!(answer.status, 200, "{answer:?}");

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -14,7 +15,7 @@ use http_body_util::BodyExt;
 use mock_qwen::{Config, MockQwen};
 use serde_json::{Value, json};
 use tower::service_fn;
-use tower_qwen_tokens::Money;
+use tower_qwen_tokens::{Money, call::BoxError};
 
 use crate::{
     config::write,
@@ -149,7 +150,7 @@ async fn a_budget_has_the_ledgers_sum_also_after_a_restart() -> TestResult {
             .header("content-type", "application/json")
             .header("content-encoding", encoding)
             .body(Body::from(body));
-        async { answer.map_err(tower_qwen_tokens::call::BoxError::from) }
+        async { answer.map_err(BoxError::from) }
     });
     let mock = MockQwen::new(Config::default());
     let harness = Harness::before(silent, mock, &flags)?;
@@ -167,6 +168,36 @@ async fn a_budget_has_the_ledgers_sum_also_after_a_restart() -> TestResult {
         total.input_tokens > 3_000,
         "the prompts are known: {total:?}"
     );
+    let (spent, booked) = sums(&harness);
+    let booked: Vec<_> = booked.iter().map(ToString::to_string).collect();
+    assert_eq!(booked, std::slice::from_ref(&spent));
+    drop(harness);
+
+    let again = Harness::before(service_fn(answer), MockQwen::new(Config::default()), &flags)?;
+    assert_eq!(sums(&again).0, spent, "as before the restart");
+    Ok(())
+}
+
+/// The ledger had no tokens of it, so a restart forgot what the budget had taken.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_never_comes_costs_its_prompt_also_after_a_restart() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let caller = "[[callers]]\nname = \"acme\"\nkey = \"sk-acme\"\ncost_per_day = \"5 USD\"";
+    let config = write(&folder, caller)?;
+    let ledger = format!("--ledger={}", folder.path().join("ledger.jsonl").display());
+    let flags = [config.as_str(), ledger.as_str(), "--timeout=5"];
+    let silent = service_fn(|request: Request<Body>| async {
+        // Else it was never written.
+        request.into_body().collect().await?;
+        pending::<Result<Response, BoxError>>().await
+    });
+    let harness = Harness::before(silent, MockQwen::new(Config::default()), &flags)?;
+    let prompt = "hello ".repeat(3_000);
+    let (status, _) = harness.text(call("sk-acme", &prompt, None)).await?;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    let total = harness.total();
+    assert_eq!((total.calls, total.estimated, total.unknown), (1, 1, 0));
+    assert_eq!(total.output_tokens, 0);
     let (spent, booked) = sums(&harness);
     let booked: Vec<_> = booked.iter().map(ToString::to_string).collect();
     assert_eq!(booked, std::slice::from_ref(&spent));
