@@ -50,6 +50,17 @@ pub(super) fn number(bytes: &[u8]) -> Value {
     }
 }
 
+/// A number of any form, `true`, `false` or `null`: the bytes that these have.
+pub(super) fn bare(bytes: &[u8]) -> Value {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+');
+    let is_plain = true;
+    match bytes.iter().take_while(|byte| is_part(byte)).count() {
+        length if length == bytes.len() => Value::Cut,
+        0 => Value::Invalid,
+        length => Value::Whole { length, is_plain },
+    }
+}
+
 /// The inside of a string up to its quote. A line break ends the line of the event, hence also the
 /// string.
 pub(super) fn text(bytes: &[u8]) -> Value {

@@ -40,6 +40,7 @@
 
 mod delivered;
 mod json;
+mod key;
 mod lexer;
 mod native_events;
 mod repetition;

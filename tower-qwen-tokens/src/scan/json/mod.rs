@@ -4,7 +4,6 @@ mod choices;
 mod compared;
 mod document;
 mod found;
-mod key;
 mod position;
 mod string;
 mod thoughts;

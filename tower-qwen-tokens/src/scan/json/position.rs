@@ -1,7 +1,10 @@
-use super::key::{Key, MAX_NAME};
 use crate::{
     protocol::code::is_broken_off,
-    scan::{short_bytes::ShortBytes, text::TextRule},
+    scan::{
+        key::{Key, MAX_NAME},
+        short_bytes::ShortBytes,
+        text::TextRule,
+    },
 };
 
 /// Where in a document the next byte lies.

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::scan::{lexer::end_of_string, template::PlaceholderKind};
+use crate::scan::{key::Key, lexer::end_of_string, template::PlaceholderKind};
 
 use super::{
     document::{Json, MAX_MODEL},
-    key::Key,
     position::{StringRole, Token},
 };
 

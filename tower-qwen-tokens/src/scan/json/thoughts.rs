@@ -1,6 +1,6 @@
 use crate::scan::delivered::Delivered;
 
-use super::key::Key;
+use crate::scan::key::Key;
 
 /// The thoughts of one document, which may state the same ones under several names: the first that
 /// has some counts.

@@ -1,8 +1,11 @@
 //! The usage objects of a document, and the answers that it ends.
 
-use crate::{protocol::usage_body::UsageBody, scan::usage_sum::UsagePlace};
+use crate::{
+    protocol::usage_body::UsageBody,
+    scan::{key::Key, usage_sum::UsagePlace},
+};
 
-use super::{document::Json, key::Key};
+use super::document::Json;
 
 impl Json {
     pub(super) fn state_document_usage(&mut self) {

@@ -5,6 +5,7 @@ use crate::scan::{text::TextRule, usage_sum::UsagePlace};
 use super::{
     content_sink::ContentSink,
     effect::Effect,
+    free_members::FreeMembers,
     known_events::KnownEvents,
     learned::Learned,
     outline::Outline,
@@ -34,6 +35,9 @@ pub(in crate::scan) struct EventTemplate {
     event: Vec<u8>,
     /// An event that has just been read in full.
     learned: Option<Learned>,
+    /// Where the present event differs from the stream's own pattern.
+    differs_at: Option<usize>,
+    free: FreeMembers,
 }
 
 struct Known {
@@ -107,6 +111,7 @@ impl EventTemplate {
     fn compare_with_all<C: ContentSink>(&mut self, bytes: &[u8], content: &mut C) -> Match {
         self.cursor = Cursor::default();
         self.active = None;
+        self.differs_at = None;
         let mut found = self.compare(bytes, content);
         let count = self.known.as_ref().map_or(0, |known| known.patterns.len());
         for at in self.next..self.next + count {
@@ -142,7 +147,12 @@ impl EventTemplate {
             self.cursor = Cursor::default();
             self.pattern.numbers_differ = true;
             found = self.pattern.compare(&mut self.cursor, event, content);
-            self.pattern.numbers_differ = found != Match::Mismatch;
+            if found == Match::Mismatch {
+                self.differs_at = self.pattern.differs_at(&self.cursor, event);
+                self.pattern.numbers_differ = false;
+            }
+        } else if found == Match::Mismatch {
+            self.differs_at = self.pattern.differs_at(&self.cursor, event);
         }
         if let Match::Whole(_) = found {
             if self.pattern.has_usage() {
@@ -217,10 +227,16 @@ impl EventTemplate {
             && self.event.len() <= MAX_PATTERN
             && self.event.ends_with(b"\n")
         {
+            if let Some(at) = self
+                .differs_at
+                .and_then(|at| at.checked_sub(learned.data_start))
+            {
+                self.free.learn(&self.event[learned.data_start..], at);
+            }
             self.offer(&learned);
             // Events without text are rare: to make one the template would only replace a better one.
             if learned.effect == Effect::Text && learned.outline.has_text() {
-                self.pattern.set(&mut self.event, &learned);
+                self.pattern.set(&mut self.event, &learned, &self.free);
             }
         }
         self.event.clear();
@@ -235,7 +251,7 @@ impl EventTemplate {
         {
             known.events.offer(known.rule, &self.event, || {
                 let mut pattern = Pattern::default();
-                pattern.set(&mut self.event.clone(), learned);
+                pattern.set(&mut self.event.clone(), learned, &self.free);
                 pattern.numbers_differ = true;
                 pattern
             });

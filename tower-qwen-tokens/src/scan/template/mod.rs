@@ -5,13 +5,15 @@
 //! JSON scanner records its [outline](OutlineRecorder): where the texts, the numbers and the usage
 //! object lie. Of a later event the bytes between those placeholders are compared with the
 //! template's, and if all are equal, only the texts and the usage are looked at: some 60 instead of
-//! 1,260 ns an event (`docs/performance.md`). One that does not match is read in full. Streams of the
+//! 1,260 ns an event (`docs/performance.md`). One that does not match is read in full, and where it differs in a member that means
+//! nothing, that member may [differ](free_members) from then on. Streams of the
 //! same layer [share](KnownEvents) what was learned, since nearly all begin and end alike. The law, a
 //! property test: what is found is the same as if every event were read in full.
 
 mod content_sink;
 mod effect;
 mod event_template;
+mod free_members;
 mod known_events;
 mod learned;
 mod outline;

@@ -8,6 +8,7 @@ use crate::scan::{
 use super::{
     content_sink::ContentSink,
     effect::Effect,
+    free_members::FreeMembers,
     learned::Learned,
     outline::Outline,
     placeholder::{Placeholder, PlaceholderKind, Placeholders},
@@ -72,8 +73,8 @@ pub(in crate::scan) enum Match {
 }
 
 impl Pattern {
-    /// Makes this event the pattern. Its data has this outline and begins at `data_start`.
-    pub(super) fn set(&mut self, event: &mut Vec<u8>, learned: &Learned) {
+    /// Makes this event the pattern. Its data has this outline and begins at `data_start`. The values of the free members may differ.
+    pub(super) fn set(&mut self, event: &mut Vec<u8>, learned: &Learned, free: &FreeMembers) {
         let &Learned {
             data_start,
             ref outline,
@@ -90,8 +91,26 @@ impl Pattern {
             mine.placeholders.push(id, PlaceholderKind::Number);
         }
         mine.usage = outline.usage.as_ref().map(in_event);
+        // Usage is read as it stands: what may differ in it is found by the scan alone.
+        let usage = mine.usage.clone();
+        let is_usage =
+            |part: &Range<usize>| usage.as_ref().is_some_and(|it| it.contains(&part.start));
+        let data = &self.event[data_start..];
+        let mut covered = 0;
+        let mut free = free
+            .values(data)
+            .map(|(part, kind)| (in_event(&part), kind))
+            .filter(|(part, _)| !is_usage(part))
+            .peekable();
         for placeholder in outline.placeholders.get().unwrap_or_default() {
             let part = in_event(&placeholder.range());
+            while let Some((free, kind)) = free.next_if(|(free, _)| free.start <= part.start) {
+                covered = free.end;
+                mine.placeholders.push(free, kind);
+            }
+            if part.start < covered {
+                continue;
+            }
             match placeholder.kind {
                 PlaceholderKind::Index if mine.usage.is_some() || effect != Effect::Text => {
                     continue;
@@ -100,6 +119,9 @@ impl Pattern {
                 _ => {}
             }
             mine.placeholders.push(part, placeholder.kind);
+        }
+        for (part, kind) in free {
+            mine.placeholders.push(part, kind);
         }
         mine.first_choice = outline.first_choice.map(|at| data_start + at);
         (self.place, self.effect) = (place, effect);
@@ -172,7 +194,7 @@ impl Pattern {
                     match placeholder.kind {
                         PlaceholderKind::Text => content.add_text(&rest[..length], is_plain),
                         PlaceholderKind::Model => cursor.model = Some(start..start + length),
-                        PlaceholderKind::Id => {}
+                        PlaceholderKind::Id | PlaceholderKind::Bare => {}
                         PlaceholderKind::Number | PlaceholderKind::Index => {
                             let is_zero = length == 1 && rest[0] == b'0';
                             cursor.zeros |= u32::from(is_zero) << cursor.placeholders;
@@ -189,6 +211,15 @@ impl Pattern {
                 Value::Invalid => return Match::Mismatch,
             }
         }
+    }
+
+    /// Where an event that does not match differs first; `None` where there is nothing to compare with.
+    pub(super) fn differs_at(&self, cursor: &Cursor, event: &[u8]) -> Option<usize> {
+        let placeholder = self.placeholders().get(cursor.placeholders);
+        let until = placeholder.map_or(self.event.len(), |next| next.range().start);
+        let literal = self.event.get(cursor.in_pattern..until)?;
+        let pairs = literal.iter().zip(&event[cursor.in_event..]);
+        Some(cursor.in_event + pairs.take_while(|(ours, theirs)| ours == theirs).count())
     }
 
     pub(super) fn has_usage(&self) -> bool {

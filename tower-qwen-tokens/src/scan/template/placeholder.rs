@@ -24,8 +24,10 @@ pub(in crate::scan) enum PlaceholderKind {
     Number,
     /// The number of an answer. It must not differ if the event states usage: that is the answer's.
     Index,
-    /// The inside of a string that means nothing: the name of the answer.
+    /// The inside of a string that means nothing, such as the name of the answer.
     Id,
+    /// A number of any form, or a word, that means nothing.
+    Bare,
     /// The inside of a string that is the model's name.
     Model,
 }
@@ -57,6 +59,7 @@ impl PlaceholderKind {
                 value => value,
             },
             Self::Number | Self::Index => lexer::number(bytes),
+            Self::Bare => lexer::bare(bytes),
         }
     }
 }

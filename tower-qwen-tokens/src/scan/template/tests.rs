@@ -17,7 +17,7 @@ const DIALECTS: [Dialect; 5] = [
     Dialect::Anthropic,
 ];
 
-/// Events in which `T` stands for a text, `N` for a number, `@` for `DONE`.
+/// Events in which `T` stands for a text, `N` for a number, `V` for a value that means nothing, `@` for `DONE`.
 const SHAPES: &[&str] = &[
     "data: {\"choices\":[{\"delta\":{\"content\":\"T\"},\"index\":0}],\"usage\":null,\"created\":N,\"id\":\"a\"}\n\n",
     "data: {\"created\":N,\"choices\":[{\"delta\":{\"content\":\"T\"}}],\"usage\":{\"prompt_tokens\":N,\"completion_tokens\":N}}\n\n",
@@ -46,6 +46,10 @@ const SHAPES: &[&str] = &[
     "data: {\"choices\":[{\"delta\":{\"content\":\"T\"},\"index\":N,\"finish_reason\":\"stop\"}],\"n\":N}\n\n",
     "data: {\"choices\":[{\"delta\":{\"reasoning\":\"T\",\"reasoning_content\":\"T\"}}]}\n\n",
     "data: {\"reasoning\":null,\"reasoning_details\":[{\"text\":\"T\"},{\"text\":\"T\"}],\"n\":N}\n\n",
+    "data: {\"item_id\":\"V\",\"text\":\"T\",\"at\":N,\"padding\":\"V\",\"took\":N}\n\n",
+    "data: {\"at\":N.5,\"choices\":[{\"delta\":{\"content\":\"T\",\"tool_calls\":[{\"index\":N,\"call_id\":\"V\"}]}}],\"usage\":{\"tier\":\"V\",\"total_tokens\":N},\"request_id\":\"V\"}\n\n",
+    "data: {\"request_id\":\"V\" \"text\":\"T\",\"x\":\"V\" , \"y\" : \"V\" }\n\n",
+    "data: {\"request_id\":\"V\",\"response\":{\"text\":\"T\",\"type\":\"V\",\"usage\":{\"total_tokens\":N}}}\n\n",
     "{\"text\":\"T\",\"usage\":{\"total_tokens\":N}}\n",
     "{\"text\":\"T\",\n \"usage\":{\"total_tokens\":N}}\n\n",
     "data: {\"text\":\"T\"}\n{\"usage\":{\"total_tokens\":N}}\n",
@@ -63,6 +67,11 @@ const TEXTS: &[&str] = &[
     "\\u12",
     "\\",
     "x\ny",
+];
+
+/// Some of them look like names of members that mean something.
+const VALUES: &[&str] = &[
+    "7f3a", "", "c41d90", "error", "usage", "text", "x\\\"y", "\\u12", "x\ny",
 ];
 
 const NUMBERS: &[&str] = &[
@@ -84,15 +93,16 @@ const EDITS: &[u8] = b"\"\\{}[]:,\n\r 0x";
 
 fn fill(shape: &str, number: &str, text: &str) -> String {
     let event = shape.replace('N', number).replace('T', text);
-    event.replace('@', "DONE")
+    event.replace('V', text).replace('@', "DONE")
 }
 
-fn event() -> impl Strategy<Value = (Index, Vec<Index>, Vec<Index>)> {
+fn event() -> impl Strategy<Value = (Index, Vec<Index>, Vec<Index>, Vec<Index>)> {
     // Most texts and numbers are ordinary ones, so that most events are alike.
     (
         any::<Index>(),
         prop::collection::vec(any::<Index>(), 2),
         prop::collection::vec(any::<Index>(), 4),
+        prop::collection::vec(any::<Index>(), 3),
     )
 }
 
@@ -108,10 +118,13 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
             (TEXTS, NUMBERS)
         };
         let mut stream = Vec::new();
-        for (shape, some_texts, some_numbers) in events {
+        for (shape, some_texts, some_numbers, some_values) in events {
             let mut event = (*shape.get(&shapes)).to_owned();
             for text in some_texts {
                 event = event.replacen('T', texts[text.index(texts.len())], 1);
+            }
+            for value in some_values {
+                event = event.replacen('V', VALUES[value.index(VALUES.len())], 1);
             }
             for number in some_numbers {
                 event = event.replacen('N', numbers[number.index(numbers.len())], 1);
@@ -322,17 +335,21 @@ fn every_cut_of_every_shape_gives_the_same() {
     }
 }
 
-/// How an event compares with another one that was read in full.
-fn compare(read: &str, event: &str) -> Match {
-    let mut json = Json::default();
-    let mut template = EventTemplate::default();
-    let data = read.find('{').expect("data");
-    json.push(read[data..].trim_end().as_bytes());
+fn read_in_full(event: &str, json: &mut Json, template: &mut EventTemplate) {
+    let data = event.find('{').expect("data");
+    json.push(event[data..].trim_end().as_bytes());
     if let Some((outline, effect)) = json.outline() {
         template.learn(data, outline, json.usage_place(), effect);
     }
     json.end_document();
-    template.end_event(read.as_bytes());
+    template.end_event(event.as_bytes());
+}
+
+/// How an event compares with another one that was read in full.
+fn compare(read: &str, event: &str) -> Match {
+    let mut json = Json::default();
+    let mut template = EventTemplate::default();
+    read_in_full(read, &mut json, &mut template);
     template.try_match(event.as_bytes(), &mut json)
 }
 
@@ -397,6 +414,33 @@ fn nothing_is_compared_with_what_must_be_read() {
         &format!("data: {{\"text\":\"{}\"}}\n\n", "x".repeat(2_048)),
     ] {
         assert_eq!(compare(read, read), Match::Mismatch, "{read}");
+    }
+}
+
+/// Three events in which ids, times and padding differ: the fourth is compared, and not read.
+#[test]
+fn members_that_differ_are_learned() {
+    for shape in [
+        "data: {\"item_id\":\"V\",\"text\":\"a\",\"obfuscation\":\"V\"}\n\n",
+        "data: {\"text\":\"a\",\"elapsed\":N,\"request_id\":\"V\"}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"a\",\"at\":\"V\"}}],\"elapsed\":N,\"usage\":null}\n\n",
+    ] {
+        let (mut json, mut template) = (Json::default(), EventTemplate::default());
+        let events = [
+            ("a", "1.5"),
+            ("bc", "1.75"),
+            ("", "2.125"),
+            ("d\\\"e", "-0.5e3"),
+        ];
+        let found = events.map(|(value, number)| {
+            let event = shape.replace('V', value).replace('N', number);
+            let found = template.try_match(event.as_bytes(), &mut json);
+            if found == Match::Mismatch {
+                read_in_full(&event, &mut json, &mut template);
+            }
+            found == Match::Whole(event.len())
+        });
+        assert_eq!(found.last(), Some(&true), "{shape} {found:?}");
     }
 }
 
