@@ -79,10 +79,36 @@ fn responses() -> Vec<String> {
     (0..EVENTS).map(event).chain([usage.into()]).collect()
 }
 
-/// A compatible stream in which no two events are alike: each has its own id. All of them are read in full.
+/// A compatible stream in which no two events are alike: each has its own id.
 fn unlike() -> Vec<String> {
     let with_id = |(at, event): (usize, String)| event.replace("e30f5ae7", &format!("{at:08x}"));
     compatible().into_iter().enumerate().map(with_id).collect()
+}
+
+/// The same, and each has a time with a fraction and padding of its own, in members that mean nothing.
+fn stamped() -> Vec<String> {
+    let stamp = |(at, event): (usize, String)| {
+        let padding = &"Xb9TqLw2Zk7RmVc4"[..at % 16];
+        let stamp = format!(
+            "\"elapsed\":{}.{:03},\"obfuscation\":\"{padding}\",\"usage\":null",
+            at / 30,
+            at * 7 % 1_000
+        );
+        event.replace("\"usage\":null", &stamp)
+    };
+    unlike().into_iter().enumerate().map(stamp).collect()
+}
+
+/// Arguments of a tool, in pieces, each with the name of its call.
+fn tool_calls() -> Vec<String> {
+    let call = |(at, event): (usize, String)| {
+        let arguments = format!(
+            "\"tool_calls\":[{{\"index\":0,\"id\":\"call_{at:08x}\",\"type\":\"function\",\"function\":{{\"name\":\"\",\"arguments\":\"x"
+        );
+        let piece = event.replace("\"content\":\"", &arguments);
+        piece.replacen("\"},\"index\":0}]", "\"}}]},\"index\":0}]", 1)
+    };
+    unlike().into_iter().enumerate().map(call).collect()
 }
 
 fn scan(dialect: Dialect, chunks: &[impl AsRef<[u8]>]) -> u64 {
@@ -103,6 +129,8 @@ fn streams(criterion: &mut Criterion) {
         ("native", Dialect::NativeMultimodal, native()),
         ("responses", Dialect::Responses, responses()),
         ("unlike", Dialect::Chat, unlike()),
+        ("stamped", Dialect::Chat, stamped()),
+        ("tool calls", Dialect::Chat, tool_calls()),
     ] {
         let whole = events.concat();
         // One element is one event, so that the time per element is the time per event.

@@ -47,7 +47,7 @@ const SHAPES: &[&str] = &[
     "data: {\"choices\":[{\"delta\":{\"reasoning\":\"T\",\"reasoning_content\":\"T\"}}]}\n\n",
     "data: {\"reasoning\":null,\"reasoning_details\":[{\"text\":\"T\"},{\"text\":\"T\"}],\"n\":N}\n\n",
     "data: {\"item_id\":\"V\",\"text\":\"T\",\"at\":N,\"padding\":\"V\",\"took\":N}\n\n",
-    "data: {\"at\":N.5,\"choices\":[{\"delta\":{\"content\":\"T\",\"tool_calls\":[{\"index\":N,\"call_id\":\"V\"}]}}],\"usage\":{\"tier\":\"V\",\"total_tokens\":N},\"request_id\":\"V\"}\n\n",
+    "data: {\"at\":N.5,\"choices\":[{\"delta\":{\"content\":\"T\",\"tool_calls\":[{\"index\":N,\"id\":\"V\"}]}}],\"usage\":{\"tier\":\"V\",\"total_tokens\":N},\"request_id\":\"V\"}\n\n",
     "data: {\"request_id\":\"V\" \"text\":\"T\",\"x\":\"V\" , \"y\" : \"V\" }\n\n",
     "data: {\"request_id\":\"V\",\"response\":{\"text\":\"T\",\"type\":\"V\",\"usage\":{\"total_tokens\":N}}}\n\n",
     "{\"text\":\"T\",\"usage\":{\"total_tokens\":N}}\n",
@@ -422,6 +422,7 @@ fn nothing_is_compared_with_what_must_be_read() {
 fn members_that_differ_are_learned() {
     for shape in [
         "data: {\"item_id\":\"V\",\"text\":\"a\",\"obfuscation\":\"V\"}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"id\":\"V\",\"arguments\":\"a\"}]}}]}\n\n",
         "data: {\"text\":\"a\",\"elapsed\":N,\"request_id\":\"V\"}\n\n",
         "data: {\"choices\":[{\"delta\":{\"content\":\"a\",\"at\":\"V\"}}],\"elapsed\":N,\"usage\":null}\n\n",
     ] {
