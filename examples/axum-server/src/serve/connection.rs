@@ -29,7 +29,8 @@ use super::{
 use crate::{limits::Limits, readiness::Readiness, tries::Peer};
 
 /// The longest head of a request, and what is held of an answer for a reader that is slower than the upstream.
-const MAX_BUFFER: usize = 32 << 10;
+// Four times what browsers and client libraries send, and 2,000 readers that take nothing stay below 150 MB.
+const MAX_BUFFER: usize = 24 << 10;
 /// How many calls run on one connection of HTTP/2.
 const MAX_STREAMS: u32 = 256;
 /// How long a connection that nobody uses has for its farewell.
