@@ -1,0 +1,8 @@
+//! What a run came to, as a table and as JSON.
+
+mod quota;
+mod summary;
+mod table;
+
+pub use quota::{Learned, QuotaOfModel, QuotaUse};
+pub use summary::{Calls, Facts, ProviderView, Summary, Throttles, Tokens};
