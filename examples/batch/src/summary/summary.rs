@@ -6,12 +6,12 @@ use tower_qwen_ratelimit::{AccountSnapshot, Quota};
 use tower_qwen_tokens::{Money, ledger::Totals};
 
 use crate::{
-    advice::Target, counts::Counts, end_rules::Ended, failures::FailureKind,
+    advice::Target, counts::Counts, end_rules::Ended, failures::FailureKind, measure::ModelFigures,
     quota_source::FoundQuota, tally::Attempts,
 };
 
 use super::{
-    Learned, QuotaOfModel, QuotaUse,
+    Latencies, Learned, ModelSummary, QuotaOfModel, QuotaUse,
     quota::{all, learned, share},
 };
 
@@ -48,6 +48,11 @@ pub struct Summary {
     pub unpriced: u64,
     /// From the first call to the end of the last. Unit: seconds.
     pub duration_seconds: f64,
+    /// Waits and latencies of all models together.
+    #[serde(flatten)]
+    pub latencies: Latencies,
+    /// What each model came to; the first 32, all others together under `(other)`.
+    pub models: BTreeMap<String, ModelSummary>,
     /// The quotas of all models together, and how much of what they allowed in that time was used.
     pub quota: QuotaUse,
     /// The quota of each model, and where it is from.
@@ -130,6 +135,8 @@ pub struct Facts<'a> {
     pub duration: Duration,
     /// Whom the calls went to, and with what.
     pub target: &'a Target,
+    /// What was measured, by model.
+    pub measured: &'a BTreeMap<String, ModelFigures>,
     /// What the mock has seen.
     pub stats: Option<Stats>,
 }
@@ -176,6 +183,8 @@ impl Summary {
             cost: totals.cost,
             unpriced: totals.unpriced_calls,
             duration_seconds: duration.as_secs_f64(),
+            latencies: Latencies::of_all(facts.measured.values()),
+            models: ModelSummary::of_all(facts.measured),
             quota: QuotaUse {
                 requests: quota.requests(),
                 tokens: quota.tokens(),
@@ -233,6 +242,7 @@ mod tests {
         };
         let target = Target::remote("http://h", None);
         let no_quotas = BTreeMap::new();
+        let measured = BTreeMap::new();
         let facts = |duration| Facts {
             provider: "p".to_owned(),
             counts: &counts,
@@ -246,6 +256,7 @@ mod tests {
             accounts: &[],
             duration,
             target: &target,
+            measured: &measured,
             stats: None,
         };
         let summary = Summary::new(facts(Duration::from_secs(120)));

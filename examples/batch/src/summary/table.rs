@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use crate::{table::Table, words};
+use crate::{measure::Percentiles, table::Table, words};
 
-use super::{Learned, QuotaUse, Summary};
+use super::{Latencies, Learned, QuotaUse, Summary};
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,6 +29,20 @@ impl fmt::Display for Summary {
         table.row_unless_zero("attempts without a price", self.unpriced);
         let duration = Duration::try_from_secs_f64(self.duration_seconds).unwrap_or_default();
         table.row("duration", words::duration(duration));
+        let Latencies {
+            wait_seconds,
+            first_token_seconds,
+            total_seconds,
+        } = self.latencies;
+        for (name, times) in [
+            ("wait", wait_seconds),
+            ("first token", first_token_seconds),
+            ("whole call", total_seconds),
+        ] {
+            if let Some(times) = times {
+                table.row(format!("{name}: p50, p95, p99"), percentiles(times));
+            }
+        }
         let QuotaUse { window_seconds, .. } = self.quota;
         for (name, amount, share) in [
             (
@@ -80,6 +94,12 @@ impl fmt::Display for Summary {
             .iter()
             .try_for_each(|kind| write!(f, "\n- {kind}"))
     }
+}
+
+fn percentiles(times: Percentiles) -> String {
+    let Percentiles { p50, p95, p99, .. } = times;
+    let text = |seconds| words::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    [p50, p95, p99].map(text).join(", ")
 }
 
 fn with_parts<K: fmt::Display>(total: u64, parts: &BTreeMap<K, u64>) -> String {
