@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
@@ -77,8 +77,8 @@ impl Measure {
         }
     }
 
-    /// Takes down how much of each quota is in use now.
-    pub fn sample(&self, accounts: &[AccountSnapshot]) {
+    /// Takes down how much of each quota is in use now. `window` is that of a model.
+    pub fn sample(&self, accounts: &[AccountSnapshot], window: impl Fn(&str) -> Duration) {
         // A model may have several accounts: together they are what may be used of it.
         let mut in_use: BTreeMap<&str, [Use; 2]> = BTreeMap::new();
         for account in accounts {
@@ -90,10 +90,11 @@ impl Measure {
         let mut models = self.lock();
         for (model, [requests, tokens]) in in_use {
             let slot = of_model(&mut models, model).series.at(now);
-            if let Some(share) = requests.share() {
+            let passed = now.as_secs_f64() / window(model).as_secs_f64();
+            if let Some(share) = requests.share(passed) {
                 slot.requests_share.add(share);
             }
-            if let Some(share) = tokens.share() {
+            if let Some(share) = tokens.share(passed) {
                 slot.tokens_share.add(share);
             }
         }
@@ -134,10 +135,14 @@ impl Use {
         self.granted = self.granted.saturating_add(granted);
     }
 
-    /// `None` where there is no limit.
-    fn share(self) -> Option<f64> {
+    /// Of what is granted in a window; in the first one, of which so much has passed, of what is granted in that time. `None`
+    /// where there is no limit.
+    fn share(self, passed: f64) -> Option<f64> {
         let has_limit = (1..u64::MAX).contains(&self.granted);
-        has_limit.then(|| self.used as f64 / self.granted as f64)
+        let share = self.used as f64 / self.granted as f64;
+        // Whoever sends all at once uses all there is, and not many times that.
+        let of_passed = (share / passed.clamp(f64::MIN_POSITIVE, 1.0)).min(1.0);
+        has_limit.then(|| share.max(of_passed))
     }
 }
 
@@ -157,8 +162,6 @@ fn of_model<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tower_qwen_tokens::{
         Cause, Ledger, Usage,
         ledger::{Basis, Entry},
@@ -200,11 +203,16 @@ mod tests {
     #[test]
     fn a_share_is_of_all_accounts_of_a_model_and_none_of_no_limit() {
         let mut one = Use::default();
-        assert_eq!(one.share(), None);
+        assert_eq!(one.share(2.0), None);
         one.add(30, 100);
         one.add(20, 100);
-        assert_eq!(one.share(), Some(0.25));
+        assert_eq!(one.share(2.0), Some(0.25));
+        for (passed, share) in [(0.5, 0.5), (0.25, 1.0), (0.1, 1.0), (0.0, 1.0)] {
+            assert_eq!(one.share(passed), Some(share));
+        }
+        one.add(200, 0);
+        assert_eq!(one.share(0.5), Some(1.25), "more than there is shows");
         one.add(20, u64::MAX);
-        assert_eq!(one.share(), None);
+        assert_eq!(one.share(2.0), None);
     }
 }

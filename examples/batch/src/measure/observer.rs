@@ -41,7 +41,8 @@ impl<O: Observe> Observe for Measured<O> {
     }
 
     fn tick(&mut self, counts: &Counts) {
-        self.measure.sample(&self.limiter.snapshot());
+        let window = |model: &str| self.limiter.quota_of(model).window_length();
+        self.measure.sample(&self.limiter.snapshot(), window);
         self.inner.tick(counts);
     }
 

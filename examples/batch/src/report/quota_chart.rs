@@ -46,16 +46,16 @@ pub(super) fn quota_chart(id: &str, figures: &ModelFigures, duration: Duration) 
                     (chart)
                     (legend(limited.iter().map(|(name, _)| *name)))
                     p.note {
-                        "Of what the provider is believed to grant within a window; the dashed line is all of it. "
+                        "Of what the provider is believed to grant in a window, in the first one in the time so far; the dashed line is all of it. "
                         @if sum.throttles > 0 {
-                            span.bad { "Red: " (count(sum.throttles)) " throttles" }
-                            ", the darker the more."
+                            span.bad { "Red: throttles" }
+                            " (" (count(sum.throttles)) " in all), the darker the more."
                         } @else {
                             "There was no throttle."
                         }
                     }
                 }
-                div.scroll { (table(&limited, figures)) }
+                div.scroll { (table(&limited, figures, duration)) }
             }
         }
     }
@@ -124,7 +124,7 @@ fn throttles(plot: Plot, times: &TimeScale, figures: &ModelFigures) -> Markup {
     }
 }
 
-fn table(limited: &[Dimension], figures: &ModelFigures) -> Markup {
+fn table(limited: &[Dimension], figures: &ModelFigures, duration: Duration) -> Markup {
     let share = |mean: Mean| mean.get().map_or_else(|| "-".to_owned(), percent);
     html! {
         table {
@@ -140,7 +140,7 @@ fn table(limited: &[Dimension], figures: &ModelFigures) -> Markup {
             tbody {
                 @for (_, end, slot) in figures.series.groups(ROWS) {
                     tr {
-                        th scope="row" { (crate::words::duration(end)) }
+                        th scope="row" { (crate::words::duration(end.min(duration))) }
                         @for (_, of) in limited { td { (share(of(&slot))) } }
                         td { (count(slot.attempts)) }
                         td { (count(slot.retries)) }

@@ -31,25 +31,26 @@ pub(super) fn spend(models: &[Model<'_>], duration: Duration) -> Markup {
     html! {
         figure {
             h3 { "Tokens and money since the start, by model" }
-            div.beside {
+            div.two {
                 div {
                     p { strong { "Tokens" } " " span.note { "of prompts and answers, of all attempts" } }
                     (sums_chart("tokens", "Tokens since the start", models, duration, &|slot| slot.tokens() as f64))
-                    @for sum in &sums {
-                        @let currency = sum.currency();
-                        p { strong { (currency) } " " span.note { "by the built-in prices" } }
-                        @let of = |slot: &Slot| {
-                            let cost = slot.cost.iter().find(|cost| cost.currency() == currency);
-                            cost.copied().map_or(0.0, amount)
-                        };
-                        @let id = format!("cost-{currency}");
-                        (sums_chart(&id, "Cost since the start", models, duration, &of))
-                    }
-                    @if sums.is_empty() { p.note { "No price is known, or nothing was used." } }
-                    (legend(names()))
                 }
-                div.scroll { (table(models)) }
+                @for sum in &sums {
+                    @let currency = sum.currency();
+                    @let of = |slot: &Slot| {
+                        let cost = slot.cost.iter().find(|cost| cost.currency() == currency);
+                        cost.copied().map_or(0.0, amount)
+                    };
+                    div {
+                        p { strong { (currency) } " " span.note { "by the built-in prices" } }
+                        (sums_chart(&format!("cost-{currency}"), "Cost since the start", models, duration, &of))
+                    }
+                }
             }
+            (legend(names()))
+            @if sums.is_empty() { p.note { "No price is known, or nothing was used." } }
+            div.scroll { (table(models)) }
         }
     }
 }

@@ -16,13 +16,19 @@ use super::{
 const TOP: f64 = 42.0;
 const LABEL: f64 = 12.0;
 
+/// So many powers of ten are as wide as the bar that begins at 0, which has no place on a logarithmic scale.
+const SHORTER: f64 = 0.35;
+
 const PERCENTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
 
-/// A logarithmic scale of whole factors of ten, in seconds. Shorter times are at its begin.
+/// A logarithmic scale of whole factors of ten. Shorter times than its first one are at its begin.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Tens {
+    /// Powers of ten, in seconds.
     first: i32,
     last: i32,
+    /// Before the first one there is room for a bar of shorter times.
+    has_shorter: bool,
 }
 
 struct Kind<'a> {
@@ -50,7 +56,7 @@ pub(super) fn times_charts(id: &str, figures: &ModelFigures) -> Markup {
         Kind {
             id: "total",
             title: "Whole call",
-            meaning: "from its place in the queue to the end of its answer",
+            meaning: "its wait and its answer",
             times: &figures.total,
         },
     ];
@@ -85,7 +91,7 @@ impl Kind<'_> {
             id: format!("{id}-{}", self.id),
             title: self.title,
             description: format!(
-                "Distribution of {} calls: {}.",
+                "Calls: {}. {}.",
                 count(self.times.count()),
                 percentiles.join(", ")
             ),
@@ -124,15 +130,21 @@ fn percent_of(scale: &Scale) -> impl Fn(f64) -> String {
 }
 
 fn percentiles(plot: Plot, tens: Tens, times: &Times) -> Markup {
+    let marks = (0_u8..).zip(PERCENTILES).map(|(number, (name, share))| {
+        let time = times.at(share).unwrap_or_default();
+        let (x, y) = (plot.x(tens.place(time)), LABEL * f64::from(number) + 9.0);
+        (x, y, format!("{name} {}", latency(time)))
+    });
+    let marks: Vec<_> = marks.collect();
     html! {
-        @for (number, (name, share)) in (0_u8..).zip(PERCENTILES) {
-            @let time = times.at(share).unwrap_or_default();
-            @let place = tens.place(time);
-            @let (x, y) = (plot.x(place), LABEL * f64::from(number) + 9.0);
+        // The labels come last, since what is drawn later covers what was there.
+        @for (x, y, ..) in &marks {
+            line.mark x1=(Px(*x)) x2=(Px(*x)) y1=(Px(y - 7.0)) y2=(Px(plot.bottom())) {}
+        }
+        @for (x, y, label) in &marks {
             // On the side that has room.
-            @let (anchor, gap) = if place > 0.6 { ("end", -3.0) } else { ("start", 3.0) };
-            line.mark x1=(Px(x)) x2=(Px(x)) y1=(Px(y - 7.0)) y2=(Px(plot.bottom())) {}
-            text.value x=(Px(x + gap)) y=(Px(y)) text-anchor=(anchor) { (name) " " (latency(time)) }
+            @let (anchor, gap) = if *x > plot.x(0.6) { ("end", -3.0) } else { ("start", 3.0) };
+            text.value x=(Px(x + gap)) y=(Px(*y)) text-anchor=(anchor) { (label) }
         }
     }
 }
@@ -164,40 +176,44 @@ fn table(kinds: &[Kind<'_>]) -> Markup {
 }
 
 impl Tens {
-    /// So that all bars are inside. The bar that begins at 0 is in the first step.
+    /// So that all bars are inside.
     fn of(bars: &[Bar]) -> Self {
         let exponent = |time: Duration| time.as_secs_f64().log10();
         let first = bars.first().map_or(Duration::ZERO, |bar| bar.from);
         let last = bars.last().map_or(Duration::ZERO, |bar| bar.to);
-        // The edges of bars are rounded to a nanosecond.
-        let first = match first {
-            Duration::ZERO => -4,
-            first => (exponent(first) + 1e-6).floor() as i32,
+        let has_shorter = first.is_zero();
+        // The end of the bar that begins at 0 is the first edge. Edges are rounded to a nanosecond.
+        let first = match bars.first() {
+            Some(bar) if has_shorter => exponent(bar.to).round() as i32,
+            _ => (exponent(first) + 1e-6).floor() as i32,
         };
         let last = (exponent(last) - 1e-6).ceil() as i32;
         Self {
             first,
             last: last.max(first + 1),
+            has_shorter,
         }
     }
 
     fn place(self, time: Duration) -> f64 {
-        let tens = time.as_secs_f64().max(f64::MIN_POSITIVE).log10() - f64::from(self.first);
-        (tens / f64::from(self.last - self.first)).clamp(0.0, 1.0)
+        let begin = f64::from(self.first) - if self.has_shorter { SHORTER } else { 0.0 };
+        let tens = time.as_secs_f64().max(f64::MIN_POSITIVE).log10() - begin;
+        (tens / (f64::from(self.last) - begin)).clamp(0.0, 1.0)
     }
 
     fn marks(self) -> Vec<(f64, String)> {
         let mark = |exponent: i32| {
             let time = Duration::from_secs_f64(10_f64.powi(exponent));
             let label = match exponent {
-                // Below it is the bar of all that is shorter.
-                -4 => "0".to_owned(),
                 exponent @ 0..=3 => format!("{} s", 10_u32.pow(exponent.unsigned_abs())),
                 _ => latency(time),
             };
             (self.place(time), label)
         };
-        (self.first..=self.last).map(mark).collect()
+        let zero = self.has_shorter.then(|| (0.0, "0".to_owned()));
+        zero.into_iter()
+            .chain((self.first..=self.last).map(mark))
+            .collect()
     }
 }
 
@@ -207,19 +223,24 @@ mod tests {
 
     #[test]
     fn the_scale_holds_all_bars_in_whole_steps() {
-        for (millis, first, last) in [
-            (&[0][..], -4, -3),
-            (&[5], -3, -2),
-            (&[0, 2_000], -4, 1),
-            (&[1_000], 0, 1),
-            (&[300, 900_000], -1, 3),
+        for (millis, first, last, has_shorter) in [
+            (&[0][..], -3, -2, true),
+            (&[5], -3, -2, false),
+            (&[0, 2_000], -3, 1, true),
+            (&[1_000], 0, 1, false),
+            (&[300, 900_000], -1, 3, false),
         ] {
             let mut times = Times::default();
             for &millis in millis {
                 times.record(Duration::from_millis(millis));
             }
             let tens = Tens::of(&times.bars());
-            assert_eq!(tens, Tens { first, last }, "{millis:?}");
+            let expected = Tens {
+                first,
+                last,
+                has_shorter,
+            };
+            assert_eq!(tens, expected, "{millis:?}");
             let marks = tens.marks();
             assert_eq!(marks.first().map(|mark| mark.0), Some(0.0));
             assert_eq!(marks.last().map(|mark| mark.0), Some(1.0));
