@@ -9,7 +9,7 @@ const HEIGHT: f64 = 190.0;
 const LEFT: f64 = 52.0;
 const TOP: f64 = 66.0;
 const GAP: f64 = 66.0;
-const STEP: f64 = 1_000.0;
+const STEP: f64 = 500.0;
 const BLUE: &str = "#5b6cff";
 
 /// Two panels with one scale.

@@ -54,7 +54,7 @@ impl Times {
     }
 
     /// Adds all of another distribution.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.histogram
             .add(&other.histogram)
             .expect("all distributions have the same bounds");

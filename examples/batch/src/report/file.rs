@@ -6,8 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tempfile::NamedTempFile;
-
 use super::page::GENERATOR;
 
 /// The name of the program stands within so many bytes of a report.
@@ -44,9 +42,9 @@ pub fn check(path: &Path) -> Result<(), Unwritable> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    // Dropped, and so removed, at once.
-    beside(&target(path))?;
-    Ok(())
+    let beside = beside(&target(path));
+    fs::File::create(&beside)?;
+    Ok(fs::remove_file(&beside)?)
 }
 
 /// Writes the report there: beside it, and then under its name, so that nobody ever sees a part of it.
@@ -56,11 +54,17 @@ pub fn check(path: &Path) -> Result<(), Unwritable> {
 /// As writing does. A report that was there before is then as it was.
 pub fn write(path: &Path, page: &str) -> io::Result<()> {
     let path = target(path);
-    let mut file = beside(&path)?;
-    file.write_all(page.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(&path)?;
-    Ok(())
+    let beside = beside(&path);
+    let write = || {
+        let mut file = fs::File::create(&beside)?;
+        file.write_all(page.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, &path)
+    };
+    write().inspect_err(|_| {
+        // What failed is more than this.
+        fs::remove_file(&beside).ok();
+    })
 }
 
 /// A link stays one: what it leads to is replaced.
@@ -68,19 +72,11 @@ fn target(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// In the same folder, since a file is renamed within one file system.
-fn beside(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".batch-report-");
-    // The usual rights of a new file, and not those of a secret.
-    #[cfg(unix)]
-    let usual = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    #[cfg(unix)]
-    builder.permissions(usual);
-    builder.tempfile_in(folder.unwrap_or(Path::new(".")))
+/// In the same folder, since a file is renamed within one file system. Two runs at one time do not write to one file.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    path.with_file_name(name)
 }
 
 impl From<io::Error> for Unwritable {
@@ -133,6 +129,11 @@ mod tests {
         assert!(matches!(check(&path), Err(Unwritable::Foreign)));
         assert_eq!(fs::read_to_string(&path)?, "my own");
         assert!(matches!(check(folder.path()), Err(Unwritable::NoFile)));
+        let sub = folder.path().join("sub");
+        fs::create_dir(&sub)?;
+        assert!(write(&sub, "a folder is in the way").is_err());
+        fs::remove_dir(&sub)?;
+        assert_eq!(names(folder.path())?, ["run.html"]);
         let nowhere = folder.path().join("missing").join("run.html");
         assert!(matches!(check(&nowhere), Err(Unwritable::Io(_))));
         Ok(())

@@ -17,7 +17,7 @@ const TOP: f64 = 42.0;
 const LABEL: f64 = 12.0;
 
 /// So many powers of ten are as wide as the bar that begins at 0, which has no place on a logarithmic scale.
-const SHORTER: f64 = 0.35;
+const SHORTER: f64 = 0.5;
 
 const PERCENTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
 

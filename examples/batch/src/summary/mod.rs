@@ -2,9 +2,9 @@
 
 mod models;
 mod quota;
-mod summary;
+mod run;
 mod table;
 
 pub use models::{Latencies, ModelSummary};
 pub use quota::{Learned, QuotaOfModel, QuotaUse};
-pub use summary::{Calls, Facts, ProviderView, Summary, Throttles, Tokens};
+pub use run::{Calls, Facts, ProviderView, Summary, Throttles, Tokens};

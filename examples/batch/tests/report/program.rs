@@ -74,7 +74,7 @@ fn report(folder: &Path) -> TestResult<(Html, Value)> {
         assert!(!page.contains(secret), "{secret}");
     }
     for name in names(folder)? {
-        assert!(!name.starts_with(".batch-report"), "{name} is left");
+        assert!(!name.ends_with(".part"), "{name} is left");
     }
     let summary = serde_json::from_slice(&fs::read(folder.join("summary.json"))?)?;
     Ok((html, summary))

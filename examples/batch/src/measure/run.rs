@@ -14,7 +14,7 @@ use crate::call::CallTimes;
 
 use super::ModelFigures;
 
-/// Models that are measured apart. An input may name any number of them, and each takes some 60 KB.
+/// Models that are measured apart. An input may name any number of them, and each takes some 100 KB.
 const MOST_MODELS: usize = 32;
 
 /// The name of all other models together.
@@ -80,7 +80,7 @@ impl Measure {
     /// Takes down how much of each quota is in use now. `window` is that of a model.
     pub fn sample(&self, accounts: &[AccountSnapshot], window: impl Fn(&str) -> Duration) {
         // A model may have several accounts: together they are what may be used of it.
-        let mut in_use: BTreeMap<&str, [Use; 2]> = BTreeMap::new();
+        let mut in_use: BTreeMap<&str, [Used; 2]> = BTreeMap::new();
         for account in accounts {
             let [requests, tokens] = in_use.entry(account.key.model()).or_default();
             requests.add(account.requests.used, account.requests.believed);
@@ -124,12 +124,12 @@ impl LedgerSink for Measure {
 
 /// What is used of a quota.
 #[derive(Debug, Clone, Copy, Default)]
-struct Use {
+struct Used {
     used: u64,
     granted: u64,
 }
 
-impl Use {
+impl Used {
     fn add(&mut self, used: u64, granted: u64) {
         self.used = self.used.saturating_add(used);
         self.granted = self.granted.saturating_add(granted);
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_share_is_of_all_accounts_of_a_model_and_none_of_no_limit() {
-        let mut one = Use::default();
+        let mut one = Used::default();
         assert_eq!(one.share(2.0), None);
         one.add(30, 100);
         one.add(20, 100);
