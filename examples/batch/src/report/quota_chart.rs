@@ -17,6 +17,9 @@ const ROWS: usize = 10;
 /// Above the whole quota there is room for the marks of throttles.
 const TOP: f64 = 16.0;
 
+/// Slots of which there is no share: a busy machine looks a second late, which is four of the narrowest.
+const FAR: u32 = 5;
+
 type Dimension = (&'static str, fn(&Slot) -> Mean);
 
 const DIMENSIONS: [Dimension; 2] = [
@@ -76,16 +79,14 @@ fn description(limited: &[Dimension], sum: &Slot) -> String {
 fn drawing(limited: &[Dimension], figures: &ModelFigures, duration: Duration) -> Markup {
     let plot = Plot::below(TOP);
     let times = TimeScale::to(duration);
-    let shares = |of: fn(&Slot) -> Mean| {
-        let slots = (0_u32..).zip(figures.series.slots());
-        // In the middle of its slot, which for the last one may be beyond the end of the run.
-        let middle = move |slot: u32| {
-            (figures.series.width() * slot + figures.series.width() / 2).min(duration)
-        };
-        slots.filter_map(move |(number, slot)| Some((middle(number), of(slot).get()?)))
-    };
-    let most = limited.iter().flat_map(|(_, of)| shares(*of));
-    let most = most.map(|(_, share)| share).fold(1.0, f64::max);
+    // In the middle of its slot, which for the last one may be beyond the end of the run.
+    let middle =
+        |slot: u32| (figures.series.width() * slot + figures.series.width() / 2).min(duration);
+    let slots = || figures.series.slots().iter();
+    let shares = limited
+        .iter()
+        .flat_map(|(_, of)| slots().filter_map(|slot| of(slot).get()));
+    let most = shares.fold(1.0, f64::max);
     let scale = match most {
         most if most > 1.1 => Scale::to(most, 5.0),
         // What is a little above the whole is drawn at it.
@@ -100,10 +101,28 @@ fn drawing(limited: &[Dimension], figures: &ModelFigures, duration: Duration) ->
         @let whole = plot.y(scale.place(1.0));
         line.whole x1=(Px(plot.x(0.0))) x2=(Px(plot.x(1.0))) y1=(Px(whole)) y2=(Px(whole)) {}
         @for (number, (_, of)) in limited.iter().enumerate() {
-            (plot.course(&times, shares(*of).map(|(time, share)| (time, scale.place(share))), number))
+            @for part in parts(figures.series.slots().iter().map(|slot| of(slot).get())) {
+                @let points = part.into_iter().map(|(slot, share)| (middle(slot), scale.place(share)));
+                (plot.course(&times, points, number))
+            }
         }
         (plot.times(&times))
     }
+}
+
+/// The slots that have a share, with their numbers. What is far apart is in parts: nobody looked between, or there was no account.
+fn parts(shares: impl Iterator<Item = Option<f64>>) -> Vec<Vec<(u32, f64)>> {
+    let mut parts: Vec<Vec<(u32, f64)>> = Vec::new();
+    for (number, share) in (0_u32..).zip(shares) {
+        let Some(share) = share else { continue };
+        match parts.last_mut() {
+            Some(part) if part.last().is_some_and(|last| number - last.0 <= FAR) => {
+                part.push((number, share));
+            }
+            _ => parts.push(vec![(number, share)]),
+        }
+    }
+    parts
 }
 
 /// A line for each slot with throttles, with a mark at its top.
@@ -149,5 +168,25 @@ fn table(limited: &[Dimension], figures: &ModelFigures, duration: Duration) -> M
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_drawn_through_a_time_that_nobody_saw() {
+        let seen = |from: usize, to: usize| (from..to).map(|_| Some(0.5));
+        let missing = |count: usize| std::iter::repeat_n(None, count);
+        let late = seen(0, 3).chain(missing(4)).chain(seen(0, 2));
+        assert_eq!(parts(late).iter().map(Vec::len).collect::<Vec<_>>(), [5]);
+        let gap = missing(2)
+            .chain(seen(0, 3))
+            .chain(missing(5))
+            .chain(seen(0, 2));
+        let parts = parts(gap);
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
+        assert_eq!((parts[0][0].0, parts[1][0].0), (2, 10));
     }
 }
