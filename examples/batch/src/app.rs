@@ -4,6 +4,7 @@ use std::{
     fmt, fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tokio::time::Instant;
 
@@ -21,6 +22,7 @@ use crate::{
     exit::{Exit, Failure},
     fleet::Admission,
     input::{self, BadLines, Opened, Wanted},
+    measure::{Measure, Measured},
     model_quotas::ModelQuotas,
     news::News,
     output::{self, Existing, OpenError, scan},
@@ -28,6 +30,7 @@ use crate::{
     progress::Progress,
     provider::{Environment, Provider, RunningMock, why_mock},
     quota_source::QuotaSource,
+    report::{Report, page, write},
     request::Requests,
     run::Run,
     stack::{Stack, transport},
@@ -122,9 +125,10 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     for sentence in quotas.news().take() {
         say(format_args!("{sentence}"));
     }
+    let measure = Measure::start();
     let stack = Stack {
         limiter: admission.limiter.clone(),
-        ledger: Ledger::new(provider.prices()),
+        ledger: Ledger::new(provider.prices()).with_sink(Arc::new(measure.clone())),
         tally: Tally::default(),
         policy: RetryPolicy::default().max_attempts(args.max_attempts),
         budgets: args.caps.budgets(provider.prices()),
@@ -137,7 +141,8 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         max_failures: args.caps.max_failures,
     };
     let mut reader = reader.at(base.clone());
-    let mut progress = Progress::stderr(stack.clone(), total).quotas(quotas.clone());
+    let progress = Progress::stderr(stack.clone(), total).quotas(quotas.clone());
+    let mut watched = Measured::new(progress, measure.clone(), stack.limiter.clone());
     let started = Instant::now();
     let client = quotas.layer(stack.client(transport(run.concurrency.most())));
     let outcome = run
@@ -147,10 +152,11 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
             &existing.answered,
             &mut writer,
             stop,
-            &mut progress,
+            &mut watched,
         )
         .await;
     let duration = Instant::now().duration_since(started);
+    let progress = watched.into_inner();
     progress.finish();
     let accounts = stack.limiter.snapshot();
     let (quota, found) = (stack.limiter.quota(), quotas.found());
@@ -166,6 +172,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         output::write_parquet(&path, table).map_err(io_failure("writing the Parquet file"))?;
     }
 
+    let measured = measure.models();
     let summary = Summary::new(Facts {
         provider: match &mock {
             Some(_) => "mock-qwen, built in".to_owned(),
@@ -179,8 +186,19 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         accounts: &accounts,
         duration,
         target: &target,
+        measured: &measured,
         stats: mock.as_ref().map(RunningMock::stats),
     });
+    if let Some(path) = &args.report_args.report {
+        let page = page(&Report {
+            summary: &summary,
+            failures: &counts.failures,
+            models: &measured,
+            began: measure.began(),
+        });
+        write(path, &page).map_err(io_failure("writing the report"))?;
+        say(format_args!("The report is in {}.", path.display()));
+    }
     report(args, &summary)?;
     // Last, so that it stands where people read.
     for text in &summary.advice {
@@ -248,6 +266,7 @@ async fn open_input(args: &Args, output: &Path) -> Result<Opened, Failure> {
         args.parquet(),
         args.input_args.errors.as_deref(),
         args.summary.as_deref(),
+        args.report_args.report.as_deref(),
     ]
     .into_iter()
     .flatten()

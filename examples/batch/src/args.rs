@@ -11,6 +11,7 @@ use tower_qwen_ratelimit::{Pacing, Quota};
 use crate::{
     caps::Caps,
     input::{InputArgs, without_packing},
+    report::ReportArgs,
 };
 
 /// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
@@ -112,6 +113,10 @@ pub struct Args {
     /// Also write the summary to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
+
+    /// What is shown of the run.
+    #[command(flatten)]
+    pub report_args: ReportArgs,
 
     /// Estimate tokens, cost and duration, and send no call. With `--quota auto` and a key the account's list of quotas is
     /// asked for, which costs nothing.

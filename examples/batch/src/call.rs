@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 use tower_qwen_ratelimit::{RejectKind, Rejected, budget::BudgetError};
 use tower_qwen_tokens::{
-    Deadline, Dialect, Verdict,
+    CallReport, Deadline, Dialect, Verdict,
     call::{BoxError, ParseError},
     protocol::header::X_REQUEST_ID,
 };
@@ -39,6 +39,17 @@ pub struct Outcome {
     pub fatal: Option<Fatal>,
     /// The cap that had no room for the call. It was not sent.
     pub over_cap: Option<BudgetError>,
+    /// How long the call took; `None` where it had no request.
+    pub times: Option<CallTimes>,
+}
+
+/// How long one call took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallTimes {
+    /// It waited so long: for quota, and between its attempts.
+    pub wait: Duration,
+    /// From when it took its place in the queue to its end.
+    pub total: Duration,
 }
 
 /// Makes a call and waits for its answer, until the deadline at most. The client hands on whole answers, as
@@ -56,6 +67,8 @@ where
     let clock = CallClock::until(deadline);
     request.extensions_mut().insert(deadline);
     request.extensions_mut().insert(last.clone());
+    let report = CallReport::new();
+    request.extensions_mut().insert(report.clone());
     let dialect = Dialect::of_path(request.uri().path());
     let call = async {
         let response = match client.oneshot(request).await {
@@ -71,7 +84,7 @@ where
             Err(error) => Outcome::failed((ErrorPart::new("body", chain(&*error)), None)),
         }
     };
-    match tokio::time::timeout_at(deadline.instant(), call).await {
+    let mut outcome = match tokio::time::timeout_at(deadline.instant(), call).await {
         Ok(outcome) => outcome,
         Err(_) => {
             let none = || {
@@ -81,7 +94,12 @@ where
             };
             Outcome::failed(clock.behind_the_deadline(&last).unwrap_or_else(none))
         }
-    }
+    };
+    outcome.times = Some(CallTimes {
+        wait: report.queued() + report.retry_wait(),
+        total: clock.waited(),
+    });
+    outcome
 }
 
 /// When a call began, and how long it may take.
@@ -149,7 +167,7 @@ fn of_whole(parts: &response::Parts, whole: &[u8], dialect: Option<Dialect>) -> 
         response: Some(answer),
         error,
         fatal: fatal.flatten(),
-        over_cap: None,
+        ..Outcome::default()
     }
 }
 

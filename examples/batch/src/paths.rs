@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{args::Args, input::is_same};
+use crate::{args::Args, input::is_same, report};
 
 /// Checks that no file is written that is read, and none for two things.
 ///
@@ -41,7 +41,13 @@ pub fn check(args: &Args, output: &Path) -> Result<(), String> {
                 .as_deref()
                 .map(|path| ("--errors", path)),
         )
-        .chain(args.summary.as_deref().map(|path| ("--summary", path)));
+        .chain(args.summary.as_deref().map(|path| ("--summary", path)))
+        .chain(
+            args.report_args
+                .report
+                .as_deref()
+                .map(|path| ("--report", path)),
+        );
     let named: Vec<_> = named.collect();
     for (index, (one, path)) in named.iter().enumerate() {
         // Two of `--input` are the reader's business.
@@ -52,5 +58,13 @@ pub fn check(args: &Args, output: &Path) -> Result<(), String> {
             }
         }
     }
-    Ok(())
+    match &args.report_args.report {
+        Some(_) if args.dry_run => {
+            Err("--report: a forecast sends no call, so there is nothing to show".to_owned())
+        }
+        Some(path) => {
+            report::check(path).map_err(|why| format!("--report: {}: {why}", path.display()))
+        }
+        None => Ok(()),
+    }
 }

@@ -13,7 +13,7 @@ use tower_qwen_ratelimit::budget::BudgetError;
 use tower_qwen_tokens::{Deadline, call::BoxError};
 
 use crate::{
-    call::{Outcome, perform},
+    call::{CallTimes, Outcome, perform},
     concurrency::Concurrency,
     counts::Counts,
     end_rules::{EndRules, Ended, Finding, Next, is_final},
@@ -64,6 +64,19 @@ pub trait Observe {
     fn tick(&mut self, counts: &Counts);
     /// A model or a path cannot be called; the run goes on without its calls.
     fn closed(&mut self, _: &Fatal) {}
+    /// A call has its line.
+    fn ended(&mut self, _: EndedCall<'_>) {}
+}
+
+/// A call that has its line.
+#[derive(Debug, Clone, Copy)]
+pub struct EndedCall<'a> {
+    /// Its model; empty where its body names none.
+    pub model: &'a str,
+    /// How long it took; `None` where no request could be made of it.
+    pub times: Option<CallTimes>,
+    /// Whether it was answered.
+    pub is_success: bool,
 }
 
 /// What became of a call that was taken up.
@@ -79,6 +92,7 @@ enum Finished {
 struct Line {
     record: Record,
     route: Route,
+    times: Option<CallTimes>,
     fatal: Option<Fatal>,
     turn: Turn,
 }
@@ -150,6 +164,11 @@ impl Run {
                     Finished::Line(line) => {
                         output.write(&line.record)?;
                         counts.note(&line.record);
+                        observer.ended(EndedCall {
+                            model: line.route.model(),
+                            times: line.times,
+                            is_success: line.record.is_success(),
+                        });
                         match self.after(*line, &mut rules, &first) {
                             Next::GoOn => {}
                             Next::OneByOne => {
@@ -250,6 +269,7 @@ impl Run {
             let record = Record::new(call.custom_id, outcome.response, outcome.error);
             Finished::Line(Box::new(Line {
                 record: record.by(&self.provider).carrying(call.carried),
+                times: outcome.times,
                 fatal: outcome
                     .fatal
                     .map(|fatal| fatal.of(route.model(), route.path())),

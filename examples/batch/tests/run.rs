@@ -65,6 +65,7 @@ async fn every_bundled_prompt_is_answered_and_none_throttled() -> TestResult {
         accounts: &[],
         duration,
         target: &Target::remote("http://mock", None),
+        measured: &BTreeMap::new(),
         stats: Some(stats.clone()),
     });
     assert!(!summary.has_failures() && !summary.stopped);

@@ -18,6 +18,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub case: Vec<String>,
 
+    /// Draws `goodput-bare.svg`: a client that only tries again beside our stack, minute by minute, with time paused.
+    #[arg(long, conflicts_with_all = ["cases", "case", "only", "openai_python", "write"])]
+    pub bare: bool,
+
     /// Seeds of each case or run; the table has their medians. Default: 5 with time paused, 3 by the clock.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: Option<u64>,

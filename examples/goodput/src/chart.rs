@@ -16,7 +16,7 @@ const FULL: f64 = 96.0;
 const LINE: f64 = 36.0;
 /// Where the bar of throttles begins and ends: its scale is logarithmic, as clients differ by factors of a thousand.
 const THROTTLED: (f64, f64) = (0.0005, 4.0);
-const RED: &str = "#c0392b";
+pub(crate) const RED: &str = "#c0392b";
 /// Ours, and the others.
 const COLOURS: [&str; 8] = [
     "#5b6cff", "#1b2a9e", "#e07a5f", "#8d99ae", "#3d9970", "#b07aa1", "#c9a227", "#777777",
@@ -121,7 +121,7 @@ pub fn windows(scenario: &Scenario, peers: &[Peer], rows: &[Row]) -> String {
     svg
 }
 
-fn open(width: f64, height: f64, title: &str) -> String {
+pub(crate) fn open(width: f64, height: f64, title: &str) -> String {
     format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="12">
 <title>{title}</title>
@@ -130,14 +130,34 @@ fn open(width: f64, height: f64, title: &str) -> String {
     )
 }
 
-fn rect(svg: &mut String, x: f64, y: f64, width: f64, height: f64, colour: &str) {
+pub(crate) fn rect(svg: &mut String, x: f64, y: f64, width: f64, height: f64, colour: &str) {
     let _ = writeln!(
         svg,
         r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" fill="{colour}"/>"#
     );
 }
 
-fn text(svg: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
+pub(crate) fn line(svg: &mut String, from: (f64, f64), to: (f64, f64)) {
+    stroke(svg, from, to, r##"stroke="#cccccc""##);
+}
+
+pub(crate) fn dashed(svg: &mut String, from: (f64, f64), to: (f64, f64)) {
+    stroke(
+        svg,
+        from,
+        to,
+        r##"stroke="#222222" stroke-dasharray="3 3""##,
+    );
+}
+
+fn stroke(svg: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64), style: &str) {
+    let _ = writeln!(
+        svg,
+        r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" {style}/>"#
+    );
+}
+
+pub(crate) fn text(svg: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
     let _ = writeln!(
         svg,
         r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{words}</text>"#

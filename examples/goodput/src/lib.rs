@@ -7,6 +7,8 @@
 //! The jobs and the provider's times are the same everywhere: [`jobs`], [`provider`].
 
 pub mod args;
+pub mod bare;
+pub mod bare_chart;
 pub mod bound;
 pub mod callers;
 pub mod cases;

@@ -17,6 +17,8 @@ const WELL_KEPT: f64 = 0.01;
 pub struct Figures {
     /// Of each window: what was used of the quota in force.
     pub windows: Vec<Share>,
+    /// Of each window: what the provider counted.
+    pub counted: Vec<Window>,
     /// Of each window: throttles for each call that was let in.
     pub throttled_windows: Vec<f64>,
     /// Throttles by the provider, the first window included.
@@ -88,6 +90,7 @@ impl Figures {
             failed: seen.failed,
             waits: seen.waits,
             jain: jain(&served),
+            counted: seen.windows,
         }
     }
 

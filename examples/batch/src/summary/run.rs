@@ -1,6 +1,4 @@
-//! What a run came to, as a table and as JSON.
-
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use mock_qwen::Stats;
 use serde::Serialize;
@@ -8,14 +6,13 @@ use tower_qwen_ratelimit::{AccountSnapshot, Quota};
 use tower_qwen_tokens::{Money, ledger::Totals};
 
 use crate::{
-    advice::Target,
-    counts::Counts,
-    end_rules::Ended,
-    failures::FailureKind,
-    quota_source::{FoundQuota, QuotaOrigin},
-    table::Table,
-    tally::Attempts,
-    words,
+    advice::Target, counts::Counts, end_rules::Ended, failures::FailureKind, measure::ModelFigures,
+    quota_source::FoundQuota, tally::Attempts,
+};
+
+use super::{
+    Latencies, Learned, ModelSummary, QuotaOfModel, QuotaUse,
+    quota::{all, learned, share},
 };
 
 /// Kinds of failure that are shown.
@@ -51,6 +48,11 @@ pub struct Summary {
     pub unpriced: u64,
     /// From the first call to the end of the last. Unit: seconds.
     pub duration_seconds: f64,
+    /// Waits and latencies of all models together.
+    #[serde(flatten)]
+    pub latencies: Latencies,
+    /// What each model came to; the first 32, all others together under `(other)`.
+    pub models: BTreeMap<String, ModelSummary>,
     /// The quotas of all models together, and how much of what they allowed in that time was used.
     pub quota: QuotaUse,
     /// The quota of each model, and where it is from.
@@ -101,47 +103,6 @@ pub struct Tokens {
     pub reasoning: u64,
 }
 
-/// The quota and its use.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct QuotaUse {
-    /// Requests per window.
-    pub requests: u64,
-    /// Tokens per window.
-    pub tokens: u64,
-    /// Unit: seconds.
-    pub window_seconds: f64,
-    /// Share of the requests that was used, 1 being all that the quota allows in the time the run took.
-    pub requests_share: f64,
-    /// Likewise of the tokens.
-    pub tokens_share: f64,
-}
-
-/// The quota of a model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct QuotaOfModel {
-    /// The model.
-    pub model: String,
-    /// Where the quota is from.
-    pub origin: QuotaOrigin,
-    /// Requests per window.
-    pub requests: u64,
-    /// Tokens per window.
-    pub tokens: u64,
-    /// Unit: seconds.
-    pub window_seconds: f64,
-}
-
-/// What was learned of a quota.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Learned {
-    /// The model.
-    pub model: String,
-    /// Requests per window.
-    pub requests: u64,
-    /// Tokens per window.
-    pub tokens: u64,
-}
-
 /// What the provider counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ProviderView {
@@ -174,6 +135,8 @@ pub struct Facts<'a> {
     pub duration: Duration,
     /// Whom the calls went to, and with what.
     pub target: &'a Target,
+    /// What was measured, by model.
+    pub measured: &'a BTreeMap<String, ModelFigures>,
     /// What the mock has seen.
     pub stats: Option<Stats>,
 }
@@ -220,6 +183,8 @@ impl Summary {
             cost: totals.cost,
             unpriced: totals.unpriced_calls,
             duration_seconds: duration.as_secs_f64(),
+            latencies: Latencies::of_all(facts.measured.values()),
+            models: ModelSummary::of_all(facts.measured),
             quota: QuotaUse {
                 requests: quota.requests(),
                 tokens: quota.tokens(),
@@ -251,94 +216,6 @@ impl Summary {
     }
 }
 
-impl QuotaOfModel {
-    fn new((model, found): (&String, &FoundQuota)) -> Self {
-        Self {
-            model: model.clone(),
-            origin: found.origin,
-            requests: found.quota.requests(),
-            tokens: found.quota.tokens(),
-            window_seconds: found.quota.window_length().as_secs_f64(),
-        }
-    }
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let calls = &self.calls;
-        let mut table = Table::default();
-        table.row("provider", &self.provider);
-        table.row("calls answered", calls.succeeded);
-        table.row("calls failed", with_parts(calls.failed, &calls.failed_by));
-        table.row_unless_zero("answered before", calls.answered_before);
-        table.row_unless_zero("bad lines", calls.bad_lines);
-        table.row_unless_zero("not sent", calls.not_sent);
-        table.row("attempts", self.attempts);
-        table.row(
-            "throttles",
-            with_parts(self.throttles.total, &self.throttles.by_cause),
-        );
-        table.row("prompt tokens", self.tokens.prompt);
-        table.row("output tokens", self.tokens.output);
-        table.row("cached tokens", self.tokens.cached);
-        table.row_unless_zero("reasoning tokens", self.tokens.reasoning);
-        table.row("cost", words::money(&self.cost));
-        table.row_unless_zero("attempts without a price", self.unpriced);
-        let duration = Duration::try_from_secs_f64(self.duration_seconds).unwrap_or_default();
-        table.row("duration", words::duration(duration));
-        let QuotaUse { window_seconds, .. } = self.quota;
-        for (name, amount, share) in [
-            (
-                "quota of requests used",
-                self.quota.requests,
-                self.quota.requests_share,
-            ),
-            (
-                "quota of tokens used",
-                self.quota.tokens,
-                self.quota.tokens_share,
-            ),
-        ] {
-            match amount {
-                u64::MAX => table.row(name, "there is no limit"),
-                _ => table.row(
-                    name,
-                    format!("{:.1} % of {amount} per {window_seconds} s", share * 100.0),
-                ),
-            }
-        }
-        for Learned {
-            model,
-            requests,
-            tokens,
-        } in &self.learned
-        {
-            table.row(
-                "quota learned",
-                format!("{model}: {requests} requests, {tokens} tokens"),
-            );
-        }
-        if let Some(view) = &self.provider_view {
-            table.row(
-                "seen by the provider",
-                format!("{} requests, {} throttled", view.seen, view.throttled),
-            );
-        }
-        match self.ended {
-            _ if self.stopped => table.row("stopped", "run again to go on"),
-            Some(reason) => table.row("ended early", reason),
-            None => {}
-        }
-        fmt::Display::fmt(&table, f)?;
-        if !self.failures.is_empty() {
-            f.write_str("\nMost frequent failures:")?;
-        }
-        self.failures
-            .iter()
-            .try_for_each(|kind| write!(f, "\n- {kind}"))
-    }
-}
-
 /// What to do about the reason of the end, and about models and paths that cannot be called.
 fn advice(counts: &Counts, target: &Target) -> Vec<String> {
     let ended = counts.ended.as_ref();
@@ -349,52 +226,6 @@ fn advice(counts: &Counts, target: &Target) -> Vec<String> {
     let ended = ended.map(|ended| ended.advice(target));
     let closed = closed.map(|fatal| fatal.advice(target));
     ended.into_iter().chain(closed).take(MOST_ADVICE).collect()
-}
-
-fn with_parts<K: fmt::Display>(total: u64, parts: &BTreeMap<K, u64>) -> String {
-    if parts.is_empty() {
-        return total.to_string();
-    }
-    let parts: Vec<_> = parts
-        .iter()
-        .map(|(part, count)| format!("{part} {count}"))
-        .collect();
-    format!("{total} ({})", parts.join(", "))
-}
-
-fn learned(account: &AccountSnapshot, quota: Quota) -> Option<Learned> {
-    let (requests, tokens) = (account.requests.believed, account.tokens.believed);
-    let is_known = (requests, tokens) == (quota.requests(), quota.tokens());
-    (!is_known).then(|| Learned {
-        model: account.key.model().to_owned(),
-        requests,
-        tokens,
-    })
-}
-
-/// What all models may use together, over the longest of their windows; `None` where there is none.
-fn all(quotas: &BTreeMap<String, FoundQuota>) -> Option<Quota> {
-    let window = quotas
-        .values()
-        .map(|found| found.quota.window_length())
-        .max()?;
-    let sum = |amount: fn(&Quota) -> u64| {
-        quotas.values().fold(0_u64, |sum, found| {
-            let times = window.as_secs_f64() / found.quota.window_length().as_secs_f64();
-            // No limit of one model is none of all; the cast stays at the highest number.
-            sum.saturating_add((amount(&found.quota) as f64 * times).round() as u64)
-        })
-    };
-    Some(Quota::per_minute(sum(Quota::requests), sum(Quota::tokens)).window(window))
-}
-
-fn share(used: u64, allowed: u64, windows: f64) -> f64 {
-    let allowed = allowed as f64 * windows;
-    if allowed > 0.0 {
-        used as f64 / allowed
-    } else {
-        0.0
-    }
 }
 
 #[cfg(test)]
@@ -411,6 +242,7 @@ mod tests {
         };
         let target = Target::remote("http://h", None);
         let no_quotas = BTreeMap::new();
+        let measured = BTreeMap::new();
         let facts = |duration| Facts {
             provider: "p".to_owned(),
             counts: &counts,
@@ -424,6 +256,7 @@ mod tests {
             accounts: &[],
             duration,
             target: &target,
+            measured: &measured,
             stats: None,
         };
         let summary = Summary::new(facts(Duration::from_secs(120)));
