@@ -116,7 +116,7 @@ fn drawing(times: &Times) -> Markup {
                 height=(Px((plot.bottom() - top).max(0.8))) {}
         }
         (percentiles(plot, tens, times))
-        (plot.axis(&tens.marks(), "time, each step ten times longer"))
+        (plot.axis(&tens.marks(), "time, logarithmic"))
     }
 }
 
