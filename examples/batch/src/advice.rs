@@ -161,6 +161,27 @@ impl Fatal {
     }
 }
 
+impl Fatal {
+    /// What is wrong with one account of several, which has no advice of its own: the others go on.
+    #[must_use]
+    pub fn of_account(&self, target: &Target) -> String {
+        let Target { name, origin, .. } = target;
+        match self.reason {
+            FatalReason::Key if target.key == KeyKind::None => {
+                format!("it has no key for {name} ({self})")
+            }
+            FatalReason::Key => format!("its key is not valid at {name} ({self})"),
+            FatalReason::Account => format!("it cannot be used at {name} ({self})"),
+            FatalReason::Plan { .. } => format!("a window of its plan is used up ({self})"),
+            FatalReason::Address => format!("{origin} cannot be reached ({self})"),
+            FatalReason::NoProvider => {
+                format!("{origin} does not answer as a provider of models does ({self})")
+            }
+            _ => format!("it cannot serve calls of {:?} ({self})", self.model),
+        }
+    }
+}
+
 fn cap(error: &BudgetError) -> String {
     let exceeded = match error {
         BudgetError::Exceeded(exceeded) => exceeded,

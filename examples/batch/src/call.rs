@@ -17,6 +17,7 @@ use tower_qwen_tokens::{
 };
 
 use crate::{
+    accounts::AccountClosed,
     assemble::strict,
     ending::is_open,
     failure::{Known, chain, find, of_parts, of_transport},
@@ -199,6 +200,10 @@ fn no_answer(
             over_cap: Some(over_cap.clone()),
             ..Outcome::default()
         };
+    }
+    if let Some(closed) = find::<AccountClosed>(error) {
+        let part = ErrorPart::new("rejected", closed.to_string());
+        return Outcome::failed((part, Some(closed.fatal().clone())));
     }
     if let Some(rejected) = find::<Rejected>(error) {
         return Outcome::failed(of_rejected(rejected, last, clock));

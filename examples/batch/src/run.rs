@@ -13,6 +13,7 @@ use tower_qwen_ratelimit::budget::BudgetError;
 use tower_qwen_tokens::{Deadline, call::BoxError};
 
 use crate::{
+    accounts::Accounts,
     call::{Outcome, perform},
     concurrency::Concurrency,
     counts::Counts,
@@ -48,6 +49,8 @@ pub struct Run {
     pub requests: Requests,
     /// Whom they go to, for the lines of the output.
     pub provider: String,
+    /// The accounts that share the calls, where there are several.
+    pub accounts: Option<Accounts>,
     /// Calls held at once.
     pub concurrency: Concurrency,
     /// Time for one call.
@@ -70,6 +73,8 @@ pub trait Observe {
 enum Finished {
     /// It has its line.
     Line(Box<Line>),
+    /// The account that it met takes no more calls; another one may.
+    Again(InputCall),
     /// It was not sent.
     NotSent,
     /// The cap has no room for it.
@@ -175,6 +180,8 @@ impl Run {
                             calls.push(self.one(client.clone(), call, &first, stop.clone()));
                         }
                     }
+                    Finished::Again(_) if pressed || counts.ended.is_some() => counts.not_sent += 1,
+                    Finished::Again(call) => calls.push(self.one(client.clone(), call, &first, stop.clone())),
                     Finished::NotSent => counts.not_sent += 1,
                     Finished::NoRoom(_, _) if pressed || counts.ended.is_some() => counts.not_sent += 1,
                     Finished::NoRoom(call, error) if !is_final(&error) => parked.push_back(call),
@@ -246,10 +253,10 @@ impl Run {
         RB: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let route = self.requests.route(&call);
-        let line = |call: InputCall, turn, outcome: Outcome| {
+        let line = |call: InputCall, turn, outcome: Outcome, provider: &str| {
             let record = Record::new(call.custom_id, outcome.response, outcome.error);
             Finished::Line(Box::new(Line {
-                record: record.by(&self.provider).carrying(call.carried),
+                record: record.by(provider).carrying(call.carried),
                 fatal: outcome
                     .fatal
                     .map(|fatal| fatal.of(route.model(), route.path())),
@@ -265,10 +272,12 @@ impl Run {
                     error,
                     ..Outcome::default()
                 };
-                return line(call, Turn::default(), outcome);
+                return line(call, Turn::default(), outcome, &self.provider);
             }
         };
         request.extensions_mut().insert(flight.clone());
+        let accounts = self.accounts.as_ref();
+        let served = accounts.map(|accounts| accounts.prepare(&mut request, &route));
         let Some(mut turn) = first.enter(route.key()).await else {
             return Finished::NotSent;
         };
@@ -284,19 +293,38 @@ impl Run {
             Some(outcome) => outcome,
             None => work.await,
         };
-        match outcome.over_cap.take() {
-            Some(error) => Finished::NoRoom(call, error),
-            None => line(call, turn, outcome),
+        if let Some(error) = outcome.over_cap.take() {
+            return Finished::NoRoom(call, error);
+        }
+        let Some((accounts, served)) = accounts.zip(served) else {
+            return line(call, turn, outcome, &self.provider);
+        };
+        if let Some(fatal) = &outcome.fatal {
+            accounts.note_answer(served.index(), fatal);
+            if accounts.has_another(fatal, &route) {
+                return Finished::Again(call);
+            }
+        }
+        match accounts.count() {
+            1 => line(call, turn, outcome, &self.provider),
+            _ => {
+                let provider = accounts.get(served.index()).provider();
+                line(call, turn, outcome, &provider)
+            }
         }
     }
 
     /// Lets the calls go that waited for this one, or not.
     fn after(&self, line: Line, rules: &mut EndRules, first: &FirstCalls) -> Next {
-        let next = rules.note(Finding {
-            route: line.route.key(),
-            is_success: line.record.is_success(),
-            is_answered: line.record.response.is_some(),
-            fatal: line.fatal.as_ref(),
+        let by_accounts = self.accounts.as_ref().zip(line.fatal.as_ref());
+        let next = by_accounts.and_then(|(accounts, fatal)| accounts.next(fatal));
+        let next = next.unwrap_or_else(|| {
+            rules.note(Finding {
+                route: line.route.key(),
+                is_success: line.record.is_success(),
+                is_answered: line.record.response.is_some(),
+                fatal: line.fatal.as_ref(),
+            })
         });
         match &next {
             Next::GoOn => line.turn.open(),

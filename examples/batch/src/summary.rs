@@ -8,10 +8,12 @@ use tower_qwen_ratelimit::{AccountSnapshot, Quota};
 use tower_qwen_tokens::{Money, ledger::Totals};
 
 use crate::{
+    accounts::AccountUse,
     advice::Target,
     counts::Counts,
     end_rules::Ended,
     failures::FailureKind,
+    model_quotas::FoundQuotas,
     quota_source::{FoundQuota, QuotaOrigin},
     table::Table,
     tally::Attempts,
@@ -53,6 +55,9 @@ pub struct Summary {
     pub duration_seconds: f64,
     /// The quotas of all models together, and how much of what they allowed in that time was used.
     pub quota: QuotaUse,
+    /// What was used at each account, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<AccountUse>,
     /// The quota of each model, and where it is from.
     pub quotas: Vec<QuotaOfModel>,
     /// What the provider is believed to grant in a window, where that is not the quota: to be given as `--rpm` and
@@ -121,6 +126,9 @@ pub struct QuotaUse {
 pub struct QuotaOfModel {
     /// The model.
     pub model: String,
+    /// The account, where there are several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub account: String,
     /// Where the quota is from.
     pub origin: QuotaOrigin,
     /// Requests per window.
@@ -136,6 +144,9 @@ pub struct QuotaOfModel {
 pub struct Learned {
     /// The model.
     pub model: String,
+    /// The account, where there are several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub account: String,
     /// Requests per window.
     pub requests: u64,
     /// Tokens per window.
@@ -167,9 +178,11 @@ pub struct Facts<'a> {
     /// The quota of models that have no other.
     pub quota: Quota,
     /// The quotas of the models.
-    pub quotas: &'a BTreeMap<String, FoundQuota>,
+    pub quotas: &'a FoundQuotas,
     /// The accounts at the end.
     pub accounts: &'a [AccountSnapshot],
+    /// What was used at each account, where there are several.
+    pub used: Vec<AccountUse>,
     /// From the first call to the end of the last.
     pub duration: Duration,
     /// Whom the calls went to, and with what.
@@ -227,12 +240,14 @@ impl Summary {
                 requests_share: share(facts.attempts.sent, quota.requests(), windows),
                 tokens_share: share(used, quota.tokens(), windows),
             },
+            accounts: facts.used,
             quotas: quotas.iter().map(QuotaOfModel::new).collect(),
             learned: facts
                 .accounts
                 .iter()
                 .filter_map(|account| {
-                    let found = quotas.get(account.key.model());
+                    let key = &account.key;
+                    let found = quotas.get(&(key.model().to_owned(), key.account().to_owned()));
                     learned(account, found.map_or(facts.quota, |found| found.quota))
                 })
                 .collect(),
@@ -252,9 +267,10 @@ impl Summary {
 }
 
 impl QuotaOfModel {
-    fn new((model, found): (&String, &FoundQuota)) -> Self {
+    fn new(((model, account), found): (&(String, String), &FoundQuota)) -> Self {
         Self {
             model: model.clone(),
+            account: account.clone(),
             origin: found.origin,
             requests: found.quota.requests(),
             tokens: found.quota.tokens(),
@@ -284,6 +300,9 @@ impl fmt::Display for Summary {
         table.row_unless_zero("reasoning tokens", self.tokens.reasoning);
         table.row("cost", words::money(&self.cost));
         table.row_unless_zero("attempts without a price", self.unpriced);
+        for account in &self.accounts {
+            table.row(format!("account {}", account.name), account);
+        }
         let duration = Duration::try_from_secs_f64(self.duration_seconds).unwrap_or_default();
         table.row("duration", words::duration(duration));
         let QuotaUse { window_seconds, .. } = self.quota;
@@ -309,13 +328,17 @@ impl fmt::Display for Summary {
         }
         for Learned {
             model,
+            account,
             requests,
             tokens,
         } in &self.learned
         {
             table.row(
                 "quota learned",
-                format!("{model}: {requests} requests, {tokens} tokens"),
+                match account.as_str() {
+                    "" => format!("{model}: {requests} requests, {tokens} tokens"),
+                    name => format!("{model} at {name}: {requests} requests, {tokens} tokens"),
+                },
             );
         }
         if let Some(view) = &self.provider_view {
@@ -367,13 +390,14 @@ fn learned(account: &AccountSnapshot, quota: Quota) -> Option<Learned> {
     let is_known = (requests, tokens) == (quota.requests(), quota.tokens());
     (!is_known).then(|| Learned {
         model: account.key.model().to_owned(),
+        account: account.key.account().to_owned(),
         requests,
         tokens,
     })
 }
 
 /// What all models may use together, over the longest of their windows; `None` where there is none.
-fn all(quotas: &BTreeMap<String, FoundQuota>) -> Option<Quota> {
+fn all(quotas: &FoundQuotas) -> Option<Quota> {
     let window = quotas
         .values()
         .map(|found| found.quota.window_length())
@@ -422,6 +446,7 @@ mod tests {
             quota: Quota::per_minute(100, 1_000),
             quotas: &no_quotas,
             accounts: &[],
+            used: Vec::new(),
             duration,
             target: &target,
             stats: None,
