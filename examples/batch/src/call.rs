@@ -40,6 +40,8 @@ pub struct Outcome {
     pub fatal: Option<Fatal>,
     /// The cap that had no room for the call. It was not sent.
     pub over_cap: Option<BudgetError>,
+    /// The account where the call waited last takes it no more, or another one can send it sooner. It was not sent.
+    pub is_without_account: bool,
 }
 
 /// Makes a call and waits for its answer, until the deadline at most. The client hands on whole answers, as
@@ -151,6 +153,7 @@ fn of_whole(parts: &response::Parts, whole: &[u8], dialect: Option<Dialect>) -> 
         error,
         fatal: fatal.flatten(),
         over_cap: None,
+        is_without_account: false,
     }
 }
 
@@ -203,7 +206,10 @@ fn no_answer(
     }
     if let Some(closed) = find::<AccountClosed>(error) {
         let part = ErrorPart::new("rejected", closed.to_string());
-        return Outcome::failed((part, Some(closed.fatal().clone())));
+        return Outcome {
+            is_without_account: true,
+            ..Outcome::failed((part, closed.fatal().cloned()))
+        };
     }
     if let Some(rejected) = find::<Rejected>(error) {
         return Outcome::failed(of_rejected(rejected, last, clock));

@@ -1,6 +1,6 @@
 //! The run: takes calls up, waits for them, and writes down what became of them.
 
-use std::{collections::VecDeque, io, pin::pin, task::Poll, time::Duration};
+use std::{collections::VecDeque, io, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -85,6 +85,8 @@ struct Line {
     record: Record,
     route: Route,
     fatal: Option<Fatal>,
+    /// No account took the call, so it has no line after all.
+    is_without_account: bool,
     turn: Turn,
 }
 
@@ -153,8 +155,12 @@ impl Run {
                 }
                 Some(finished) = calls.next() => match finished {
                     Finished::Line(line) => {
-                        output.write(&line.record)?;
-                        counts.note(&line.record);
+                        if line.is_without_account {
+                            counts.not_sent += 1;
+                        } else {
+                            output.write(&line.record)?;
+                            counts.note(&line.record);
+                        }
                         match self.after(*line, &mut rules, &first) {
                             Next::GoOn => {}
                             Next::OneByOne => {
@@ -237,7 +243,8 @@ impl Run {
     {
         let flight = Flight::default();
         let work = self.send(client, call, first, &flight);
-        let finished = unless_stopped(work, &flight, stop).await;
+        let mut stop = stop;
+        let finished = flight.unless(stop.requested(), work).await;
         finished.unwrap_or(Finished::NotSent)
     }
 
@@ -260,6 +267,7 @@ impl Run {
                 fatal: outcome
                     .fatal
                     .map(|fatal| fatal.of(route.model(), route.path())),
+                is_without_account: outcome.is_without_account,
                 turn,
                 route: route.clone(),
             }))
@@ -299,6 +307,9 @@ impl Run {
         let Some((accounts, served)) = accounts.zip(served) else {
             return line(call, turn, outcome, &self.provider);
         };
+        if outcome.is_without_account && outcome.fatal.is_none() {
+            return Finished::Again(call);
+        }
         if let Some(fatal) = &outcome.fatal {
             accounts.note_answer(served.index(), fatal);
             if accounts.has_another(fatal, &route) {
@@ -342,28 +353,6 @@ impl Run {
         }
         next
     }
-}
-
-/// What the call comes to; `None` when the run is stopped while no attempt of it is on the wire.
-async fn unless_stopped<F: Future>(call: F, flight: &Flight, mut stop: Stop) -> Option<F::Output> {
-    let mut call = pin!(call);
-    let mut requested = pin!(stop.requested());
-    let mut stopping = false;
-    std::future::poll_fn(|cx| {
-        stopping = stopping || requested.as_mut().poll(cx).is_ready();
-        if stopping && !flight.is_on_wire() {
-            return Poll::Ready(None);
-        }
-        if let Poll::Ready(outcome) = call.as_mut().poll(cx) {
-            return Poll::Ready(Some(outcome));
-        }
-        // The attempt may have failed just now: its retry is not waited for.
-        if stopping && !flight.is_on_wire() {
-            return Poll::Ready(None);
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 fn count(number: usize) -> u64 {

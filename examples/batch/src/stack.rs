@@ -17,7 +17,7 @@ use tower_qwen_retry::{RetryLayer, RetryPolicy};
 use tower_qwen_tokens::{Ledger, call::BoxError, ledger::Snapshot};
 
 use crate::{
-    accounts::{Accounts, attempt, meters},
+    accounts::{Accounts, Waits, attempt, meters},
     flight::FlightLayer,
     last_failure::LastFailureLayer,
     tally::Tally,
@@ -77,13 +77,12 @@ impl Stack {
         TB: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send,
     {
         let accounts = self.accounts.clone();
+        let waits = accounts.map(|accounts| Waits::new(accounts, self.limiter.clone()));
         ServiceBuilder::new()
             .layer(RetryLayer::new(self.policy.clone()))
             .layer(layer_fn(move |service| {
-                let accounts = accounts.clone();
-                service_fn(move |request| {
-                    attempt(accounts.clone(), Clone::clone(&service), request)
-                })
+                let waits = waits.clone();
+                service_fn(move |request| attempt(waits.clone(), Clone::clone(&service), request))
             }))
             .layer(LastFailureLayer)
             .layer(WholeLayer)

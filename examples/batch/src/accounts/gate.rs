@@ -8,21 +8,23 @@ use http_body_util::Full;
 use tokio::time::timeout;
 use tower::{Service, ServiceExt};
 use tower_qwen_ratelimit::{RejectKind, Rejected};
-use tower_qwen_tokens::{NotSent, call::BoxError};
+use tower_qwen_tokens::{Call, NotSent, call::BoxError};
 
-use super::Accounts;
+use super::{Accounts, Waits};
 use crate::{
     end_rules::Finding,
     failure::{find, of_error, of_parts},
     fatal::Fatal,
     first_calls::{OPEN_AFTER, Turn},
+    flight::Flight,
     request::Route,
 };
 
 /// No account takes the call. It was not sent.
 #[derive(Debug)]
 pub struct AccountClosed {
-    fatal: Fatal,
+    /// `None` where another account can send the call sooner.
+    fatal: Option<Fatal>,
     /// By which Retry knows that another account may take it.
     not_sent: NotSent,
 }
@@ -37,17 +39,17 @@ pub struct AccountTrial {
 }
 
 impl AccountClosed {
-    pub(super) fn new(fatal: Fatal) -> Self {
+    pub(super) fn new(fatal: Option<Fatal>) -> Self {
         Self {
             fatal,
             not_sent: NotSent::new(None),
         }
     }
 
-    /// Why the account takes no calls.
+    /// Why the account takes no calls; `None` where it does, and another one can send the call sooner.
     #[must_use]
-    pub fn fatal(&self) -> &Fatal {
-        &self.fatal
+    pub fn fatal(&self) -> Option<&Fatal> {
+        self.fatal.as_ref()
     }
 }
 
@@ -122,7 +124,7 @@ fn used_up(error: &BoxError) -> Option<Fatal> {
 ///
 /// [`AccountClosed`] where that takes no such call, else those of the service.
 pub async fn attempt<S, RB>(
-    accounts: Option<Accounts>,
+    waits: Option<Waits>,
     service: S,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<RB>, BoxError>
@@ -130,11 +132,16 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<RB>, Error = BoxError>,
 {
     let route = request.extensions().get::<Route>().cloned();
-    let (Some(accounts), Some(route)) = (accounts, route) else {
+    let (Some(waits), Some(route)) = (waits, route) else {
         return service.oneshot(request).await;
     };
+    let accounts = waits.accounts();
     let mut trial = accounts.enter(&request, &route).await?;
-    let mut work = pin!(service.oneshot(request));
+    let flight = request.extensions().get::<Flight>().cloned();
+    let flight = flight.unwrap_or_default();
+    let call = Call::of(&request).cloned();
+    let leave = waits.leave(trial.index, &route, call.as_deref());
+    let mut work = pin!(flight.unless(leave, service.oneshot(request)));
     let mut result = None;
     if trial.turn.is_first() {
         result = timeout(OPEN_AFTER, work.as_mut()).await.ok();
@@ -146,13 +153,24 @@ where
         Some(result) => result,
         None => work.await,
     };
+    let Some(result) = result else {
+        let is_open = accounts.is_open(trial.index, &route);
+        return Err(match is_open {
+            true => AccountClosed::new(None),
+            false => accounts.closed(&route),
+        }
+        .into());
+    };
     trial.end(&result);
     result
 }
 
 impl fmt::Display for AccountClosed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no account takes the call: {}", self.fatal)
+        match &self.fatal {
+            Some(fatal) => write!(f, "no account takes the call: {fatal}"),
+            None => f.write_str("another account can send the call sooner"),
+        }
     }
 }
 

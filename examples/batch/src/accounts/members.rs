@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tower_qwen_ratelimit::Limiter;
 use tower_qwen_retry::{Fallback, Pool, RetryPolicy};
 use tower_qwen_tokens::{AccountId, Ledger};
@@ -47,6 +47,8 @@ struct Member {
     first: FirstCalls,
     ledger: Ledger,
     known: Mutex<Known>,
+    /// Says that the account, or a model of it, was closed.
+    closings: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -92,6 +94,7 @@ impl Accounts {
             account,
             first: FirstCalls::default(),
             known: Mutex::default(),
+            closings: watch::Sender::new(()),
         });
         Self(Arc::new(Inner {
             members: members.collect(),
@@ -188,6 +191,11 @@ impl Accounts {
         Ok(AccountTrial::new(self.clone(), index, route.clone(), turn))
     }
 
+    /// Says when an account, or a model of it, was closed.
+    pub(super) fn closings(&self, index: usize) -> watch::Receiver<()> {
+        self.0.members[index].closings.subscribe()
+    }
+
     /// The first call of a model has ended, or takes too long.
     pub(super) fn end_trial(&self, index: usize, model: &str) {
         self.known(index).trials.remove(model);
@@ -225,6 +233,7 @@ impl Accounts {
             ));
         }
         known.closed.insert(route.key().to_owned(), fatal);
+        self.0.members[index].closings.send_replace(());
     }
 
     fn leave_out(&self, index: usize, known: &mut Known, fatal: Fatal) {
@@ -246,10 +255,11 @@ impl Accounts {
             ));
         }
         known.left_out = Some(LeftOut { fatal, until });
+        self.0.members[index].closings.send_replace(());
     }
 
     /// Whether an account takes calls of a model and path. One that was left out for a time begins anew after it.
-    fn is_open(&self, index: usize, route: &Route) -> bool {
+    pub(super) fn is_open(&self, index: usize, route: &Route) -> bool {
         self.serves(index, route.model()) && !self.known(index).closed.contains_key(route.key())
     }
 
@@ -304,7 +314,7 @@ impl Accounts {
     }
 
     /// Why a call has no account.
-    fn closed(&self, route: &Route) -> AccountClosed {
+    pub(super) fn closed(&self, route: &Route) -> AccountClosed {
         let mut reasons = (0..self.count())
             .filter(|&index| self.get(index).serves(route.model()))
             .filter_map(|index| {
@@ -313,7 +323,7 @@ impl Accounts {
                 left_out.or_else(|| known.closed.get(route.key())).cloned()
             });
         let none = || Fatal::no_account().of(route.model(), route.path());
-        AccountClosed::new(reasons.next().unwrap_or_else(none))
+        AccountClosed::new(Some(reasons.next().unwrap_or_else(none)))
     }
 
     /// Why the run ended, where no account is left of several.

@@ -29,3 +29,4 @@ pub use gate::{AccountClosed, AccountTrial, attempt};
 pub use members::{Accounts, Served};
 pub(crate) use meters::meters;
 pub use usage::AccountUse;
+pub use waits::Waits;

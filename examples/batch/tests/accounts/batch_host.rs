@@ -5,10 +5,11 @@ use crate::{
     support::{TestResult, line, lines},
 };
 
-/// What a run costs, in millionths of its currency.
+/// What a run costs, and in which currency.
 fn cost(summary: &serde_json::Value) -> TestResult<(f64, String)> {
-    let cost = summary["cost"][0].as_str().ok_or("a cost")?;
-    let (amount, currency) = cost.split_once(' ').ok_or("an amount")?;
+    let cost = &summary["cost"][0];
+    let amount = cost["amount"].as_str().ok_or("an amount")?;
+    let currency = cost["currency"].as_str().ok_or("a currency")?;
     Ok((amount.parse()?, currency.to_owned()))
 }
 

@@ -57,9 +57,9 @@ async fn two_accounts_share_the_calls_by_their_quotas() -> TestResult {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_throttled_account_does_not_stop_the_others() -> TestResult {
-    // It is said to have ten times what it grants.
+    // It is said to have fifty times what it grants.
     let (tight, wide) = (
-        Provider::granting(60).await?,
+        Provider::granting(12).await?,
         Provider::granting(6_000).await?,
     );
     let limits =
@@ -75,7 +75,7 @@ async fn a_throttled_account_does_not_stop_the_others() -> TestResult {
     let run = batch(folder.path(), &["--accounts", "accounts.toml"], &[]).await?;
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     assert_eq!(lines(&folder.path().join("calls.output.jsonl"))?.len(), 400);
-    // Alone the first would take six minutes.
+    // Alone the first would take half an hour.
     let took = began.elapsed();
     assert!(took.as_secs() < 25, "{took:?}");
     assert!(tight.stats().throttled.total() > 0);
@@ -89,7 +89,7 @@ async fn a_throttled_account_does_not_stop_the_others() -> TestResult {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_the_environment_are_accounts_too_and_each_has_its_list() -> TestResult {
-    let provider = Provider::granting(60_000).await?;
+    let provider = Provider::granting(600).await?;
     let folder = folder(40, &[])?;
     let args = ["--api-key-env", "KEY_A", "--api-key-env", "KEY_B"];
     let args = [&args[..], &["--base-url", &provider.base]].concat();
@@ -114,7 +114,7 @@ async fn keys_of_the_environment_are_accounts_too_and_each_has_its_list() -> Tes
     assert_eq!(names[1]["account"], "KEY_B");
     // Both have done their part.
     for account in summary["accounts"].as_array().ok_or("accounts")? {
-        assert!(account["attempts"].as_u64() >= Some(10), "{summary}");
+        assert!(account["attempts"].as_u64() >= Some(5), "{summary}");
     }
     Ok(())
 }
