@@ -24,9 +24,9 @@ use crate::{
     request::Route,
 };
 
-/// So long an account rests after a rejection that may be a fault of its server, before one call tries it again: three in a
-/// row leave it out, so that this takes half a minute, and three attempts of calls that then go elsewhere.
-const SUSPECTED: Duration = Duration::from_secs(10);
+/// So long an account rests after a rejection that may be a fault of its server, before one call tries it again. Three in a
+/// row leave it out: seconds of the run, and three attempts of calls that then go elsewhere.
+const SUSPECTED: Duration = Duration::from_secs(2);
 /// So long an account is left out that cannot be reached: it may come back, and a try costs one attempt.
 const UNREACHABLE: Duration = Duration::from_secs(60);
 /// So long an account is left out whose plan is used up, where nobody says until when. As often Admission tries such a plan.

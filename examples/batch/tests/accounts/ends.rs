@@ -31,7 +31,9 @@ async fn a_key_that_dies_leaves_its_account_out_and_the_run_goes_on() -> TestRes
             ("lives", "sk-lives-secret", &lives.base, limits),
         ],
     )?;
-    let run = batch(folder.path(), &FILE, &[]).await?;
+    // So that calls choose their account while the run goes on, and not all at its beginning.
+    let few = [&FILE[..], &["--concurrency", "40"]].concat();
+    let run = batch(folder.path(), &few, &[]).await?;
     let said = said(&run);
     assert_eq!(run.status.code(), Some(0), "{said}");
     let output = lines(&folder.path().join("calls.output.jsonl"))?;
@@ -146,9 +148,9 @@ async fn without_an_account_the_run_ends_and_says_why() -> TestResult {
             .count();
         let expected = usize::try_from(2 * (from - 1))?;
         assert_eq!(answered, expected, "{said}");
-        // Calls that were rejected at both.
+        // Calls that were under way at both.
         let failed = summary(folder.path())?["calls"]["failed_by"].to_string();
-        assert!(output.len() - answered <= 6, "{failed}");
+        assert!(output.len() - answered <= 64, "{failed}");
     }
     Ok(())
 }
