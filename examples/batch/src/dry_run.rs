@@ -276,3 +276,37 @@ impl fmt::Display for Forecast {
         fmt::Display::fmt(&table, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop::collection::vec, prop_assert_eq, proptest};
+    use tower_qwen_tokens::price::Currency;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_add_up_to_what_they_are_parts_of(
+            [calls, tokens] in any::<[u32; 2]>(),
+            pico in 0..i128::from(u64::MAX),
+            cuts in vec(0.0..1.0, 0..8),
+        ) {
+            let whole = Need {
+                calls: calls.into(),
+                prompt_tokens: tokens.into(),
+                output_tokens: u64::from(tokens) * 3,
+                without_ceiling: calls.into(),
+                cost: vec![Money::from_pico(pico, Currency::USD)],
+                unpriced: 0,
+            };
+            let mut cuts: Vec<f64> = cuts;
+            cuts.extend([0.0, 1.0]);
+            cuts.sort_by(f64::total_cmp);
+            let mut sum = Need::default();
+            for pair in cuts.windows(2) {
+                sum.merge(&whole.part(pair[0], pair[1]));
+            }
+            prop_assert_eq!(sum, whole);
+        }
+    }
+}

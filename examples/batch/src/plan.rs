@@ -142,3 +142,44 @@ fn seconds(calls: u64, tokens: u64, quota: Quota) -> f64 {
     let tokens = tokens as f64 / quota.tokens().max(1) as f64;
     requests.max(tokens) * quota.window_length().as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Args;
+
+    fn member(requests: &str) -> QuotaSource {
+        let line = ["batch", "--rpm", requests, "--tpm", "1000000000"];
+        let args = Args::try_parse_from(line).expect("good usage");
+        QuotaSource::of_args(&args, false).expect("no list is needed")
+    }
+
+    #[test]
+    fn each_account_has_what_its_quota_lets_through_in_the_same_time() {
+        let account = |name, models: &[&str]| {
+            let base = "http://h/v1".parse().expect("an address");
+            let models = models.iter().map(|&model| model.to_owned()).collect();
+            Account::new(name, base).models(Some(models))
+        };
+        let accounts = [account("a", &["m", "n"]), account("b", &["m"])];
+        let sources = vec![member("100"), member("300")];
+        let plan = Plan::new(sources, &accounts, PriceBook::empty());
+        let need = Need {
+            calls: 800,
+            ..Need::default()
+        };
+        let both = plan.shares("m", &need);
+        let portion = |member, from, to| Portion { member, from, to };
+        assert_eq!(
+            both.portions,
+            [portion(0, 0.0, 0.25), portion(1, 0.25, 1.0)]
+        );
+        assert!((both.seconds - 120.0).abs() < 1e-6, "{both:?}");
+        let one = plan.shares("n", &need);
+        assert_eq!(one.portions, [portion(0, 0.0, 1.0)]);
+        assert!((one.seconds - 480.0).abs() < 1e-6, "{one:?}");
+        assert_eq!(plan.shares("o", &need), Shares::default());
+    }
+}

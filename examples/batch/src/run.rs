@@ -73,8 +73,8 @@ pub trait Observe {
 enum Finished {
     /// It has its line.
     Line(Box<Line>),
-    /// The account that it met takes no more calls; another one may.
-    Again(InputCall),
+    /// The account that it met takes no more calls; another one may, until the same deadline.
+    Again(InputCall, Deadline),
     /// It was not sent.
     NotSent,
     /// The cap has no room for it.
@@ -133,7 +133,7 @@ impl Run {
             if calls.is_empty()
                 && let Some(call) = parked.pop_front()
             {
-                calls.push(self.one(client.clone(), call, &first, stop.clone()));
+                calls.push(self.one(client.clone(), (call, None), &first, stop.clone()));
             }
             tokio::select! {
                 biased;
@@ -183,11 +183,11 @@ impl Run {
                             }
                         }
                         for call in parked.drain(..parked.len().min(TRY_AGAIN)) {
-                            calls.push(self.one(client.clone(), call, &first, stop.clone()));
+                            calls.push(self.one(client.clone(), (call, None), &first, stop.clone()));
                         }
                     }
-                    Finished::Again(_) if pressed || counts.ended.is_some() => counts.not_sent += 1,
-                    Finished::Again(call) => calls.push(self.one(client.clone(), call, &first, stop.clone())),
+                    Finished::Again(_, _) if pressed || counts.ended.is_some() => counts.not_sent += 1,
+                    Finished::Again(call, deadline) => calls.push(self.one(client.clone(), (call, Some(deadline)), &first, stop.clone())),
                     Finished::NotSent => counts.not_sent += 1,
                     Finished::NoRoom(_, _) if pressed || counts.ended.is_some() => counts.not_sent += 1,
                     Finished::NoRoom(call, error) if !is_final(&error) => parked.push_back(call),
@@ -199,7 +199,7 @@ impl Run {
                 },
                 item = input.next(), if input_open && parked.is_empty() && calls.len() < self.concurrency.get() => match item {
                     Ok(Some(Item::Call(call))) if answered.contains(&call.custom_id) => counts.answered_before += 1,
-                    Ok(Some(Item::Call(call))) => calls.push(self.one(client.clone(), call, &first, stop.clone())),
+                    Ok(Some(Item::Call(call))) => calls.push(self.one(client.clone(), (call, None), &first, stop.clone())),
                     Ok(Some(Item::Bad(line))) => {
                         counts.bad_lines += 1;
                         output.bad_line(&line)?;
@@ -233,9 +233,9 @@ impl Run {
     async fn one<S, RB>(
         &self,
         client: S,
-        call: InputCall,
+        call: (InputCall, Option<Deadline>),
         first: &FirstCalls,
-        stop: Stop,
+        mut stop: Stop,
     ) -> Finished
     where
         S: Service<Request<Full<Bytes>>, Response = Response<RB>, Error = BoxError>,
@@ -243,7 +243,6 @@ impl Run {
     {
         let flight = Flight::default();
         let work = self.send(client, call, first, &flight);
-        let mut stop = stop;
         let finished = flight.unless(stop.requested(), work).await;
         finished.unwrap_or(Finished::NotSent)
     }
@@ -251,7 +250,7 @@ impl Run {
     async fn send<S, RB>(
         &self,
         client: S,
-        call: InputCall,
+        (call, deadline): (InputCall, Option<Deadline>),
         first: &FirstCalls,
         flight: &Flight,
     ) -> Finished
@@ -289,7 +288,8 @@ impl Run {
         let Some(mut turn) = first.enter(route.key()).await else {
             return Finished::NotSent;
         };
-        let mut work = pin!(perform(client, request, Deadline::after(self.deadline)));
+        let deadline = deadline.unwrap_or_else(|| Deadline::after(self.deadline));
+        let mut work = pin!(perform(client, request, deadline));
         let mut outcome = None;
         if turn.is_first() {
             outcome = timeout(OPEN_AFTER, work.as_mut()).await.ok();
@@ -308,12 +308,12 @@ impl Run {
             return line(call, turn, outcome, &self.provider);
         };
         if outcome.is_without_account && outcome.fatal.is_none() {
-            return Finished::Again(call);
+            return Finished::Again(call, deadline);
         }
         if let Some(fatal) = &outcome.fatal {
             accounts.note_answer(served.index(), fatal);
             if accounts.has_another(fatal, &route) {
-                return Finished::Again(call);
+                return Finished::Again(call, deadline);
             }
         }
         match accounts.count() {

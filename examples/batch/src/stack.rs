@@ -76,7 +76,9 @@ impl Stack {
             + Send,
         TB: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send,
     {
+        // One account has nothing to choose, and the end rules of the run.
         let accounts = self.accounts.clone();
+        let accounts = accounts.filter(|accounts| accounts.count() > 1);
         let waits = accounts.map(|accounts| Waits::new(accounts, self.limiter.clone()));
         ServiceBuilder::new()
             .layer(RetryLayer::new(self.policy.clone()))

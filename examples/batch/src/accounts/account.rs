@@ -128,6 +128,12 @@ impl Account {
         self.authorization.as_ref()
     }
 
+    /// The header with its workspace.
+    #[must_use]
+    pub fn workspace_header(&self) -> Option<&HeaderValue> {
+        self.workspace.as_ref()
+    }
+
     /// What kind of key it has.
     #[must_use]
     pub fn key_kind(&self) -> KeyKind {

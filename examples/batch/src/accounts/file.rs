@@ -51,13 +51,16 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Address, key and workspace.
+type Whose = (String, [Option<HeaderValue>; 2]);
+
 /// The text, and what is wrong in it so far.
 struct Check<'a> {
     path: &'a Path,
     text: &'a str,
     problems: Vec<String>,
-    /// The accounts so far by address and key, which two cannot have in common: they share a quota.
-    known: HashMap<(String, Option<HeaderValue>), String>,
+    /// The accounts so far by address, key and workspace, which two cannot have in common: they share a quota.
+    known: HashMap<Whose, String>,
 }
 
 /// The accounts of a file. An account without an address has this one; keys may stand in the environment, by `variable`.
@@ -170,15 +173,13 @@ impl Check<'_> {
             }
             value
         });
+        let account = account.workspace(workspace);
         self.check_alone(&account, name_at, place);
         (self.problems.len() == before).then(|| {
-            account
-                .workspace(workspace)
-                .models(entry.models)
-                .limits(AccountLimits {
-                    requests: entry.requests_per_minute.map(NonZeroU64::get),
-                    tokens: entry.tokens_per_minute.map(NonZeroU64::get),
-                })
+            account.models(entry.models).limits(AccountLimits {
+                requests: entry.requests_per_minute.map(NonZeroU64::get),
+                tokens: entry.tokens_per_minute.map(NonZeroU64::get),
+            })
         })
     }
 
@@ -215,7 +216,8 @@ impl Check<'_> {
             self.note(name_at, &message);
             return;
         }
-        let whose = (account.provider(), account.authorization().cloned());
+        let parts = [account.authorization(), account.workspace_header()];
+        let whose = (account.provider(), parts.map(Option::<&_>::cloned));
         if let Some(other) = self.known.get(&whose) {
             let message =
                 format!("it has the key and the address of {other:?}, so both are one account");

@@ -218,7 +218,7 @@ impl Accounts {
 
     /// An answer of the account shows that no provider is there, though its status is one of success.
     pub fn note_answer(&self, index: usize, fatal: &Fatal) {
-        if fatal.reason == FatalReason::NoProvider {
+        if fatal.reason == FatalReason::NoProvider && self.count() > 1 {
             self.leave_out(index, &mut self.known(index), fatal.clone());
         }
     }
