@@ -49,6 +49,10 @@ pub enum BatchHostError {
 /// # Errors
 ///
 /// [`BatchHostError`].
+///
+/// # Panics
+///
+/// Never: the address is a constant.
 pub fn at_batch_host(account: Account) -> Result<Account, BatchHostError> {
     if account.key_kind() == KeyKind::Plan {
         return Err(BatchHostError::PlanKey);

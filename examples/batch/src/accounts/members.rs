@@ -3,8 +3,11 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,7 +16,7 @@ use http_body_util::Full;
 use tokio::{sync::watch, time::Instant};
 use tower_qwen_ratelimit::Limiter;
 use tower_qwen_retry::{Fallback, Pool, RetryPolicy};
-use tower_qwen_tokens::{AccountId, Ledger};
+use tower_qwen_tokens::{AccountId, Ledger, internal::clock::WallClock};
 
 use super::{Account, AccountClosed, AccountTrial, waits::Waits};
 use crate::{
@@ -71,17 +74,17 @@ struct LeftOut {
 
 /// Which account an attempt of a call went to, the last time. Goes into the request's extensions; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Served(Arc<std::sync::atomic::AtomicUsize>);
+pub struct Served(Arc<AtomicUsize>);
 
 impl Served {
     /// The number of the account.
     #[must_use]
     pub fn index(&self) -> usize {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed)
     }
 
     fn set(&self, index: usize) {
-        self.0.store(index, std::sync::atomic::Ordering::Relaxed);
+        self.0.store(index, Ordering::Relaxed);
     }
 }
 
@@ -103,6 +106,7 @@ impl Accounts {
     }
 
     /// Each account.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Account> {
         self.0.members.iter().map(|member| &member.account)
     }
@@ -126,7 +130,6 @@ impl Accounts {
     }
 
     /// The policy by which calls go to the account that can send them soonest, and on from one that fails.
-    #[must_use]
     pub fn policy(&self, policy: RetryPolicy, limiter: &Limiter) -> RetryPolicy {
         if self.count() < 2 {
             return policy;
@@ -240,7 +243,7 @@ impl Accounts {
         let now = Instant::now();
         let until = match fatal.reason {
             FatalReason::Plan { until } => {
-                let wait = until.and_then(|at| at.duration_since(SystemTime::now()).ok());
+                let wait = until.and_then(|at| at.duration_since(WallClock::new().now()).ok());
                 Some(now + wait.unwrap_or(USED_UP))
             }
             reason if reason.may_pass() => Some(now + UNREACHABLE),

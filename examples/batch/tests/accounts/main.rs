@@ -5,6 +5,7 @@ mod support;
 
 mod batch_host;
 mod ends;
+mod paused;
 mod provider;
 mod share;
 mod wrong;
