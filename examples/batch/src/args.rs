@@ -313,6 +313,9 @@ mod tests {
         assert_eq!(args.concurrency, None);
         assert_eq!(args.max_attempts, 5);
         assert_eq!(args.deadline, Duration::from_secs(1_800));
+        let deadline = |line: &[&str]| parse(line).map(|args| args.deadline.as_secs());
+        assert_eq!(deadline(&["--batch-host"])?, 7_200);
+        assert_eq!(deadline(&["--batch-host", "--deadline", "5m"])?, 300);
         assert_eq!(args.output(true), PathBuf::from("batch-mock-output.jsonl"));
         assert_eq!(args.output(false), PathBuf::from("batch-output.jsonl"));
         assert!(!args.stream && !args.dry_run && !args.mock);

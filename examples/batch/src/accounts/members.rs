@@ -253,9 +253,9 @@ impl Accounts {
         if known.said.insert(fatal.reason.as_str()) && self.count() > 1 {
             let name = self.get(index).name();
             let what = fatal.of_account(&self.get(index).target());
-            self.0.news.add(format!(
-                "Account {name} is left out from now on: {what}. The others go on."
-            ));
+            self.0
+                .news
+                .add(format!("Account {name} is left out from now on: {what}."));
         }
         known.left_out = Some(LeftOut { fatal, until });
         self.0.members[index].closings.send_replace(());

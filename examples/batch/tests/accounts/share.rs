@@ -52,6 +52,8 @@ async fn two_accounts_share_the_calls_by_their_quotas() -> TestResult {
     assert_eq!(attempts(0) + attempts(1), summary["attempts"]);
     let table = String::from_utf8_lossy(&run.stdout);
     assert!(table.contains("| account small"), "{table}");
+    // In the lines of progress too.
+    assert!(said(&run).contains(" (small "), "{}", said(&run));
     Ok(())
 }
 
