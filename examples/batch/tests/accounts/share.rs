@@ -73,7 +73,7 @@ async fn a_throttled_account_does_not_stop_the_others() -> TestResult {
             ("wide", "sk-2", &wide.base, &limits(6_000)),
         ],
     )?;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let run = batch(folder.path(), &["--accounts", "accounts.toml"], &[]).await?;
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     assert_eq!(lines(&folder.path().join("calls.output.jsonl"))?.len(), 400);
