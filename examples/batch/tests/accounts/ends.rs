@@ -188,3 +188,34 @@ async fn the_same_pool_goes_on_and_another_one_does_not() -> TestResult {
     assert_eq!(fs::read(folder.path().join("calls.output.jsonl"))?, before);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_cap_holds_for_all_accounts_together() -> TestResult {
+    let (one, two) = (
+        Provider::granting(6_000).await?,
+        Provider::granting(6_000).await?,
+    );
+    let limits = "requests_per_minute = 6000\ntokens_per_minute = 100000000";
+    let folder = folder(
+        400,
+        &[
+            ("one", "sk-1", &one.base, limits),
+            ("two", "sk-2", &two.base, limits),
+        ],
+    )?;
+    let capped = [&FILE[..], &["--max-cost", "0.01USD"]].concat();
+    let run = batch(folder.path(), &capped, &[]).await?;
+    assert_eq!(run.status.code(), Some(4), "{}", said(&run));
+    let summary = summary(folder.path())?;
+    let cost = summary["cost"][0]["amount"].as_str().ok_or("a cost")?;
+    let cost: f64 = cost.parse()?;
+    // What is reserved for a call is more than it uses, so nearly all of the cap is spent and no more.
+    assert!((0.005..=0.0101).contains(&cost), "{cost}");
+    assert!(
+        one.calls() > 10 && two.calls() > 10,
+        "{} and {}",
+        one.calls(),
+        two.calls()
+    );
+    Ok(())
+}

@@ -79,7 +79,7 @@ async fn a_throttled_account_does_not_stop_the_others() -> TestResult {
     assert_eq!(lines(&folder.path().join("calls.output.jsonl"))?.len(), 400);
     // Alone the first would take half an hour.
     let took = began.elapsed();
-    assert!(took.as_secs() < 25, "{took:?}");
+    assert!(took.as_secs() < 120, "{took:?}");
     assert!(tight.stats().throttled.total() > 0);
     let summary = summary(folder.path())?;
     assert!(
