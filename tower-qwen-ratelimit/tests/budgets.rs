@@ -13,11 +13,11 @@ use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_qwen_ratelimit::{
     AdmissionLayer, BoxError, Budget, BudgetLayer, Budgets, Cost, Limiter, OutputLimit, Pacing,
     Quota, Rejected, Reserve,
-    budget::{Amount, BudgetError, BudgetTable, Group, Unpriced},
+    budget::{Amount, BudgetError, BudgetTable, Group, Rates, Unpriced},
     period::Period,
 };
 use tower_qwen_tokens::{
-    Ledger, MeterLayer, OnUsage, PriceBook, Report, Usage,
+    AccountId, Ledger, MeterLayer, OnUsage, PriceBook, Report, Usage,
     ledger::{Entry, JsonLines, MemorySink, Tenant},
     price::Price,
 };
@@ -80,6 +80,36 @@ async fn an_attempt_is_settled_by_the_meter() {
     assert!(spent == 0 && (103..130).contains(&reserved), "{reserved}");
     response.into_body().collect().await.expect("a body");
     assert_eq!(sums(&budgets, "t"), (1_200, 0));
+}
+
+/// Two regions under one cap: each attempt costs what it costs where it goes, whatever the budget's own prices are.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_has_the_price_of_its_account() {
+    let dearer = || "5 USD".parse().expect("money");
+    let price = Price::per_million(dearer(), dearer()).expect("a price");
+    let abroad = PriceBook::empty().with("qwen-plus", price);
+    let table = BudgetTable::new().default_budget(once("1 USD"));
+    let builder = Budgets::builder(prices()).table(table);
+    let builder = builder.account_prices(AccountId::new("abroad"), abroad);
+    let budgets = builder.build().expect("a sound table");
+    // These prices replace those of all others.
+    budgets.set_prices(prices(), Rates::new());
+    let client = ServiceBuilder::new()
+        .layer(BudgetLayer::new(budgets.clone()))
+        .layer(MeterLayer::new(Ledger::default()))
+        .service(service_fn(answer));
+    let mut expected = 0;
+    for (account, cost) in [("home", 1_200), ("abroad", 6_000)] {
+        let mut call = call("t");
+        call.extensions_mut().insert(AccountId::new(account));
+        let response = client.clone().oneshot(call).await.expect("an answer");
+        let (_, reserved) = sums(&budgets, "t");
+        let of_cost = reserved * 1_200 / cost;
+        assert!((103..130).contains(&of_cost), "{account}: {reserved}");
+        response.into_body().collect().await.expect("a body");
+        expected += cost;
+        assert_eq!(sums(&budgets, "t"), (expected, 0), "{account}");
+    }
 }
 
 /// One caller's long answers say nothing of another's, once there are some of its own.

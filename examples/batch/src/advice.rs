@@ -1,7 +1,7 @@
 //! Why a run ended, and what to do about it, in one sentence.
 
 use tower_qwen_ratelimit::budget::{Amount, BudgetError};
-use tower_qwen_tokens::data::Region;
+use tower_qwen_tokens::{data::Region, price::is_batch_host};
 
 use crate::{
     base_url::BaseUrl,
@@ -161,6 +161,27 @@ impl Fatal {
     }
 }
 
+impl Fatal {
+    /// What is wrong with one account of several, which has no advice of its own: the others go on.
+    #[must_use]
+    pub fn of_account(&self, target: &Target) -> String {
+        let Target { name, origin, .. } = target;
+        match self.reason {
+            FatalReason::Key if target.key == KeyKind::None => {
+                format!("it has no key for {name} ({self})")
+            }
+            FatalReason::Key => format!("its key is not valid at {name} ({self})"),
+            FatalReason::Account => format!("it cannot be used at {name} ({self})"),
+            FatalReason::Plan { .. } => format!("a window of its plan is used up ({self})"),
+            FatalReason::Address => format!("{origin} cannot be reached ({self})"),
+            FatalReason::NoProvider => {
+                format!("{origin} does not answer as a provider of models does ({self})")
+            }
+            _ => format!("it cannot serve calls of {:?} ({self})", self.model),
+        }
+    }
+}
+
 fn cap(error: &BudgetError) -> String {
     let exceeded = match error {
         BudgetError::Exceeded(exceeded) => exceeded,
@@ -214,6 +235,10 @@ fn key(target: &Target) -> String {
         (KeyKind::Plan, _) => format!(
             "It is the key of a plan, which is valid at the plan's own address alone (--base-url {CODING_PLAN})."
         ),
+        (KeyKind::Usual, _) if is_batch_host(host(&target.origin)) => {
+            "The batch host takes keys of Beijing alone: leave out --batch-host for another one."
+                .to_owned()
+        }
         (KeyKind::Usual, Some(Region::Beijing)) => {
             format!(
                 "A key is valid in one region: for an international key add --base-url {INTERNATIONAL}"
@@ -289,6 +314,11 @@ mod tests {
                 beijing,
                 Some(" sk-sp-1"),
                 "--base-url https://coding.dashscope.aliyuncs.com/v1",
+            ),
+            (
+                "https://batch.dashscope.aliyuncs.com",
+                Some("sk-1"),
+                "The batch host takes keys of Beijing alone",
             ),
             (
                 "http://localhost:8080",

@@ -8,13 +8,16 @@ use std::{
 };
 use tokio::time::Instant;
 
+use futures_util::future::join_all;
+use http::HeaderValue;
 use serde::Serialize;
 use tower::Layer;
 use tower_qwen_retry::RetryPolicy;
 use tower_qwen_tokens::Ledger;
 
 use crate::{
-    advice::Target,
+    accounts::{self, Account, AccountUse, Chosen},
+    advice::{KeyKind, Target},
     args::Args,
     base_url::BaseUrl,
     concurrency::Concurrency,
@@ -27,6 +30,7 @@ use crate::{
     news::News,
     output::{self, Existing, OpenError, scan},
     paths,
+    plan::Plan,
     progress::Progress,
     provider::{Environment, Provider, RunningMock, why_mock},
     quota_source::QuotaSource,
@@ -45,18 +49,20 @@ use crate::{
 ///
 /// See [`Failure`].
 pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Result<Exit, Failure> {
-    let provider =
-        Provider::choose(args, environment).map_err(|why| Failure::Usage(why.to_string()))?;
-    args.caps
-        .check(&provider.prices(), args.model.as_deref())
-        .map_err(|bad| Failure::Usage(bad.to_string()))?;
+    let chosen = accounts::choose(args, environment).map_err(Failure::Usage)?;
+    let Chosen { provider, .. } = &chosen;
+    for prices in chosen.prices() {
+        args.caps
+            .check(&prices, args.model.as_deref())
+            .map_err(|bad| Failure::Usage(bad.to_string()))?;
+    }
     let path = args.output(provider.is_mock());
     paths::check(args, &path).map_err(Failure::Usage)?;
     // A pipe may have nothing to say for as long as it likes.
     let mut stopped = stop.clone();
     if args.dry_run {
         return tokio::select! {
-            exit = predict(args, environment, &provider, &path) => exit,
+            exit = predict(args, environment, &chosen, &path) => exit,
             () = stopped.requested() => Ok(Exit::Stopped),
         };
     }
@@ -69,7 +75,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         output::check_errors(path).map_err(|error| unusable(path, &error))?;
     }
     let (mut writer, existing) =
-        output::open(&path, &provider.name()).map_err(|error| unusable(&path, &error))?;
+        output::open(&path, &chosen.names()).map_err(|error| unusable(&path, &error))?;
     if let Some(path) = errors {
         let errors = output::open_errors(path).map_err(|error| unusable(path, &error))?;
         writer = writer.errors_to(errors);
@@ -84,7 +90,7 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         ),
         Provider::Remote(_) => None,
     };
-    let base = match (&provider, &mock) {
+    let base = match (provider, &mock) {
         (Provider::Remote(base), _) => base.clone(),
         (Provider::Mock, Some(mock)) => {
             say(format_args!(
@@ -98,22 +104,41 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     };
     say(format_args!("Answers go to {}.", path.display()));
     let key = provider.key(environment);
-    let target = match provider {
-        Provider::Remote(_) => Target::remote(base.origin(), key),
-        Provider::Mock => Target::built_in(),
+    let target = match (provider, chosen.accounts.first()) {
+        (Provider::Remote(_), Some(account)) => account.target(),
+        (Provider::Remote(_), None) => Target::remote(base.origin(), key),
+        (Provider::Mock, _) => Target::built_in(),
     };
-    if let Some(warning) = target.key.warning() {
+    let kinds = chosen.accounts.iter().map(Account::key_kind);
+    if let Some(warning) = kinds.chain([target.key]).find_map(KeyKind::warning) {
         say(format_args!("{warning}"));
     }
 
-    let requests = requests(args, key, base.clone())?;
-    let source = QuotaSource::choose(args, &provider, &base, requests.authorization()).await;
     let news = News::default();
-    let admission = Admission::of(args, source.default_quota(), &news)
+    let accounts = chosen.running(mock.as_ref(), &news);
+    let (base, key) = match &accounts {
+        // Each account puts its own address and key on its calls.
+        Some(accounts) => (accounts.get(0).base().clone(), None),
+        None => (base, key),
+    };
+    let requests = requests(args, key, base.clone())?;
+    let sources = sources(args, &chosen, &base, requests.authorization()).await;
+    let admission = Admission::of(args, sources[0].default_quota(), &news)
         .await
         .map_err(|why| usage("--redis", why))?;
     let concurrency = Concurrency::new(args.concurrency);
-    let quotas = ModelQuotas::new(source, admission.limiter.clone(), concurrency, news);
+    let limiter = admission.limiter.clone();
+    let quotas = match &accounts {
+        Some(accounts) => {
+            let sources = accounts.iter().cloned().zip(sources);
+            ModelQuotas::of_accounts(sources, limiter, concurrency, news)
+        }
+        None => {
+            let source = sources.into_iter().next();
+            let source = source.ok_or_else(|| Failure::Usage("no provider".to_owned()))?;
+            ModelQuotas::new(source, limiter, concurrency, news)
+        }
+    };
     match &args.model {
         Some(model) => quotas.add(model),
         // Only a file of whole calls comes without it.
@@ -126,15 +151,21 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
         say(format_args!("{sentence}"));
     }
     let measure = Measure::start();
+    let policy = RetryPolicy::default().max_attempts(args.max_attempts);
     let stack = Stack {
         limiter: admission.limiter.clone(),
         ledger: Ledger::new(provider.prices()).with_sink(Arc::new(measure.clone())),
         tally: Tally::default(),
-        policy: RetryPolicy::default().max_attempts(args.max_attempts),
-        budgets: args.caps.budgets(provider.prices()),
+        policy: match &accounts {
+            Some(accounts) => accounts.policy(policy, &admission.limiter),
+            None => policy,
+        },
+        budgets: args.caps.budgets(provider.prices(), &chosen.accounts),
+        accounts: accounts.clone(),
     };
     let run = Run {
         provider: provider.name(),
+        accounts,
         requests,
         concurrency: quotas.concurrency().clone(),
         deadline: args.deadline,
@@ -160,6 +191,8 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     progress.finish();
     let accounts = stack.limiter.snapshot();
     let (quota, found) = (stack.limiter.quota(), quotas.found());
+    let used = AccountUse::all(stack.accounts.as_ref(), &stack.limiter);
+    let booked = stack.booked();
     for sentence in quotas.news().take() {
         say(format_args!("{sentence}"));
     }
@@ -173,22 +206,28 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     }
 
     let measured = measure.models();
-    let summary = Summary::new(Facts {
+    let mut summary = Summary::new(Facts {
         provider: match &mock {
             Some(_) => "mock-qwen, built in".to_owned(),
-            None => base.origin().to_owned(),
+            None => chosen.origins(),
         },
         counts: &counts,
         attempts: stack.tally.attempts(),
-        totals: stack.ledger.snapshot().total,
+        totals: booked.total,
         quota,
         quotas: &found,
         accounts: &accounts,
+        used,
         duration,
         target: &target,
         measured: &measured,
         stats: mock.as_ref().map(RunningMock::stats),
     });
+    if let Some(accounts) = &stack.accounts
+        && let Some(advice) = accounts.advice(counts.ended.as_ref())
+    {
+        summary.advice = vec![advice];
+    }
     if let Some(path) = &args.report_args.report {
         let page = page(&Report {
             summary: &summary,
@@ -210,9 +249,10 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
 async fn predict(
     args: &Args,
     environment: &Environment,
-    provider: &Provider,
+    chosen: &Chosen,
     path: &Path,
 ) -> Result<Exit, Failure> {
+    let provider = &chosen.provider;
     let Opened { reader, .. } = open_input(args, path).await?;
     let existing = match fs::File::open(path) {
         Ok(file) => scan(io::BufReader::new(file), |_| Ok(()))
@@ -222,34 +262,30 @@ async fn predict(
     };
     // A forecast that names no provider counts the answers of all.
     let is_named = args.mock || !provider.is_mock();
-    if let Some(other) = existing.other_than(&provider.name()).filter(|_| is_named) {
+    if let Some(other) = existing.other_than(&chosen.names()).filter(|_| is_named) {
         return Err(unusable(path, &OpenError::OtherProvider(other)));
     }
-    let base = match provider {
-        Provider::Remote(base) => base.clone(),
-        Provider::Mock => BaseUrl::DASHSCOPE
-            .parse()
-            .map_err(|bad| usage("--base-url", bad))?,
+    let (base, key) = match (provider, chosen.accounts.first()) {
+        (_, Some(first)) => (first.base().clone(), None),
+        (Provider::Remote(base), None) => (base.clone(), provider.key(environment)),
+        (Provider::Mock, None) => {
+            let base = BaseUrl::DASHSCOPE.parse();
+            (base.map_err(|bad| usage("--base-url", bad))?, None)
+        }
     };
-    let requests = requests(args, provider.key(environment), base.clone())?;
-    let quotas = QuotaSource::choose(args, provider, &base, requests.authorization()).await;
+    let requests = requests(args, key, base.clone())?;
+    let sources = sources(args, chosen, &base, requests.authorization()).await;
+    let plan = Plan::new(sources, &chosen.accounts, provider.prices());
     let mut reader = reader.at(base);
     let mut bad_lines = BadLines::default();
-    let forecast = forecast(
-        &mut reader,
-        &existing.answered,
-        &requests,
-        &quotas,
-        &provider.prices(),
-        |line| {
-            if let Some(text) = bad_lines.text(line) {
-                say(format_args!("{text}"));
-            }
-        },
-    )
+    let forecast = forecast(&mut reader, &existing.answered, &requests, &plan, |line| {
+        if let Some(text) = bad_lines.text(line) {
+            say(format_args!("{text}"));
+        }
+    })
     .await
     .map_err(io_failure("reading the input"))?;
-    for sentence in quotas.sentences(forecast.models.keys()) {
+    for sentence in plan.sentences(&forecast.models) {
         say(format_args!("{sentence}"));
     }
     say(format_args!("No call was sent."));
@@ -258,6 +294,24 @@ async fn predict(
         0 => Exit::Done,
         _ => Exit::SomeFailed,
     })
+}
+
+/// Where the quotas of each account are from; of the run where it has none.
+async fn sources(
+    args: &Args,
+    chosen: &Chosen,
+    base: &BaseUrl,
+    key: Option<&HeaderValue>,
+) -> Vec<QuotaSource> {
+    let Chosen { provider, accounts } = chosen;
+    match accounts.is_empty() {
+        true => vec![QuotaSource::choose(args, provider, base, key).await],
+        // All at once: each may take seconds to say that it has no list.
+        false => {
+            let sources = accounts.iter();
+            join_all(sources.map(|account| QuotaSource::of_account(args, provider, account))).await
+        }
+    }
 }
 
 async fn open_input(args: &Args, output: &Path) -> Result<Opened, Failure> {
@@ -286,7 +340,8 @@ fn requests(args: &Args, key: Option<&str>, base: BaseUrl) -> Result<Requests, F
     let requests = Requests::new(base)
         .model(args.model.as_deref())
         .params(&args.input_args.param)
-        .stream(args.stream);
+        .stream(args.stream)
+        .batch_host(args.account_args.batch_host);
     match key {
         Some(key) => requests
             .key(key)

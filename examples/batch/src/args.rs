@@ -9,6 +9,7 @@ use clap::{Parser, ValueEnum};
 use tower_qwen_ratelimit::{Pacing, Quota};
 
 use crate::{
+    accounts::AccountArgs,
     caps::Caps,
     input::{InputArgs, without_packing},
     report::ReportArgs,
@@ -16,6 +17,8 @@ use crate::{
 
 /// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
 /// meters and prices. A stopped run goes on where it was when run again.
+///
+/// Half the price, the same calls, slower: `--batch-host` (keys of Beijing).
 ///
 /// The key comes from `DASHSCOPE_API_KEY`. An address alone is enough: calls then go out without a key. With neither,
 /// `--input` is an error unless `--mock` or `--dry-run` is given.
@@ -49,6 +52,10 @@ pub struct Args {
     /// Address of the provider. Default: `DASHSCOPE_BASE_URL`, else DashScope in Beijing.
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
+
+    /// Which accounts share the calls.
+    #[command(flatten)]
+    pub account_args: AccountArgs,
 
     /// Send the calls to a provider built into this program. Its answers are invented and cost nothing.
     /// `DASHSCOPE_API_KEY` and `DASHSCOPE_BASE_URL` are ignored.
@@ -102,8 +109,9 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_attempts: u32,
 
-    /// Time for one call, from when it begins to wait for quota, all waits and attempts included.
-    #[arg(long, default_value = "30m", value_parser = duration)]
+    /// Time for one call, from when it begins to wait for quota, all waits and attempts included. With `--batch-host` the
+    /// default is two hours, since a call waits there for up to one.
+    #[arg(long, default_value = "30m", default_value_if("batch_host", "true", "2h"), value_parser = duration)]
     pub deadline: Duration,
 
     /// Ask for streams on the wire (chat, completions and the native generations); the output is the same.
@@ -310,6 +318,9 @@ mod tests {
         assert_eq!(args.concurrency, None);
         assert_eq!(args.max_attempts, 5);
         assert_eq!(args.deadline, Duration::from_secs(1_800));
+        let deadline = |line: &[&str]| parse(line).map(|args| args.deadline.as_secs());
+        assert_eq!(deadline(&["--batch-host"])?, 7_200);
+        assert_eq!(deadline(&["--batch-host", "--deadline", "5m"])?, 300);
         assert_eq!(args.output(true), PathBuf::from("batch-mock-output.jsonl"));
         assert_eq!(args.output(false), PathBuf::from("batch-output.jsonl"));
         assert!(!args.stream && !args.dry_run && !args.mock);

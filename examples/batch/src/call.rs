@@ -17,6 +17,7 @@ use tower_qwen_tokens::{
 };
 
 use crate::{
+    accounts::AccountClosed,
     assemble::strict,
     ending::is_open,
     failure::{Known, chain, find, of_parts, of_transport},
@@ -41,6 +42,8 @@ pub struct Outcome {
     pub over_cap: Option<BudgetError>,
     /// How long the call took; `None` where it had no request.
     pub times: Option<CallTimes>,
+    /// The account where the call waited last takes it no more, or another one can send it sooner. It was not sent.
+    pub is_without_account: bool,
 }
 
 /// How long one call took.
@@ -216,6 +219,13 @@ fn no_answer(
         return Outcome {
             over_cap: Some(over_cap.clone()),
             ..Outcome::default()
+        };
+    }
+    if let Some(closed) = find::<AccountClosed>(error) {
+        let part = ErrorPart::new("rejected", closed.to_string());
+        return Outcome {
+            is_without_account: true,
+            ..Outcome::failed((part, closed.fatal().cloned()))
         };
     }
     if let Some(rejected) = find::<Rejected>(error) {

@@ -10,6 +10,8 @@ use tower_qwen_ratelimit::{
 };
 use tower_qwen_tokens::{Money, PriceBook, price::Currency};
 
+use crate::accounts::Account;
+
 /// What a run may cost, and how often it may fail.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Caps {
@@ -79,9 +81,9 @@ impl Caps {
         }
     }
 
-    /// The caps as budgets; `None` without any.
+    /// The caps as budgets; `None` without any. Accounts have the prices of their regions.
     #[must_use]
-    pub fn budgets(&self, prices: PriceBook) -> Option<Budgets> {
+    pub fn budgets(&self, prices: PriceBook, accounts: &[Account]) -> Option<Budgets> {
         let mut budget = Budget::unlimited();
         if let Some(cost) = self.max_cost {
             budget = budget.and(cost, Period::total());
@@ -92,7 +94,12 @@ impl Caps {
         if budget.is_unlimited() {
             return None;
         }
-        let builder = Budgets::builder(prices)
+        let builder = accounts
+            .iter()
+            .fold(Budgets::builder(prices), |builder, account| {
+                builder.account_prices(account.id().clone(), account.prices())
+            });
+        let builder = builder
             .rates(self.rates())
             .table(BudgetTable::new().default_budget(budget));
         // Amounts above zero in periods without an end are sound.

@@ -133,6 +133,12 @@ impl Fatal {
         is_connect(error).then(|| Self::new(FatalReason::Address, root_cause(error)))
     }
 
+    /// None of several accounts is for the model.
+    #[must_use]
+    pub fn no_account() -> Self {
+        Self::new(FatalReason::Model, "no account names it in its `models`")
+    }
+
     /// An answer that is not JSON.
     #[must_use]
     pub fn not_json(status: u16) -> Self {

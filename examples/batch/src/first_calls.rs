@@ -92,6 +92,11 @@ impl FirstCalls {
         self.all.set(GateState::Untried);
     }
 
+    /// Lets no call go any more, until [`resume`](Self::resume).
+    pub fn close_all(&self) {
+        self.all.set(GateState::Closed);
+    }
+
     /// Lets no call of this model and path go any more.
     pub fn close(&self, route: &str) {
         self.route(route).set(GateState::Closed);

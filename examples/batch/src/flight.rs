@@ -4,7 +4,7 @@
 //! on the wire are finished and all others are not sent.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -66,6 +66,28 @@ impl Flight {
     #[must_use]
     pub fn is_on_wire(&self) -> bool {
         self.on_wire.load(Ordering::Relaxed) > 0
+    }
+
+    /// What the call comes to; `None` where this comes first, while no attempt of the call is on the wire.
+    pub async fn unless<F: Future>(&self, comes: impl Future, call: F) -> Option<F::Output> {
+        let mut call = pin!(call);
+        let mut comes = pin!(comes);
+        let mut has_come = false;
+        std::future::poll_fn(|cx| {
+            has_come = has_come || comes.as_mut().poll(cx).is_ready();
+            if has_come && !self.is_on_wire() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(outcome) = call.as_mut().poll(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            // The attempt may have failed just now: its retry is not waited for.
+            if has_come && !self.is_on_wire() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     fn take_off(&self) -> OnWire {

@@ -1,9 +1,9 @@
 //! What holds a run up now.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use indicatif::HumanCount;
-use tower_qwen_ratelimit::{AccountSnapshot, Quota};
+use tower_qwen_ratelimit::{AccountSnapshot, Key, Quota};
 use tower_qwen_tokens::Cause;
 
 use crate::{
@@ -26,14 +26,14 @@ const SOME: u64 = 3;
 #[must_use]
 pub fn hold_up(
     accounts: &[AccountSnapshot],
-    found: impl Fn(&str) -> Option<FoundQuota>,
+    found: impl Fn(&Key) -> Option<FoundQuota>,
     places: usize,
 ) -> Option<String> {
     let calls = |account: &&AccountSnapshot| account.queued as u64 + account.in_flight;
     let under_way: u64 = accounts.iter().map(|account| calls(&account)).sum();
     let account = accounts.iter().max_by_key(calls)?;
-    let model = account.key.model();
-    let found = found(model);
+    let model = name(&account.key);
+    let found = found(&account.key);
     if let Some(plan) = &account.plan_used_up {
         return Some(format!("{model} is closed: {plan}"));
     }
@@ -64,9 +64,17 @@ pub fn hold_up(
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
+/// The model, and the account where there are several.
+fn name(key: &Key) -> Cow<'_, str> {
+    match key.account() {
+        "" => key.model().into(),
+        account => format!("{} at {account}", key.model()).into(),
+    }
+}
+
 /// Where the provider lets clearly less through than the quota says.
 fn too_high(account: &AccountSnapshot, quota: &Quota) -> Option<String> {
-    let model = account.key.model();
+    let model = name(&account.key);
     [
         (quota.requests(), account.requests.believed, "requests"),
         (quota.tokens(), account.tokens.believed, "tokens"),
@@ -102,7 +110,7 @@ fn may_be_too_high(account: &AccountSnapshot, quota: &Quota) -> Option<String> {
         let all_refused: u64 = account.throttled.values().sum();
         let answered = account.admitted.saturating_sub(account.in_flight + all_refused);
         let (given, answered) = (HumanCount(given), HumanCount(answered));
-        let (model, per) = (account.key.model(), Per(quota.window_length()));
+        let (model, per) = (name(&account.key), Per(quota.window_length()));
         format!(
             "the quota of {model} may be too high, or others use it too: {given} {unit} {per}, but the provider \
              answered {answered} calls so far and refused {refused}"
@@ -117,7 +125,7 @@ fn usual(
     under_way: u64,
     places: usize,
 ) -> Option<String> {
-    let model = account.key.model();
+    let model = name(&account.key);
     if account.queued == 0 {
         let is_full = account.in_flight > 0 && under_way >= places as u64;
         return is_full.then(|| {
@@ -151,7 +159,7 @@ fn usual(
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use tower_qwen_ratelimit::{Cost, Key, Limiter, OutputLimit};
+    use tower_qwen_ratelimit::{Cost, Limiter, OutputLimit};
     use tower_qwen_tokens::Verdict;
 
     use super::*;

@@ -3,6 +3,7 @@
 //! `cargo run --release -p batch` needs neither a key nor a file: it answers its bundled prompts from a mock of the provider.
 
 pub mod account_list;
+pub mod accounts;
 pub mod advice;
 pub mod app;
 pub mod args;
@@ -33,6 +34,7 @@ pub mod news;
 pub mod output;
 pub mod pace;
 pub mod paths;
+pub mod plan;
 pub mod progress;
 pub mod provider;
 pub mod quota_source;

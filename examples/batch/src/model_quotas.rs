@@ -4,7 +4,7 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
@@ -15,9 +15,10 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
 use tower::{Layer, Service};
-use tower_qwen_ratelimit::{Limiter, Quota};
+use tower_qwen_ratelimit::{InvalidLimiter, Key, Limiter, Quota};
 
 use crate::{
+    accounts::{Account, doubt},
     concurrency::Concurrency,
     input::InputCall,
     news::News,
@@ -35,12 +36,29 @@ pub struct ModelQuotas(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    source: QuotaSource,
+    sources: Vec<Source>,
     limiter: Limiter,
     concurrency: Concurrency,
     news: News,
-    found: Mutex<BTreeMap<String, FoundQuota>>,
+    found: Mutex<Found>,
 }
+
+/// Where the quotas of an account are from.
+#[derive(Debug)]
+struct Source {
+    /// `None` where there are no accounts with names.
+    account: Option<Account>,
+    quotas: QuotaSource,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    models: BTreeSet<String>,
+    quotas: FoundQuotas,
+}
+
+/// What was found, by model and name of the account; that is empty where there is one account alone.
+pub type FoundQuotas = BTreeMap<(String, String), FoundQuota>;
 
 /// Looks at the model of each call. See the module.
 #[derive(Debug, Clone)]
@@ -64,11 +82,39 @@ impl ModelQuotas {
         concurrency: Concurrency,
         news: News,
     ) -> Self {
-        if let Some(sentence) = source.sentence_of_all() {
-            news.add(sentence);
+        let source = Source {
+            account: None,
+            quotas: source,
+        };
+        Self::over(vec![source], (limiter, concurrency, news))
+    }
+
+    /// The same for each account that has a source of its own.
+    #[must_use]
+    pub fn of_accounts(
+        accounts: impl IntoIterator<Item = (Account, QuotaSource)>,
+        limiter: Limiter,
+        concurrency: Concurrency,
+        news: News,
+    ) -> Self {
+        let sources = accounts.into_iter().map(|(account, quotas)| Source {
+            account: Some(account).filter(|account| !account.name().is_empty()),
+            quotas,
+        });
+        Self::over(sources.collect(), (limiter, concurrency, news))
+    }
+
+    fn over(
+        sources: Vec<Source>,
+        (limiter, concurrency, news): (Limiter, Concurrency, News),
+    ) -> Self {
+        for source in &sources {
+            if let Some(sentence) = source.quotas.sentence_of_all() {
+                news.add(source.of(sentence));
+            }
         }
         Self(Arc::new(Inner {
-            source,
+            sources,
             limiter,
             concurrency,
             news,
@@ -76,34 +122,53 @@ impl ModelQuotas {
         }))
     }
 
-    /// Gives this model its quota, where it has none yet.
+    /// Gives this model its quota at each account, where it has none yet.
     pub fn add(&self, model: &str) {
+        let found = &self.0.found;
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.models.contains(model) || found.models.len() >= MOST_MODELS {
+            return;
+        }
+        found.models.insert(model.to_owned());
+        let is_batch_host = self
+            .0
+            .sources
+            .iter()
+            .any(|source| source.quotas.is_of_batch_host());
+        if let Some(sentence) = doubt(model).filter(|_| is_batch_host) {
+            self.0.news.add(sentence);
+        }
+        for source in &self.0.sources {
+            if source
+                .account
+                .as_ref()
+                .is_none_or(|account| account.serves(model))
+            {
+                self.add_at(source, model, &mut found.quotas);
+            }
+        }
+    }
+
+    fn add_at(&self, source: &Source, model: &str, found: &mut FoundQuotas) {
         let Inner {
-            source,
             limiter,
             concurrency,
             news,
-            found,
+            ..
         } = &*self.0;
-        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.contains_key(model) || found.len() >= MOST_MODELS {
-            return;
-        }
-        let new = source.find(model);
+        let new = source.quotas.find(model);
         concurrency.add(new.limit());
-        if new.quota != limiter.quota_of(model)
-            && let Err(invalid) = limiter.set_quota_for(model, new.quota)
-        {
-            news.add(format!("The quota of {model} cannot be used: {invalid}."));
+        if let Err(invalid) = source.set(limiter, model, new.quota) {
+            news.add(source.of(format!("The quota of {model} cannot be used: {invalid}.")));
         }
-        if source.sentence_of_all().is_none() {
+        if source.quotas.sentence_of_all().is_none() {
             match found.len() {
-                number if number < MOST_SENTENCES => news.add(new.sentence(model)),
+                number if number < MOST_SENTENCES => news.add(source.of(new.sentence(model))),
                 MOST_SENTENCES => news.add("The quotas of more models are in the summary.".into()),
                 _ => {}
             }
         }
-        found.insert(model.to_owned(), new);
+        found.insert((model.to_owned(), source.name().to_owned()), new);
     }
 
     /// The model of this call of the input.
@@ -113,18 +178,20 @@ impl ModelQuotas {
         }
     }
 
-    /// What was found, by model.
+    /// What was found.
     #[must_use]
-    pub fn found(&self) -> BTreeMap<String, FoundQuota> {
+    pub fn found(&self) -> FoundQuotas {
         let found = &self.0.found;
-        found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.quotas.clone()
     }
 
-    /// What was found for a model.
+    /// What was found for an account of Admission.
     #[must_use]
-    pub fn found_for(&self, model: &str) -> Option<FoundQuota> {
+    pub fn found_for(&self, key: &Key) -> Option<FoundQuota> {
         let found = self.0.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.get(model).cloned()
+        let name = (key.model().to_owned(), key.account().to_owned());
+        found.quotas.get(&name).cloned()
     }
 
     /// The quota of a model.
@@ -142,6 +209,37 @@ impl ModelQuotas {
     #[must_use]
     pub fn news(&self) -> &News {
         &self.0.news
+    }
+}
+
+impl Source {
+    fn name(&self) -> &str {
+        self.account.as_ref().map_or("", Account::name)
+    }
+
+    /// A sentence about it.
+    fn of(&self, sentence: String) -> String {
+        match self.name() {
+            "" => sentence,
+            name => format!("Account {name}: {sentence}"),
+        }
+    }
+
+    /// Gives a model its quota in Admission.
+    fn set(&self, limiter: &Limiter, model: &str, quota: Quota) -> Result<(), InvalidLimiter> {
+        match self.name() {
+            "" if quota == limiter.quota_of(model) => Ok(()),
+            "" => limiter.set_quota_for(model, quota),
+            // Each change copies all quotas: one for all models is set once.
+            name if self.quotas.sentence_of_all().is_some() => {
+                let key = Key::new("", model).with_account(name);
+                match limiter.quota_of_key(&key) == quota {
+                    true => Ok(()),
+                    false => limiter.change_quotas(|quotas| quotas.account(name, quota)),
+                }
+            }
+            name => limiter.change_quotas(|quotas| quotas.account_model(name, model, quota)),
+        }
     }
 }
 
@@ -202,6 +300,10 @@ mod tests {
         ModelQuotas::new(source, limiter, Concurrency::new(None), News::default())
     }
 
+    fn models(found: &FoundQuotas) -> Vec<&str> {
+        found.keys().map(|(model, _)| model.as_str()).collect()
+    }
+
     fn request(body: String) -> Request<Full<Bytes>> {
         Request::new(Full::from(body))
     }
@@ -234,7 +336,7 @@ mod tests {
             assert_eq!(quota, Quota::discover());
         }
         let found = quotas.found();
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(models(&found), ["a", "b", "c"]);
         assert_eq!(quotas.news().take().len(), 3, "one sentence for each model");
         // 25 and 50 of 15 seconds, and 256 since c is not known.
         assert_eq!(quotas.concurrency().get(), 331);
@@ -258,7 +360,7 @@ mod tests {
         let mut reader = Reader::new(lines.as_bytes(), "http://h/v1".parse()?);
         reader.peek(|call| quotas.add_call(call)).await?;
         let found = quotas.found();
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(models(&found), ["a", "b"]);
         let mut items = 0;
         while reader.next().await?.is_some() {
             items += 1;

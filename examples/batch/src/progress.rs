@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
+    accounts::AccountUse,
     counts::Counts,
     fatal::Fatal,
     hold_up::hold_up,
@@ -20,6 +21,9 @@ use crate::{
     stack::Stack,
     words,
 };
+
+/// Of so many accounts a line of progress has room.
+const MOST_ACCOUNTS: usize = 4;
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -128,10 +132,10 @@ impl<W: Write> Progress<W> {
         let tokens = accounts
             .iter()
             .map(|account| percent(account.tokens.used, account.tokens.quota));
-        let cost = self.stack.ledger.snapshot().total.cost;
+        let cost = self.stack.booked().total.cost;
         let hold_up = self.quotas.as_ref().and_then(|quotas| {
             let places = quotas.concurrency().get();
-            hold_up(&accounts, |model| quotas.found_for(model), places)
+            hold_up(&accounts, |key| quotas.found_for(key), places)
         });
         let time_left = self.time_left(counts);
         let left = match time_left {
@@ -152,11 +156,26 @@ impl<W: Write> Progress<W> {
             self.pace.per_minute(),
             self.stack.tally.attempts().throttled(),
             words::money(&cost),
-        );
+        ) + &self.by_account();
         Message {
             figures,
             left,
             hold_up: hold_up.unwrap_or_default(),
+        }
+    }
+
+    /// What each account has, where there are several.
+    fn by_account(&self) -> String {
+        let used = AccountUse::all(self.stack.accounts.as_ref(), &self.stack.limiter);
+        let shown: Vec<String> = used
+            .iter()
+            .take(MOST_ACCOUNTS)
+            .map(AccountUse::short)
+            .collect();
+        match (shown.is_empty(), used.len().saturating_sub(MOST_ACCOUNTS)) {
+            (true, _) => String::new(),
+            (false, 0) => format!(" ({})", shown.join("; ")),
+            (false, more) => format!(" ({}; and {more} more)", shown.join("; ")),
         }
     }
 
@@ -235,6 +254,7 @@ mod tests {
             limiter: Limiter::new(Quota::qwen2()),
             ledger: Ledger::default(),
             tally: Tally::default(),
+            accounts: None,
             policy: RetryPolicy::default(),
             budgets: None,
         }

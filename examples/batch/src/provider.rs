@@ -56,11 +56,16 @@ impl Environment {
     /// Reads the environment. Empty variables count as missing.
     #[must_use]
     pub fn read() -> Self {
-        let variable = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
         Self {
-            key: variable("DASHSCOPE_API_KEY"),
-            base_url: variable("DASHSCOPE_BASE_URL"),
+            key: Self::variable("DASHSCOPE_API_KEY"),
+            base_url: Self::variable("DASHSCOPE_BASE_URL"),
         }
+    }
+
+    /// A variable; `None` where it is missing or empty.
+    #[must_use]
+    pub fn variable(name: &str) -> Option<String> {
+        env::var(name).ok().filter(|value| !value.trim().is_empty())
     }
 }
 

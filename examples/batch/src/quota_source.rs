@@ -10,6 +10,7 @@ use tower_qwen_tokens::data::{ModelQuota, QuotaBook, Region};
 
 use crate::{
     account_list::{NoList, read_list},
+    accounts::{Account, AccountLimits},
     args::{Args, QuotaArg},
     base_url::BaseUrl,
     provider::Provider,
@@ -20,11 +21,16 @@ use crate::{
 /// counts credits, a trial has less.
 const OTHER_QUOTAS: [&str; 2] = ["token-plan.", "trial."];
 
+/// The window of an account's own figures, which the file gives by the minute.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Says what quota a model has.
 #[derive(Debug, Clone)]
 pub struct QuotaSource {
     known: Known,
     args: Args,
+    /// Whether the figures are an account's own, in place of `--rpm` and `--tpm`.
+    is_of_account: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +71,8 @@ pub enum QuotaOrigin {
     Account,
     /// The row of the built-in list.
     BuiltIn,
+    /// None: the batch host lets calls wait in a queue of its own.
+    BatchHost,
 }
 
 impl QuotaSource {
@@ -86,6 +94,25 @@ impl QuotaSource {
         Self::of_books(args, list, base)
     }
 
+    /// What the account's own figures say, else as for a run with one account.
+    pub async fn of_account(args: &Args, provider: &Provider, account: &Account) -> Self {
+        let limits = account.own_limits();
+        if limits == AccountLimits::default() {
+            return Self::choose(args, provider, account.base(), account.authorization()).await;
+        }
+        let own = Args {
+            rpm: limits.requests.or(args.rpm),
+            tpm: limits.tokens.or(args.tpm),
+            window: MINUTE,
+            ..args.clone()
+        };
+        Self {
+            known: Known::Same(Box::new(own.told_quota()), QuotaOrigin::Told),
+            args: own,
+            is_of_account: true,
+        }
+    }
+
     /// What the command line says; `None` with `--quota auto`, where [`QuotaSource::of_books`] is for.
     #[must_use]
     pub fn of_args(args: &Args, is_mock: bool) -> Option<Self> {
@@ -98,12 +125,17 @@ impl QuotaSource {
             }
             QuotaArg::Discover => (discover(args), QuotaOrigin::Discover),
             // It is started with these figures.
+            // Real-time limits do not bind there: help.aliyun.com/document_detail/2712574.html, read on 2026-12-01.
+            QuotaArg::Auto if args.account_args.batch_host => {
+                (Quota::unlimited(), QuotaOrigin::BatchHost)
+            }
             QuotaArg::Auto if is_mock => (told, QuotaOrigin::Mock),
             QuotaArg::Auto => return None,
         };
         Some(Self {
             known: Known::Same(Box::new(quota), origin),
             args: args.clone(),
+            is_of_account: false,
         })
     }
 
@@ -119,7 +151,14 @@ impl QuotaSource {
                 built_in: region.map(|region| (region, QuotaBook::builtin().region(region))),
             },
             args: args.clone(),
+            is_of_account: false,
         }
+    }
+
+    /// Whether the calls go to the batch host.
+    #[must_use]
+    pub fn is_of_batch_host(&self) -> bool {
+        self.args.account_args.batch_host
     }
 
     /// The quota of models that have no other.
@@ -205,6 +244,7 @@ impl QuotaSource {
         Some(match origin {
             QuotaOrigin::Told | QuotaOrigin::AtLeast => {
                 let given = match (args.rpm, args.tpm) {
+                    _ if self.is_of_account => "by the file of accounts",
                     (Some(_), Some(_)) => "--rpm and --tpm",
                     (Some(_), None) => "--rpm, and the default of --tpm",
                     (None, Some(_)) => "--tpm, and the default of --rpm",
@@ -216,6 +256,9 @@ impl QuotaSource {
                     }
                     _ => format!("Quota of each model: {figures} ({given})."),
                 }
+            }
+            QuotaOrigin::BatchHost => {
+                "Quota: none, since calls wait in a queue at the batch host.".to_owned()
             }
             QuotaOrigin::Mock => format!("Quota: {figures}, as the built-in mock has."),
             _ => format!(

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use tower_qwen_tokens::{Dialect, protocol::header::X_DASHSCOPE_SSE};
 
 use crate::{
+    accounts::BATCH_PATH,
     base_url::{BadUrl, BaseUrl},
     input::{InputCall, Param},
 };
@@ -22,6 +23,7 @@ pub struct Requests {
     model: Option<Box<RawValue>>,
     params: Vec<Param>,
     stream: bool,
+    is_batch_host: bool,
 }
 
 /// The model and the path of a call: a provider has both, or neither call can succeed.
@@ -39,6 +41,8 @@ pub enum BadRequest {
     Url(BadUrl),
     /// Its body cannot be changed as asked: it, or its `parameters`, is no object.
     Body,
+    /// The batch host does not have its path.
+    BatchHost,
 }
 
 /// A key with characters that no header can carry.
@@ -57,6 +61,7 @@ impl Requests {
             model: None,
             params: Vec::new(),
             stream: false,
+            is_batch_host: false,
         }
     }
 
@@ -66,10 +71,7 @@ impl Requests {
     ///
     /// [`BadKey`] where no header can carry it.
     pub fn key(mut self, key: &str) -> Result<Self, BadKey> {
-        let mut value =
-            HeaderValue::try_from(format!("Bearer {}", key.trim())).map_err(|_| BadKey)?;
-        value.set_sensitive(true);
-        self.authorization = Some(value);
+        self.authorization = Some(bearer(key)?);
         Ok(self)
     }
 
@@ -100,6 +102,13 @@ impl Requests {
         self
     }
 
+    /// Takes only the calls that the batch host has a path for.
+    #[must_use]
+    pub fn batch_host(mut self, is_batch_host: bool) -> Self {
+        self.is_batch_host = is_batch_host;
+        self
+    }
+
     /// The request of a call. A body that needs no change goes out byte for byte.
     ///
     /// # Errors
@@ -107,6 +116,9 @@ impl Requests {
     /// See [`BadRequest`].
     pub fn build(&self, call: &InputCall) -> Result<Request<Full<Bytes>>, BadRequest> {
         let uri = self.base.join(&call.url).map_err(BadRequest::Url)?;
+        if self.is_batch_host && !uri.path().ends_with(BATCH_PATH) {
+            return Err(BadRequest::BatchHost);
+        }
         let streamed =
             Dialect::of_path(uri.path()).filter(|&dialect| self.stream && is_streamable(dialect));
         let is_native = Dialect::of_path(uri.path()).is_some_and(Dialect::is_native);
@@ -221,6 +233,17 @@ pub fn is_streamable(dialect: Dialect) -> bool {
     )
 }
 
+/// The header with a key, marked as a secret.
+///
+/// # Errors
+///
+/// [`BadKey`] where no header can carry it.
+pub fn bearer(key: &str) -> Result<HeaderValue, BadKey> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", key.trim())).map_err(|_| BadKey)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 fn fields(raw: &RawValue) -> Result<Fields, BadRequest> {
     serde_json::from_str(raw.get()).map_err(|_| BadRequest::Body)
 }
@@ -260,6 +283,9 @@ impl fmt::Display for BadRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(bad) => write!(f, "`url`: {bad}"),
+            Self::BatchHost => f.write_str(
+                "`url`: the batch host has chat completions alone: leave out --batch-host for this call",
+            ),
             Self::Body => f.write_str(
                 "the body cannot be changed as the options ask: it lacks the shape of its path",
             ),

@@ -1,6 +1,6 @@
 //! The run: takes calls up, waits for them, and writes down what became of them.
 
-use std::{collections::VecDeque, io, pin::pin, task::Poll, time::Duration};
+use std::{collections::VecDeque, io, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -13,6 +13,7 @@ use tower_qwen_ratelimit::budget::BudgetError;
 use tower_qwen_tokens::{Deadline, call::BoxError};
 
 use crate::{
+    accounts::Accounts,
     call::{CallTimes, Outcome, perform},
     concurrency::Concurrency,
     counts::Counts,
@@ -48,6 +49,8 @@ pub struct Run {
     pub requests: Requests,
     /// Whom they go to, for the lines of the output.
     pub provider: String,
+    /// The accounts that share the calls, where there are several.
+    pub accounts: Option<Accounts>,
     /// Calls held at once.
     pub concurrency: Concurrency,
     /// Time for one call.
@@ -83,6 +86,8 @@ pub struct EndedCall<'a> {
 enum Finished {
     /// It has its line.
     Line(Box<Line>),
+    /// The account that it met takes no more calls; another one may, until the same deadline.
+    Again(InputCall, Deadline),
     /// It was not sent.
     NotSent,
     /// The cap has no room for it.
@@ -94,6 +99,8 @@ struct Line {
     route: Route,
     times: Option<CallTimes>,
     fatal: Option<Fatal>,
+    /// No account took the call, so it has no line after all.
+    is_without_account: bool,
     turn: Turn,
 }
 
@@ -140,7 +147,7 @@ impl Run {
             if calls.is_empty()
                 && let Some(call) = parked.pop_front()
             {
-                calls.push(self.one(client.clone(), call, &first, stop.clone()));
+                calls.push(self.one(client.clone(), (call, None), &first, stop.clone()));
             }
             tokio::select! {
                 biased;
@@ -162,13 +169,17 @@ impl Run {
                 }
                 Some(finished) = calls.next() => match finished {
                     Finished::Line(line) => {
-                        output.write(&line.record)?;
-                        counts.note(&line.record);
-                        observer.ended(EndedCall {
-                            model: line.route.model(),
-                            times: line.times,
-                            is_success: line.record.is_success(),
-                        });
+                        if line.is_without_account {
+                            counts.not_sent += 1;
+                        } else {
+                            output.write(&line.record)?;
+                            counts.note(&line.record);
+                            observer.ended(EndedCall {
+                                model: line.route.model(),
+                                times: line.times,
+                                is_success: line.record.is_success(),
+                            });
+                        }
                         match self.after(*line, &mut rules, &first) {
                             Next::GoOn => {}
                             Next::OneByOne => {
@@ -191,9 +202,11 @@ impl Run {
                             }
                         }
                         for call in parked.drain(..parked.len().min(TRY_AGAIN)) {
-                            calls.push(self.one(client.clone(), call, &first, stop.clone()));
+                            calls.push(self.one(client.clone(), (call, None), &first, stop.clone()));
                         }
                     }
+                    Finished::Again(_, _) if pressed || counts.ended.is_some() => counts.not_sent += 1,
+                    Finished::Again(call, deadline) => calls.push(self.one(client.clone(), (call, Some(deadline)), &first, stop.clone())),
                     Finished::NotSent => counts.not_sent += 1,
                     Finished::NoRoom(_, _) if pressed || counts.ended.is_some() => counts.not_sent += 1,
                     Finished::NoRoom(call, error) if !is_final(&error) => parked.push_back(call),
@@ -205,7 +218,7 @@ impl Run {
                 },
                 item = input.next(), if input_open && parked.is_empty() && calls.len() < self.concurrency.get() => match item {
                     Ok(Some(Item::Call(call))) if answered.contains(&call.custom_id) => counts.answered_before += 1,
-                    Ok(Some(Item::Call(call))) => calls.push(self.one(client.clone(), call, &first, stop.clone())),
+                    Ok(Some(Item::Call(call))) => calls.push(self.one(client.clone(), (call, None), &first, stop.clone())),
                     Ok(Some(Item::Bad(line))) => {
                         counts.bad_lines += 1;
                         output.bad_line(&line)?;
@@ -239,9 +252,9 @@ impl Run {
     async fn one<S, RB>(
         &self,
         client: S,
-        call: InputCall,
+        call: (InputCall, Option<Deadline>),
         first: &FirstCalls,
-        stop: Stop,
+        mut stop: Stop,
     ) -> Finished
     where
         S: Service<Request<Full<Bytes>>, Response = Response<RB>, Error = BoxError>,
@@ -249,14 +262,14 @@ impl Run {
     {
         let flight = Flight::default();
         let work = self.send(client, call, first, &flight);
-        let finished = unless_stopped(work, &flight, stop).await;
+        let finished = flight.unless(stop.requested(), work).await;
         finished.unwrap_or(Finished::NotSent)
     }
 
     async fn send<S, RB>(
         &self,
         client: S,
-        call: InputCall,
+        (call, deadline): (InputCall, Option<Deadline>),
         first: &FirstCalls,
         flight: &Flight,
     ) -> Finished
@@ -265,14 +278,15 @@ impl Run {
         RB: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let route = self.requests.route(&call);
-        let line = |call: InputCall, turn, outcome: Outcome| {
+        let line = |call: InputCall, turn, outcome: Outcome, provider: &str| {
             let record = Record::new(call.custom_id, outcome.response, outcome.error);
             Finished::Line(Box::new(Line {
-                record: record.by(&self.provider).carrying(call.carried),
+                record: record.by(provider).carrying(call.carried),
                 times: outcome.times,
                 fatal: outcome
                     .fatal
                     .map(|fatal| fatal.of(route.model(), route.path())),
+                is_without_account: outcome.is_without_account,
                 turn,
                 route: route.clone(),
             }))
@@ -285,14 +299,17 @@ impl Run {
                     error,
                     ..Outcome::default()
                 };
-                return line(call, Turn::default(), outcome);
+                return line(call, Turn::default(), outcome, &self.provider);
             }
         };
         request.extensions_mut().insert(flight.clone());
+        let accounts = self.accounts.as_ref();
+        let served = accounts.map(|accounts| accounts.prepare(&mut request, &route));
         let Some(mut turn) = first.enter(route.key()).await else {
             return Finished::NotSent;
         };
-        let mut work = pin!(perform(client, request, Deadline::after(self.deadline)));
+        let deadline = deadline.unwrap_or_else(|| Deadline::after(self.deadline));
+        let mut work = pin!(perform(client, request, deadline));
         let mut outcome = None;
         if turn.is_first() {
             outcome = timeout(OPEN_AFTER, work.as_mut()).await.ok();
@@ -304,19 +321,41 @@ impl Run {
             Some(outcome) => outcome,
             None => work.await,
         };
-        match outcome.over_cap.take() {
-            Some(error) => Finished::NoRoom(call, error),
-            None => line(call, turn, outcome),
+        if let Some(error) = outcome.over_cap.take() {
+            return Finished::NoRoom(call, error);
+        }
+        let Some((accounts, served)) = accounts.zip(served) else {
+            return line(call, turn, outcome, &self.provider);
+        };
+        if outcome.is_without_account && outcome.fatal.is_none() {
+            return Finished::Again(call, deadline);
+        }
+        if let Some(fatal) = &outcome.fatal {
+            accounts.note_answer(served.index(), fatal);
+            if accounts.has_another(fatal, &route) {
+                return Finished::Again(call, deadline);
+            }
+        }
+        match accounts.count() {
+            1 => line(call, turn, outcome, &self.provider),
+            _ => {
+                let provider = accounts.get(served.index()).provider();
+                line(call, turn, outcome, &provider)
+            }
         }
     }
 
     /// Lets the calls go that waited for this one, or not.
     fn after(&self, line: Line, rules: &mut EndRules, first: &FirstCalls) -> Next {
-        let next = rules.note(Finding {
-            route: line.route.key(),
-            is_success: line.record.is_success(),
-            is_answered: line.record.response.is_some(),
-            fatal: line.fatal.as_ref(),
+        let by_accounts = self.accounts.as_ref().zip(line.fatal.as_ref());
+        let next = by_accounts.and_then(|(accounts, fatal)| accounts.next(fatal));
+        let next = next.unwrap_or_else(|| {
+            rules.note(Finding {
+                route: line.route.key(),
+                is_success: line.record.is_success(),
+                is_answered: line.record.response.is_some(),
+                fatal: line.fatal.as_ref(),
+            })
         });
         match &next {
             Next::GoOn => line.turn.open(),
@@ -334,28 +373,6 @@ impl Run {
         }
         next
     }
-}
-
-/// What the call comes to; `None` when the run is stopped while no attempt of it is on the wire.
-async fn unless_stopped<F: Future>(call: F, flight: &Flight, mut stop: Stop) -> Option<F::Output> {
-    let mut call = pin!(call);
-    let mut requested = pin!(stop.requested());
-    let mut stopping = false;
-    std::future::poll_fn(|cx| {
-        stopping = stopping || requested.as_mut().poll(cx).is_ready();
-        if stopping && !flight.is_on_wire() {
-            return Poll::Ready(None);
-        }
-        if let Poll::Ready(outcome) = call.as_mut().poll(cx) {
-            return Poll::Ready(Some(outcome));
-        }
-        // The attempt may have failed just now: its retry is not waited for.
-        if stopping && !flight.is_on_wire() {
-            return Poll::Ready(None);
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 fn count(number: usize) -> u64 {

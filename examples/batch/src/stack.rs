@@ -11,12 +11,18 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use tower::{Service, ServiceBuilder};
+use tower::{Service, ServiceBuilder, layer::layer_fn, service_fn};
 use tower_qwen_ratelimit::{AdmissionLayer, BudgetLayer, Budgets, Limiter};
 use tower_qwen_retry::{RetryLayer, RetryPolicy};
-use tower_qwen_tokens::{Ledger, MeterLayer, call::BoxError};
+use tower_qwen_tokens::{Ledger, call::BoxError, ledger::Snapshot};
 
-use crate::{flight::FlightLayer, last_failure::LastFailureLayer, tally::Tally, whole::WholeLayer};
+use crate::{
+    accounts::{Accounts, Waits, attempt, meters},
+    flight::FlightLayer,
+    last_failure::LastFailureLayer,
+    tally::Tally,
+    whole::WholeLayer,
+};
 
 /// What the layers of the client share and what can be read off them.
 #[derive(Debug, Clone)]
@@ -24,8 +30,10 @@ use crate::{flight::FlightLayer, last_failure::LastFailureLayer, tally::Tally, w
 pub struct Stack {
     /// Admits the calls.
     pub limiter: Limiter,
-    /// Sums up tokens and cost.
+    /// Sums up tokens and cost, where there are no `accounts`, each of which has a ledger of its own.
     pub ledger: Ledger,
+    /// The accounts that share the calls, where these need more than one key at one address.
+    pub accounts: Option<Accounts>,
     /// Counts attempts and throttles.
     pub tally: Tally,
     /// What is retried.
@@ -37,6 +45,10 @@ pub struct Stack {
 /// How long a connection may take to come about. Then nothing answers at the address: Retry tries again, and the user
 /// should not wait minutes for that.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// After so long without a word on a connection it is tried whether the other end is there: the batch host holds calls for
+/// up to an hour, and routers forget connections that are silent for some minutes.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A client over a real network.
 pub type Transport = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
@@ -64,15 +76,35 @@ impl Stack {
             + Send,
         TB: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send,
     {
+        // One account has nothing to choose, and the end rules of the run.
+        let accounts = self.accounts.clone();
+        let accounts = accounts.filter(|accounts| accounts.count() > 1);
+        let waits = accounts.map(|accounts| Waits::new(accounts, self.limiter.clone()));
         ServiceBuilder::new()
             .layer(RetryLayer::new(self.policy.clone()))
+            .layer(layer_fn(move |service| {
+                let waits = waits.clone();
+                service_fn(move |request| attempt(waits.clone(), Clone::clone(&service), request))
+            }))
             .layer(LastFailureLayer)
             .layer(WholeLayer)
             .option_layer(self.budgets.clone().map(BudgetLayer::new))
             .layer(AdmissionLayer::new(self.limiter.clone()))
             .layer(FlightLayer::new(self.tally.clone()))
-            .layer(MeterLayer::new(self.ledger.clone()))
-            .service(transport)
+            .service(meters(transport, &self.ledger, self.accounts.as_ref()))
+    }
+
+    /// Tokens and cost so far, of all accounts together.
+    #[must_use]
+    pub fn booked(&self) -> Snapshot {
+        let Some(accounts) = &self.accounts else {
+            return self.ledger.snapshot();
+        };
+        let mut all = Snapshot::default();
+        for index in 0..accounts.count() {
+            all.merge(&accounts.ledger(index).snapshot());
+        }
+        all
     }
 }
 
@@ -84,6 +116,7 @@ impl Stack {
 pub fn transport(concurrency: usize) -> Transport {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
+    connector.set_keepalive(Some(KEEPALIVE));
     connector.set_connect_timeout(Some(CONNECT));
     connector.enforce_http(false);
     let connector = HttpsConnectorBuilder::new()

@@ -22,7 +22,7 @@ async fn run(caps: &Caps, faults: Faults) -> TestResult<(Counts, u64, i128)> {
     };
     let quota = Quota::per_minute(100_000, 100_000_000);
     let mut harness = Harness::new(MockQwen::new(config), quota)?;
-    harness.stack.budgets = caps.budgets(PriceBook::builtin());
+    harness.stack.budgets = caps.budgets(PriceBook::builtin(), &[]);
     let input: String = (0..2_000)
         .map(|number| chat(&format!("c{number}"), "How far is it?"))
         .collect();

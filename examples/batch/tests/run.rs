@@ -11,6 +11,7 @@ use batch::{
     dry_run::forecast,
     ids::Ids,
     input::{Reader, bundled},
+    plan::Plan,
     quota_source::QuotaSource,
     stop::stop,
     summary::{Facts, Summary},
@@ -63,6 +64,7 @@ async fn every_bundled_prompt_is_answered_and_none_throttled() -> TestResult {
         quota: Quota::qwen2(),
         quotas: &BTreeMap::new(),
         accounts: &[],
+        used: Vec::new(),
         duration,
         target: &Target::remote("http://mock", None),
         measured: &BTreeMap::new(),
@@ -358,8 +360,7 @@ async fn a_forecast_sends_nothing_and_knows_what_is_done() -> TestResult {
         &mut Reader::new(input.as_bytes(), base()?),
         &answered,
         &harness.run.requests,
-        &told,
-        &PriceBook::builtin(),
+        &Plan::one(told, PriceBook::builtin()),
         |line| {
             // Writing to a string does not fail.
             let _ = write!(named, "{line}");

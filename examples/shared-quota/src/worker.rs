@@ -73,6 +73,7 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
             .store(&store)
             .build()?,
         ledger: Ledger::new(PriceBook::builtin()),
+        accounts: None,
         tally: Tally::default(),
         policy: RetryPolicy::default(),
         budgets: None,

@@ -122,6 +122,7 @@ impl Budgets {
             model: Arc::default(),
             answers: 1,
             is_batch: false,
+            account: None,
             need: Need::of_request(input_tokens, output_tokens, None),
         };
         let (prices, now) = (self.inner.prices(), self.inner.now());
@@ -228,10 +229,16 @@ impl Budgets {
         Ok(())
     }
 
-    /// Prices and converts calls by other figures from now on. Calls under way settle by the old ones.
+    /// Prices and converts calls by other figures from now on. Calls under way settle by the old ones. Prices of
+    /// single accounts ([`account_prices`](super::BudgetsBuilder::account_prices)) stay.
     pub fn set_prices(&self, book: PriceBook, rates: Rates) {
-        let prices = Arc::new(Prices { book, rates });
         let known = self.inner.prices.write();
-        *known.unwrap_or_else(PoisonError::into_inner) = prices;
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        let by_account = Arc::clone(&known.by_account);
+        *known = Arc::new(Prices {
+            book,
+            by_account,
+            rates,
+        });
     }
 }

@@ -1,6 +1,9 @@
-use std::sync::{Arc, Mutex, RwLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, RwLock},
+};
 
-use tower_qwen_tokens::{PriceBook, internal::clock::WallClock};
+use tower_qwen_tokens::{AccountId, PriceBook, internal::clock::WallClock};
 
 use super::{
     BudgetObserver, BudgetTable, Budgets, BudgetsByName, InvalidBudgets, Rates, Unpriced,
@@ -25,6 +28,7 @@ const DEFAULT_MAX_TENANTS: usize = 16_384;
 #[must_use]
 pub struct BudgetsBuilder {
     prices: PriceBook,
+    account_prices: HashMap<AccountId, PriceBook>,
     rates: Rates,
     table: BudgetTable,
     max_tenants: usize,
@@ -47,6 +51,7 @@ impl BudgetsBuilder {
     fn new(prices: PriceBook) -> Self {
         Self {
             prices,
+            account_prices: HashMap::new(),
             rates: Rates::new(),
             table: BudgetTable::new(),
             max_tenants: DEFAULT_MAX_TENANTS,
@@ -62,6 +67,13 @@ impl BudgetsBuilder {
     /// The budgets. Default: none, so that nothing is limited.
     pub fn table(mut self, table: BudgetTable) -> Self {
         self.table = table;
+        self
+    }
+
+    /// Prices calls of this account of the provider ([`AccountId`], in the request's extensions) by another book: it may be
+    /// in another region. Default: all accounts have the prices of the builder.
+    pub fn account_prices(mut self, account: AccountId, prices: PriceBook) -> Self {
+        self.account_prices.insert(account, prices);
         self
     }
 
@@ -129,6 +141,7 @@ impl BudgetsBuilder {
         let now = since_1970(clock.now());
         let prices = Prices {
             book: self.prices,
+            by_account: Arc::new(self.account_prices),
             rates: self.rates,
         };
         #[cfg_attr(

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use http::{Method, Request};
-use tower_qwen_tokens::{Call, Dialect, price::is_batch_host};
+use tower_qwen_tokens::{AccountId, Call, Dialect, price::is_batch_host};
 
 use super::{learned::CallerId, need::Need};
 use crate::cost::Cost;
@@ -16,6 +16,8 @@ pub(crate) struct BudgetCall {
     pub(super) answers: u64,
     /// Whether the provider bills it as batch.
     pub(super) is_batch: bool,
+    /// The provider's account that pays for it, where the request names one.
+    pub(super) account: Option<AccountId>,
 }
 
 /// What a reservation is for.
@@ -25,6 +27,7 @@ pub(super) struct BudgetedCall {
     pub(super) model: Arc<str>,
     pub(super) answers: u64,
     pub(super) is_batch: bool,
+    pub(super) account: Option<AccountId>,
     pub(super) need: Need,
 }
 
@@ -35,6 +38,7 @@ impl BudgetCall {
             cost,
             answers: 1,
             is_batch: false,
+            account: None,
         }
     }
 
@@ -42,10 +46,12 @@ impl BudgetCall {
     pub(crate) fn of<B>(request: &Request<B>) -> Option<Self> {
         let call = Call::of(request)?;
         let is_batch = request.uri().host().is_some_and(is_batch_host);
+        let account = request.extensions().get::<AccountId>().cloned();
         if let Some(model_call) = call.model_call() {
             return Some(Self {
                 answers: u64::from(model_call.answers.max(1)),
                 is_batch,
+                account,
                 ..Self::new(model_call.model.clone(), Cost::of(call))
             });
         }
@@ -55,6 +61,7 @@ impl BudgetCall {
             && Dialect::of_path(request.uri().path()).is_some();
         is_unread.then(|| Self {
             is_batch,
+            account,
             ..Self::new("".into(), Cost::request())
         })
     }

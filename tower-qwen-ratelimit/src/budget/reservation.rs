@@ -132,7 +132,7 @@ impl BudgetReservation {
     fn need_of(&self, usage: &Usage) -> Need {
         let (input, output) = usage.input_and_output().unwrap_or_default();
         let cost = self.prices.cost(
-            &self.call.model,
+            (self.call.account.as_ref(), &self.call.model),
             usage,
             self.call.is_batch,
             self.taken.instant(),

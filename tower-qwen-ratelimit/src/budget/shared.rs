@@ -65,6 +65,7 @@ impl SharedBudgets {
             cost,
             answers,
             is_batch,
+            account,
         } = call;
         let learned = lock(&self.learned);
         let caller = learned.caller(tenant);
@@ -80,12 +81,14 @@ impl SharedBudgets {
             0 => cost.input_tokens.max(1),
             _ => cost.input_tokens,
         };
-        let price = prices.expected_cost(&model, &usage, reasons, (is_batch, at));
+        let whose = (account.as_ref(), &*model);
+        let price = prices.expected_cost(whose, &usage, reasons, (is_batch, at));
         BudgetedCall {
             caller,
             model,
             answers,
             is_batch,
+            account,
             need: Need::of_request(input_tokens, output_tokens, price),
         }
     }

@@ -37,7 +37,7 @@ pub struct OtherProvider {
     pub line: u64,
     /// Who gave it, if it says.
     pub name: Option<String>,
-    /// Whom the calls go to.
+    /// Whom the calls go to: one of these.
     pub expected: String,
 }
 
@@ -145,18 +145,24 @@ impl Existing {
 }
 
 impl Existing {
-    /// The first answer that is not from this provider.
+    /// The first answer that is from none of these providers.
     #[must_use]
-    pub fn other_than(&self, provider: &str) -> Option<OtherProvider> {
-        let others = self
-            .providers
-            .iter()
-            .filter(|(name, _)| name.as_deref() != Some(provider));
+    pub fn other_than<P: AsRef<str>>(&self, providers: &[P]) -> Option<OtherProvider> {
+        let others = self.providers.iter().filter(|(name, _)| {
+            let mut providers = providers.iter().map(AsRef::as_ref);
+            !name
+                .as_deref()
+                .is_some_and(|name| providers.any(|one| one == name))
+        });
         let (name, line) = others.min_by_key(|(_, line)| **line)?;
         Some(OtherProvider {
             line: *line,
             name: name.clone(),
-            expected: provider.to_owned(),
+            expected: providers
+                .iter()
+                .map(AsRef::as_ref)
+                .collect::<Vec<_>>()
+                .join(" or "),
         })
     }
 }
@@ -241,15 +247,17 @@ mod tests {
             of("one", "c")
         );
         let (existing, _) = sorted(&text)?;
-        let other = existing.other_than("one").expect("the second answer");
+        let other = existing.other_than(&["one"]).expect("the second answer");
         assert_eq!((other.line, other.name.as_deref()), (3, Some("two")));
-        let other = existing.other_than("third").expect("a failed line is none");
+        let other = existing
+            .other_than(&["third"])
+            .expect("a failed line is none");
         assert_eq!((other.line, other.name.as_deref()), (2, Some("one")));
         let (existing, _) = sorted(&of("one", "a"))?;
-        assert_eq!(existing.other_than("one"), None);
+        assert_eq!(existing.other_than(&["one"]), None);
         let (existing, _) = sorted(ANSWER)?;
         let unmarked = existing
-            .other_than("one")
+            .other_than(&["one"])
             .expect("an answer without a mark");
         assert!(
             unmarked

@@ -27,7 +27,7 @@ pub enum OpenError {
     Io(io::Error),
 }
 
-/// Opens an output file to go on with it, and returns what it answers already. All answers must be of this provider.
+/// Opens an output file to go on with it, and returns what it answers already. All answers must be of these providers.
 ///
 /// A torn last line is cut off. Lines of failed calls are taken out by way of a new file that takes the old one's
 /// place, so that whatever kills the process finds or leaves a valid file. The file stays locked until the writer goes.
@@ -35,7 +35,7 @@ pub enum OpenError {
 /// # Errors
 ///
 /// See [`OpenError`]; nothing is changed then.
-pub fn open(path: &Path, provider: &str) -> Result<(Writer, Existing), OpenError> {
+pub fn open<P: AsRef<str>>(path: &Path, providers: &[P]) -> Result<(Writer, Existing), OpenError> {
     let file = OpenOptions::new()
         .create(true)
         .read(true)
@@ -46,7 +46,7 @@ pub fn open(path: &Path, provider: &str) -> Result<(Writer, Existing), OpenError
     }
     lock(&file)?;
     let existing = scan(BufReader::new(&file), |_| Ok(()))?;
-    if let Some(other) = existing.other_than(provider) {
+    if let Some(other) = existing.other_than(providers) {
         return Err(OpenError::OtherProvider(other));
     }
     if existing.stale > 0 {
@@ -93,7 +93,7 @@ pub fn check_errors(path: &Path) -> Result<(), OpenError> {
 pub fn open_errors(path: &Path) -> Result<Writer, OpenError> {
     check_errors(path)?;
     // It holds no answers, so none of another provider.
-    let (writer, _) = open(path, "")?;
+    let (writer, _) = open(path, &[""])?;
     Ok(writer)
 }
 
@@ -194,7 +194,7 @@ mod tests {
         let last = format!("{}\n", answer("b"));
         for cut in 0..=last.len() {
             fs::write(&path, [whole.as_bytes(), &last.as_bytes()[..cut]].concat())?;
-            let (mut writer, existing) = open(&path, PROVIDER)?;
+            let (mut writer, existing) = open(&path, &[PROVIDER])?;
             let has_last = cut >= last.len() - 1;
             assert_eq!(existing.answered.contains("b"), has_last, "{cut}");
             assert!(existing.answered.contains("a"));
@@ -236,7 +236,7 @@ mod tests {
         .join("\n");
         for torn in ["", "\n", "\n{\"id\":\"i\",\"cus"] {
             fs::write(&path, format!("{text}{torn}"))?;
-            let (writer, existing) = open(&path, PROVIDER)?;
+            let (writer, existing) = open(&path, &[PROVIDER])?;
             assert_eq!(existing.stale, 3);
             assert!(existing.answered.contains("a") && existing.answered.contains("b"));
             assert!(!existing.answered.contains("x"));
@@ -244,7 +244,7 @@ mod tests {
                 fs::read_to_string(&path)?,
                 format!("{}\n{}\n", answer("a"), answer("b"))
             );
-            assert!(matches!(open(&path, PROVIDER), Err(OpenError::Locked)));
+            assert!(matches!(open(&path, &[PROVIDER]), Err(OpenError::Locked)));
             drop(writer);
             assert_eq!(fs::read_dir(folder.path())?.count(), 1);
         }
@@ -294,7 +294,7 @@ mod tests {
             folder.path().join("out.jsonl.rewrite"),
             "half a line of an earlier run",
         )?;
-        drop(open(&path, PROVIDER)?);
+        drop(open(&path, &[PROVIDER])?);
         assert_eq!(fs::read_to_string(&path)?, format!("{}\n", answer("a")));
         assert_eq!(fs::read_dir(folder.path())?.count(), 1);
         Ok(())
@@ -304,18 +304,18 @@ mod tests {
     fn one_process_at_a_time_and_no_foreign_file() -> TestResult {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("out.jsonl");
-        let (writer, _) = open(&path, PROVIDER)?;
-        assert!(matches!(open(&path, PROVIDER), Err(OpenError::Locked)));
+        let (writer, _) = open(&path, &[PROVIDER])?;
+        assert!(matches!(open(&path, &[PROVIDER]), Err(OpenError::Locked)));
         drop(writer);
         let foreign = "dear diary\ntorn";
         fs::write(&path, foreign)?;
         assert!(matches!(
-            open(&path, PROVIDER),
+            open(&path, &[PROVIDER]),
             Err(OpenError::Foreign(Foreign { line: 1 }))
         ));
         assert_eq!(fs::read_to_string(&path)?, foreign);
         assert!(matches!(
-            open(folder.path(), PROVIDER),
+            open(folder.path(), &[PROVIDER]),
             Err(OpenError::Io(_))
         ));
         Ok(())
@@ -327,7 +327,7 @@ mod tests {
         let path = folder.path().join("out.jsonl");
         let text = format!("{}\n{}\n{{\"id\":\"i", failed("x"), answer("a"));
         fs::write(&path, &text)?;
-        let error = open(&path, "mock-qwen").expect_err("another provider");
+        let error = open(&path, &["mock-qwen"]).expect_err("another provider");
         assert_eq!(
             error.to_string(),
             "line 2 was answered by http://h, and the calls go to mock-qwen: name another file with --output. \
@@ -347,7 +347,7 @@ mod tests {
         fs::write(&path, format!("{}\n", failed("x")))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640))?;
         symlink(&path, &link)?;
-        drop(open(&link, PROVIDER)?);
+        drop(open(&link, &[PROVIDER])?);
         assert!(fs::symlink_metadata(&link)?.is_symlink());
         assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_to_string(&path)?, "");

@@ -1,11 +1,12 @@
 //! The quotas of a run, and how much of them was used.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use tower_qwen_ratelimit::{AccountSnapshot, Quota};
 
-use crate::quota_source::{FoundQuota, QuotaOrigin};
+use crate::{
+    model_quotas::FoundQuotas,
+    quota_source::{FoundQuota, QuotaOrigin},
+};
 
 /// The quota and its use.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -27,6 +28,9 @@ pub struct QuotaUse {
 pub struct QuotaOfModel {
     /// The model.
     pub model: String,
+    /// The account, where there are several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub account: String,
     /// Where the quota is from.
     pub origin: QuotaOrigin,
     /// Requests per window.
@@ -42,6 +46,9 @@ pub struct QuotaOfModel {
 pub struct Learned {
     /// The model.
     pub model: String,
+    /// The account, where there are several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub account: String,
     /// Requests per window.
     pub requests: u64,
     /// Tokens per window.
@@ -49,9 +56,10 @@ pub struct Learned {
 }
 
 impl QuotaOfModel {
-    pub(super) fn new((model, found): (&String, &FoundQuota)) -> Self {
+    pub(super) fn new(((model, account), found): (&(String, String), &FoundQuota)) -> Self {
         Self {
             model: model.clone(),
+            account: account.clone(),
             origin: found.origin,
             requests: found.quota.requests(),
             tokens: found.quota.tokens(),
@@ -65,13 +73,14 @@ pub(super) fn learned(account: &AccountSnapshot, quota: Quota) -> Option<Learned
     let is_known = (requests, tokens) == (quota.requests(), quota.tokens());
     (!is_known).then(|| Learned {
         model: account.key.model().to_owned(),
+        account: account.key.account().to_owned(),
         requests,
         tokens,
     })
 }
 
 /// What all models may use together, over the longest of their windows; `None` where there is none.
-pub(super) fn all(quotas: &BTreeMap<String, FoundQuota>) -> Option<Quota> {
+pub(super) fn all(quotas: &FoundQuotas) -> Option<Quota> {
     let window = quotas
         .values()
         .map(|found| found.quota.window_length())

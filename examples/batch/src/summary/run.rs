@@ -6,8 +6,8 @@ use tower_qwen_ratelimit::{AccountSnapshot, Quota};
 use tower_qwen_tokens::{Money, ledger::Totals};
 
 use crate::{
-    advice::Target, counts::Counts, end_rules::Ended, failures::FailureKind, measure::ModelFigures,
-    quota_source::FoundQuota, tally::Attempts,
+    accounts::AccountUse, advice::Target, counts::Counts, end_rules::Ended, failures::FailureKind,
+    measure::ModelFigures, model_quotas::FoundQuotas, tally::Attempts,
 };
 
 use super::{
@@ -55,6 +55,9 @@ pub struct Summary {
     pub models: BTreeMap<String, ModelSummary>,
     /// The quotas of all models together, and how much of what they allowed in that time was used.
     pub quota: QuotaUse,
+    /// What was used at each account, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<AccountUse>,
     /// The quota of each model, and where it is from.
     pub quotas: Vec<QuotaOfModel>,
     /// What the provider is believed to grant in a window, where that is not the quota: to be given as `--rpm` and
@@ -128,9 +131,11 @@ pub struct Facts<'a> {
     /// The quota of models that have no other.
     pub quota: Quota,
     /// The quotas of the models.
-    pub quotas: &'a BTreeMap<String, FoundQuota>,
+    pub quotas: &'a FoundQuotas,
     /// The accounts at the end.
     pub accounts: &'a [AccountSnapshot],
+    /// What was used at each account, where there are several.
+    pub used: Vec<AccountUse>,
     /// From the first call to the end of the last.
     pub duration: Duration,
     /// Whom the calls went to, and with what.
@@ -192,12 +197,14 @@ impl Summary {
                 requests_share: share(facts.attempts.sent, quota.requests(), windows),
                 tokens_share: share(used, quota.tokens(), windows),
             },
+            accounts: facts.used,
             quotas: quotas.iter().map(QuotaOfModel::new).collect(),
             learned: facts
                 .accounts
                 .iter()
                 .filter_map(|account| {
-                    let found = quotas.get(account.key.model());
+                    let key = &account.key;
+                    let found = quotas.get(&(key.model().to_owned(), key.account().to_owned()));
                     learned(account, found.map_or(facts.quota, |found| found.quota))
                 })
                 .collect(),
@@ -254,6 +261,7 @@ mod tests {
             quota: Quota::per_minute(100, 1_000),
             quotas: &no_quotas,
             accounts: &[],
+            used: Vec::new(),
             duration,
             target: &target,
             measured: &measured,

@@ -27,6 +27,9 @@ impl fmt::Display for Summary {
         table.row_unless_zero("reasoning tokens", self.tokens.reasoning);
         table.row("cost", words::money(&self.cost));
         table.row_unless_zero("attempts without a price", self.unpriced);
+        for account in &self.accounts {
+            table.row(format!("account {}", account.name), account);
+        }
         let duration = Duration::try_from_secs_f64(self.duration_seconds).unwrap_or_default();
         table.row("duration", words::duration(duration));
         let Latencies {
@@ -66,13 +69,17 @@ impl fmt::Display for Summary {
         }
         for Learned {
             model,
+            account,
             requests,
             tokens,
         } in &self.learned
         {
             table.row(
                 "quota learned",
-                format!("{model}: {requests} requests, {tokens} tokens"),
+                match account.as_str() {
+                    "" => format!("{model}: {requests} requests, {tokens} tokens"),
+                    name => format!("{model} at {name}: {requests} requests, {tokens} tokens"),
+                },
             );
         }
         if let Some(view) = &self.provider_view {

@@ -82,12 +82,14 @@ impl Harness {
                 limiter: Limiter::new(quota),
                 ledger: Ledger::default(),
                 tally: Tally::default(),
+                accounts: None,
                 policy: RetryPolicy::default().seed(7),
                 budgets: None,
             },
             run: Run {
                 requests: Requests::new(base()?),
                 provider: PROVIDER.to_owned(),
+                accounts: None,
                 concurrency: 64.into(),
                 deadline: Duration::from_secs(3_600),
                 max_failures: None,
@@ -130,7 +132,7 @@ impl Harness {
             > + Clone
             + Send,
     {
-        let (mut writer, existing) = output::open(&self.output, PROVIDER)?;
+        let (mut writer, existing) = output::open(&self.output, &[PROVIDER])?;
         let mut reader = Reader::new(input, base()?);
         let client = self.stack.client(transport);
         Ok(self
