@@ -11,6 +11,7 @@ use tower_qwen_ratelimit::{Pacing, Quota};
 use crate::{
     caps::Caps,
     input::{InputArgs, without_packing},
+    submit::SubmitArgs,
 };
 
 /// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
@@ -125,6 +126,10 @@ pub struct Args {
     /// What the run may cost, and how often it may fail.
     #[command(flatten)]
     pub caps: Caps,
+
+    /// Whether the calls are jobs of the Batch API, and how these are made.
+    #[command(flatten)]
+    pub submit: SubmitArgs,
 }
 
 /// What is known of the quota.
