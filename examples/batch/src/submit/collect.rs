@@ -124,3 +124,109 @@ impl<'a> Collector<'a> {
         self.batch.record(&entry);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, fs};
+
+    use super::*;
+    use crate::{
+        output,
+        submit::state::{State, Step},
+    };
+
+    const CALLS: &str = "{\"custom_id\":\"a\"}\n{\"custom_id\":\"b\"}\n{\"custom_id\":\"c\"}\n{\"custom_id\":\"d\"}\n";
+    const CARRIED: &str = r#"{"custom_id":"a","fields":[["z",1.50],["metadata",{"n":1}]]}"#;
+
+    fn answer(id: &str, text: &str) -> String {
+        format!(
+            r#"{{"id":"i","custom_id":"{id}","response":{{"status_code":200,"request_id":"r","body":{{"choices":[{{"finish_reason":"stop","message":{{"content":"{text}"}}}}],"usage":{{"prompt_tokens":9,"completion_tokens":1}}}}}},"error":null}}"#
+        ) + "\n"
+    }
+
+    fn job() -> JobState {
+        JobState {
+            name: "j".to_owned(),
+            endpoint: "/v1/chat/completions".to_owned(),
+            model: "qwen-plus".to_owned(),
+            lines: 4,
+            bytes: 0,
+            tokens: 0,
+            completion_window: "24h".to_owned(),
+            step: Step::Ended,
+            file: None,
+            batch: None,
+            created_at: None,
+            end: None,
+        }
+    }
+
+    #[test]
+    fn each_call_has_its_first_result_however_often_it_is_merged() -> Result<(), Box<dyn Error>> {
+        let place = tempfile::tempdir()?;
+        let path = place.path().join("out.jsonl");
+        let folder = Folder::beside(&path);
+        folder.create()?;
+        fs::write(folder.part("j", Part::Input), CALLS)?;
+        fs::write(folder.part("j", Part::Carried), CARRIED)?;
+        // Twice, foreign, and torn.
+        let text = answer("a", "one")
+            + &answer("a", "two")
+            + &answer("x", "three")
+            + "{\"custom_id\":\"c\"";
+        fs::write(folder.part("j", Part::Output), text)?;
+        let failed = r#"{"id":"i","custom_id":"b","response":null,"error":{"code":"batch_expired","message":"m"}}"#;
+        fs::write(folder.part("j", Part::Errors), format!("{failed}\n"))?;
+        for time in 1..=2 {
+            let (mut writer, existing) = output::open(&path, "p")?;
+            let prices = PriceBook::builtin();
+            let counts = Counts::default();
+            let mut collector = Collector::new(&mut writer, "p", existing.answered, counts, prices);
+            collector.merge(&folder, &job())?;
+            let results = collector.finish();
+            assert_eq!(
+                results.counts.succeeded,
+                2 - time,
+                "written the first time alone"
+            );
+            assert_eq!((results.counts.failed, results.counts.not_sent), (1, 2));
+            assert_eq!(
+                results.totals.input_tokens, 9,
+                "booked each time: it was paid once"
+            );
+            drop(writer);
+            let text = fs::read_to_string(&path)?;
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(lines.len(), 2, "{text}");
+            assert!(
+                lines[0].contains("\"one\"")
+                    && lines[0].ends_with(r#""z":1.50,"metadata":{"n":1}}"#),
+                "{text}"
+            );
+            assert!(
+                lines[1].contains(r#""custom_id":"b","provider":"p","response":null"#),
+                "{text}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_written() -> Result<(), Box<dyn Error>> {
+        let place = tempfile::tempdir()?;
+        let folder = Folder::beside(&place.path().join("out.jsonl"));
+        assert_eq!(folder.load()?, None);
+        folder.create()?;
+        let mut state = State::new("p");
+        let mut ended = job();
+        ended.end_as("refused", Some("why".to_owned()));
+        state.jobs.push(ended);
+        folder.save(&state)?;
+        assert_eq!(folder.load()?.as_ref(), Some(&state));
+        fs::write(folder.path().join("jobs.json"), "{")?;
+        assert!(folder.load().is_err(), "it is not taken for none");
+        folder.remove()?;
+        assert_eq!(folder.load()?, None);
+        Ok(())
+    }
+}

@@ -40,6 +40,8 @@ struct Watch {
     counts: RequestCounts,
     is_cancelled: bool,
     is_merged: bool,
+    /// Its creation was looked for once, and not found.
+    is_missed: bool,
 }
 
 /// Why the jobs are not taken further now. The same command goes on with them.
@@ -68,6 +70,7 @@ impl<'a> Driver<'a> {
             counts: RequestCounts::default(),
             is_cancelled: false,
             is_merged: false,
+            is_missed: false,
         };
         Self {
             watches: state.jobs.iter().map(|_| watch()).collect(),
@@ -184,6 +187,7 @@ impl<'a> Driver<'a> {
             (Step::Created, _, Some(batch)) => self.watch(index, &batch).await,
             (Step::Creating, Some(file), _) => match self.api.find_batch(&file).await? {
                 Some(batch) => self.created(index, batch),
+                None if self.misses(index) => Ok(false),
                 None => self.create(index, &file).await,
             },
             (Step::Uploaded, Some(file), _) => self.create(index, &file).await,
@@ -227,6 +231,7 @@ impl<'a> Driver<'a> {
         if !self.state.has_room(index, self.allowance) {
             return Ok(false);
         }
+        self.watches[index].is_missed = false;
         self.go_to(index, Step::Creating)?;
         let created = self.api.create(&self.state.jobs[index], file).await;
         if let Err(ApiError::Later(..)) = created {
@@ -234,6 +239,16 @@ impl<'a> Driver<'a> {
             self.go_to(index, Step::Uploaded)?;
         }
         self.created(index, created?)
+    }
+
+    /// Whether a creation that was not found is looked for once more: it may still be on its way through the provider.
+    fn misses(&mut self, index: usize) -> bool {
+        let watch = &mut self.watches[index];
+        let is_first = !std::mem::replace(&mut watch.is_missed, true);
+        if is_first {
+            watch.not_before = Some(Instant::now() + watch.hold.next());
+        }
+        is_first
     }
 
     fn created(&mut self, index: usize, batch: Batch) -> Result<bool, ApiError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mock_qwen::{BatchFaults, Batches, Config};
 
 use crate::{
-    place::{Place, calls, quick},
+    place::{OUTPUT, Place, calls, quick},
     support::TestResult,
 };
 
@@ -144,5 +144,86 @@ async fn an_address_where_nobody_is_ends_it() -> TestResult {
     assert!(said.contains("cannot be reached"), "{said}");
     assert!(!said.contains("secret") && !String::from_utf8(ended.stdout)?.contains("secret"));
     assert!(!place.has_jobs(), "nothing was sent");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_breaks_for_a_time_ends_nothing() -> TestResult {
+    let config = with(Batches {
+        work: Duration::from_millis(300),
+        ..Batches::default()
+    });
+    let place = Place::new(config, &calls("qwen-plus", 0..5)).await?;
+    let child = place.spawn(&["--max-attempts", "1"])?;
+    let created = async {
+        while place.mock.stats().batches.jobs_created < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), created).await?;
+    place.break_next(8);
+    let ended = child.wait_with_output().await?;
+    let said = String::from_utf8(ended.stderr)?;
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    assert!(said.contains("It is tried again."), "{said}");
+    assert_eq!(place.answered()?.len(), 5);
+    assert_eq!(place.mock.stats().batches.jobs_created, 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_go_to_a_file_of_their_own() -> TestResult {
+    let wrong = calls("qwen-plus", 7..8).replace("\"max_tokens\":50", "\"max_tokens\":0");
+    let input = calls("qwen-plus", 0..2) + &wrong + "nonsense\n";
+    let place = Place::new(quick(), &input).await?;
+    let ended = place.submit(&["--errors", "failed.jsonl"]).await?;
+    assert_eq!(ended.code, Some(1), "{}", ended.said);
+    assert_eq!(place.lines()?.len(), 2);
+    let failed = std::fs::read_to_string(place.path("failed.jsonl"))?;
+    assert_eq!(failed.lines().count(), 2);
+    assert!(
+        failed.contains("bad_line") && failed.contains("invalid_parameter_error"),
+        "{failed}"
+    );
+    Ok(())
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_provider_does_not_know_is_not_submitted_again() -> TestResult {
+    let config = with(Batches {
+        work: Duration::from_secs(1_000),
+        ..Batches::default()
+    });
+    let place = Place::new(config, &calls("qwen-plus", 0..2)).await?;
+    let child = place.spawn(&[])?;
+    let jobs = place.path(&format!("{OUTPUT}.jobs/jobs.json"));
+    let created = async {
+        while !std::fs::read_to_string(&jobs).is_ok_and(|text| text.contains("\"batch_")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), created).await?;
+    drop(child);
+    // As another key, or 30 days later.
+    let state = std::fs::read_to_string(&jobs)?.replace("\"batch_", "\"batch_x");
+    std::fs::write(&jobs, state)?;
+    let ended = place.submit(&[]).await?;
+    assert_eq!(ended.code, Some(3), "{}", ended.said);
+    assert!(
+        ended
+            .said
+            .contains("Remove calls.output.jsonl.jobs to submit its calls anew"),
+        "{}",
+        ended.said
+    );
+    assert!(place.has_jobs());
+    assert_eq!(place.mock.stats().batches.jobs_created, 1);
+    std::fs::write(&jobs, "{")?;
+    assert_eq!(
+        place.submit(&[]).await?.code,
+        Some(1),
+        "a torn state is not taken for none"
+    );
     Ok(())
 }

@@ -5,11 +5,19 @@ use std::{
     fs,
     path::PathBuf,
     process::{Output, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
-use axum::{Router, extract::Request};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Request,
+    response::Response,
+};
 use mock_qwen::{Batches, Config, MockQwen};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -32,6 +40,8 @@ pub(crate) struct Place {
     /// Of the program.
     pub(crate) key: &'static str,
     trap: Arc<Mutex<Option<Trap>>>,
+    /// So many of the next answers break off.
+    breaks: Arc<AtomicU32>,
     serving: JoinHandle<()>,
 }
 
@@ -88,10 +98,21 @@ impl Place {
         let base = format!("http://{}/compatible-mode/v1", listener.local_addr()?);
         let mock = MockQwen::new(config);
         let trap: Arc<Mutex<Option<Trap>>> = Arc::default();
-        let (router, set) = (mock.router(), Arc::clone(&trap));
+        let breaks: Arc<AtomicU32> = Arc::default();
+        let (router, set, left) = (mock.router(), Arc::clone(&trap), Arc::clone(&breaks));
         let router = Router::new().fallback(move |request: Request| {
             let (router, caught) = (router.clone(), caught(&set, &request));
+            let is_broken = left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                    left.checked_sub(1)
+                })
+                .is_ok();
             async move {
+                if is_broken {
+                    let broken = std::io::Error::other("broken");
+                    let body = futures_util::stream::iter([Err::<Bytes, _>(broken)]);
+                    return Ok(Response::new(Body::from_stream(body)));
+                }
                 let Some(trap) = caught else {
                     return router.oneshot(request).await;
                 };
@@ -113,6 +134,7 @@ impl Place {
             mock,
             key: "sk-secret",
             trap,
+            breaks,
             serving,
         })
     }
@@ -123,6 +145,11 @@ impl Place {
 
     pub(crate) fn provider(&self) -> &str {
         self.base.trim_end_matches("/compatible-mode/v1")
+    }
+
+    /// So many of the next answers break off.
+    pub(crate) fn break_next(&self, answers: u32) {
+        self.breaks.store(answers, Ordering::Relaxed);
     }
 
     /// From now on a request is never answered.

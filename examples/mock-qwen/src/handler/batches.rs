@@ -96,7 +96,7 @@ fn read(mock: &MockQwen, body: &[u8]) -> Result<NewJob, String> {
     let inner = mock.inner();
     let store = inner.batches();
     let file = store.file(&creation.input_file_id);
-    if !file.is_some_and(|file| file.purpose == "batch") {
+    if file.is_none_or(|file| file.purpose != "batch") {
         return Err(format!("No such file object: {}", creation.input_file_id));
     }
     Ok(NewJob {
