@@ -90,7 +90,7 @@ impl<'a> Driver<'a> {
         // Their failed lines were taken out of the output when it was opened.
         for index in 0..self.state.jobs.len() {
             if self.state.jobs[index].step == Step::Collected {
-                self.merge(index)?;
+                self.merge(index).map_err(Halt::Io)?;
             }
         }
         if self.state.is_done() {
@@ -315,10 +315,7 @@ impl<'a> Driver<'a> {
             }
         }
         if !self.watches[index].is_merged {
-            self.merge(index).map_err(|halt| match halt {
-                Halt::Io(error) => ApiError::Io(error),
-                Halt::Fatal(_) | Halt::Unknown(_) => ApiError::Refused("not merged".to_owned()),
-            })?;
+            self.merge(index).map_err(ApiError::Io)?;
         }
         // The answers are on the disk before they are deleted anywhere else.
         self.collector.sync().map_err(ApiError::Io)?;
@@ -333,9 +330,8 @@ impl<'a> Driver<'a> {
         self.go_to(index, Step::Collected)
     }
 
-    fn merge(&mut self, index: usize) -> Result<(), Halt> {
-        let job = &self.state.jobs[index];
-        self.collector.merge(self.folder, job).map_err(Halt::Io)?;
+    fn merge(&mut self, index: usize) -> io::Result<()> {
+        self.collector.merge(self.folder, &self.state.jobs[index])?;
         self.watches[index].is_merged = true;
         Ok(())
     }

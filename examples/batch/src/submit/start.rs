@@ -333,7 +333,7 @@ fn tell_plan(plan: &Plan, state: &State) {
     }
     if !plan.jobs.is_empty() {
         say(format_args!(
-            "{} calls are submitted in {} jobs; they cost {} at most, as live calls {}.",
+            "{} calls are submitted in {} jobs; they cost about {}, as live calls about {}.",
             plan.total.calls,
             plan.jobs.len(),
             words::money(&plan.total.cost),
