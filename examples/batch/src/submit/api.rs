@@ -71,17 +71,18 @@ impl Api {
         let policy = RetryPolicy::default()
             .max_attempts(attempts)
             .json_errors(false);
-        let once = connect(1);
         let client = ServiceBuilder::new()
             .map_response(|answer: Response<_>| answer.map(boxed))
             .layer(RetryLayer::new(policy))
-            .service(once.clone());
+            .service(connect::<Full<Bytes>>(1));
         Self {
             base,
             authorization,
             client: BoxCloneService::new(client),
-            once,
-            uploads: connect(1),
+            // No idle connection is used, which may be closed while the request is on its way: nobody knows then what became
+            // of it.
+            once: connect(0),
+            uploads: connect(0),
         }
     }
 

@@ -85,7 +85,12 @@ impl Status {
 }
 
 impl Job {
+    /// A cancellation that came meanwhile stands.
     pub(super) fn go_to(&mut self, status: Status, second: u64) {
+        let is_cancelling = self.status == Status::Cancelling;
+        if is_cancelling && matches!(status, Status::InProgress | Status::Finalizing) {
+            return;
+        }
         self.status = status;
         self.dates.push((status, second));
         if status.is_end() {
