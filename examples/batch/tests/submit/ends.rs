@@ -42,9 +42,9 @@ async fn a_failed_line_is_a_failed_call_and_goes_alone_the_next_time() -> TestRe
 async fn an_expired_job_gives_what_it_has_and_the_next_run_submits_the_rest() -> TestResult {
     let place = Place::new(
         with(Batches {
-            // A window of 24 hours lasts 240 ms, in which about half of the lines are done.
-            hour: Duration::from_millis(10),
-            work: Duration::from_millis(480),
+            // A window of 24 hours lasts 1.2 s, in which about half of the lines are done.
+            hour: Duration::from_millis(50),
+            work: Duration::from_millis(2_400),
             ..Batches::default()
         }),
         &calls("qwen-plus", 0..16),

@@ -72,7 +72,7 @@ fn with_queue() -> Config {
         batches: Batches {
             enqueued_tokens: Some(QUEUE),
             // Long enough for two jobs to be in the queue.
-            work: Duration::from_millis(300),
+            work: Duration::from_millis(600),
             ..quick().batches
         },
         ..quick()
