@@ -39,6 +39,7 @@ use crate::{
     run::Run,
     stack::{Stack, transport},
     stop::Stop,
+    submit,
     summary::{Facts, Summary},
     tally::Tally,
 };
@@ -58,6 +59,12 @@ pub async fn execute(args: &Args, environment: &Environment, stop: Stop) -> Resu
     }
     let path = args.output(provider.is_mock());
     paths::check(args, &path).map_err(Failure::Usage)?;
+    if args.submit.submit {
+        return submit::execute(args, environment, chosen.provider, &path, stop).await;
+    }
+    if !args.dry_run {
+        submit::check_no_jobs(&path)?;
+    }
     // A pipe may have nothing to say for as long as it likes.
     let mut stopped = stop.clone();
     if args.dry_run {
@@ -314,7 +321,7 @@ async fn sources(
     }
 }
 
-async fn open_input(args: &Args, output: &Path) -> Result<Opened, Failure> {
+pub(crate) async fn open_input(args: &Args, output: &Path) -> Result<Opened, Failure> {
     let written: Vec<&Path> = [
         Some(output),
         args.parquet(),
@@ -336,7 +343,7 @@ async fn open_input(args: &Args, output: &Path) -> Result<Opened, Failure> {
         .map_err(|unusable| Failure::Usage(unusable.to_string()))
 }
 
-fn requests(args: &Args, key: Option<&str>, base: BaseUrl) -> Result<Requests, Failure> {
+pub(crate) fn requests(args: &Args, key: Option<&str>, base: BaseUrl) -> Result<Requests, Failure> {
     let requests = Requests::new(base)
         .model(args.model.as_deref())
         .params(&args.input_args.param)
@@ -350,7 +357,7 @@ fn requests(args: &Args, key: Option<&str>, base: BaseUrl) -> Result<Requests, F
     }
 }
 
-fn tell_existing(path: &Path, existing: &Existing) {
+pub(crate) fn tell_existing(path: &Path, existing: &Existing) {
     let path = path.display();
     if !existing.answered.is_empty() {
         let answered = existing.answered.len();
@@ -373,7 +380,7 @@ fn tell_existing(path: &Path, existing: &Existing) {
 }
 
 /// The table and the same as JSON on the standard output, and the JSON in the file that was asked for.
-fn report<T: Serialize + fmt::Display>(args: &Args, result: &T) -> Result<(), Failure> {
+pub(crate) fn report<T: Serialize + fmt::Display>(args: &Args, result: &T) -> Result<(), Failure> {
     let json = serde_json::to_string(result)
         .map_err(io::Error::from)
         .map_err(io_failure("writing the summary"))?;
@@ -390,19 +397,19 @@ fn write_whole(path: &PathBuf, json: &str) -> io::Result<()> {
     fs::write(path, format!("{json}\n"))
 }
 
-fn say(text: fmt::Arguments<'_>) {
+pub(crate) fn say(text: fmt::Arguments<'_>) {
     // Nobody may be listening.
     writeln!(io::stderr(), "{text}").ok();
 }
 
-fn usage(what: &str, why: impl fmt::Display) -> Failure {
+pub(crate) fn usage(what: &str, why: impl fmt::Display) -> Failure {
     Failure::Usage(format!("{what}: {why}"))
 }
 
-fn unusable(path: &Path, error: &OpenError) -> Failure {
+pub(crate) fn unusable(path: &Path, error: &OpenError) -> Failure {
     usage(&path.display().to_string(), error)
 }
 
-fn io_failure(doing: &'static str) -> impl FnOnce(io::Error) -> Failure {
+pub(crate) fn io_failure(doing: &'static str) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::Io { doing, error }
 }

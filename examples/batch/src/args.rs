@@ -13,6 +13,7 @@ use crate::{
     caps::Caps,
     input::{InputArgs, without_packing},
     report::ReportArgs,
+    submit::SubmitArgs,
 };
 
 /// Runs a file of calls (the batch JSONL of OpenAI and Model Studio) through the stack: waits for the quota, retries,
@@ -138,6 +139,10 @@ pub struct Args {
     /// What the run may cost, and how often it may fail.
     #[command(flatten)]
     pub caps: Caps,
+
+    /// Whether the calls are jobs of the Batch API, and how these are made.
+    #[command(flatten)]
+    pub submit: SubmitArgs,
 }
 
 /// What is known of the quota.

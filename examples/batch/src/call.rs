@@ -147,7 +147,8 @@ impl Outcome {
     }
 }
 
-fn of_whole(parts: &response::Parts, whole: &[u8], dialect: Option<Dialect>) -> Outcome {
+/// What a whole answer comes to. A verdict in the extensions is believed.
+pub(crate) fn of_whole(parts: &response::Parts, whole: &[u8], dialect: Option<Dialect>) -> Outcome {
     // A status of success does not make an error an answer: then the verdict has the status that it means.
     let verdict = parts.extensions.get::<Verdict>();
     let status = verdict.and_then(Verdict::status).unwrap_or(parts.status);

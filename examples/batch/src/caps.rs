@@ -106,7 +106,7 @@ impl Caps {
         builder.build().ok()
     }
 
-    fn rates(&self) -> Rates {
+    pub(crate) fn rates(&self) -> Rates {
         let add = |rates: Rates, rate: &ExchangeRate| {
             let with = rates
                 .clone()

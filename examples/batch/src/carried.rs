@@ -25,6 +25,11 @@ impl Carried {
         }
     }
 
+    /// The fields in their order.
+    pub(crate) fn into_fields(self) -> Vec<(String, Box<RawValue>)> {
+        self.0
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

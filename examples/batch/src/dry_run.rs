@@ -184,7 +184,7 @@ impl Forecast {
 }
 
 impl Need {
-    fn add(&mut self, one: &Self, cost: Option<Money>) {
+    pub(crate) fn add(&mut self, one: &Self, cost: Option<Money>) {
         self.calls += one.calls;
         self.prompt_tokens = self.prompt_tokens.saturating_add(one.prompt_tokens);
         self.output_tokens = self.output_tokens.saturating_add(one.output_tokens);

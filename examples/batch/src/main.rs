@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use batch::{Args, Environment, execute, listen, stop};
+use batch::{Args, Environment, STOPPING, STOPPING_JOBS, execute, listen, stop};
 use clap::Parser;
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -11,7 +11,11 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(async {
         let (stopper, stop) = stop();
-        tokio::spawn(listen(stopper));
+        let text = match args.submit.submit {
+            true => STOPPING_JOBS,
+            false => STOPPING,
+        };
+        tokio::spawn(listen(stopper, text));
         execute(&args, &environment, stop).await
     });
     // Whoever hangs on a connection is not waited for.

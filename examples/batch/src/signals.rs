@@ -4,20 +4,26 @@ use std::io;
 
 use crate::stop::Stopper;
 
-/// Presses the stopper at every Ctrl-C (and, on Unix, at every SIGTERM), for as long as it is polled.
+/// What the first Ctrl-C says while calls are made.
+pub const STOPPING: &str =
+    "Stopping: calls that were sent are finished, the others are not sent. Again to stop at once.";
+
+/// What it says while jobs are waited for.
+pub const STOPPING_JOBS: &str = "Stopping: jobs that were created go on at the provider.";
+
+/// Presses the stopper at every Ctrl-C (and, on Unix, at every SIGTERM), for as long as it is polled. The first one says this
+/// text.
 ///
 /// # Errors
 ///
 /// When signals cannot be listened to.
-pub async fn listen(stopper: Stopper) -> io::Result<()> {
+pub async fn listen(stopper: Stopper, text: &str) -> io::Result<()> {
     let mut signals = Signals::new()?;
     let mut pressed = false;
     loop {
         signals.next().await?;
         if !std::mem::replace(&mut pressed, true) {
-            eprintln!(
-                "Stopping: calls that were sent are finished, the others are not sent. Again to stop at once."
-            );
+            eprintln!("{text}");
         }
         stopper.press();
     }

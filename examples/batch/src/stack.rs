@@ -51,7 +51,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A client over a real network.
-pub type Transport = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub type Transport<B = Full<Bytes>> = Client<HttpsConnector<HttpConnector>, B>;
 
 impl Stack {
     /// The client over this transport.
@@ -114,6 +114,14 @@ impl Stack {
 /// they were admitted.
 #[must_use]
 pub fn transport(concurrency: usize) -> Transport {
+    connect(concurrency)
+}
+
+/// The same for any kind of body.
+pub(crate) fn connect<B>(concurrency: usize) -> Transport<B>
+where
+    B: Body<Data: Send> + Send,
+{
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_keepalive(Some(KEEPALIVE));

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod batches;
 mod choice;
 mod duration;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Parser};
 use mock_qwen::{Config, Faults, Growth, Host, Models, Plan};
 
+use self::batches::BatchArgs;
 use self::choice::{
     ChargeArg, EnforceArg, PlanWindowArg, QuotaListArg, RateLimitHeadersArg, RetryAfterArg,
 };
@@ -162,6 +164,8 @@ pub(crate) struct Args {
     /// Probability that a stream ends halfway as if it were whole
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
     fault_cut: f64,
+    #[command(flatten)]
+    batches: BatchArgs,
 }
 
 impl Args {
@@ -217,6 +221,7 @@ impl Args {
                 bare_json: self.fault_bare_json,
                 cut: self.fault_cut,
             },
+            batches: self.batches.config(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! All settings of the server.
 
+mod batches;
 mod plan;
 
 use std::time::Duration;
 
+pub use self::batches::{BatchFaults, Batches};
 pub use self::plan::{Plan, PlanWindow};
 use crate::host::Host;
 
@@ -72,6 +74,8 @@ pub struct Config {
     pub seed: u64,
     /// What goes wrong, and how often. Default: nothing.
     pub faults: Faults,
+    /// The Batch API.
+    pub batches: Batches,
 }
 
 /// The models that a server has.
@@ -261,6 +265,7 @@ impl Default for Config {
             require_key: false,
             seed: 0,
             faults: Faults::default(),
+            batches: Batches::default(),
         }
     }
 }

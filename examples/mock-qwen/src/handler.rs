@@ -1,6 +1,8 @@
 //! The endpoints.
 
+mod batches;
 mod embed;
+mod files;
 mod key;
 mod lists;
 mod quotas;
@@ -22,6 +24,7 @@ pub(crate) use self::refuse::{Caller, refuse};
 use self::stream::Progress;
 use crate::answer::Answer;
 use crate::fault::Fault;
+use crate::host::Host;
 use crate::request::Delivery;
 use crate::server::MockQwen;
 use crate::stats::Stats;
@@ -62,6 +65,10 @@ pub(crate) fn router(mock: MockQwen) -> Router {
             router = router.route(&format!("{base}{path}"), call(dialect));
         }
         router = router.route(&format!("{base}/models"), get(lists::models));
+        // Plans and other hosts have other interfaces, or none.
+        if mock.inner().config.host == Host::DashScope {
+            router = router.nest(base, batch_api(&mock));
+        }
     }
     // Where Model Studio, Kimi and DeepSeek, and Z.ai have it.
     for base in [
@@ -109,6 +116,20 @@ fn call(dialect: Dialect) -> MethodRouter<MockQwen> {
     )
 }
 
+/// Files and jobs.
+fn batch_api(mock: &MockQwen) -> Router<MockQwen> {
+    // A file larger than allowed is refused by its size, and not by that of its form.
+    let form = mock.inner().config.batches.file_bytes + MAX_BODY;
+    let upload = post(files::upload).layer(DefaultBodyLimit::max(form));
+    Router::new()
+        .route("/files", upload.get(files::list))
+        .route("/files/{id}", get(files::show).delete(files::delete))
+        .route("/files/{id}/content", get(files::content))
+        .route("/batches", post(batches::create).get(batches::list))
+        .route("/batches/{id}", get(batches::show))
+        .route("/batches/{id}/cancel", post(batches::cancel))
+}
+
 async fn stats(State(mock): State<MockQwen>) -> Json<Stats> {
     Json(mock.stats())
 }
@@ -118,7 +139,7 @@ async fn reset(State(mock): State<MockQwen>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn answer(
+pub(crate) async fn answer(
     mock: MockQwen,
     dialect: Dialect,
     headers: HeaderMap,

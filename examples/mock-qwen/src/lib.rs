@@ -52,6 +52,13 @@
 //! `Call NAME.` of one of the functions. The arguments are what the schema requires, and the call counts as the template of
 //! Qwen writes it.
 //!
+//! # The Batch API
+//!
+//! `POST /files`, `GET /files`, `GET` and `DELETE /files/{id}`, `GET /files/{id}/content`, `POST /batches`, `GET /batches`,
+//! `GET /batches/{id}` and `POST /batches/{id}/cancel`, below the bases of the host `dashscope`, which alone has them. Each
+//! line of a file is answered as its call would be. Quotas of calls do not count lines, as at the provider. [`Batches`] says
+//! how long a job takes and what goes wrong with it; [`BatchStats`] what became of jobs and lines, and what they used.
+//!
 //! # What the quotas count
 //!
 //! There is one account for all keys and models. A call that is refused counts nothing. A call that is admitted counts one request at its start; [`Charge`] says when
@@ -72,6 +79,7 @@
 
 mod account;
 mod answer;
+mod batch;
 mod clock;
 mod config;
 mod date;
@@ -95,8 +103,8 @@ mod utilisation;
 mod wire;
 
 pub use self::config::{
-    Charge, Config, Enforce, Faults, Growth, Models, Plan, PlanWindow, QuotaList, RateLimitHeaders,
-    RetryAfter,
+    BatchFaults, Batches, Charge, Config, Enforce, Faults, Growth, Models, Plan, PlanWindow,
+    QuotaList, RateLimitHeaders, RetryAfter,
 };
 pub use self::direct::{CallTokens, RunningCall};
 pub use self::host::{Host, UnknownHost};
@@ -104,5 +112,7 @@ pub use self::provider::Provider;
 pub use self::running::RunningMock;
 pub use self::serve::{serve, serve_until};
 pub use self::server::MockQwen;
-pub use self::stats::{FaultCounts, Share, Shares, Stats, Throttled, TokenSums, Utilisation};
+pub use self::stats::{
+    BatchStats, FaultCounts, Share, Shares, Stats, Throttled, TokenSums, Utilisation,
+};
 pub use self::tokens::{count_prompt, count_text};

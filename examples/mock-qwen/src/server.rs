@@ -7,6 +7,7 @@ use axum::Router;
 
 use crate::account::Account;
 use crate::answer;
+use crate::batch::Store;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::handler;
@@ -24,6 +25,8 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     account: Mutex<Account>,
+    /// A leaf: nothing is locked while this is held.
+    batches: Mutex<Store>,
 }
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -54,11 +57,13 @@ impl MockQwen {
         answer::load();
         let clock = Clock::start();
         let account = Account::new(&config, clock.wall(Duration::ZERO));
+        let batches = Store::new(&config.batches);
         Self {
             inner: Arc::new(Inner {
                 config,
                 clock,
                 account: Mutex::new(account),
+                batches: Mutex::new(batches),
             }),
         }
     }
@@ -71,7 +76,9 @@ impl MockQwen {
     /// What the server has seen so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.inner.account().stats(&self.inner.config)
+        let mut stats = self.inner.account().stats(&self.inner.config);
+        stats.batches = self.inner.batches().stats();
+        stats
     }
 
     /// Goes on under other limits, as when the provider grants more or less. Statistics and the list of quotas keep to the
@@ -85,6 +92,8 @@ impl MockQwen {
     pub fn reset_stats(&self) {
         let mut account = self.inner.account();
         account.reset(self.inner.clock.now());
+        drop(account);
+        self.inner.batches().reset_stats();
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -106,5 +115,9 @@ impl Inner {
     /// Read the clock only under this lock, so that no two calls are dated in the wrong order.
     pub(crate) fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn batches(&self) -> MutexGuard<'_, Store> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

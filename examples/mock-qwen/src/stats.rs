@@ -32,6 +32,40 @@ pub struct Stats {
     pub unfinished: TokenSums,
     /// How much of the quotas was used.
     pub utilisation: Utilisation,
+    /// Files and jobs of the Batch API. Their lines are not among the calls above.
+    #[serde(default)]
+    pub batches: BatchStats,
+}
+
+/// What the Batch API has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BatchStats {
+    /// Files that were uploaded.
+    pub files_uploaded: u64,
+    /// Files that were deleted, of uploads and of results.
+    pub files_deleted: u64,
+    /// Jobs that were created.
+    pub jobs_created: u64,
+    /// Creations that were throttled.
+    pub creations_throttled: u64,
+    /// Jobs that came to their end.
+    pub jobs_completed: u64,
+    /// Jobs that failed their validation.
+    pub jobs_failed: u64,
+    /// Jobs that did not end within their window.
+    pub jobs_expired: u64,
+    /// Jobs that were cancelled.
+    pub jobs_cancelled: u64,
+    /// Lines that were answered.
+    pub lines_completed: u64,
+    /// Lines that were not.
+    pub lines_failed: u64,
+    /// What the answered lines used. Each token costs `price_percent` of its price; a failed line costs nothing.
+    pub tokens: TokenSums,
+    /// 50 where there was a job: alibabacloud.com/help/en/model-studio/batch-interfaces-compatible-with-openai,
+    /// 2025-12-04.
+    pub price_percent: u64,
 }
 
 /// Refused calls by what refused them.

@@ -1,5 +1,6 @@
 //! The server as its clients see it, in paused time.
 
+mod batches;
 mod charges;
 mod choices;
 mod compatible;
