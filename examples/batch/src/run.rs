@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until, timeout};
 use tower::Service;
 use tower_qwen_ratelimit::budget::BudgetError;
 use tower_qwen_tokens::{Deadline, call::BoxError};
@@ -37,6 +37,10 @@ const TRY_AGAIN: usize = 2;
 /// So long calls that were sent may take after the address is given up: they hang, as a rule, and their deadline is far.
 /// Where the key or the account has ended, they were accepted before, and are paid: they are waited for.
 const HANGING: Duration = Duration::from_secs(10);
+
+/// So long a call waits that Retry has no account for, though one is left: that one rests after a rejection, and hundreds of
+/// calls would ask for it without end.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The pause between calls that go one by one. Without it a file is read through within the seconds of an outage, since
 /// calls that reach nobody use no quota.
@@ -327,14 +331,18 @@ impl Run {
         let Some((accounts, served)) = accounts.zip(served) else {
             return line(call, turn, outcome, &self.provider);
         };
-        if outcome.is_without_account && outcome.fatal.is_none() {
-            return Finished::Again(call, deadline);
-        }
         if let Some(fatal) = &outcome.fatal {
             accounts.note_answer(served.index(), fatal);
-            if accounts.has_another(fatal, &route) {
-                return Finished::Again(call, deadline);
-            }
+        }
+        let may_go_on = match &outcome.fatal {
+            Some(fatal) => accounts.has_another(fatal, &route),
+            None => outcome.is_without_account,
+        };
+        if may_go_on {
+            // The next call may be the first, while this one waits.
+            drop(turn);
+            sleep(AGAIN).await;
+            return Finished::Again(call, deadline);
         }
         match accounts.count() {
             1 => line(call, turn, outcome, &self.provider),
