@@ -1,0 +1,174 @@
+use super::{
+    accept::Accept,
+    borders::Borders,
+    characters::{Character, Characters, SPACE_BEFORE},
+    merge::merge,
+    pairs::{NO_MERGE, Pairs},
+    windows::{LONG, merge_long},
+};
+
+/// What a piece is encoded with.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) byte_ids: [u32; 256],
+    pub(super) pairs: Pairs,
+    pub(super) characters: Characters,
+    pub(super) borders: Borders,
+}
+
+/// Symbols between two borders that no token spans, to be merged.
+#[derive(Debug)]
+pub(super) struct Stretch<'a, A> {
+    tables: &'a Tables,
+    symbols: Vec<u32>,
+    ranks: Vec<u32>,
+    accept: &'a mut A,
+}
+
+/// A character that is not a symbol yet: the one after it may break it.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    start: usize,
+    end: usize,
+    last: char,
+    character: Character,
+    /// Starts as bytes, since a token may take a part of it.
+    is_broken: bool,
+    /// No token spans the border before it, as far as both its sides are not broken.
+    is_cut_before: bool,
+}
+
+impl<'a, A: Accept> Stretch<'a, A> {
+    pub(super) fn new(tables: &'a Tables, accept: &'a mut A) -> Self {
+        Self {
+            tables,
+            symbols: Vec::with_capacity(64),
+            ranks: Vec::with_capacity(64),
+            accept,
+        }
+    }
+
+    pub(super) fn accept(&mut self, ids: &[u32]) {
+        self.accept.accept(ids);
+    }
+
+    /// Encodes a piece of ASCII.
+    pub(super) fn ascii_piece(&mut self, piece: &[u8]) {
+        self.push_bytes(piece);
+        self.finish();
+    }
+
+    /// Encodes a piece.
+    pub(super) fn piece(&mut self, piece: &str) {
+        let tables = self.tables;
+        let bytes = piece.as_bytes();
+        let Some(mut pending) = self.first(piece) else {
+            return;
+        };
+        let mut was_broken = false;
+        let from = pending.end;
+        for (offset, next) in piece[from..].char_indices() {
+            let start = from + offset;
+            let character = tables.characters.get(next);
+            if tables.characters.breaks_before(
+                &bytes[..start],
+                pending.character,
+                character,
+                u32::from(next),
+            ) {
+                pending.is_broken = true;
+            }
+            let is_broken = if pending.last == ' ' {
+                character.breaks_after_space()
+            } else {
+                character.breaks_after(pending.character)
+            };
+            self.push(bytes, &pending, was_broken);
+            was_broken = pending.is_broken;
+            pending = Pending {
+                start,
+                end: start + next.len_utf8(),
+                last: next,
+                character,
+                is_broken: is_broken || next > '\u{ffff}',
+                is_cut_before: !(pending.last.is_ascii() && next.is_ascii())
+                    && !tables.borders.may_be_spanned(pending.last, next),
+            };
+        }
+        self.push(bytes, &pending, was_broken);
+        self.finish();
+    }
+
+    /// The first character, or a space and the one after it where the two are one symbol.
+    fn first(&self, piece: &str) -> Option<Pending> {
+        let mut characters = piece.chars();
+        let first = characters.next()?;
+        let pending = |last: char, end, character| Pending {
+            start: 0,
+            end,
+            last,
+            character,
+            is_broken: last > '\u{ffff}',
+            is_cut_before: false,
+        };
+        if first == ' '
+            && let Some(second) = characters.next()
+            // Beyond the plane a code point does not fit into a pair.
+            && second <= '\u{ffff}'
+        {
+            let id = self.tables.pairs.get(SPACE_BEFORE, u32::from(second));
+            if id != NO_MERGE {
+                let character = self.tables.characters.get(second).with_token(id);
+                return Some(pending(second, 1 + second.len_utf8(), character));
+            }
+        }
+        Some(pending(
+            first,
+            first.len_utf8(),
+            self.tables.characters.get(first),
+        ))
+    }
+
+    #[inline]
+    fn push(&mut self, piece: &[u8], pending: &Pending, was_broken: bool) {
+        if pending.is_cut_before && !pending.is_broken && !was_broken {
+            self.finish();
+        }
+        match pending.character.token() {
+            Some(id) if !pending.is_broken => self.symbols.push(id),
+            _ => self.push_bytes(&piece[pending.start..pending.end]),
+        }
+    }
+
+    fn push_bytes(&mut self, bytes: &[u8]) {
+        let ids = &self.tables.byte_ids;
+        self.symbols
+            .extend(bytes.iter().map(|&byte| ids[usize::from(byte)]));
+    }
+
+    /// Merges what is here, and hands it on.
+    #[inline]
+    fn finish(&mut self) {
+        let Self {
+            tables,
+            symbols,
+            ranks,
+            accept,
+        } = self;
+        let pairs = &tables.pairs;
+        match symbols[..] {
+            [] => return,
+            [one] => accept.accept(&[one]),
+            [left, right] => match pairs.get(left, right) {
+                NO_MERGE => accept.accept(&[left, right]),
+                id => accept.accept(&[id]),
+            },
+            _ if symbols.len() > LONG => merge_long(pairs, symbols, |ids| accept.accept(ids)),
+            _ => {
+                merge(pairs, symbols, ranks, |_| ());
+                accept.accept(symbols);
+            }
+        }
+        symbols.clear();
+    }
+}

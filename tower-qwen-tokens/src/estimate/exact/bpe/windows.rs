@@ -1,0 +1,132 @@
+//! Long stretches in linear time.
+//!
+//! A merge looks at all ranks of its stretch, so the time grows with the square of the length. A long one is merged in windows.
+//!
+//! It is exact: a sequence of tokens is *the* encoding of its bytes if every two neighbours are the encoding of theirs. The
+//! next window begins where one of the last tokens of this one begins. If it begins with that same token, the two neighbours
+//! at the seam were side by side in this window already, so the seam is right. If not, the seam is tried earlier.
+
+use super::{merge::merge, pairs::Pairs};
+
+/// Stretches from here on are merged in windows. Unit: symbols.
+pub(super) const LONG: usize = 512;
+/// A window. Unit: symbols.
+// The longest token has 128 bytes, so that a window holds two of them at least.
+const WINDOW: usize = 256;
+/// The first seam that is tried lies this many tokens before the end of a window. At least two: the
+/// last token may have been cut by the window's end, so it is not compared.
+const OVERLAP: usize = 2;
+
+/// One window, merged.
+#[derive(Debug, Default)]
+struct Window {
+    tokens: Vec<u32>,
+    /// How many symbols each token is made of.
+    lengths: Vec<usize>,
+}
+
+/// Merges a long stretch, and hands its tokens on from the first to the last.
+pub(super) fn merge_long(pairs: &Pairs, symbols: &[u32], accept: impl FnMut(&[u32])) {
+    merge_in(WINDOW, pairs, symbols, accept);
+}
+
+fn merge_in(size: usize, pairs: &Pairs, symbols: &[u32], mut accept: impl FnMut(&[u32])) {
+    let mut size = size;
+    let mut start = 0;
+    let mut window = Window::new(pairs, head(&symbols[start..], size));
+    while symbols.len() - start > size {
+        let seam = window.seams().find_map(|(before, at)| {
+            let next = head(&symbols[start + at..], size);
+            // A run of one character is the same window over and over.
+            let after = (next != head(&symbols[start..], size)).then(|| Window::new(pairs, next));
+            let first = after.as_ref().unwrap_or(&window).tokens.first();
+            (first == window.tokens.get(before)).then_some((before, at, after))
+        });
+        let Some((before, at, after)) = seam else {
+            // At the size of the whole stretch no seam is needed.
+            size *= 2;
+            window = Window::new(pairs, head(&symbols[start..], size));
+            continue;
+        };
+        accept(&window.tokens[..before]);
+        start += at;
+        window = after.unwrap_or(window);
+    }
+    accept(&window.tokens);
+}
+
+fn head(symbols: &[u32], size: usize) -> &[u32] {
+    &symbols[..size.min(symbols.len())]
+}
+
+impl Window {
+    fn new(pairs: &Pairs, symbols: &[u32]) -> Self {
+        let mut lengths = vec![1; symbols.len()];
+        let mut tokens = symbols.to_vec();
+        merge(pairs, &mut tokens, &mut Vec::new(), |at| {
+            let joined = lengths.remove(at + 1);
+            lengths[at] += joined;
+        });
+        Self { tokens, lengths }
+    }
+
+    /// The places at which the next window may begin, from the last to the first: how many tokens are before it, and how
+    /// many symbols.
+    fn seams(&self) -> impl Iterator<Item = (usize, usize)> {
+        // Doubled, so that a window without a seam is given up after few tries.
+        let overlaps = std::iter::successors(Some(OVERLAP), |overlap| Some(overlap * 2));
+        overlaps.map_while(|overlap| {
+            let before = self.tokens.len().checked_sub(overlap)?;
+            (before > 0).then(|| (before, self.lengths[..before].iter().sum()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::merges::Merges, Pairs, merge, merge_in};
+
+    fn same_in_windows(size: usize, symbols: &[u32]) {
+        let pairs = Pairs::new(&Merges::read());
+        let mut whole = symbols.to_vec();
+        merge(&pairs, &mut whole, &mut Vec::new(), |_| ());
+        let mut tokens = Vec::new();
+        merge_in(size, &pairs, symbols, |more| tokens.extend_from_slice(more));
+        assert_eq!(tokens, whole);
+    }
+
+    #[test]
+    fn runs_are_merged_as_in_one_go() {
+        // `!`, a space, a letter, a line break, and a byte that is no character.
+        for unit in [
+            &[0_u32][..],
+            &[220],
+            &[64],
+            &[198],
+            &[188],
+            &[64, 65, 66],
+            &[220, 198],
+        ] {
+            for count in [1, 7, 100, 999] {
+                same_in_windows(160, &unit.repeat(count));
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_without_a_seam_grows() {
+        // A token of 128 spaces is longer than the window.
+        same_in_windows(8, &[220; 500]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_symbols_are_merged_as_in_one_go(symbols in prop::collection::vec(prop_oneof![64_u32..90, 0..256_u32, 0..2_000_u32], 1..700), size in 16_usize..200) {
+            same_in_windows(size, &symbols);
+        }
+    }
+}
