@@ -10,6 +10,9 @@ const SPACE: u8 = 3;
 const CLASS: u8 = 3;
 const MARK: u8 = 4;
 const UNSTABLE: u8 = 8;
+/// Of a first byte: its characters differ.
+const MIXED: u8 = 16;
+const MIXED_NORMAL: u8 = 32;
 
 /// A character as the vocabulary's pattern sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub(super) enum Normal {
 #[derive(Debug)]
 pub(super) struct Classes {
     plane: Box<[u8]>,
+    /// What all characters with this first byte of UTF-8 have in common: spares the common ones the decoding.
+    leads: [u8; 256],
     letters: Vec<(char, char)>,
     numbers: Vec<(char, char)>,
 }
@@ -62,15 +67,24 @@ impl Classes {
             };
         }
         Self {
+            leads: leads(&plane),
             plane: plane.into_boxed_slice(),
             letters,
             numbers,
         }
     }
 
+    /// The class of the character that begins with this byte, if all of those have the same.
     #[inline]
-    pub(super) fn of_byte(&self, ascii: u8) -> CharacterClass {
-        class(self.plane[usize::from(ascii)])
+    pub(super) fn of_lead(&self, lead: u8) -> Option<CharacterClass> {
+        let known = self.leads[usize::from(lead)];
+        (known & MIXED == 0).then(|| class(known))
+    }
+
+    /// Whether every character that begins with this byte is inert.
+    #[inline]
+    pub(super) fn is_inert_lead(&self, lead: u8) -> bool {
+        self.leads[usize::from(lead)] & (MIXED_NORMAL | MARK | UNSTABLE) == 0
     }
 
     #[inline]
@@ -102,6 +116,35 @@ fn class(known: u8) -> CharacterClass {
         SPACE => CharacterClass::Space,
         _ => CharacterClass::Other,
     }
+}
+
+fn leads(plane: &[u8]) -> [u8; 256] {
+    let mut leads = [MIXED | MIXED_NORMAL; 256];
+    for (lead, known) in (0..=u8::MAX).zip(&mut leads) {
+        let code_points = match lead {
+            0..0x80 => usize::from(lead)..usize::from(lead) + 1,
+            0xc2..=0xdf => first_with(lead & 0x1f, 6)..first_with(lead & 0x1f, 6) + (1 << 6),
+            // `0xe0` has the second half of its block only, and `0xed` the first one.
+            0xe1..0xf0 if lead != 0xed => {
+                first_with(lead & 0xf, 12)..first_with(lead & 0xf, 12) + (1 << 12)
+            }
+            _ => continue,
+        };
+        let block = &plane[code_points];
+        let differing = block.iter().fold(0, |bits, other| bits | other ^ block[0]);
+        *known = block[0];
+        if differing & CLASS != 0 {
+            *known |= MIXED;
+        }
+        if differing & (MARK | UNSTABLE) != 0 {
+            *known |= MIXED_NORMAL;
+        }
+    }
+    leads
+}
+
+fn first_with(bits: u8, open: u32) -> usize {
+    usize::from(bits) << open
 }
 
 fn is_in(ranges: &[(char, char)], character: char) -> bool {

@@ -14,17 +14,22 @@ pub(super) fn nfc<'a>(classes: &Classes, text: &'a str) -> Cow<'a, str> {
 }
 
 fn is_nfc(classes: &Classes, text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
     // Nothing before the last inert character acts on what follows.
     let mut inert = 0;
     let mut last_class = 0;
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        let at = text.len() - rest.len();
-        rest = &rest[character.len_utf8()..];
+    while let Some(&lead) = bytes.get(at) {
+        let start = at;
+        at += length(lead);
+        if classes.is_inert_lead(lead) {
+            (inert, last_class) = (start, 0);
+            continue;
+        }
+        let character = text[start..].chars().next().unwrap_or_default();
         let class = match classes.normal(character) {
             Normal::Inert => {
-                inert = at;
-                last_class = 0;
+                (inert, last_class) = (start, 0);
                 continue;
             }
             Normal::Mark => canonical_combining_class(character),
@@ -35,14 +40,25 @@ fn is_nfc(classes: &Classes, text: &str) -> bool {
             last_class = class;
             continue;
         }
-        let end = rest.find(|next| classes.normal(next) == Normal::Inert);
-        rest = &rest[end.unwrap_or(rest.len())..];
-        let part = &text[inert..text.len() - rest.len()];
+        let rest = &text[at..];
+        let next = rest.find(|next| classes.normal(next) == Normal::Inert);
+        at += next.unwrap_or(rest.len());
+        let part = &text[inert..at];
         if !part.nfc().eq(part.chars()) {
             return false;
         }
     }
     true
+}
+
+/// Of a character in UTF-8, by its first byte.
+pub(super) fn length(lead: u8) -> usize {
+    match lead {
+        0..0xc0 => 1,
+        0xc0..0xe0 => 2,
+        0xe0..0xf0 => 3,
+        0xf0.. => 4,
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use super::{
     classes::{CharacterClass, Classes},
-    nfc::nfc,
+    nfc::{length, nfc},
 };
 
 /// Cuts a text into the pieces that are encoded each by itself.
@@ -36,17 +36,28 @@ impl Splitter {
     /// Where the piece that starts here ends, and whether it is all ASCII. `start` is a border of characters before the end.
     #[inline]
     pub(super) fn piece(&self, text: &str, start: usize) -> (usize, bool) {
-        let end = self.piece_end(
-            text,
-            Scan {
-                at: start,
-                is_ascii: true,
-            },
-        );
+        let bytes = text.as_bytes();
+        // Most pieces of most texts: ASCII letters, with or without a space or a mark before them.
+        let letters = match self.classes.of_lead(bytes[start]) {
+            Some(CharacterClass::Space | CharacterClass::Other)
+                if !matches!(bytes[start], b'\r' | b'\n' | b'\'' | 0x80..) =>
+            {
+                start + 1
+            }
+            _ => start,
+        };
+        let end = letters + ascii_letters(&bytes[letters..]);
+        if end > letters && bytes.get(end).is_none_or(u8::is_ascii) {
+            return (end, true);
+        }
+        let start = Scan {
+            at: start,
+            is_ascii: true,
+        };
+        let end = self.piece_end(text, start);
         (end.at, end.is_ascii)
     }
 
-    #[inline]
     fn piece_end(&self, text: &str, start: Scan) -> Scan {
         let bytes = text.as_bytes();
         let first = self.next(text, start);
@@ -87,37 +98,29 @@ impl Splitter {
     /// The class of the next character, and what follows it.
     #[inline]
     fn next(&self, text: &str, scan: Scan) -> (CharacterClass, Scan) {
-        let byte = text.as_bytes()[scan.at];
-        if byte.is_ascii() {
-            return (
-                self.classes.of_byte(byte),
-                Scan {
-                    at: scan.at + 1,
-                    ..scan
-                },
-            );
-        }
-        let character = text[scan.at..].chars().next().unwrap_or_default();
+        let lead = text.as_bytes()[scan.at];
         let after = Scan {
-            at: scan.at + character.len_utf8(),
-            is_ascii: false,
+            at: scan.at + length(lead),
+            is_ascii: scan.is_ascii && lead.is_ascii(),
         };
-        (self.classes.of(character), after)
+        let class = match self.classes.of_lead(lead) {
+            Some(class) => class,
+            None => self.class_of_first(&text[scan.at..]),
+        };
+        (class, after)
+    }
+
+    #[inline]
+    fn class_of_first(&self, text: &str) -> CharacterClass {
+        let first = text.chars().next().unwrap_or_default();
+        self.classes.of(first)
     }
 
     /// All characters of a class from here on.
     #[inline]
     fn run(&self, text: &str, from: Scan, class: CharacterClass) -> Scan {
-        let bytes = text.as_bytes();
-        let ascii = bytes[from.at..].iter();
         let mut scan = from;
-        scan.at += ascii
-            .take_while(|byte| byte.is_ascii() && self.classes.of_byte(**byte) == class)
-            .count();
-        if bytes.get(scan.at).is_none_or(u8::is_ascii) {
-            return scan;
-        }
-        while scan.at < bytes.len() {
+        while scan.at < text.len() {
             let (next, after) = self.next(text, scan);
             if next != class {
                 break;
@@ -154,6 +157,33 @@ impl Splitter {
             is_ascii: run[..length].is_ascii(),
         }
     }
+}
+
+/// How many ASCII letters a text begins with.
+#[inline]
+fn ascii_letters(bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some(eight) = bytes.get(count..count + 8) {
+        let others = not_letters(u64::from_le_bytes(eight.try_into().unwrap_or_default()));
+        if others != 0 {
+            return count + others.trailing_zeros() as usize / 8;
+        }
+        count += 8;
+    }
+    let rest = bytes[count..].iter();
+    count + rest.take_while(|byte| byte.is_ascii_alphabetic()).count()
+}
+
+/// The upper bit of each of eight bytes that is no ASCII letter: eight comparisons at once.
+#[inline]
+fn not_letters(eight: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const UPPER: u64 = 0x80 * EACH;
+    let lower_case = (eight | 0x20 * EACH) & !UPPER;
+    // No sum of a byte reaches the next one.
+    let from_a = lower_case + (0x80 - b'a' as u64) * EACH;
+    let after_z = lower_case + (0x7f - b'z' as u64) * EACH;
+    (!from_a | after_z | eight) & UPPER
 }
 
 fn is_line_break(byte: u8) -> bool {

@@ -1,5 +1,5 @@
 use super::{
-    bpe::{Accept, Vocabulary},
+    bpe::Vocabulary,
     chat::Chat,
     family::Family,
     profile::Profile,
@@ -62,7 +62,7 @@ impl Tokenizer {
         for part in Parts::new(text, self.family) {
             match part {
                 Part::Special(_) => count += 1,
-                Part::Text(text) => self.encode_ordinary(text, &mut count),
+                Part::Text(text) => count += self.vocabulary.count(&self.vocabulary.nfc(text)),
             }
         }
         count
@@ -75,7 +75,7 @@ impl Tokenizer {
         for part in Parts::new(text, self.family) {
             match part {
                 Part::Special(id) => ids.push(id),
-                Part::Text(text) => self.encode_ordinary(text, &mut ids),
+                Part::Text(text) => self.vocabulary.encode(&self.vocabulary.nfc(text), &mut ids),
             }
         }
         ids
@@ -102,11 +102,6 @@ impl Tokenizer {
             tokens = tokens.saturating_add(self.count(message));
         });
         tokens.saturating_add(chat.image_tokens(profile, self.family))
-    }
-
-    fn encode_ordinary(&self, text: &str, accept: &mut impl Accept) {
-        let normal = self.vocabulary.splitter().nfc(text);
-        self.vocabulary.encode(&normal, accept);
     }
 }
 

@@ -1,5 +1,5 @@
 /// Takes the ids of a text's tokens, from the first to the last.
-pub(in crate::estimate::exact) trait Accept {
+pub(super) trait Accept {
     fn accept(&mut self, ids: &[u32]);
 }
 

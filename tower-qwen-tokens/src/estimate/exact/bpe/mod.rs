@@ -14,8 +14,10 @@
 
 mod accept;
 mod borders;
+mod cache;
 mod characters;
 mod crossing;
+mod key;
 mod merge;
 mod merges;
 mod pairs;
@@ -25,5 +27,4 @@ mod vocabulary;
 mod windows;
 mod words;
 
-pub(super) use accept::Accept;
 pub(super) use vocabulary::Vocabulary;

@@ -2,10 +2,13 @@ use super::{
     accept::Accept,
     borders::Borders,
     characters::{Character, Characters, SPACE_BEFORE},
-    merge::merge,
+    merge::Merger,
     pairs::{NO_MERGE, Pairs},
-    windows::{LONG, merge_long},
+    windows::merge_long,
 };
+
+/// Stretches of more symbols are merged in windows.
+const LONG: usize = 512;
 
 /// What a piece is encoded with.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ pub(super) struct Tables {
 pub(super) struct Stretch<'a, A> {
     tables: &'a Tables,
     symbols: Vec<u32>,
-    ranks: Vec<u32>,
+    merger: Merger,
     accept: &'a mut A,
 }
 
@@ -42,8 +45,8 @@ impl<'a, A: Accept> Stretch<'a, A> {
     pub(super) fn new(tables: &'a Tables, accept: &'a mut A) -> Self {
         Self {
             tables,
-            symbols: Vec::with_capacity(64),
-            ranks: Vec::with_capacity(64),
+            symbols: Vec::new(),
+            merger: Merger::default(),
             accept,
         }
     }
@@ -52,14 +55,22 @@ impl<'a, A: Accept> Stretch<'a, A> {
         self.accept.accept(ids);
     }
 
-    /// Encodes a piece of ASCII.
-    pub(super) fn ascii_piece(&mut self, piece: &[u8]) {
-        self.push_bytes(piece);
-        self.finish();
+    /// What has taken the ids until now.
+    pub(super) fn accepted(&self) -> &A {
+        self.accept
     }
 
     /// Encodes a piece.
-    pub(super) fn piece(&mut self, piece: &str) {
+    pub(super) fn piece(&mut self, piece: &str, is_ascii: bool) {
+        if is_ascii {
+            self.push_bytes(piece.as_bytes());
+            self.finish();
+        } else {
+            self.characters(piece);
+        }
+    }
+
+    fn characters(&mut self, piece: &str) {
         let tables = self.tables;
         let bytes = piece.as_bytes();
         let Some(mut pending) = self.first(piece) else {
@@ -152,7 +163,7 @@ impl<'a, A: Accept> Stretch<'a, A> {
         let Self {
             tables,
             symbols,
-            ranks,
+            merger,
             accept,
         } = self;
         let pairs = &tables.pairs;
@@ -165,7 +176,7 @@ impl<'a, A: Accept> Stretch<'a, A> {
             },
             _ if symbols.len() > LONG => merge_long(pairs, symbols, |ids| accept.accept(ids)),
             _ => {
-                merge(pairs, symbols, ranks, |_| ());
+                merger.merge(pairs, symbols);
                 accept.accept(symbols);
             }
         }

@@ -1,10 +1,11 @@
-use std::sync::LazyLock;
+use std::{borrow::Cow, cell::RefCell, sync::LazyLock};
 
 use super::{
-    accept::Accept,
     borders::Borders,
+    cache::Cache,
     characters::{Characters, insert_spaced},
     crossing::crossings,
+    key::Key,
     merges::Merges,
     pairs::Pairs,
     stretch::{Stretch, Tables},
@@ -12,6 +13,10 @@ use super::{
     words::Words,
 };
 use crate::estimate::exact::split::Splitter;
+
+thread_local! {
+    static CACHE: RefCell<Option<Cache>> = const { RefCell::new(None) };
+}
 
 /// Everything that encodes a text. Held once per process.
 #[derive(Debug)]
@@ -49,25 +54,60 @@ impl Vocabulary {
         }
     }
 
-    /// How texts are cut into pieces, and brought into NFC.
-    pub(in crate::estimate::exact) fn splitter(&self) -> &Splitter {
-        &self.splitter
+    /// The text in NFC.
+    pub(in crate::estimate::exact) fn nfc<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.splitter.nfc(text)
     }
 
-    /// Encodes a text that is in NFC.
-    pub(in crate::estimate::exact) fn encode(&self, text: &str, accept: &mut impl Accept) {
+    /// The ids of a text that is in NFC.
+    pub(in crate::estimate::exact) fn encode(&self, text: &str, ids: &mut Vec<u32>) {
         let bytes = text.as_bytes();
-        let mut stretch = Stretch::new(&self.tables, accept);
-        let mut start = 0;
-        while start < bytes.len() {
-            let (end, is_ascii) = self.splitter.piece(text, start);
-            if !is_ascii {
-                stretch.piece(&text[start..end]);
-            } else if let Some(id) = self.words.get(bytes, start, end) {
-                stretch.accept(&[id]);
-            } else {
-                stretch.ascii_piece(&bytes[start..end]);
+        let mut stretch = Stretch::new(&self.tables, ids);
+        self.each_piece(text, |start, end, is_ascii| {
+            let key = Key::of(bytes, start, end).filter(|_| is_ascii);
+            match key.and_then(|key| self.words.get(key)) {
+                Some(id) => stretch.accept(&[id]),
+                None => stretch.piece(&text[start..end], is_ascii),
             }
+        });
+    }
+
+    /// The number of tokens of a text that is in NFC.
+    pub(in crate::estimate::exact) fn count(&self, text: &str) -> u64 {
+        CACHE.with_borrow_mut(|cache| self.count_with(text, cache.get_or_insert_with(Cache::new)))
+    }
+
+    fn count_with(&self, text: &str, cache: &mut Cache) -> u64 {
+        let bytes = text.as_bytes();
+        let mut count = 0;
+        let mut counted = 0;
+        let mut stretch = Stretch::new(&self.tables, &mut counted);
+        self.each_piece(text, |start, end, is_ascii| {
+            let key = Key::of(bytes, start, end);
+            if let Some(known) = key.and_then(|key| cache.get(key)) {
+                count += known;
+                return;
+            }
+            let is_word = |key| is_ascii && self.words.get(key).is_some();
+            if key.is_some_and(is_word) {
+                count += 1;
+                return;
+            }
+            let before = *stretch.accepted();
+            stretch.piece(&text[start..end], is_ascii);
+            if let Some(key) = key {
+                cache.insert(key, *stretch.accepted() - before);
+            }
+        });
+        count + counted
+    }
+
+    #[inline]
+    fn each_piece(&self, text: &str, mut then: impl FnMut(usize, usize, bool)) {
+        let mut start = 0;
+        while start < text.len() {
+            let (end, is_ascii) = self.splitter.piece(text, start);
+            then(start, end, is_ascii);
             start = end;
         }
     }

@@ -1,15 +1,16 @@
 //! Long stretches in linear time.
 //!
-//! A merge looks at all ranks of its stretch, so the time grows with the square of the length. A long one is merged in windows.
+//! A merge compares all ranks of its stretch, so the time grows with the square of the length. A long one is merged in windows.
 //!
 //! It is exact: a sequence of tokens is *the* encoding of its bytes if every two neighbours are the encoding of theirs. The
 //! next window begins where one of the last tokens of this one begins. If it begins with that same token, the two neighbours
 //! at the seam were side by side in this window already, so the seam is right. If not, the seam is tried earlier.
 
-use super::{merge::merge, pairs::Pairs};
+use super::{
+    merge::{MOST, Merger},
+    pairs::{NO_MERGE, Pairs},
+};
 
-/// Stretches from here on are merged in windows. Unit: symbols.
-pub(super) const LONG: usize = 512;
 /// A window. Unit: symbols.
 // The longest token has 128 bytes, so that a window holds two of them at least.
 const WINDOW: usize = 256;
@@ -21,8 +22,8 @@ const OVERLAP: usize = 2;
 #[derive(Debug, Default)]
 struct Window {
     tokens: Vec<u32>,
-    /// How many symbols each token is made of.
-    lengths: Vec<usize>,
+    /// How many symbols are before each token.
+    places: Vec<usize>,
 }
 
 /// Merges a long stretch, and hands its tokens on from the first to the last.
@@ -32,27 +33,42 @@ pub(super) fn merge_long(pairs: &Pairs, symbols: &[u32], accept: impl FnMut(&[u3
 
 fn merge_in(size: usize, pairs: &Pairs, symbols: &[u32], mut accept: impl FnMut(&[u32])) {
     let mut size = size;
-    let mut start = 0;
-    let mut window = Window::new(pairs, head(&symbols[start..], size));
-    while symbols.len() - start > size {
+    let mut rest = symbols;
+    let mut window = Window::new(pairs, head(rest, size));
+    while rest.len() > size {
         let seam = window.seams().find_map(|(before, at)| {
-            let next = head(&symbols[start + at..], size);
+            let next = head(&rest[at..], size);
             // A run of one character is the same window over and over.
-            let after = (next != head(&symbols[start..], size)).then(|| Window::new(pairs, next));
+            let after = (next != head(rest, size)).then(|| Window::new(pairs, next));
             let first = after.as_ref().unwrap_or(&window).tokens.first();
             (first == window.tokens.get(before)).then_some((before, at, after))
         });
         let Some((before, at, after)) = seam else {
-            // At the size of the whole stretch no seam is needed.
-            size *= 2;
-            window = Window::new(pairs, head(&symbols[start..], size));
+            if size == MOST {
+                return accept(&merge_plainly(pairs, rest));
+            }
+            size = (2 * size).min(MOST);
+            window = Window::new(pairs, head(rest, size));
             continue;
         };
         accept(&window.tokens[..before]);
-        start += at;
+        rest = &rest[at..];
         window = after.unwrap_or(window);
     }
     accept(&window.tokens);
+}
+
+/// Slow, for any length: the rule itself. No text is known that needs it.
+fn merge_plainly(pairs: &Pairs, symbols: &[u32]) -> Vec<u32> {
+    let mut symbols = symbols.to_vec();
+    loop {
+        let pairs = symbols.windows(2).map(|two| pairs.get(two[0], two[1]));
+        let Some((id, at)) = pairs.zip(0..).min().filter(|&(id, _)| id != NO_MERGE) else {
+            return symbols;
+        };
+        symbols[at] = id;
+        symbols.remove(at + 1);
+    }
 }
 
 fn head(symbols: &[u32], size: usize) -> &[u32] {
@@ -61,13 +77,9 @@ fn head(symbols: &[u32], size: usize) -> &[u32] {
 
 impl Window {
     fn new(pairs: &Pairs, symbols: &[u32]) -> Self {
-        let mut lengths = vec![1; symbols.len()];
         let mut tokens = symbols.to_vec();
-        merge(pairs, &mut tokens, &mut Vec::new(), |at| {
-            let joined = lengths.remove(at + 1);
-            lengths[at] += joined;
-        });
-        Self { tokens, lengths }
+        let places = Merger::default().merge_with_places(pairs, &mut tokens);
+        Self { tokens, places }
     }
 
     /// The places at which the next window may begin, from the last to the first: how many tokens are before it, and how
@@ -77,24 +89,32 @@ impl Window {
         let overlaps = std::iter::successors(Some(OVERLAP), |overlap| Some(overlap * 2));
         overlaps.map_while(|overlap| {
             let before = self.tokens.len().checked_sub(overlap)?;
-            (before > 0).then(|| (before, self.lengths[..before].iter().sum()))
+            (before > 0).then(|| (before, self.places[before]))
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
 
-    use super::{super::merges::Merges, Pairs, merge, merge_in};
+    use super::{super::merges::Merges, Pairs, Window, merge_in, merge_plainly};
+
+    fn pairs() -> &'static Pairs {
+        static PAIRS: LazyLock<Pairs> = LazyLock::new(|| Pairs::new(&Merges::read()));
+        &PAIRS
+    }
 
     fn same_in_windows(size: usize, symbols: &[u32]) {
-        let pairs = Pairs::new(&Merges::read());
-        let mut whole = symbols.to_vec();
-        merge(&pairs, &mut whole, &mut Vec::new(), |_| ());
         let mut tokens = Vec::new();
-        merge_in(size, &pairs, symbols, |more| tokens.extend_from_slice(more));
-        assert_eq!(tokens, whole);
+        merge_in(size, pairs(), symbols, |more| {
+            tokens.extend_from_slice(more);
+        });
+        let plain = merge_plainly(pairs(), symbols);
+        assert_eq!(tokens, plain);
+        assert_eq!(Window::new(pairs(), symbols).tokens, plain);
     }
 
     #[test]
