@@ -1,32 +1,39 @@
 use super::{key::Key, pairs::filled};
 
-const BITS: u32 = 14;
+const BITS: u32 = 15;
 const SLOTS: usize = 1 << BITS;
-/// Where a slot keeps the count: the upper four bits, which keys leave free. A piece with a key has 15 tokens at most.
-const COUNT: u32 = 60;
+/// Where a slot keeps the count: in the byte that keys leave free. A piece that has a key has 30 tokens at most.
+const COUNT: u32 = 48;
 
-/// The counts of pieces that were counted lately: words come again. One per thread, 256 KiB.
+/// The counts of pieces that were counted lately: words come again. One per thread, 1 MiB.
 #[derive(Debug)]
 pub(super) struct Cache {
-    slots: Box<[(u64, u64); SLOTS]>,
+    slots: Box<[[u64; 4]; SLOTS]>,
 }
 
 impl Cache {
     pub(super) fn new() -> Self {
         Self {
-            slots: filled((0, 0)),
+            slots: filled([0; 4]),
         }
     }
 
     #[inline]
     pub(super) fn get(&self, key: Key) -> Option<u64> {
-        let (low, high) = self.slots[key.place(BITS)];
-        (low == key.low && high << 4 == key.high << 4).then_some(high >> COUNT)
+        let slot = self.slots[key.place(BITS)];
+        let count = slot[3] >> COUNT & 0xff;
+        (slot == with_count(key, count)).then_some(count)
     }
 
     /// In place of what was there.
     #[inline]
     pub(super) fn insert(&mut self, key: Key, count: u64) {
-        self.slots[key.place(BITS)] = (key.low, key.high | count << COUNT);
+        self.slots[key.place(BITS)] = with_count(key, count);
     }
+}
+
+#[inline]
+fn with_count(key: Key, count: u64) -> [u64; 4] {
+    let [a, b, c, d] = key.0;
+    [a, b, c, d | count << COUNT]
 }

@@ -1,102 +1,130 @@
 use super::pairs::{NO_MERGE, Pairs};
 
-/// A rank holds the place, too: 18 bits of the id leave 13 of a positive number.
-const PLACE_BITS: u32 = 13;
-/// The most that are merged at once. Unit: symbols.
-pub(super) const MOST: usize = 1 << PLACE_BITS;
-
 /// In place of a symbol that was merged into one before it.
 const GONE: u32 = u32::MAX;
-/// A pair that is no merge: higher than all that are.
-const NO_RANK: i32 = i32::MAX;
+/// Two symbols that are no merge: after all that are.
+const NO_RANK: u64 = u64::MAX;
 
-/// Merges symbols until no two neighbours are a merge. Keeps its buffers.
-#[derive(Debug, Default)]
-pub(super) struct Merger {
+/// Symbols side by side, which are merged until no two neighbours are a merge. Keeps its buffers.
+#[derive(Debug)]
+pub(super) struct Symbols {
+    symbols: Vec<u32>,
     /// The merge of each symbol and the one after it: the id, then the place, so that the lowest is the next to happen: the
-    /// lowest id first, of equal ones the leftmost. Signed, since processors compare many of those at once.
-    ranks: Vec<i32>,
+    /// lowest id first, of equal ones the leftmost.
+    // In one number of 64 bits, which compilers compare one by one: several at once would wait for the last store of a part.
+    ranks: Vec<u64>,
+    lowest: u64,
     /// The symbols before and after each.
-    links: Vec<(u16, u16)>,
+    links: Vec<(u32, u32)>,
 }
 
-impl Merger {
-    /// Merges [`MOST`] symbols at most.
-    pub(super) fn merge(&mut self, pairs: &Pairs, symbols: &mut Vec<u32>) {
-        if self.merge_in_place(pairs, symbols) {
-            symbols.retain(|&symbol| symbol != GONE);
+impl Symbols {
+    pub(super) const fn new() -> Self {
+        Self {
+            symbols: Vec::new(),
+            ranks: Vec::new(),
+            lowest: NO_RANK,
+            links: Vec::new(),
         }
     }
 
-    /// The same, and where each token began.
-    pub(super) fn merge_with_places(
-        &mut self,
-        pairs: &Pairs,
-        symbols: &mut Vec<u32>,
-    ) -> Vec<usize> {
-        self.merge_in_place(pairs, symbols);
-        let whole = symbols.iter().enumerate();
-        let places = whole
-            .filter(|&(_, &symbol)| symbol != GONE)
-            .map(|(at, _)| at);
-        let places = places.collect();
-        symbols.retain(|&symbol| symbol != GONE);
+    /// Those here: the tokens, once they are merged.
+    #[inline]
+    pub(super) fn get(&self) -> &[u32] {
+        &self.symbols
+    }
+
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.symbols.clear();
+        self.ranks.clear();
+        self.lowest = NO_RANK;
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, pairs: &Pairs, symbol: u32) {
+        if let Some(&last) = self.symbols.last() {
+            self.push_rank(pairs.get(last, symbol));
+        }
+        self.symbols.push(symbol);
+    }
+
+    /// Adds a piece of ASCII.
+    pub(super) fn push_ascii(&mut self, pairs: &Pairs, piece: &[u8]) {
+        self.symbols
+            .extend(piece.iter().map(|&byte| pairs.byte(byte)));
+        for two in piece.windows(2) {
+            self.push_rank(pairs.get_ascii(two[0], two[1]));
+        }
+    }
+
+    #[inline]
+    fn push_rank(&mut self, id: u32) {
+        let rank = rank(id, self.ranks.len());
+        self.lowest = self.lowest.min(rank);
+        self.ranks.push(rank);
+    }
+
+    /// Merges all.
+    #[inline]
+    pub(super) fn merge(&mut self, pairs: &Pairs) {
+        if self.lowest != NO_RANK {
+            self.merge_in_place(pairs);
+            self.symbols.retain(|&symbol| symbol != GONE);
+        }
+    }
+
+    /// Merges all, and says at which symbol each token begins.
+    pub(super) fn merge_with_places(&mut self, pairs: &Pairs) -> Vec<usize> {
+        self.merge_in_place(pairs);
+        let symbols = self.symbols.iter().enumerate();
+        let places = symbols.filter(|&(_, &symbol)| symbol != GONE);
+        let places = places.map(|(at, _)| at).collect();
+        self.symbols.retain(|&symbol| symbol != GONE);
         places
     }
 
-    /// Leaves places empty; whether there are any.
-    fn merge_in_place(&mut self, pairs: &Pairs, symbols: &mut [u32]) -> bool {
-        let end = symbols.len();
-        debug_assert!(end <= MOST, "the place of a rank has no more bits");
-        self.ranks.clear();
-        let two = symbols.windows(2).enumerate();
-        self.ranks
-            .extend(two.map(|(at, two)| rank(pairs, two[0], two[1], at)));
+    fn merge_in_place(&mut self, pairs: &Pairs) {
+        let end = self.symbols.len();
         self.ranks.push(NO_RANK);
-        let ranks = &mut self.ranks[..end];
-        let mut lowest = lowest_of(ranks);
-        if lowest == NO_RANK {
-            return false;
-        }
         self.links.clear();
         self.links
-            .extend((0..end as u16).map(|at| (at.wrapping_sub(1), at + 1)));
-        let links = &mut self.links[..end];
+            .extend((0..end as u32).map(|at| (at.wrapping_sub(1), at + 1)));
+        let (symbols, ranks, links) = (
+            &mut self.symbols[..end],
+            &mut self.ranks[..end],
+            &mut self.links[..end],
+        );
+        let mut lowest = self.lowest;
         while lowest != NO_RANK {
-            let at = lowest as usize % MOST;
-            let id = (lowest >> PLACE_BITS) as u32;
+            let at = lowest as u32 as usize;
+            let id = (lowest >> 32) as u32;
             let (before, gone) = links[at];
-            let (_, after) = links[usize::from(gone)];
+            let (_, after) = links[gone as usize];
             symbols[at] = id;
-            symbols[usize::from(gone)] = GONE;
-            ranks[usize::from(gone)] = NO_RANK;
+            symbols[gone as usize] = GONE;
+            ranks[gone as usize] = NO_RANK;
             links[at].1 = after;
-            ranks[at] = match symbols.get(usize::from(after)) {
+            ranks[at] = match symbols.get(after as usize) {
                 Some(&next) => {
-                    links[usize::from(after)].0 = at as u16;
-                    rank(pairs, id, next, at)
+                    links[after as usize].0 = at as u32;
+                    rank(pairs.get(id, next), at)
                 }
                 None => NO_RANK,
             };
-            let before = usize::from(before);
-            if let Some(&left) = symbols.get(before) {
-                ranks[before] = rank(pairs, left, id, before);
+            if let Some(&left) = symbols.get(before as usize) {
+                ranks[before as usize] = rank(pairs.get(left, id), before as usize);
             }
-            lowest = lowest_of(ranks);
+            lowest = ranks.iter().copied().fold(NO_RANK, u64::min);
         }
-        true
     }
 }
 
 #[inline]
-fn rank(pairs: &Pairs, left: u32, right: u32, at: usize) -> i32 {
-    match pairs.get(left, right) {
+fn rank(id: u32, at: usize) -> u64 {
+    // `NO_MERGE` is the highest of all ids.
+    match id {
         NO_MERGE => NO_RANK,
-        id => (id << PLACE_BITS) as i32 | at as i32,
+        _ => u64::from(id) << 32 | at as u64,
     }
-}
-
-#[inline]
-fn lowest_of(ranks: &[i32]) -> i32 {
-    ranks.iter().copied().fold(NO_RANK, i32::min)
 }

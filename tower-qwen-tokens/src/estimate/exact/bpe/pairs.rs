@@ -10,13 +10,15 @@ const SLOTS: usize = 1 << SLOT_BITS;
 // Seven bits per merge: of the pairs that are none, one in seven passes.
 const FILTER_BITS: u32 = 20;
 const FILTER: usize = 1 << (FILTER_BITS - 6);
-const BYTE_PAIRS: usize = SINGLE_BYTES * SINGLE_BYTES;
+const ASCII: usize = 128;
 
 /// Which id a pair of ids becomes.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    /// Pairs of single bytes, by both ids.
-    byte_pairs: Box<[u32; BYTE_PAIRS]>,
+    /// The ids of single bytes.
+    bytes: [u32; SINGLE_BYTES],
+    /// Pairs of ASCII characters, once more: most words begin with those.
+    ascii: Box<[u32; ASCII * ASCII]>,
     /// A bit for every pair that is there. Most questions end here: it is small enough to stay in the processor's cache.
     filter: Box<[u64; FILTER]>,
     /// Open addressing: the pair, then what it becomes; 0 is empty.
@@ -26,21 +28,25 @@ pub(super) struct Pairs {
 impl Pairs {
     pub(super) fn new(merges: &Merges) -> Self {
         let mut pairs = Self {
-            byte_pairs: filled(NO_MERGE),
+            bytes: [0; SINGLE_BYTES],
+            ascii: filled(NO_MERGE),
             filter: filled(0),
             slots: filled(0),
         };
+        for (id, &byte) in (0..).zip(merges.bytes) {
+            pairs.bytes[usize::from(byte)] = id;
+        }
         for (id, left, right) in merges.iter() {
             pairs.insert(left, right, id);
+            let byte = |id: u32| merges.bytes.get(id as usize).filter(|byte| byte.is_ascii());
+            if let (Some(&left), Some(&right)) = (byte(left), byte(right)) {
+                pairs.ascii[ascii_pair(left, right)] = id;
+            }
         }
         pairs
     }
 
     pub(super) fn insert(&mut self, left: u32, right: u32, id: u32) {
-        if let Some(at) = byte_pair(left, right) {
-            self.byte_pairs[at] = id;
-            return;
-        }
         let (key, hash) = hashed(left, right);
         let (word, bit) = filter_bit(hash);
         self.filter[word] |= bit;
@@ -51,12 +57,21 @@ impl Pairs {
         self.slots[at] = key << ID_BITS | u64::from(id);
     }
 
+    /// The id of a byte.
+    #[inline]
+    pub(super) fn byte(&self, byte: u8) -> u32 {
+        self.bytes[usize::from(byte)]
+    }
+
+    /// What two ASCII characters become, or [`NO_MERGE`].
+    #[inline]
+    pub(super) fn get_ascii(&self, left: u8, right: u8) -> u32 {
+        self.ascii[ascii_pair(left, right)]
+    }
+
     /// What the pair becomes, or [`NO_MERGE`].
     #[inline]
     pub(super) fn get(&self, left: u32, right: u32) -> u32 {
-        if let Some(at) = byte_pair(left, right) {
-            return self.byte_pairs[at];
-        }
         let (key, hash) = hashed(left, right);
         let (word, bit) = filter_bit(hash);
         if self.filter[word] & bit == 0 {
@@ -77,8 +92,8 @@ impl Pairs {
 }
 
 #[inline]
-fn byte_pair(left: u32, right: u32) -> Option<usize> {
-    ((left | right) < SINGLE_BYTES as u32).then_some((left as usize) << 8 | right as usize)
+fn ascii_pair(left: u8, right: u8) -> usize {
+    usize::from(left) % ASCII * ASCII + usize::from(right) % ASCII
 }
 
 #[inline]

@@ -2,7 +2,7 @@ use super::{
     accept::Accept,
     borders::Borders,
     characters::{Character, Characters, SPACE_BEFORE},
-    merge::Merger,
+    merge::Symbols,
     pairs::{NO_MERGE, Pairs},
     windows::merge_long,
 };
@@ -13,7 +13,6 @@ const LONG: usize = 512;
 /// What a piece is encoded with.
 #[derive(Debug)]
 pub(super) struct Tables {
-    pub(super) byte_ids: [u32; 256],
     pub(super) pairs: Pairs,
     pub(super) characters: Characters,
     pub(super) borders: Borders,
@@ -23,8 +22,7 @@ pub(super) struct Tables {
 #[derive(Debug)]
 pub(super) struct Stretch<'a, A> {
     tables: &'a Tables,
-    symbols: Vec<u32>,
-    merger: Merger,
+    symbols: Symbols,
     accept: &'a mut A,
 }
 
@@ -45,8 +43,7 @@ impl<'a, A: Accept> Stretch<'a, A> {
     pub(super) fn new(tables: &'a Tables, accept: &'a mut A) -> Self {
         Self {
             tables,
-            symbols: Vec::new(),
-            merger: Merger::default(),
+            symbols: Symbols::new(),
             accept,
         }
     }
@@ -63,7 +60,8 @@ impl<'a, A: Accept> Stretch<'a, A> {
     /// Encodes a piece.
     pub(super) fn piece(&mut self, piece: &str, is_ascii: bool) {
         if is_ascii {
-            self.push_bytes(piece.as_bytes());
+            self.symbols
+                .push_ascii(&self.tables.pairs, piece.as_bytes());
             self.finish();
         } else {
             self.characters(piece);
@@ -146,40 +144,26 @@ impl<'a, A: Accept> Stretch<'a, A> {
             self.finish();
         }
         match pending.character.token() {
-            Some(id) if !pending.is_broken => self.symbols.push(id),
-            _ => self.push_bytes(&piece[pending.start..pending.end]),
+            Some(id) if !pending.is_broken => self.symbols.push(&self.tables.pairs, id),
+            _ => {
+                let pairs = &self.tables.pairs;
+                for &byte in &piece[pending.start..pending.end] {
+                    self.symbols.push(pairs, pairs.byte(byte));
+                }
+            }
         }
-    }
-
-    fn push_bytes(&mut self, bytes: &[u8]) {
-        let ids = &self.tables.byte_ids;
-        self.symbols
-            .extend(bytes.iter().map(|&byte| ids[usize::from(byte)]));
     }
 
     /// Merges what is here, and hands it on.
     #[inline]
     fn finish(&mut self) {
-        let Self {
-            tables,
-            symbols,
-            merger,
-            accept,
-        } = self;
-        let pairs = &tables.pairs;
-        match symbols[..] {
-            [] => return,
-            [one] => accept.accept(&[one]),
-            [left, right] => match pairs.get(left, right) {
-                NO_MERGE => accept.accept(&[left, right]),
-                id => accept.accept(&[id]),
-            },
-            _ if symbols.len() > LONG => merge_long(pairs, symbols, |ids| accept.accept(ids)),
-            _ => {
-                merger.merge(pairs, symbols);
-                accept.accept(symbols);
-            }
+        let pairs = &self.tables.pairs;
+        if self.symbols.get().len() > LONG {
+            merge_long(pairs, self.symbols.get(), |ids| self.accept.accept(ids));
+        } else {
+            self.symbols.merge(pairs);
+            self.accept.accept(self.symbols.get());
         }
-        symbols.clear();
+        self.symbols.clear();
     }
 }

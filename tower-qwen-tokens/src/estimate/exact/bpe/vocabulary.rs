@@ -36,17 +36,12 @@ impl Vocabulary {
     fn load() -> Self {
         let merges = Merges::read();
         let tokens = TokenBytes::new(&merges);
-        let mut byte_ids = [0; 256];
-        for (id, &byte) in (0..).zip(merges.bytes) {
-            byte_ids[usize::from(byte)] = id;
-        }
         let mut pairs = Pairs::new(&merges);
         insert_spaced(&mut pairs, &merges, &tokens);
         Self {
             splitter: Splitter::new(),
             words: Words::new(&tokens),
             tables: Tables {
-                byte_ids,
                 pairs,
                 characters: Characters::new(&tokens, &crossings(&tokens)),
                 borders: Borders::new(&tokens),

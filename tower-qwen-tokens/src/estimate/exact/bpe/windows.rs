@@ -6,10 +6,7 @@
 //! next window begins where one of the last tokens of this one begins. If it begins with that same token, the two neighbours
 //! at the seam were side by side in this window already, so the seam is right. If not, the seam is tried earlier.
 
-use super::{
-    merge::{MOST, Merger},
-    pairs::{NO_MERGE, Pairs},
-};
+use super::{merge::Symbols, pairs::Pairs};
 
 /// A window. Unit: symbols.
 // The longest token has 128 bytes, so that a window holds two of them at least.
@@ -44,10 +41,8 @@ fn merge_in(size: usize, pairs: &Pairs, symbols: &[u32], mut accept: impl FnMut(
             (first == window.tokens.get(before)).then_some((before, at, after))
         });
         let Some((before, at, after)) = seam else {
-            if size == MOST {
-                return accept(&merge_plainly(pairs, rest));
-            }
-            size = (2 * size).min(MOST);
+            // At the size of the whole stretch no seam is needed.
+            size *= 2;
             window = Window::new(pairs, head(rest, size));
             continue;
         };
@@ -58,27 +53,18 @@ fn merge_in(size: usize, pairs: &Pairs, symbols: &[u32], mut accept: impl FnMut(
     accept(&window.tokens);
 }
 
-/// Slow, for any length: the rule itself. No text is known that needs it.
-fn merge_plainly(pairs: &Pairs, symbols: &[u32]) -> Vec<u32> {
-    let mut symbols = symbols.to_vec();
-    loop {
-        let pairs = symbols.windows(2).map(|two| pairs.get(two[0], two[1]));
-        let Some((id, at)) = pairs.zip(0..).min().filter(|&(id, _)| id != NO_MERGE) else {
-            return symbols;
-        };
-        symbols[at] = id;
-        symbols.remove(at + 1);
-    }
-}
-
 fn head(symbols: &[u32], size: usize) -> &[u32] {
     &symbols[..size.min(symbols.len())]
 }
 
 impl Window {
     fn new(pairs: &Pairs, symbols: &[u32]) -> Self {
-        let mut tokens = symbols.to_vec();
-        let places = Merger::default().merge_with_places(pairs, &mut tokens);
+        let mut all = Symbols::new();
+        for &symbol in symbols {
+            all.push(pairs, symbol);
+        }
+        let places = all.merge_with_places(pairs);
+        let tokens = all.get().to_vec();
         Self { tokens, places }
     }
 
@@ -100,11 +86,27 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{super::merges::Merges, Pairs, Window, merge_in, merge_plainly};
+    use super::{
+        super::{merges::Merges, pairs::NO_MERGE},
+        Pairs, Window, merge_in,
+    };
 
     fn pairs() -> &'static Pairs {
         static PAIRS: LazyLock<Pairs> = LazyLock::new(|| Pairs::new(&Merges::read()));
         &PAIRS
+    }
+
+    /// The rule itself.
+    fn merge_plainly(pairs: &Pairs, symbols: &[u32]) -> Vec<u32> {
+        let mut symbols = symbols.to_vec();
+        loop {
+            let pairs = symbols.windows(2).map(|two| pairs.get(two[0], two[1]));
+            let Some((id, at)) = pairs.zip(0..).min().filter(|&(id, _)| id != NO_MERGE) else {
+                return symbols;
+            };
+            symbols[at] = id;
+            symbols.remove(at + 1);
+        }
     }
 
     fn same_in_windows(size: usize, symbols: &[u32]) {

@@ -27,6 +27,7 @@ impl Words {
         };
         for (id, token) in tokens.iter() {
             if token.is_ascii()
+                && token.len() <= 15
                 && let Some(key) = Key::of(token, 0, token.len())
             {
                 words.insert(key, id);
@@ -36,15 +37,16 @@ impl Words {
     }
 
     fn insert(&mut self, key: Key, id: u32) {
-        match key.short() {
+        match key.eight() {
             Some(0) => {}
             Some(short) => {
                 let at = place(&self.short, short, key.place(SHORT_BITS));
                 (self.short[at], self.short_ids[at]) = (short, id);
             }
             None => {
-                let at = place(&self.long, (key.low, key.high), key.place(LONG_BITS));
-                (self.long[at], self.long_ids[at]) = ((key.low, key.high), id);
+                let long = long(key);
+                let at = place(&self.long, long, key.place(LONG_BITS));
+                (self.long[at], self.long_ids[at]) = (long, id);
             }
         }
     }
@@ -52,18 +54,27 @@ impl Words {
     /// The token that is this piece.
     #[inline]
     pub(super) fn get(&self, key: Key) -> Option<u32> {
-        match key.short() {
+        match key.eight() {
             Some(0) => None,
             Some(short) => {
                 let at = place(&self.short, short, key.place(SHORT_BITS));
                 (self.short[at] == short).then(|| self.short_ids[at])
             }
+            None if key.length() > 15 => None,
             None => {
-                let at = place(&self.long, (key.low, key.high), key.place(LONG_BITS));
-                (self.long[at] == (key.low, key.high)).then(|| self.long_ids[at])
+                let long = long(key);
+                let at = place(&self.long, long, key.place(LONG_BITS));
+                (self.long[at] == long).then(|| self.long_ids[at])
             }
         }
     }
+}
+
+/// Of nine to fifteen bytes, those and their number.
+#[inline]
+fn long(key: Key) -> (u64, u64) {
+    let [a, b, _, d] = key.0;
+    (a, b | d)
 }
 
 /// Where a key is in a table, or else the free place where it would be. 0 is free.
