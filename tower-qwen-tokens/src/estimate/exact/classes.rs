@@ -13,6 +13,8 @@ const UNSTABLE: u8 = 8;
 /// Of a first byte: its characters differ.
 const MIXED: u8 = 16;
 const MIXED_NORMAL: u8 = 32;
+/// Of a first byte: how many follow.
+const FOLLOWING: u32 = 6;
 
 /// A character as the vocabulary's pattern sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +36,35 @@ pub(super) enum Normal {
     Unstable,
 }
 
+/// What all characters with this first byte of UTF-8 have in common: spares the common ones the decoding.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lead(u8);
+
+impl Lead {
+    /// The class, if all have the same.
+    #[inline]
+    pub(super) fn class(self) -> Option<CharacterClass> {
+        (self.0 & MIXED == 0).then(|| class(self.0))
+    }
+
+    /// Whether all are inert.
+    #[inline]
+    pub(super) fn is_inert(self) -> bool {
+        self.0 & (MIXED_NORMAL | MARK | UNSTABLE) == 0
+    }
+
+    /// The bytes of each.
+    #[inline]
+    pub(super) fn length(self) -> usize {
+        usize::from(self.0 >> FOLLOWING) + 1
+    }
+}
+
 /// The classes of all characters, as the tables of `regex` have them.
 #[derive(Debug)]
 pub(super) struct Classes {
     plane: Box<[u8]>,
-    /// What all characters with this first byte of UTF-8 have in common: spares the common ones the decoding.
-    leads: [u8; 256],
+    leads: [Lead; 256],
     letters: Vec<(char, char)>,
     numbers: Vec<(char, char)>,
 }
@@ -74,17 +99,9 @@ impl Classes {
         }
     }
 
-    /// The class of the character that begins with this byte, if all of those have the same.
     #[inline]
-    pub(super) fn of_lead(&self, lead: u8) -> Option<CharacterClass> {
-        let known = self.leads[usize::from(lead)];
-        (known & MIXED == 0).then(|| class(known))
-    }
-
-    /// Whether every character that begins with this byte is inert.
-    #[inline]
-    pub(super) fn is_inert_lead(&self, lead: u8) -> bool {
-        self.leads[usize::from(lead)] & (MIXED_NORMAL | MARK | UNSTABLE) == 0
+    pub(super) fn lead(&self, byte: u8) -> Lead {
+        self.leads[usize::from(byte)]
     }
 
     #[inline]
@@ -118,33 +135,38 @@ fn class(known: u8) -> CharacterClass {
     }
 }
 
-fn leads(plane: &[u8]) -> [u8; 256] {
-    let mut leads = [MIXED | MIXED_NORMAL; 256];
-    for (lead, known) in (0..=u8::MAX).zip(&mut leads) {
-        let code_points = match lead {
-            0..0x80 => usize::from(lead)..usize::from(lead) + 1,
-            0xc2..=0xdf => first_with(lead & 0x1f, 6)..first_with(lead & 0x1f, 6) + (1 << 6),
-            // `0xe0` has the second half of its block only, and `0xed` the first one.
-            0xe1..0xf0 if lead != 0xed => {
-                first_with(lead & 0xf, 12)..first_with(lead & 0xf, 12) + (1 << 12)
-            }
-            _ => continue,
-        };
-        let block = &plane[code_points];
-        let differing = block.iter().fold(0, |bits, other| bits | other ^ block[0]);
-        *known = block[0];
-        if differing & CLASS != 0 {
-            *known |= MIXED;
-        }
-        if differing & (MARK | UNSTABLE) != 0 {
-            *known |= MIXED_NORMAL;
-        }
-    }
-    leads
+fn leads(plane: &[u8]) -> [Lead; 256] {
+    let mut byte = 0_u8;
+    [(); 256].map(|()| {
+        let lead = lead(plane, byte);
+        byte = byte.wrapping_add(1);
+        lead
+    })
 }
 
-fn first_with(bits: u8, open: u32) -> usize {
-    usize::from(bits) << open
+fn lead(plane: &[u8], byte: u8) -> Lead {
+    let (following, first) = match byte {
+        0..0xc0 => (0, usize::from(byte)),
+        0xc0..0xe0 => (1, usize::from(byte & 0x1f)),
+        0xe0..0xf0 => (2, usize::from(byte & 0x0f)),
+        0xf0.. => (3, PLANE),
+    };
+    let start = first << (6 * following);
+    let known = match plane.get(start..start + (1 << (6 * following))) {
+        Some(block) => {
+            let differing = block.iter().fold(0, |bits, other| bits | other ^ block[0]);
+            let mut known = block[0];
+            if differing & CLASS != 0 {
+                known |= MIXED;
+            }
+            if differing & (MARK | UNSTABLE) != 0 {
+                known |= MIXED_NORMAL;
+            }
+            known
+        }
+        None => MIXED | MIXED_NORMAL,
+    };
+    Lead(known | following << FOLLOWING)
 }
 
 fn is_in(ranges: &[(char, char)], character: char) -> bool {

@@ -21,8 +21,9 @@ fn is_nfc(classes: &Classes, text: &str) -> bool {
     let mut last_class = 0;
     while let Some(&lead) = bytes.get(at) {
         let start = at;
-        at += length(lead);
-        if classes.is_inert_lead(lead) {
+        let lead = classes.lead(lead);
+        at += lead.length();
+        if lead.is_inert() {
             (inert, last_class) = (start, 0);
             continue;
         }
@@ -49,16 +50,6 @@ fn is_nfc(classes: &Classes, text: &str) -> bool {
         }
     }
     true
-}
-
-/// Of a character in UTF-8, by its first byte.
-pub(super) fn length(lead: u8) -> usize {
-    match lead {
-        0..0xc0 => 1,
-        0xc0..0xe0 => 2,
-        0xe0..0xf0 => 3,
-        0xf0.. => 4,
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use super::{
     classes::{CharacterClass, Classes},
-    nfc::{length, nfc},
+    nfc::nfc,
 };
 
 /// Cuts a text into the pieces that are encoded each by itself.
@@ -38,7 +38,7 @@ impl Splitter {
     pub(super) fn piece(&self, text: &str, start: usize) -> (usize, bool) {
         let bytes = text.as_bytes();
         // Most pieces of most texts: ASCII letters, with or without a space or a mark before them.
-        let letters = match self.classes.of_lead(bytes[start]) {
+        let letters = match self.classes.lead(bytes[start]).class() {
             Some(CharacterClass::Space | CharacterClass::Other)
                 if !matches!(bytes[start], b'\r' | b'\n' | b'\'' | 0x80..) =>
             {
@@ -96,14 +96,15 @@ impl Splitter {
     }
 
     /// The class of the next character, and what follows it.
-    #[inline]
+    #[inline(always)]
     fn next(&self, text: &str, scan: Scan) -> (CharacterClass, Scan) {
-        let lead = text.as_bytes()[scan.at];
+        let byte = text.as_bytes()[scan.at];
+        let lead = self.classes.lead(byte);
         let after = Scan {
-            at: scan.at + length(lead),
-            is_ascii: scan.is_ascii && lead.is_ascii(),
+            at: scan.at + lead.length(),
+            is_ascii: scan.is_ascii && byte.is_ascii(),
         };
-        let class = match self.classes.of_lead(lead) {
+        let class = match lead.class() {
             Some(class) => class,
             None => self.class_of_first(&text[scan.at..]),
         };

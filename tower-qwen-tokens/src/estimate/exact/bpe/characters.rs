@@ -148,16 +148,10 @@ impl Characters {
                 AFTER_ANY
             }
             None => {
-                let ending = |code_point: &u32| {
-                    char::from_u32(*code_point).is_some_and(|c| {
-                        let mut bytes = [0; 4];
-                        c.encode_utf8(&mut bytes)
-                            .as_bytes()
-                            .ends_with(crossing.tail)
-                    })
-                };
-                for code_point in (0x80..PLANE as u32).filter(ending) {
-                    self.plane[code_point as usize] |= BEFORE_PART;
+                // Every character that ends with the last byte of the tail: more than need be, which does no harm.
+                let last = crossing.tail.last().map_or(0, |last| last & 0x3f);
+                for known in self.plane.iter_mut().skip(usize::from(last)).step_by(64) {
+                    *known |= BEFORE_PART;
                 }
                 AFTER_ANY
             }

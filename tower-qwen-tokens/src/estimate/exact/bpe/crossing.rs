@@ -45,9 +45,28 @@ impl<'a> Crossing<'a> {
 pub(super) fn crossings(tokens: &TokenBytes) -> Vec<Crossing<'_>> {
     tokens
         .iter()
-        .filter(|(_, token)| token.len() > 1 && !token.is_ascii())
+        .filter(|(_, token)| is_continuation(token[0]) || ends_within(token))
         .filter_map(|(id, token)| Crossing::new(id, token))
         .collect()
+}
+
+/// Whether the last character lacks bytes.
+fn ends_within(token: &[u8]) -> bool {
+    let last = token
+        .iter()
+        .rev()
+        .take_while(|byte| is_continuation(**byte));
+    let following = last.count();
+    match token
+        .len()
+        .checked_sub(following + 1)
+        .map(|lead| token[lead])
+    {
+        Some(0xf0..) => following < 3,
+        Some(0xe0..) => following < 2,
+        Some(0xc0..) => following < 1,
+        _ => false,
+    }
 }
 
 fn is_continuation(byte: u8) -> bool {

@@ -68,10 +68,39 @@ impl Symbols {
     /// Merges all.
     #[inline]
     pub(super) fn merge(&mut self, pairs: &Pairs) {
-        if self.lowest != NO_RANK {
-            self.merge_in_place(pairs);
-            self.symbols.retain(|&symbol| symbol != GONE);
+        if self.lowest == NO_RANK {
+            return;
         }
+        let id = (self.lowest >> 32) as u32;
+        let at = self.lowest as u32;
+        // Two or three symbols, as most words of Chinese are, need no order.
+        match (&self.symbols[..], at) {
+            ([_, _], _) => self.replace(id),
+            ([_, _, last], 0) => match pairs.get(id, *last) {
+                NO_MERGE => self.replace_both(id, *last),
+                id => self.replace(id),
+            },
+            ([first, _, _], _) => match pairs.get(*first, id) {
+                NO_MERGE => self.replace_both(*first, id),
+                id => self.replace(id),
+            },
+            _ => {
+                self.merge_in_place(pairs);
+                self.symbols.retain(|&symbol| symbol != GONE);
+            }
+        }
+    }
+
+    #[inline]
+    fn replace(&mut self, id: u32) {
+        self.symbols.truncate(1);
+        self.symbols[0] = id;
+    }
+
+    #[inline]
+    fn replace_both(&mut self, left: u32, right: u32) {
+        self.symbols.truncate(2);
+        (self.symbols[0], self.symbols[1]) = (left, right);
     }
 
     /// Merges all, and says at which symbol each token begins.

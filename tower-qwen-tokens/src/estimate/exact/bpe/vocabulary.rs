@@ -18,6 +18,9 @@ thread_local! {
     static CACHE: RefCell<Option<Cache>> = const { RefCell::new(None) };
 }
 
+/// The first byte of Chinese, Japanese and Korean characters, or above.
+const CJK: u8 = 0xe3;
+
 /// Everything that encodes a text. Held once per process.
 #[derive(Debug)]
 pub(in crate::estimate::exact) struct Vocabulary {
@@ -78,14 +81,17 @@ impl Vocabulary {
         let mut counted = 0;
         let mut stretch = Stretch::new(&self.tables, &mut counted);
         self.each_piece(text, |start, end, is_ascii| {
-            let key = Key::of(bytes, start, end);
-            if let Some(known) = key.and_then(|key| cache.get(key)) {
-                count += known;
-                return;
-            }
+            // Text without spaces hardly repeats its pieces.
+            let repeats = bytes[start] < CJK;
+            let key = Key::of(bytes, start, end).filter(|_| repeats);
+            // Words first: most of ASCII is one, and then the cache is not read.
             let is_word = |key| is_ascii && self.words.get(key).is_some();
             if key.is_some_and(is_word) {
                 count += 1;
+                return;
+            }
+            if let Some(known) = key.and_then(|key| cache.get(key)) {
+                count += known;
                 return;
             }
             let before = *stretch.accepted();
