@@ -1,10 +1,10 @@
 use super::{pairs::filled, token_bytes::TokenBytes};
 
-const BITS: u32 = 20;
+const BITS: u32 = 19;
 const WORDS: usize = 1 << (BITS - 6);
 
 /// The borders of characters that some token spans: a bit for each pair of characters side by side within a token. There are
-/// 22,614 of them, so one border in fifty is taken for one by chance; then it is only not cut.
+/// 22,614 of them, so one border in twenty-three is taken for one by chance; then it is only not cut.
 #[derive(Debug)]
 pub(super) struct Borders(Box<[u64; WORDS]>);
 

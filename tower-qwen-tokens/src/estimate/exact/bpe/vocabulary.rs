@@ -5,7 +5,7 @@ use super::{
     cache::Cache,
     characters::{Characters, insert_spaced},
     crossing::crossings,
-    key::Key,
+    key::{Key, ShortKey},
     merges::Merges,
     pairs::Pairs,
     stretch::{Stretch, Tables},
@@ -62,8 +62,7 @@ impl Vocabulary {
         let bytes = text.as_bytes();
         let mut stretch = Stretch::new(&self.tables, ids);
         self.each_piece(text, |start, end, is_ascii| {
-            let key = Key::of(bytes, start, end).filter(|_| is_ascii);
-            match key.and_then(|key| self.words.get(key)) {
+            match self.word(bytes, start, end, is_ascii) {
                 Some(id) => stretch.accept(&[id]),
                 None => stretch.piece(&text[start..end], is_ascii),
             }
@@ -81,15 +80,14 @@ impl Vocabulary {
         let mut counted = 0;
         let mut stretch = Stretch::new(&self.tables, &mut counted);
         self.each_piece(text, |start, end, is_ascii| {
-            // Text without spaces hardly repeats its pieces.
-            let repeats = bytes[start] < CJK;
-            let key = Key::of(bytes, start, end).filter(|_| repeats);
             // Words first: most of ASCII is one, and then the cache is not read.
-            let is_word = |key| is_ascii && self.words.get(key).is_some();
-            if key.is_some_and(is_word) {
+            if self.word(bytes, start, end, is_ascii).is_some() {
                 count += 1;
                 return;
             }
+            // Text without spaces hardly repeats its pieces.
+            let repeats = bytes[start] < CJK;
+            let key = Key::of(bytes, start, end).filter(|_| repeats);
             if let Some(known) = key.and_then(|key| cache.get(key)) {
                 count += known;
                 return;
@@ -101,6 +99,15 @@ impl Vocabulary {
             }
         });
         count + counted
+    }
+
+    /// The token that is this piece, if it is ASCII and short.
+    #[inline]
+    fn word(&self, text: &[u8], start: usize, end: usize, is_ascii: bool) -> Option<u32> {
+        if !is_ascii {
+            return None;
+        }
+        self.words.get(ShortKey::of(text, start, end)?)
     }
 
     #[inline]

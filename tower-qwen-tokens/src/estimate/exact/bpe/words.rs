@@ -1,16 +1,16 @@
-use super::{key::Key, pairs::filled, token_bytes::TokenBytes};
+use super::{key::ShortKey, pairs::filled, token_bytes::TokenBytes};
 
 const SHORT_BITS: u32 = 17;
 const SHORT: usize = 1 << SHORT_BITS;
 const LONG_BITS: u32 = 15;
 const LONG: usize = 1 << LONG_BITS;
 
-/// The tokens of ASCII that have a key, 93,000 of them: most pieces of English and of code are one.
+/// The tokens of ASCII that have a short key, 93,000 of them: most pieces of English and of code are one.
 ///
 /// Keys are apart from ids: a count needs no id, and so it reads half of the memory.
 #[derive(Debug)]
 pub(super) struct Words {
-    /// Those with a short key.
+    /// Those of up to eight bytes.
     short: Box<[u64; SHORT]>,
     short_ids: Box<[u32; SHORT]>,
     long: Box<[(u64, u64); LONG]>,
@@ -27,8 +27,7 @@ impl Words {
         };
         for (id, token) in tokens.iter() {
             if token.is_ascii()
-                && token.len() <= 15
-                && let Some(key) = Key::of(token, 0, token.len())
+                && let Some(key) = ShortKey::of(token, 0, token.len())
             {
                 words.insert(key, id);
             }
@@ -36,7 +35,7 @@ impl Words {
         words
     }
 
-    fn insert(&mut self, key: Key, id: u32) {
+    fn insert(&mut self, key: ShortKey, id: u32) {
         match key.eight() {
             Some(0) => {}
             Some(short) => {
@@ -44,7 +43,7 @@ impl Words {
                 (self.short[at], self.short_ids[at]) = (short, id);
             }
             None => {
-                let long = long(key);
+                let long = (key.low, key.high);
                 let at = place(&self.long, long, key.place(LONG_BITS));
                 (self.long[at], self.long_ids[at]) = (long, id);
             }
@@ -53,28 +52,20 @@ impl Words {
 
     /// The token that is this piece.
     #[inline]
-    pub(super) fn get(&self, key: Key) -> Option<u32> {
+    pub(super) fn get(&self, key: ShortKey) -> Option<u32> {
         match key.eight() {
             Some(0) => None,
             Some(short) => {
                 let at = place(&self.short, short, key.place(SHORT_BITS));
                 (self.short[at] == short).then(|| self.short_ids[at])
             }
-            None if key.length() > 15 => None,
             None => {
-                let long = long(key);
+                let long = (key.low, key.high);
                 let at = place(&self.long, long, key.place(LONG_BITS));
                 (self.long[at] == long).then(|| self.long_ids[at])
             }
         }
     }
-}
-
-/// Of nine to fifteen bytes, those and their number.
-#[inline]
-fn long(key: Key) -> (u64, u64) {
-    let [a, b, _, d] = key.0;
-    (a, b | d)
 }
 
 /// Where a key is in a table, or else the free place where it would be. 0 is free.
