@@ -1,16 +1,17 @@
 //! Exact counts, with the vocabulary.
 
+mod bpe;
 mod chat;
+mod classes;
 mod error;
 mod family;
 mod image;
-mod long;
 mod message;
 mod nfc;
-mod piece;
 mod profile;
 mod python;
 mod special;
+mod split;
 mod template;
 mod tokenizer;
 mod wire;

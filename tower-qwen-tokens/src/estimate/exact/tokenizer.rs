@@ -1,11 +1,7 @@
-use tiktoken::CoreBpe;
-
 use super::{
+    bpe::Vocabulary,
     chat::Chat,
     family::Family,
-    long::{self, LONG},
-    nfc::nfc,
-    piece::Pieces,
     profile::Profile,
     special::{Part, Parts},
     template,
@@ -37,8 +33,7 @@ use crate::{estimate::Estimate, macros::opaque_debug};
 /// stays for the life of the process: about 20 MB, and 1.2 MB for every thread that counts.
 #[derive(Clone)]
 pub struct Tokenizer {
-    bpe: &'static CoreBpe,
-    pieces: Pieces,
+    vocabulary: &'static Vocabulary,
     family: Family,
 }
 
@@ -47,14 +42,9 @@ impl Tokenizer {
     ///
     /// The first one in a process unpacks the vocabulary, which takes about 80 ms.
     #[must_use]
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "the feature compiles the vocabulary in"
-    )]
     pub fn new(family: Family) -> Self {
         Self {
-            bpe: tiktoken::get_encoding("qwen2").expect("the vocabulary is compiled in"),
-            pieces: Pieces::new(),
+            vocabulary: Vocabulary::get(),
             family,
         }
     }
@@ -68,12 +58,14 @@ impl Tokenizer {
     /// The tokens of a text, without any frame. Unit: tokens.
     #[must_use]
     pub fn count(&self, text: &str) -> u64 {
-        Parts::new(text, self.family)
-            .map(|part| match part {
-                Part::Special(_) => 1,
-                Part::Text(text) => self.count_ordinary(&nfc(text)),
-            })
-            .sum()
+        let mut count = 0;
+        for part in Parts::new(text, self.family) {
+            match part {
+                Part::Special(_) => count += 1,
+                Part::Text(text) => count += self.vocabulary.count(&self.vocabulary.nfc(text)),
+            }
+        }
+        count
     }
 
     /// The ids of a text's tokens.
@@ -83,7 +75,7 @@ impl Tokenizer {
         for part in Parts::new(text, self.family) {
             match part {
                 Part::Special(id) => ids.push(id),
-                Part::Text(text) => self.encode_ordinary(&nfc(text), &mut ids),
+                Part::Text(text) => self.vocabulary.encode(&self.vocabulary.nfc(text), &mut ids),
             }
         }
         ids
@@ -110,54 +102,6 @@ impl Tokenizer {
             tokens = tokens.saturating_add(self.count(message));
         });
         tokens.saturating_add(chat.image_tokens(profile, self.family))
-    }
-
-    fn count_ordinary(&self, text: &str) -> u64 {
-        if !self.pieces.has_long(text, LONG) {
-            return self.bpe.count(text) as u64;
-        }
-        let mut count = 0;
-        self.each_piece(text, |piece| {
-            let mut tokens = 0;
-            if piece.len() < LONG
-                || long::encode(self.bpe, &self.pieces, piece, |more| tokens += more.len())
-                    .is_none()
-            {
-                // No seam was found: slow, but right.
-                tokens = self.bpe.count(piece);
-            }
-            count += tokens as u64;
-        });
-        count
-    }
-
-    fn encode_ordinary(&self, text: &str, ids: &mut Vec<u32>) {
-        if !self.pieces.has_long(text, LONG) {
-            ids.extend(self.bpe.encode(text));
-            return;
-        }
-        self.each_piece(text, |piece| {
-            let before = ids.len();
-            if piece.len() < LONG
-                || long::encode(self.bpe, &self.pieces, piece, |more| {
-                    ids.extend_from_slice(more)
-                })
-                .is_none()
-            {
-                // What the windows brought until then is void.
-                ids.truncate(before);
-                ids.extend(self.bpe.encode(piece));
-            }
-        });
-    }
-
-    fn each_piece(&self, text: &str, mut then: impl FnMut(&str)) {
-        let mut rest = text;
-        while !rest.is_empty() {
-            let (piece, after) = self.pieces.first(rest);
-            then(piece);
-            rest = after;
-        }
     }
 }
 
