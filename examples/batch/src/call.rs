@@ -73,7 +73,8 @@ where
     let report = CallReport::new();
     request.extensions_mut().insert(report.clone());
     let dialect = Dialect::of_path(request.uri().path());
-    let call = async {
+    // Moved into the timeout as a pointer.
+    let call = Box::pin(async {
         let response = match client.oneshot(request).await {
             Ok(response) => response,
             Err(error) => return no_answer(&*error, &last, &clock),
@@ -86,7 +87,7 @@ where
             Ok(whole) => of_whole(&parts, &whole.to_bytes(), dialect),
             Err(error) => Outcome::failed((ErrorPart::new("body", chain(&*error)), None)),
         }
-    };
+    });
     let mut outcome = match tokio::time::timeout_at(deadline.instant(), call).await {
         Ok(outcome) => outcome,
         Err(_) => {

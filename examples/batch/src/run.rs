@@ -265,7 +265,8 @@ impl Run {
         RB: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let flight = Flight::default();
-        let work = self.send(client, call, first, &flight);
+        // What is held by the hundred is moved as a pointer: the futures of the stack have kilobytes.
+        let work = Box::pin(self.send(client, call, first, &flight));
         let finished = flight.unless(stop.requested(), work).await;
         finished.unwrap_or(Finished::NotSent)
     }

@@ -84,7 +84,9 @@ impl Stack {
             .layer(RetryLayer::new(self.policy.clone()))
             .layer(layer_fn(move |service| {
                 let waits = waits.clone();
-                service_fn(move |request| attempt(waits.clone(), Clone::clone(&service), request))
+                service_fn(move |request| {
+                    Box::pin(attempt(waits.clone(), Clone::clone(&service), request))
+                })
             }))
             .layer(LastFailureLayer)
             .layer(WholeLayer)
