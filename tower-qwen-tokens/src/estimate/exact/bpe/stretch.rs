@@ -59,12 +59,16 @@ impl<'a, A: Accept> Stretch<'a, A> {
 
     /// Encodes a piece.
     pub(super) fn piece(&mut self, piece: &str, is_ascii: bool) {
-        if is_ascii {
-            self.symbols
-                .push_ascii(&self.tables.pairs, piece.as_bytes());
-            self.finish();
-        } else {
+        let pairs = &self.tables.pairs;
+        if !is_ascii {
             self.characters(piece);
+        } else if piece.len() > LONG {
+            // Windows make ranks of their own.
+            let symbols: Vec<u32> = piece.bytes().map(|byte| pairs.byte(byte)).collect();
+            merge_long(pairs, &symbols, |ids| self.accept.accept(ids));
+        } else {
+            self.symbols.push_ascii(pairs, piece.as_bytes());
+            self.finish();
         }
     }
 
