@@ -60,6 +60,7 @@ impl<'a, A: Accept> Stretch<'a, A> {
     /// Encodes a piece.
     pub(super) fn piece(&mut self, piece: &str, is_ascii: bool) {
         let pairs = &self.tables.pairs;
+        self.symbols.reserve(piece.len());
         if !is_ascii {
             self.characters(piece);
         } else if piece.len() > LONG {
@@ -104,8 +105,7 @@ impl<'a, A: Accept> Stretch<'a, A> {
                 last: next,
                 character,
                 is_broken: is_broken || next > '\u{ffff}',
-                is_cut_before: !(pending.last.is_ascii() && next.is_ascii())
-                    && !tables.borders.may_be_spanned(pending.last, next),
+                is_cut_before: tables.borders.no_token_spans(pending.last, next),
             };
         }
         self.push(bytes, &pending, was_broken);
