@@ -18,7 +18,7 @@ fn library() -> &'static tiktoken::CoreBpe {
 
 /// The ids, and the count, are those of the library, which knows neither NFC nor all special tokens.
 fn same_ids(text: &str) {
-    let text: String = text.nfc().filter(|c| *c != '<').collect();
+    let text: String = text.replace('<', "").nfc().collect();
     let tokenizer = Tokenizer::new(Family::Qwen3);
     let ids = tokenizer.encode(&text);
     assert_eq!(ids, library().encode(&text), "{text:?}");

@@ -4,9 +4,17 @@ use std::{
 };
 
 /// What is counted, and the directories of the corpus it is made of; none: all.
-pub const KINDS: [(&str, &[&str]); 5] = [
-    ("English", &["en"]),
+pub const KINDS: [(&str, &[&str]); 13] = [
     ("Chinese", &["zh"]),
+    ("Japanese", &["ja"]),
+    ("Korean", &["ko"]),
+    ("Thai", &["th"]),
+    ("Hindi", &["hi"]),
+    ("Arabic", &["ar"]),
+    ("Russian", &["ru"]),
+    ("German", &["de"]),
+    ("French", &["fr"]),
+    ("English", &["en"]),
     (
         "code",
         &["c", "go", "javascript", "python", "rust", "typescript"],

@@ -10,7 +10,7 @@ pub struct Engine {
     pub count: Box<dyn Fn(&str) -> usize>,
 }
 
-/// All of them; ours stands first. `tiktoken` is the library we stand on, without NFC and four special tokens.
+/// All of them, ours first. `tiktoken` knows neither NFC nor four of the special tokens.
 pub const NAMES: [&str; 6] = [
     "ours",
     "tiktoken 4.1 (inexact)",

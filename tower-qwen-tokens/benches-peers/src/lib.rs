@@ -8,3 +8,4 @@ mod vocabulary;
 pub use clock::cpu_seconds;
 pub use corpus::{KINDS, Worst, texts, worst_cases};
 pub use engine::{Engine, NAMES};
+pub use vocabulary::tokenizer_json;

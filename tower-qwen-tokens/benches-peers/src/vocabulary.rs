@@ -39,7 +39,8 @@ const SPECIALS: [&str; 26] = [
 /// # Panics
 ///
 /// The vocabulary is not what it should be.
-pub(crate) fn tokenizer_json() -> Value {
+#[must_use]
+pub fn tokenizer_json() -> Value {
     let library = tiktoken::get_encoding("qwen2").expect("the vocabulary is compiled in");
     let tokens: Vec<Vec<u8>> = (0..TOKENS).map(|id| library.decode(&[id])).collect();
     let ranks: HashMap<&[u8], u32> = tokens.iter().map(Vec::as_slice).zip(0..).collect();

@@ -180,7 +180,7 @@ fn ascii_letters(bytes: &[u8]) -> usize {
 fn not_letters(eight: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const UPPER: u64 = 0x80 * EACH;
-    let lower_case = (eight | 0x20 * EACH) & !UPPER;
+    let lower_case = (eight | (0x20 * EACH)) & !UPPER;
     // No sum of a byte reaches the next one.
     let from_a = lower_case + (0x80 - b'a' as u64) * EACH;
     let after_z = lower_case + (0x7f - b'z' as u64) * EACH;

@@ -14,7 +14,7 @@ use crate::{estimate::Estimate, macros::opaque_debug};
 /// brought into NFC and encoded. Texts with characters that Unicode added in recent years may differ, since every
 /// implementation carries tables of its own year.
 ///
-/// One thread counts 25 to 45 MB of English, code or JSON in a second, 5 to 8 MB of Chinese and the like, and the time is linear in the text even where it has no
+/// One thread counts 20 to 80 MB of text in a second, by its language, and the time is linear in the text even where it has no
 /// break. On an async thread, count what is small, or count elsewhere. For a stream that is cut, keep the text and
 /// count once at the end: that costs less than a count with every piece, and tokens merge across pieces.
 ///
@@ -29,8 +29,8 @@ use crate::{estimate::Estimate, macros::opaque_debug};
 ///
 /// # Clone
 ///
-/// Clones are cheap and share the vocabulary. It is held once per process by the library that reads it (`tiktoken`), and
-/// stays for the life of the process: about 20 MB, and 1.2 MB for every thread that counts.
+/// Clones are cheap and share the vocabulary. It is held once per process and stays for the life of the process: about 5 MB, and
+/// 1 MB for every thread that counts.
 #[derive(Clone)]
 pub struct Tokenizer {
     vocabulary: &'static Vocabulary,
@@ -40,7 +40,7 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// A tokenizer of this family.
     ///
-    /// The first one in a process unpacks the vocabulary, which takes about 80 ms.
+    /// The first one in a process loads the vocabulary, which takes about 20 ms.
     #[must_use]
     pub fn new(family: Family) -> Self {
         Self {

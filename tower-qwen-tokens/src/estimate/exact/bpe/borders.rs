@@ -12,7 +12,7 @@ impl Borders {
     pub(super) fn new(tokens: &TokenBytes) -> Self {
         let mut borders = Self(filled(0));
         for (_, token) in tokens.iter() {
-            // Borders within ASCII are never asked for.
+            // Borders within ASCII are never cut: nearly all of them are spanned.
             if token.len() > 2 && !token.is_ascii() {
                 borders.insert(token);
             }
@@ -34,11 +34,14 @@ impl Borders {
         }
     }
 
-    /// Whether a token may span this border.
+    /// Whether no token spans this border: of characters that are not both ASCII, since those are not in the table.
     #[inline]
-    pub(super) fn may_be_spanned(&self, left: char, right: char) -> bool {
+    pub(super) fn no_token_spans(&self, left: char, right: char) -> bool {
+        if left.is_ascii() && right.is_ascii() {
+            return false;
+        }
         let (word, bit) = place(left, right);
-        self.0[word] & bit != 0
+        self.0[word] & bit == 0
     }
 }
 

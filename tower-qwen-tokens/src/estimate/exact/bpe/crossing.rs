@@ -86,5 +86,5 @@ pub(super) fn starting_with(head: &[u8]) -> RangeInclusive<u32> {
         .iter()
         .fold(bits, |known, byte| known << 6 | u32::from(byte & 0x3f));
     let open = 6 * (length as u32 - head.len() as u32);
-    known << open..=(known + 1 << open) - 1
+    known << open..=((known + 1) << open) - 1
 }

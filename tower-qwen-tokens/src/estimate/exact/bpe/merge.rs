@@ -28,6 +28,14 @@ impl Symbols {
         }
     }
 
+    /// Makes room for a piece of so many bytes; a long one is cut, or its buffers grow.
+    #[inline]
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        let symbols = bytes.min(64);
+        self.symbols.reserve(symbols);
+        self.ranks.reserve(symbols);
+    }
+
     /// Those here: the tokens, once they are merged.
     #[inline]
     pub(super) fn get(&self) -> &[u32] {

@@ -59,12 +59,17 @@ impl<'a, A: Accept> Stretch<'a, A> {
 
     /// Encodes a piece.
     pub(super) fn piece(&mut self, piece: &str, is_ascii: bool) {
-        if is_ascii {
-            self.symbols
-                .push_ascii(&self.tables.pairs, piece.as_bytes());
-            self.finish();
-        } else {
+        let pairs = &self.tables.pairs;
+        self.symbols.reserve(piece.len());
+        if !is_ascii {
             self.characters(piece);
+        } else if piece.len() > LONG {
+            // Windows make ranks of their own.
+            let symbols: Vec<u32> = piece.bytes().map(|byte| pairs.byte(byte)).collect();
+            merge_long(pairs, &symbols, |ids| self.accept.accept(ids));
+        } else {
+            self.symbols.push_ascii(pairs, piece.as_bytes());
+            self.finish();
         }
     }
 
@@ -100,8 +105,7 @@ impl<'a, A: Accept> Stretch<'a, A> {
                 last: next,
                 character,
                 is_broken: is_broken || next > '\u{ffff}',
-                is_cut_before: !(pending.last.is_ascii() && next.is_ascii())
-                    && !tables.borders.may_be_spanned(pending.last, next),
+                is_cut_before: tables.borders.no_token_spans(pending.last, next),
             };
         }
         self.push(bytes, &pending, was_broken);
