@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     hash::RandomState,
+    mem,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -37,6 +38,17 @@ pub(crate) struct CoolDown {
     interval: Duration,
 }
 
+/// What is known of one target.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// Its last answer was a rejection.
+    is_rejecting: bool,
+    /// Why it rests, by kind: calls may go there in spite of rejections where no other target is left, so neither kind may
+    /// lengthen the other.
+    rejections: Option<CoolDown>,
+    failures: Option<CoolDown>,
+}
+
 /// What a call may do at a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -52,6 +64,8 @@ pub(crate) struct Closed {
     /// When it is open again, or its next probe goes.
     pub(crate) until: Instant,
     pub(crate) leave: Leave,
+    /// Because of rejections alone: not a sign of overload or outage.
+    pub(crate) is_rejecting: bool,
 }
 
 impl CoolDown {
@@ -109,6 +123,7 @@ impl CoolDown {
             Access::Closed(Closed {
                 until: ends.min(self.next_probe),
                 leave: self.leave,
+                is_rejecting: false,
             })
         }
     }
@@ -123,12 +138,45 @@ impl CoolDown {
     }
 }
 
+impl Known {
+    fn access(&self, now: Instant) -> Access {
+        let of = |it: Option<CoolDown>| it.map_or(Access::Open, |it| it.access(now));
+        match (of(self.failures), of(self.rejections)) {
+            (closed @ Access::Closed(_), _) => closed,
+            (_, Access::Closed(closed)) => Access::Closed(Closed {
+                is_rejecting: true,
+                ..closed
+            }),
+            (probe @ Access::Probe(_), _) | (_, probe) => probe,
+        }
+    }
+
+    fn rests(&self) -> bool {
+        self.failures.is_some() || self.rejections.is_some()
+    }
+
+    fn next_probe(&self) -> Option<Instant> {
+        let probe = |it: Option<CoolDown>| it.map(|it| it.next_probe);
+        probe(self.failures).max(probe(self.rejections))
+    }
+
+    /// Forgets what is over; returns whether anything is left.
+    fn tidy(&mut self, now: Instant) -> bool {
+        let is_over = |it: &mut CoolDown| it.access(now) == Access::Open;
+        self.failures.take_if(is_over);
+        self.rejections.take_if(is_over);
+        self.is_rejecting || self.rests()
+    }
+}
+
 /// The cool-downs of all targets of a layer, by a number of each target.
 pub(crate) struct CoolDowns {
-    /// How many there are, so that calls look nothing up while all is well.
+    /// How many targets rest, so that calls look nothing up while all is well.
     // Relaxed: a call that misses the newest finds out for itself.
-    count: AtomicUsize,
-    targets: Mutex<HashMap<u64, CoolDown>>,
+    resting: AtomicUsize,
+    /// The last answer of so many was a rejection, so that successes look nothing up either.
+    rejecting: AtomicUsize,
+    targets: Mutex<HashMap<u64, Known>>,
     /// Makes the numbers. Salted, since keys are part of what names a target.
     pub(crate) hasher: RandomState,
 }
@@ -136,61 +184,106 @@ pub(crate) struct CoolDowns {
 impl CoolDowns {
     pub(crate) fn new() -> Self {
         Self {
-            count: AtomicUsize::new(0),
+            resting: AtomicUsize::new(0),
+            rejecting: AtomicUsize::new(0),
             targets: Mutex::default(),
             hasher: RandomState::new(),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.count.load(Ordering::Relaxed) == 0
+        self.resting.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether a success says something new of any target.
+    pub(crate) fn has_rejecting(&self) -> bool {
+        self.rejecting.load(Ordering::Relaxed) != 0
     }
 
     pub(crate) fn access(&self, target: u64, now: Instant) -> Access {
         let targets = self.lock();
-        let cool_down = targets.get(&target);
-        cool_down.map_or(Access::Open, |it| it.access(now))
+        let known = targets.get(&target);
+        known.map_or(Access::Open, |it| it.access(now))
     }
 
     /// Makes the caller the probe, unless another call was faster.
     pub(crate) fn take_probe(&self, target: u64, now: Instant) -> bool {
         let mut targets = self.lock();
-        let Some(cool_down) = targets.get_mut(&target) else {
+        let Some(known) = targets.get_mut(&target) else {
             return false;
         };
-        let is_due = matches!(cool_down.access(now), Access::Probe(_));
+        let is_due = matches!(known.access(now), Access::Probe(_));
         if is_due {
-            cool_down.next_probe = now + cool_down.interval;
+            let both = [&mut known.failures, &mut known.rejections];
+            for cool_down in both.into_iter().flatten() {
+                cool_down.next_probe = now + cool_down.interval;
+            }
         }
         is_due
     }
 
-    pub(crate) fn add(&self, target: u64, cool_down: CoolDown, now: Instant) {
+    /// The target has failed: a sign of overload, an outage, or a used-up plan.
+    pub(crate) fn failed(&self, target: u64, cool_down: CoolDown, now: Instant) {
+        self.change(target, now, |known| {
+            let before = known.failures;
+            known.failures = Some(before.map_or(cool_down, |it| it.and(cool_down)));
+        });
+    }
+
+    /// The target has rejected a call. The second such answer in a row begins a cool-down: the first may be the fault of its
+    /// call. Returns whether it has.
+    pub(crate) fn rejected(&self, target: u64, cool_down: CoolDown, now: Instant) -> bool {
+        self.change(target, now, |known| {
+            if mem::replace(&mut known.is_rejecting, true) {
+                let before = known.rejections;
+                known.rejections = Some(before.map_or(cool_down, |it| it.and(cool_down)));
+            }
+            known.rejections.is_some()
+        })
+    }
+
+    /// A call was a success, so the target rejects calls no more. The success of a probe ends all cool-downs.
+    pub(crate) fn succeeded(&self, target: u64, is_probe: bool) {
+        let mut targets = self.lock();
+        let Some(known) = targets.get_mut(&target) else {
+            return;
+        };
+        let failures = known.failures.filter(|_| !is_probe);
+        *known = Known {
+            failures,
+            ..Known::default()
+        };
+        if failures.is_none() {
+            targets.remove(&target);
+        }
+        self.count(&targets);
+    }
+
+    fn change<R>(&self, target: u64, now: Instant, change: impl FnOnce(&mut Known) -> R) -> R {
         let mut targets = self.lock();
         // Here alone, where something has failed: a call that succeeds does not pay for it.
-        targets.retain(|_, it| it.access(now) != Access::Open);
+        targets.retain(|_, it| it.tidy(now));
         if targets.len() >= MOST && !targets.contains_key(&target) {
-            let nearest = targets.iter().min_by_key(|(_, it)| it.next_probe);
+            // Those that do not rest go first.
+            let nearest = targets.iter().min_by_key(|(_, it)| it.next_probe());
             if let Some(nearest) = nearest.map(|(&target, _)| target) {
                 targets.remove(&nearest);
             }
         }
-        targets
-            .entry(target)
-            .and_modify(|it| *it = it.and(cool_down))
-            .or_insert(cool_down);
-        self.count.store(targets.len(), Ordering::Relaxed);
+        let changed = change(targets.entry(target).or_default());
+        self.count(&targets);
+        changed
     }
 
-    /// A probe has succeeded.
-    pub(crate) fn end(&self, target: u64) {
-        let mut targets = self.lock();
-        targets.remove(&target);
-        self.count.store(targets.len(), Ordering::Relaxed);
+    fn count(&self, targets: &HashMap<u64, Known>) {
+        let of = |is: fn(&Known) -> bool| targets.values().filter(|it| is(it)).count();
+        self.resting.store(of(Known::rests), Ordering::Relaxed);
+        let rejecting = of(|it| it.is_rejecting);
+        self.rejecting.store(rejecting, Ordering::Relaxed);
     }
 
     // A panic elsewhere leaves no entry half-written: each is one value.
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, CoolDown>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Known>> {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -198,180 +291,10 @@ impl CoolDowns {
 impl fmt::Debug for CoolDowns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CoolDowns")
-            .field("count", &self.count)
+            .field("resting", &self.resting)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::{Strategy, prop_assert, prop_oneof, proptest};
-    use tower_qwen_tokens::{Cause, internal::clock::now};
-
-    use super::*;
-
-    const BAD_KEY: Leave = Leave::Permanent(Cause::Unauthorized);
-    const THROTTLED: Leave = Leave::LongHint(Cause::RequestRate);
-    const TARGET: u64 = 7;
-
-    fn secs(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
-
-    fn closed(cool_downs: &CoolDowns, now: Instant) -> Option<Instant> {
-        match cool_downs.access(TARGET, now) {
-            Access::Closed(closed) => Some(closed.until),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn a_hint_is_the_floor_and_its_end_opens_to_all() {
-        let (cool_downs, start) = (CoolDowns::new(), now());
-        assert!(cool_downs.is_empty());
-        cool_downs.add(TARGET, CoolDown::until(THROTTLED, start, secs(300)), start);
-        assert!(!cool_downs.is_empty());
-        assert_eq!(
-            closed(&cool_downs, start + secs(299)),
-            Some(start + secs(300))
-        );
-        assert_eq!(cool_downs.access(TARGET, start + secs(300)), Access::Open);
-        assert_eq!(cool_downs.access(TARGET + 1, start), Access::Open);
-    }
-
-    #[test]
-    fn a_long_hint_is_probed_each_half_hour() {
-        let (cool_downs, start) = (CoolDowns::new(), now());
-        let day = CoolDown::until(THROTTLED, start, secs(86_400));
-        assert_eq!(day.length(start), secs(1_800));
-        cool_downs.add(TARGET, day, start);
-        let half_hour = start + secs(1_800);
-        assert_eq!(closed(&cool_downs, start), Some(half_hour));
-        assert_eq!(
-            cool_downs.access(TARGET, half_hour),
-            Access::Probe(THROTTLED)
-        );
-        assert!(cool_downs.take_probe(TARGET, half_hour));
-        assert!(!cool_downs.take_probe(TARGET, half_hour), "one call alone");
-        assert_eq!(closed(&cool_downs, half_hour), Some(start + secs(3_600)));
-        assert_eq!(
-            cool_downs.access(TARGET, start + secs(86_400)),
-            Access::Open
-        );
-    }
-
-    #[test]
-    fn a_permanent_cause_ends_by_a_probe_alone() {
-        let (cool_downs, start) = (CoolDowns::new(), now());
-        let cool_down = CoolDown::probed(BAD_KEY, start, secs(300), None);
-        cool_downs.add(TARGET, cool_down, start);
-        // A straggler's throttle does not open it.
-        cool_downs.add(TARGET, CoolDown::until(THROTTLED, start, secs(5)), start);
-        assert_eq!(
-            closed(&cool_downs, start + secs(6)),
-            Some(start + secs(300))
-        );
-        assert!(cool_downs.take_probe(TARGET, start + secs(10_000)));
-        cool_downs.end(TARGET);
-        assert_eq!(
-            cool_downs.access(TARGET, start + secs(10_000)),
-            Access::Open
-        );
-        assert!(cool_downs.is_empty());
-        let hinted = CoolDown::probed(BAD_KEY, start, secs(300), Some(secs(600)));
-        assert_eq!(hinted.length(start), secs(600));
-    }
-
-    #[test]
-    fn a_plan_is_closed_until_its_end_and_probed() {
-        let start = now();
-        let ends = CoolDown::of_plan(BAD_KEY, start, Some(secs(18_000)));
-        assert_eq!(ends.access(start + secs(1_800)), Access::Probe(BAD_KEY));
-        assert_eq!(ends.access(start + secs(18_000)), Access::Open);
-        let unknown = CoolDown::of_plan(BAD_KEY, start, None);
-        assert_eq!(unknown.access(start + secs(1_800)), Access::Probe(BAD_KEY));
-    }
-
-    #[test]
-    fn the_number_of_targets_is_bounded() {
-        let (cool_downs, start) = (CoolDowns::new(), now());
-        for target in 0..2_000 {
-            let cool_down = CoolDown::probed(BAD_KEY, start, secs(300), None);
-            cool_downs.add(target, cool_down, start);
-        }
-        assert_eq!(cool_downs.lock().len(), MOST);
-        cool_downs.add(0, CoolDown::until(THROTTLED, start, secs(1)), start);
-        assert_eq!(cool_downs.lock().len(), MOST);
-    }
-
-    #[derive(Debug, Clone, Copy)]
-    enum Step {
-        Advance(u64),
-        /// A call comes, and may become the probe; it fails so.
-        Call(Option<Failed>),
-        /// A call that was under way fails.
-        Straggler(Failed),
-    }
-
-    #[derive(Debug, Clone, Copy)]
-    enum Failed {
-        Hint(u64),
-        Permanent,
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let failed = || {
-            prop_oneof![
-                (0_u64..10_000).prop_map(Failed::Hint),
-                proptest::prelude::Just(Failed::Permanent),
-            ]
-        };
-        let step = prop_oneof![
-            (0_u64..2_000).prop_map(Step::Advance),
-            proptest::option::of(failed()).prop_map(Step::Call),
-            failed().prop_map(Step::Straggler),
-        ];
-        proptest::collection::vec(step, 0..200)
-    }
-
-    proptest! {
-        /// While a target is in cool-down, at most one call in each interval goes there, whoever fails.
-        #[test]
-        fn a_target_in_cool_down_gets_one_probe_in_each_interval(steps in steps()) {
-            let (cool_downs, mut now) = (CoolDowns::new(), now());
-            // The instant before which no further probe may go.
-            let mut next: Option<Instant> = None;
-            let add = |failed, now| {
-                let cool_down = match failed {
-                    Failed::Hint(wait) => CoolDown::until(THROTTLED, now, secs(wait)),
-                    Failed::Permanent => CoolDown::probed(BAD_KEY, now, secs(300), None),
-                };
-                cool_downs.add(TARGET, cool_down, now);
-            };
-            for step in steps {
-                match step {
-                    Step::Advance(by) => now += secs(by),
-                    Step::Straggler(failed) => add(failed, now),
-                    Step::Call(failed) => match cool_downs.access(TARGET, now) {
-                        Access::Open => next = None,
-                        Access::Closed(closed) => prop_assert!(closed.until > now),
-                        Access::Probe(_) => {
-                            prop_assert!(next.is_none_or(|next| now >= next), "too early");
-                            let interval = cool_downs.lock()[&TARGET].interval;
-                            prop_assert!(cool_downs.take_probe(TARGET, now));
-                            prop_assert!(!cool_downs.take_probe(TARGET, now));
-                            next = Some(now + interval);
-                            match failed {
-                                Some(failed) => add(failed, now),
-                                None => {
-                                    cool_downs.end(TARGET);
-                                    next = None;
-                                }
-                            }
-                        }
-                    },
-                }
-            }
-        }
-    }
-}
+mod tests;

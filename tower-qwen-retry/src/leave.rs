@@ -26,6 +26,15 @@ impl Leave {
         }
     }
 
+    /// Whether the call ends so if no other target takes it, and its caller learns no wait from it.
+    pub(crate) fn ends_the_call(self) -> bool {
+        match self {
+            Self::Permanent(_) => true,
+            Self::Retries(cause) => !cause.is_throttle(),
+            Self::LongHint(_) | Self::LongWait(_) | Self::NotSent(_) => false,
+        }
+    }
+
     /// Whether another member of a pool may serve the call.
     pub(crate) fn is_of_target(self) -> bool {
         match self {

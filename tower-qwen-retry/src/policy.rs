@@ -219,8 +219,8 @@ impl RetryPolicy {
         self
     }
 
-    /// How long a target rests after a failure that lies in it and that waiting does not fix: a bad
-    /// key, an account in arrears, an unknown model. Then one call tries it again, and so on after each
+    /// How long a target rests after two rejections in a row that lie in it and that waiting does not fix:
+    /// a bad key, an account in arrears, an unknown model. Then one call tries it again, and so on after each
     /// such time. Default: 5 minutes. At most 30 minutes. Zero: nothing is remembered, of any failure.
     ///
     /// The other rests follow from the failure; see [cool-down](crate::retry#cool-down).

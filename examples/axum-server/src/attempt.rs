@@ -29,6 +29,8 @@ struct Attempted {
     is_sent: AtomicBool,
     /// Whether the transport has begun to write it: until then it waits for a connection.
     is_begun: AtomicBool,
+    /// Whether the latest attempt found nobody who takes a connection.
+    is_away: AtomicBool,
 }
 
 impl Spent {
@@ -42,6 +44,12 @@ impl Spent {
     #[must_use]
     pub fn is_sent(&self) -> bool {
         self.0.is_sent.load(Relaxed)
+    }
+
+    /// Whether the upstream could not be reached by the latest attempt.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.0.is_away.load(Relaxed)
     }
 
     /// An attempt with this body is at the upstream until what this returns is dropped. If that comes before anything was
@@ -76,11 +84,16 @@ impl UnderWay<'_> {
     /// It has ended with this answer, or error. What an error says of an attempt that never began Admission finds by itself.
     pub(crate) fn end<B>(mut self, answer: &Result<Response<B>, BoxError>) {
         self.report = None;
-        let failure = match answer {
-            Ok(answer) if answer.status().is_client_error() => return,
-            Ok(_) => None,
-            Err(error) => Some(Failure::of(&**error)),
-        };
+        let failure = answer.as_ref().err();
+        let failure = failure.map(|error| Failure::of(&**error));
+        let is_away = failure.is_some_and(|failure| failure.is_away());
+        self.attempted.is_away.store(is_away, Relaxed);
+        if answer
+            .as_ref()
+            .is_ok_and(|it| it.status().is_client_error())
+        {
+            return;
+        }
         if failure.is_none_or(|failure| !failure.is_unsent()) {
             let _ = self.attempted.first.set(failure);
         }

@@ -106,10 +106,25 @@ impl Failure {
         }
     }
 
-    /// The same, with the wait for the upstream's quota where that is the reason and nobody has said so.
+    /// The same, for a call whose latest attempt could not reach the upstream: what it waited for was not quota.
+    #[must_use]
+    pub fn of_away(mut self, is_away: bool) -> Self {
+        if is_away && self.kind == Kind::NoQuota {
+            self.kind = Kind::Away;
+        }
+        self
+    }
+
+    /// Whether the upstream cannot be reached.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.kind == Kind::Away
+    }
+
+    /// The same, with the wait for the upstream where that is the reason and nobody has said so.
     #[must_use]
     pub fn or_wait(mut self, predicted: impl FnOnce() -> Option<Duration>) -> Self {
-        if self.kind == Kind::NoQuota && self.wait.is_none() {
+        if matches!(self.kind, Kind::NoQuota | Kind::Away) && self.wait.is_none() {
             self.wait = Some(predicted().unwrap_or_default());
         }
         self

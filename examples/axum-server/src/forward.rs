@@ -125,7 +125,7 @@ pub async fn forward(
             Ok(answer)
         }
         Err(last) => {
-            let last = last.or_wait(predicted);
+            let last = last.of_away(spent.is_away()).or_wait(predicted);
             let failure = match spent.first() {
                 None => return Ok(last.answer(&format)),
                 // That another attempt could not be made is not why the call failed.

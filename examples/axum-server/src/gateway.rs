@@ -33,6 +33,7 @@ use crate::{
     history,
     ledger_file::LedgerFile,
     live::{Held, Live, upstream_quotas},
+    log::LogCounts,
     model_places::ModelPlaces,
     page::{History, Viewers, session::Sessions},
     readiness::Readiness,
@@ -85,6 +86,7 @@ pub struct Gateway {
     pub(crate) viewers: Viewers,
     pub(crate) history: History,
     file: Option<Arc<LedgerFile>>,
+    log: LogCounts,
     #[cfg(feature = "otlp")]
     pub(crate) telemetry: Option<Telemetry>,
 }
@@ -284,9 +286,23 @@ impl Gateway {
             viewers: Viewers::default(),
             history: History::default(),
             file,
+            log: LogCounts::default(),
             #[cfg(feature = "otlp")]
             telemetry,
         })
+    }
+
+    /// The same, which says in `/metrics` what became of this log.
+    #[must_use]
+    pub fn count_log(mut self, log: LogCounts) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// How many lines of the log were lost.
+    #[must_use]
+    pub fn log_lost(&self) -> u64 {
+        self.log.lost()
     }
 
     /// Every call of a caller, summed up.

@@ -24,8 +24,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// What callers may say to the upstream. It comes with the gateway's key, so all else stays here: which workspace pays, who
-/// forwarded it, cookies, and whatever a provider invents tomorrow.
-const PASSED: [HeaderName; 17] = [
+/// forwarded it, cookies, an `Idempotency-Key` (two callers with the same one would get one answer), and whatever a provider invents
+/// tomorrow.
+const PASSED: [HeaderName; 16] = [
     ACCEPT,
     ACCEPT_LANGUAGE,
     CONTENT_LENGTH,
@@ -36,7 +37,6 @@ const PASSED: [HeaderName; 17] = [
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("anthropic-beta"),
     HeaderName::from_static("anthropic-version"),
-    HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("x-dashscope-cachecontrol"),
     HeaderName::from_static("x-dashscope-datainspection"),
     HeaderName::from_static("x-dashscope-sse"),
@@ -47,9 +47,10 @@ const PASSED: [HeaderName; 17] = [
 /// The same by how they begin: what client libraries say of themselves.
 const PASSED_PREFIX: &str = "x-stainless-";
 
-/// What an upstream may not say to callers: cookies of its own, what a browser is to load, clear or report, and where else or how
-/// else to call it.
-const KEPT: [HeaderName; 19] = [
+/// What an upstream may not say to callers: cookies of its own, what a browser is to load, clear or report, where else or how
+/// else to call it, what a proxy before the gateway is to do or serve (`x-accel-*`, `x-sendfile`), and what is left of the
+/// gateway's own quota, which all callers share: a caller's own is stated by Enforce.
+const KEPT: [HeaderName; 22] = [
     AUTHORIZATION,
     CONTENT_LOCATION,
     LINK,
@@ -69,6 +70,17 @@ const KEPT: [HeaderName; 19] = [
     HeaderName::from_static("access-control-allow-origin"),
     HeaderName::from_static("access-control-expose-headers"),
     HeaderName::from_static("access-control-max-age"),
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("x-sendfile"),
+    // Whether to try again is the gateway's to say: it has tried already.
+    HeaderName::from_static("x-should-retry"),
+];
+/// The same by how they begin.
+const KEPT_PREFIXES: [&str; 4] = [
+    "ratelimit-",
+    "x-ratelimit-",
+    "anthropic-ratelimit-",
+    "x-accel-",
 ];
 
 /// Makes the caller's headers those of a request to the upstream. What is in `more` passes too.
@@ -88,7 +100,10 @@ pub fn to_upstream(headers: &mut HeaderMap, more: &[HeaderName], key: Option<&He
 
 /// Makes the upstream's headers those of an answer to the caller.
 pub fn to_caller(headers: &mut HeaderMap) {
-    strip(headers, |name| KEPT.contains(name));
+    strip(headers, |name| {
+        let mut prefixes = KEPT_PREFIXES.iter();
+        KEPT.contains(name) || prefixes.any(|prefix| name.as_str().starts_with(prefix))
+    });
 }
 
 /// Removes what holds for one connection only, and what else is unwanted.
@@ -141,6 +156,14 @@ mod tests {
             ("www-authenticate", "Basic"),
             ("alt-svc", "h3=\":443\""),
             ("access-control-allow-origin", "*"),
+            ("ratelimit", "limit=600, remaining=3, reset=7"),
+            ("ratelimit-policy", "600;w=60"),
+            ("x-ratelimit-remaining-tokens", "3"),
+            ("anthropic-ratelimit-requests-remaining", "3"),
+            ("x-should-retry", "false"),
+            ("x-accel-redirect", "/secret"),
+            ("x-accel-buffering", "yes"),
+            ("x-sendfile", "/etc/passwd"),
             ("content-type", "text/event-stream"),
         ]);
         to_caller(&mut answer);
@@ -162,6 +185,7 @@ mod tests {
             ("x-forwarded-for", "10.0.0.1"),
             ("openai-organization", "another"),
             ("x-invented", "1"),
+            ("idempotency-key", "1"),
             ("x-opened", "1"),
             ("x-stainless-lang", "python"),
         ]);

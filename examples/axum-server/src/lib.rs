@@ -24,6 +24,7 @@ pub mod history;
 pub mod ledger_file;
 pub mod limits;
 pub mod live;
+pub mod log;
 pub mod metrics;
 pub mod mock;
 pub mod model_places;

@@ -20,6 +20,7 @@ use crate::{
 // Dashboards depend on these names.
 const CALLERS: &str = "axum_server.callers";
 const LOST: &str = "axum_server.ledger_lost";
+const LOG_LOST: &str = "axum_server.log_lost";
 const UNWRITTEN: &str = "axum_server.ledger_unwritten";
 const ATTEMPTS: &str = "axum_server.attempts";
 const UNDER_WAY: &str = "axum_server.calls_under_way";
@@ -100,6 +101,7 @@ impl Gateway {
             counter!(CALLERS, "outcome" => outcome).absolute(count);
         }
         counter!(LOST).absolute(self.lost());
+        counter!(LOG_LOST).absolute(self.log_lost());
         gauge!(UNWRITTEN).set(self.unwritten() as f64);
         counter!(ATTEMPTS).absolute(self.attempts());
         gauge!(UNDER_WAY).set(self.under_way.calls() as f64);
@@ -138,6 +140,11 @@ pub(crate) fn describe() {
         LOST,
         Unit::Count,
         "Calls that are missing in the ledger's file for good, since too many waited for room"
+    );
+    describe_counter!(
+        LOG_LOST,
+        Unit::Count,
+        "Lines of the log that are lost, since standard error took none or too few"
     );
     describe_gauge!(
         UNWRITTEN,

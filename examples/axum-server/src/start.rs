@@ -15,8 +15,9 @@ use crate::{
     client,
     config::{Config, Problems, Store},
     gateway::Gateway,
+    log::LogCounts,
     metrics, mock,
-    serve::{Serve, Tls, reloads, serve, stops},
+    serve::{Serve, Tls, outlive_file_limits, reloads, serve, stops},
 };
 
 /// How often the recorder of metrics tidies up.
@@ -45,12 +46,13 @@ pub fn configure(mut args: Args) -> Result<Config, Problems> {
     Config::load(&args)
 }
 
-/// Runs the gateway until it is told to stop.
+/// Runs the gateway until it is told to stop. `/metrics` says what became of the log.
 ///
 /// # Errors
 ///
 /// When it cannot be set up, or its listener fails.
-pub async fn start(config: Config) -> anyhow::Result<Arc<Gateway>> {
+pub async fn start(config: Config, log: LogCounts) -> anyhow::Result<Arc<Gateway>> {
+    outlive_file_limits()?;
     let recorder = metrics::recorder(IDLE)?;
     let handle = recorder.handle();
     ::metrics::set_global_recorder(recorder)?;
@@ -98,7 +100,7 @@ pub async fn start(config: Config) -> anyhow::Result<Arc<Gateway>> {
     let transport = crate::otlp::Traced::new(transport);
     let of_fleet = store.as_ref().map(|(store, _)| store);
     let gateway = Gateway::with(config, of_fleet, target, transport, handle)?;
-    let gateway = Arc::new(gateway);
+    let gateway = Arc::new(gateway.count_log(log));
     let noted = Arc::downgrade(&gateway);
     tokio::spawn(async move {
         while let Some(gateway) = noted.upgrade() {

@@ -35,6 +35,8 @@ pub(super) struct Driver<S> {
     pub(super) target: Target,
     /// Whether the call has its first target.
     pub(super) is_routed: bool,
+    /// Whether it went to a target in spite of its rejections: each call does so once.
+    pub(super) has_gone_in_spite: bool,
     /// Since when it waits for one.
     resting_since: Option<Instant>,
     /// The wait under way.
@@ -74,6 +76,7 @@ impl<S> Driver<S> {
             state: CallState::new(Some(settings.policy.seeds.rng())),
             target: Target::default(),
             is_routed: true,
+            has_gone_in_spite: false,
             resting_since: None,
             waiting: None,
             running: None,
@@ -134,7 +137,16 @@ impl<S> Driver<S> {
             self.is_routed = true;
             return Route::Send;
         };
-        match Router::new(&settings, original, now).first() {
+        let router = Router::new(&settings, original, now);
+        let chosen = router.first().or_else(|resting| {
+            let in_spite = match self.has_gone_in_spite {
+                false => router.in_spite_of_rejections(&resting),
+                true => None,
+            };
+            self.has_gone_in_spite |= in_spite.is_some();
+            in_spite.ok_or(resting)
+        });
+        match chosen {
             Ok(chosen) => {
                 self.is_routed = true;
                 if let Some(leave) = chosen.after {
@@ -143,28 +155,42 @@ impl<S> Driver<S> {
                 self.target.go_to(chosen, policy);
                 Route::Send
             }
-            Err(closed) => self.rest(closed, now),
+            Err(resting) => match resting.first() {
+                Some(closed) => self.rest(closed, now),
+                // Cannot be: a call that found no target has come by one that rests.
+                None => Route::Send,
+            },
         }
     }
 
     /// All targets rest: the call waits for the first of them, or fails.
     fn rest(&mut self, closed: Closed, now: Instant) -> Route {
+        match self.rest_until(closed.until, now) {
+            Ok(wait) => Route::Wait(wait),
+            Err(why) => {
+                let policy = &self.settings.policy;
+                let cause = closed.leave.cause().unwrap_or(Cause::Other);
+                self.state.gave_up(policy, self.target.model(), cause, why);
+                Route::Fail(CoolingDown::new(closed.until, cause))
+            }
+        }
+    }
+
+    /// The call waits for a target that opens then, unless that is too long. Looks again before, since a probe may open it.
+    pub(super) fn rest_until(&mut self, until: Instant, now: Instant) -> Result<Duration, GiveUp> {
         let policy = &self.settings.policy;
-        let is_after = |end: Option<Instant>| end.is_some_and(|end| closed.until > end);
+        let is_after = |end: Option<Instant>| end.is_some_and(|end| until > end);
         let since = *self.resting_since.get_or_insert(now);
-        let why = if is_after(self.target.deadline()) {
-            GiveUp::Deadline
-        } else if is_after(since.checked_add(policy.patience)) {
-            GiveUp::Patience
-        } else {
-            let wait = closed.until.saturating_duration_since(now);
-            let wait = self.state.rest(policy, wait.min(RECHECK));
-            self.begin_wait(wait);
-            return Route::Wait(wait);
-        };
-        let cause = closed.leave.cause().unwrap_or(Cause::Other);
-        self.state.gave_up(policy, self.target.model(), cause, why);
-        Route::Fail(CoolingDown::new(closed.until, cause))
+        if is_after(self.target.deadline()) {
+            return Err(GiveUp::Deadline);
+        }
+        if is_after(since.checked_add(policy.patience)) {
+            return Err(GiveUp::Patience);
+        }
+        let wait = until.saturating_duration_since(now);
+        let wait = self.state.rest(policy, wait.min(RECHECK));
+        self.begin_wait(wait);
+        Ok(wait)
     }
 
     /// The call waits here.

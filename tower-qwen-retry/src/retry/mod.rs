@@ -118,17 +118,20 @@
 //! # Cool-down
 //!
 //! A target from which a call went on rests: later calls skip it at once, and do not find out anew.
+//! Where a rejection is the reason, it rests from the second in a row on, with no success between: the first may be the
+//! fault of the call alone.
 //!
 //! | the call failed there by | calls keep away | probes |
 //! |---|---|---|
 //! | a wait that the server names (`Retry-After` and its relatives) | until that is over | every 30 minutes, if it is longer |
 //! | a used-up window of the plan | until its end, if that is stated | every 30 minutes |
-//! | a bad key, an account in arrears, a used-up free tier, an unknown model | until a probe succeeds | every 5 minutes ([`cool_down`](crate::RetryPolicy::cool_down)); not before a wait that the server names |
+//! | a rejection: a bad key, no permission, an account in arrears, a used-up free tier, an unknown model | until a call succeeds | every 5 minutes ([`cool_down`](crate::RetryPolicy::cool_down)); not before a wait that the server names |
 //! | its last retry ([`after_retries`](crate::Fallback::after_retries)), or three failures of a pool's member in a row | until a probe succeeds | every 60 seconds |
 //! | a throttle without a named wait, in a pool | for the wait of the [backoff](crate::RetryPolicy::backoff) | |
 //!
 //! A probe is one call with one attempt; all others keep away until it succeeds, or until the next one is
-//! due. So a target that rests gets at most one request in each interval, however many call. Rests
+//! due. So a target that rests gets at most one request in each interval, however many call, unless its rest is of
+//! rejections and all others rest too. Rests
 //! end by themselves or by a probe; a program has nothing to reset.
 //!
 //! A target is what makes its answers: its own settings, and what the call brings along (host, path,
@@ -138,7 +141,9 @@
 //! Where all targets of a call rest, it waits for the first of them, for at most the
 //! [`patience`](crate::RetryPolicy::patience) and not beyond its deadline. If that is too short it fails
 //! at once with [`CoolingDown`](crate::CoolingDown), which says when the first is tried again; nothing
-//! is sent. A call that has used up its retries leaves the last target open, since the call itself may be
+//! is sent. A rejection never keeps a call from all targets, since it is no sign of overload: where no
+//! other is left, the call goes to the rejecting target that is to be probed first, as a probe, and then
+//! waits for the others as above. A call that has used up its retries leaves the last target open, since the call itself may be
 //! the reason. A rejection by an Admission inside begins no rest: it costs nothing to ask again.
 //!
 //! Layers share what they know by their clones, not by their policy.

@@ -9,7 +9,7 @@ use tower_qwen_tokens::{
 
 use super::{
     driver::{Driver, NextStep},
-    router::{Chosen, MemberSet, Router},
+    router::{Chosen, MemberSet, Resting, Router},
     settings::Settings,
 };
 use crate::{
@@ -47,14 +47,37 @@ impl<S> Driver<S> {
             || self.target.is_member(policy) || policy.fallbacks.iter().any(|it| it.takes(leave));
         if is_of_target(cause) && matters() {
             let now = now();
-            let cool_down = if is_plan {
-                CoolDown::of_plan(leave, now, hint)
+            if is_plan {
+                let cool_down = CoolDown::of_plan(leave, now, hint);
+                self.cool_down(self.target.number, leave, cool_down, now);
             } else {
-                CoolDown::probed(leave, now, policy.cool_down, hint)
-            };
-            self.cool_down(self.target.number, leave, cool_down, now);
+                let cool_down = CoolDown::probed(leave, now, policy.cool_down, hint);
+                self.rejected(leave, cool_down, now);
+            }
         }
-        self.send_elsewhere(leave)
+        match self.send_elsewhere(leave) {
+            NextStep::Return if self.has_gone_in_spite => self.wait_for_failed(),
+            step => step,
+        }
+    }
+
+    /// The call was no better than those before it: it waits for a target that has failed, as it would have without this
+    /// attempt.
+    fn wait_for_failed(&mut self) -> NextStep {
+        let settings = Arc::clone(&self.settings);
+        let (now, original) = (now(), self.target.original.as_ref());
+        let first = original.map(|original| Router::new(&settings, original, now).first());
+        let failed = match first {
+            Some(Err(resting)) => resting.failed,
+            _ => None,
+        };
+        match failed.map(|failed| self.rest_until(failed.until, now)) {
+            Some(Ok(wait)) => {
+                self.is_routed = false;
+                NextStep::Wait(wait)
+            }
+            _ => NextStep::Return,
+        }
     }
 
     /// A layer inside rejected the call before it was sent.
@@ -185,9 +208,10 @@ impl<S> Driver<S> {
                 self.move_to(chosen, Some(cause), true);
                 NextStep::Send
             }
-            Err(closed) => {
+            Err(resting) => {
                 self.target.left = MemberSet::default();
-                let sooner = closed.map(|closed| closed.until.saturating_duration_since(now));
+                let first = resting.first();
+                let sooner = first.map(|closed| closed.until.saturating_duration_since(now));
                 let wait = match sooner.filter(|sooner| *sooner < here) {
                     // Another member is open before this one.
                     Some(sooner) => {
@@ -224,17 +248,29 @@ impl<S> Driver<S> {
             return false;
         };
         let router = Router::new(&settings, original, now);
-        let mut found = None;
+        let mut found = Err(Resting::default());
         if target.is_member(policy) && leave.is_of_target() {
             target.left = target.left.with(target.number);
-            found = router.best_member(target.left, None).ok();
+            found = router.best_member(target.left, None);
         }
-        let is_within_pool = found.is_some();
         let from = target.number.max(policy.first_fallback());
-        let found = found.or_else(|| router.in_order(from, leave).ok());
-        let Some(chosen) = found else {
+        let found = found.or_else(|resting| {
+            let others = router.in_order(from, leave);
+            others.map_err(|others| resting.and(others))
+        });
+        let found = found.or_else(|resting| {
+            let in_spite = match leave.ends_the_call() && !self.has_gone_in_spite {
+                true => router.in_spite_of_rejections(&resting),
+                false => None,
+            };
+            self.has_gone_in_spite |= in_spite.is_some();
+            in_spite.ok_or(())
+        });
+        let Ok(chosen) = found else {
             return false;
         };
+        let count = policy.members.as_ref().map_or(0, |members| members.count);
+        let is_within_pool = chosen.number < count;
         if matches!(leave, Leave::NotSent(_)) {
             self.state.forget_attempt();
         }
@@ -262,36 +298,55 @@ impl<S> Driver<S> {
         emit(&self.settings.policy.observers, &event);
     }
 
+    /// The target has rejected the call. Calls keep away from it once that happens twice in a row.
+    fn rejected(&self, leave: Leave, cool_down: CoolDown, now: Instant) {
+        let number = self.target.number;
+        if let Some(id) = self.remembered_id(number, now)
+            && self.settings.cool_downs.rejected(id, cool_down, now)
+        {
+            self.emit_cool_down(number, leave, cool_down.length(now));
+        }
+    }
+
     /// Calls keep away from a target from now on.
     fn cool_down(&self, number: usize, leave: Leave, cool_down: CoolDown, now: Instant) {
-        let policy = &self.settings.policy;
-        let Some(original) = self.target.original.as_ref() else {
-            return;
-        };
-        if policy.cool_down.is_zero() || policy.fallbacks.is_empty() {
-            return;
+        if let Some(id) = self.remembered_id(number, now) {
+            self.settings.cool_downs.failed(id, cool_down, now);
+            self.emit_cool_down(number, leave, cool_down.length(now));
         }
-        let id = Router::new(&self.settings, original, now).id(number);
-        self.settings.cool_downs.add(id, cool_down, now);
+    }
+
+    /// What stands for a target, where anything is remembered of targets.
+    fn remembered_id(&self, number: usize, now: Instant) -> Option<u64> {
+        let policy = &self.settings.policy;
+        let original = self.target.original.as_ref()?;
+        if policy.cool_down.is_zero() || policy.fallbacks.is_empty() {
+            return None;
+        }
+        Some(Router::new(&self.settings, original, now).id(number))
+    }
+
+    fn emit_cool_down(&self, number: usize, leave: Leave, wait: Duration) {
         if let Some(cause) = leave.cause() {
             let event = RetryEvent::CoolDown {
                 model: self.target.model(),
                 target: name_of(&self.settings, number),
                 cause,
-                wait: cool_down.length(now),
+                wait,
             };
-            emit(&policy.observers, &event);
+            emit(&self.settings.policy.observers, &event);
         }
     }
 
     /// An attempt was a success, so its target is well.
     pub(super) fn target_succeeded(&mut self) {
         let settings = &self.settings;
-        if mem::take(&mut self.target.probe).is_some()
+        let is_probe = mem::take(&mut self.target.probe).is_some();
+        if (is_probe || settings.cool_downs.has_rejecting())
             && let Some(original) = &self.target.original
         {
             let id = Router::new(settings, original, now()).id(self.target.number);
-            settings.cool_downs.end(id);
+            settings.cool_downs.succeeded(id, is_probe);
         }
         settings.pool.succeeds(self.target.number);
     }

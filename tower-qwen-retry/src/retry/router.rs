@@ -66,6 +66,46 @@ impl MemberSet {
     }
 }
 
+/// Which targets in cool-down a call has come by, where it found none that is open.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Resting {
+    /// The first that opens of those that have failed.
+    pub(super) failed: Option<Closed>,
+    /// The first, by its number, of those that reject calls, and that this call has not tried.
+    rejecting: Option<(usize, Closed)>,
+}
+
+impl Resting {
+    fn add(&mut self, number: usize, closed: Closed) {
+        if !closed.is_rejecting {
+            self.failed = sooner(self.failed, closed);
+        } else if self
+            .rejecting
+            .is_none_or(|(_, first)| closed.until < first.until)
+        {
+            self.rejecting = Some((number, closed));
+        }
+    }
+
+    pub(super) fn and(mut self, other: Self) -> Self {
+        if let Some(closed) = other.failed {
+            self.failed = sooner(self.failed, closed);
+        }
+        if let Some((number, closed)) = other.rejecting {
+            self.add(number, closed);
+        }
+        self
+    }
+
+    /// The one that is tried again first.
+    pub(super) fn first(&self) -> Option<Closed> {
+        match self.rejecting {
+            Some((_, closed)) => sooner(self.failed, closed),
+            None => self.failed,
+        }
+    }
+}
+
 /// The one that comes first of two targets in cool-down.
 fn sooner(one: Option<Closed>, other: Closed) -> Option<Closed> {
     match one {
@@ -83,47 +123,62 @@ impl<'a> Router<'a> {
         }
     }
 
-    /// The first target of a call; else the one that is tried again first.
+    /// The first target of a call; else those that rest.
     ///
     /// That is the best member of the pool, or the caller's own target; then the fallbacks in their
     /// order, as if each target in cool-down had just failed for the reason for which it rests.
-    pub(super) fn first(&self) -> Result<Chosen, Closed> {
-        let own = || Chosen {
+    pub(super) fn first(&self) -> Result<Chosen, Resting> {
+        let own = |probe| Chosen {
             number: 0,
             redirected: None,
-            probe: None,
+            probe,
             after: None,
         };
         let policy = &self.settings.policy;
         let found = match policy.members {
             Some(_) => self.best_member(MemberSet::default(), None),
-            None => self
-                .access(0)
-                .map(|probe| Chosen { probe, ..own() })
-                .map_err(Some),
+            None => self.access(0).map(own).map_err(|closed| {
+                let mut resting = Resting::default();
+                resting.add(0, closed);
+                resting
+            }),
         };
-        let closed = match found {
+        let resting = match found {
             Ok(chosen) => return Ok(chosen),
-            Err(Some(closed)) => closed,
-            // Cannot be: the caller's own target is always a member.
-            Err(None) => return Ok(own()),
+            Err(resting) => resting,
+        };
+        // Cannot be: the caller's own target is always a member.
+        let Some(closed) = resting.first() else {
+            return Ok(own(None));
         };
         match self.in_order(policy.first_fallback(), closed.leave) {
             Ok(chosen) => Ok(chosen),
             // No other target would take the call, so this one is as good as it gets.
-            Err(None) if policy.members.is_none() => Ok(own()),
-            Err(None) => Err(closed),
-            Err(Some(other)) => Err(sooner(Some(closed), other).unwrap_or(closed)),
+            Err(others) if others.first().is_none() && policy.members.is_none() => Ok(own(None)),
+            Err(others) => Err(resting.and(others)),
         }
     }
 
+    /// Where a call goes that no target is open to: to one that has rejected calls. Those may have been at fault
+    /// themselves, and rejections are no sign of overload.
+    pub(super) fn in_spite_of_rejections(&self, resting: &Resting) -> Option<Chosen> {
+        let (number, closed) = resting.rejecting?;
+        let is_fallback = number > self.settings.policy.first_fallback();
+        Some(Chosen {
+            number,
+            redirected: self.redirected(number)?,
+            probe: Some(closed.leave),
+            after: is_fallback.then_some(closed.leave),
+        })
+    }
+
     /// The member at which the call would wait for the shortest time, and for less than `below`. Else
-    /// the one that is tried again first, if any rests.
+    /// those that rest.
     pub(super) fn best_member(
         &self,
         left: MemberSet,
         below: Option<Duration>,
-    ) -> Result<Chosen, Option<Closed>> {
+    ) -> Result<Chosen, Resting> {
         let members = self
             .settings
             .policy
@@ -132,19 +187,19 @@ impl<'a> Router<'a> {
             .map_or(1, |it| it.count);
         let mut left = left;
         loop {
-            let mut closed = None;
+            let mut resting = Resting::default();
             let mut least = below;
             let mut best = MemberSet::default();
             for number in 0..members {
                 if left.has(number) {
                     // Not sent to, but it may be the first that opens.
-                    if let Some(other) = self.closed(number) {
-                        closed = sooner(closed, other);
+                    if let Some(closed) = self.closed(number).filter(|it| !it.is_rejecting) {
+                        resting.add(number, closed);
                     }
                     continue;
                 }
                 match self.access(number) {
-                    Err(other) => closed = sooner(closed, other),
+                    Err(closed) => resting.add(number, closed),
                     // First: without a probe it would never come back.
                     Ok(probe @ Some(_)) => {
                         if let Some(redirected) = self.redirected(number) {
@@ -167,7 +222,7 @@ impl<'a> Router<'a> {
                 }
             }
             if best.is_empty() {
-                return Err(closed);
+                return Err(resting);
             }
             let number = best.nth(self.settings.pool.next_of(best.len()));
             if let Some(redirected) = self.redirected(number) {
@@ -183,11 +238,11 @@ impl<'a> Router<'a> {
         }
     }
 
-    /// The next fallback, from this one on, that takes a call that leaves its target so. Else the one
-    /// that is tried again first, if any rests.
-    pub(super) fn in_order(&self, from: usize, leave: Leave) -> Result<Chosen, Option<Closed>> {
+    /// The next fallback, from this one on, that takes a call that leaves its target so. Else those
+    /// that rest.
+    pub(super) fn in_order(&self, from: usize, leave: Leave) -> Result<Chosen, Resting> {
         let mut leave = leave;
-        let mut closed = None;
+        let mut resting = Resting::default();
         let fallbacks = self.settings.policy.fallbacks.iter().enumerate();
         for (index, fallback) in fallbacks.skip(from) {
             if !fallback.takes(leave) {
@@ -195,9 +250,9 @@ impl<'a> Router<'a> {
             }
             let number = index + 1;
             match self.access(number) {
-                Err(other) => {
-                    leave = other.leave;
-                    closed = sooner(closed, other);
+                Err(closed) => {
+                    leave = closed.leave;
+                    resting.add(number, closed);
                 }
                 Ok(probe) => {
                     if let Some(redirected) = self.redirected(number) {
@@ -211,7 +266,7 @@ impl<'a> Router<'a> {
                 }
             }
         }
-        Err(closed)
+        Err(resting)
     }
 
     /// How long the call would wait at a member; the longest time if it would be rejected.

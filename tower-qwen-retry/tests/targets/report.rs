@@ -42,8 +42,8 @@ async fn a_wait_for_a_target_that_rests_is_a_wait_for_a_retry() {
 #[tokio::test(start_paused = true)]
 async fn what_no_target_takes_was_sent_nowhere() {
     let provider = Provider::new(RetryPolicy::default().fallback(second()));
-    provider.reply("sk-1", Reply::BadKey);
-    provider.reply("sk-2", Reply::BadKey);
+    provider.reply("sk-1", Reply::Throttled(300));
+    provider.reply("sk-2", Reply::Throttled(300));
     provider.call().await.expect("an answer");
     let (request, report) = reported();
     let error = provider.send(request).await.expect_err("no target");

@@ -28,7 +28,7 @@ use tracing::{info, warn};
 
 use self::connection::{Connections, builder};
 pub use self::{
-    stop::{reloads, stops},
+    stop::{outlive_file_limits, reloads, stops},
     tls::Tls,
 };
 use crate::{limits::Limits, readiness::Readiness, tries::Peer};

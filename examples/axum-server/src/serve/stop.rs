@@ -43,6 +43,22 @@ pub fn reloads() -> io::Result<mpsc::Receiver<()>> {
     Ok(reloads)
 }
 
+/// From this call on a write beyond the limit of a file's size (`ulimit -f`) is an error, and does not end the program. For
+/// as long as the process runs.
+///
+/// # Errors
+///
+/// When the system gives no signals.
+pub fn outlive_file_limits() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // What takes the signal's place stays, whatever becomes of this.
+        signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)?;
+    }
+    Ok(())
+}
+
 #[cfg(unix)]
 fn send_each(kind: tokio::signal::unix::SignalKind, words: mpsc::Sender<()>) -> io::Result<()> {
     let mut signals = tokio::signal::unix::signal(kind)?;

@@ -105,6 +105,56 @@ async fn a_model_that_is_not_listed_is_refused_in_each_dialect() -> TestResult {
     Ok(())
 }
 
+/// A host may take another model by one of these, whatever `model` says.
+#[tokio::test(start_paused = true)]
+async fn a_limited_caller_names_no_model_by_another_member() -> TestResult {
+    let gateway = Configured::new(
+        r#"
+        [[callers]]
+        name = "plus"
+        key = "sk-plus"
+        models = ["qwen-plus"]
+        [[callers]]
+        name = "any"
+        key = "sk-any"
+        "#,
+        &[],
+    )?;
+    let call = |key: &str, more: &str| {
+        let body = format!(r#"{{"model":"qwen-plus","messages":[]{more}}}"#);
+        call_of(key, CHAT, "Hi", false).map(|_| body.into())
+    };
+    for (more, member) in [
+        (r#","models":["qwen-max"]"#, "models"),
+        (r#","route":"fallback""#, "route"),
+        (r#","fallbacks":["qwen-max"]"#, "fallbacks"),
+        (r#","plugins":[]"#, "plugins"),
+        (r#","provider":{}"#, "provider"),
+        (
+            r#","mock_testing_fallbacks":true"#,
+            "mock_testing_fallbacks",
+        ),
+        (r#","mod\u0065ls":["qwen-max"]"#, "models"),
+        (r#","models":[],"models":["qwen-max"]"#, "models"),
+    ] {
+        let (status, body) = gateway.harness.text(call("sk-plus", more)).await?;
+        let (message, code) = problem(&body)?;
+        assert_eq!((status.as_u16(), &*code), (403, "access_denied"), "{more}");
+        assert!(message.contains(&format!("`{member}`")), "{message}");
+    }
+    assert_eq!(gateway.harness.mock.stats().seen, 0);
+    // Deeper down it is the caller's own matter, and so is all of it where any model may be called.
+    for (key, more) in [
+        ("sk-plus", r#","metadata":{"models":"qwen-max"}"#),
+        ("sk-any", r#","models":["qwen-max"]"#),
+    ] {
+        let (status, body) = gateway.harness.text(call(key, more)).await?;
+        assert_ne!(status, StatusCode::FORBIDDEN, "{body}");
+    }
+    assert_eq!(gateway.harness.mock.stats().seen, 2);
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_keys_live_at_once_and_end_when_they_expire() -> TestResult {
     let gateway = Configured::new(

@@ -69,3 +69,44 @@ async fn a_request_goes_on_as_the_gateways_own() -> TestResult {
     }
     Ok(())
 }
+
+/// What is left of the gateway's own quota is not the callers', and a key of theirs would be one for all of them there.
+#[tokio::test(start_paused = true)]
+async fn neither_side_hears_of_what_callers_share() -> TestResult {
+    const OF_UPSTREAM: [&str; 8] = [
+        "ratelimit",
+        "ratelimit-policy",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-limit-input-images",
+        "anthropic-ratelimit-tokens-remaining",
+        "x-should-retry",
+        "x-accel-redirect",
+        "x-sendfile",
+    ];
+    let upstream = service_fn(|request: Request<Body>| {
+        assert!(!request.headers().contains_key("idempotency-key"));
+        let mut answer = Response::builder().header("content-type", "application/json");
+        for name in OF_UPSTREAM {
+            answer = answer.header(name, "of-the-upstream");
+        }
+        let answer = answer.body(Body::from("{}")).expect("an answer");
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let harness = Harness::before(upstream, MockQwen::new(Config::default()), &[])?;
+    let mut request = call(CHAT, "Hi", false);
+    request
+        .headers_mut()
+        .insert("idempotency-key", "1".parse()?);
+    let answer = harness.send(request).await;
+    assert_eq!(answer.status(), 200);
+    assert!(
+        answer
+            .headers()
+            .values()
+            .all(|value| value != "of-the-upstream"),
+        "{answer:?}"
+    );
+    // The caller's own quota is there.
+    assert!(answer.headers().contains_key("ratelimit"), "{answer:?}");
+    Ok(())
+}

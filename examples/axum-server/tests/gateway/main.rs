@@ -21,6 +21,8 @@ mod limits;
 #[cfg(unix)]
 mod logs;
 #[cfg(unix)]
+mod lost_logs;
+#[cfg(unix)]
 mod metrics;
 #[cfg(all(unix, feature = "otlp"))]
 mod otlp;

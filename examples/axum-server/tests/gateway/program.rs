@@ -2,9 +2,11 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    net::TcpListener,
     process::{Child, ChildStderr, Command, Stdio},
     sync::mpsc,
     thread,
+    time::Duration,
 };
 
 use axum::body::Body;
@@ -18,11 +20,15 @@ use crate::{
     support::{CHAT, TestResult, call_of},
 };
 
+/// What is built.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_axum-server");
+
 /// Ends with the test, however that ends. And so that every test ends: after three minutes at the latest, which is far more
 /// than one takes on a machine with other work.
 pub(crate) struct Program {
     child: Child,
-    log: BufReader<ChildStderr>,
+    /// `None` where it logs elsewhere.
+    log: Option<BufReader<ChildStderr>>,
     /// What it logged until it listened.
     started: String,
     pub(crate) at: String,
@@ -40,8 +46,49 @@ impl Program {
         variables: [(&str, &str); N],
         flags: &[&str],
     ) -> TestResult<Self> {
-        let mut child = Self::command(flags).envs(variables).spawn()?;
-        let log = child.stderr.take().ok_or("no log")?;
+        let child = Self::command(flags).envs(variables).spawn()?;
+        let mut program = Self::of(child);
+        let mut log = program.log.take().ok_or("no log")?;
+        let mut line = String::new();
+        while log.read_line(&mut line)? > 0 {
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                program.at = rest
+                    .split([' ', '"'])
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned();
+                program.log = Some(log);
+                return Ok(program);
+            }
+            program.started.push_str(&line);
+            line.clear();
+        }
+        Err("it ended before it listened".into())
+    }
+
+    /// The same by this command, which logs where nobody reads. It listens on a port that was free a moment ago.
+    pub(crate) async fn start_unseen(
+        command: Command,
+        log: impl Into<Stdio>,
+        flags: &[&str],
+    ) -> TestResult<Self> {
+        let at = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let listen = format!("--listen={at}");
+        let mut command = Self::with_flags(command, &[flags, &[&listen]].concat());
+        let mut program = Self::of(command.env("RUST_LOG", "trace").stderr(log).spawn()?);
+        program.at = format!("http://{at}");
+        while tokio::net::TcpStream::connect(at).await.is_err() {
+            if let Some(ended) = program.child.try_wait()? {
+                return Err(format!("it ended before it listened: {ended}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(program)
+    }
+
+    /// Of a process that has begun.
+    fn of(mut child: Child) -> Self {
         let (end, ended) = mpsc::channel::<()>();
         let pid = child.id();
         thread::spawn(move || {
@@ -50,28 +97,13 @@ impl Program {
                 let _ = send("KILL", pid);
             }
         });
-        let mut program = Self {
+        Self {
+            log: child.stderr.take().map(BufReader::new),
             child,
-            log: BufReader::new(log),
             started: String::new(),
             at: String::new(),
             _end: end,
-        };
-        let mut line = String::new();
-        while program.log.read_line(&mut line)? > 0 {
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                program.at = rest
-                    .split([' ', '"'])
-                    .next()
-                    .unwrap_or_default()
-                    .trim()
-                    .to_owned();
-                return Ok(program);
-            }
-            program.started.push_str(&line);
-            line.clear();
         }
-        Err("it ended before it listened".into())
     }
 
     /// Runs it where it cannot start; gives what it says.
@@ -82,12 +114,15 @@ impl Program {
     }
 
     fn command(flags: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_axum-server"));
+        Self::with_flags(Command::new(PROGRAM), flags)
+    }
+
+    fn with_flags(mut command: Command, flags: &[&str]) -> Command {
         command
             .args(["--listen=127.0.0.1:0", "--grace=5", "--drain=0"])
             .args(flags)
             .env_remove("NO_COLOR")
-            // Without a line for each call: nobody reads the pipe until the end, and a full one would stop the program.
+            // Without a line for each call: nobody reads the pipe until the end, and a full one loses lines.
             .env("RUST_LOG", "axum_server=info")
             .env_remove("DASHSCOPE_API_KEY")
             .env_remove("DASHSCOPE_BASE_URL")
@@ -110,10 +145,17 @@ impl Program {
         Ok(self.log_to_its_end()?.0)
     }
 
+    /// Waits until it has ended, and reads nothing of its log meanwhile; gives its code.
+    pub(crate) fn ends_unread(&mut self) -> TestResult<Option<i32>> {
+        Ok(self.child.wait()?.code())
+    }
+
     /// Waits until it has ended; gives its code, and what it logged after its start.
     pub(crate) fn log_to_its_end(&mut self) -> TestResult<(Option<i32>, String)> {
         let mut log = String::new();
-        self.log.read_to_string(&mut log)?;
+        if let Some(from) = &mut self.log {
+            from.read_to_string(&mut log)?;
+        }
         Ok((self.child.wait()?.code(), self.started.clone() + &log))
     }
 

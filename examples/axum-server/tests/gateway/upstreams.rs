@@ -18,7 +18,8 @@ use crate::{
 /// What an attempt looked like on its way to an upstream: host, path, key, model.
 type Seen = Arc<Mutex<Vec<[String; 4]>>>;
 
-/// A gateway by a file; hosts whose names begin with `bad` refuse its key, those with `down` cannot serve.
+/// A gateway by a file; hosts whose names begin with `bad` refuse its key, those with `down` cannot serve, those with `later`
+/// ask for minutes. A request whose id says so is rejected by every host.
 fn gateway(text: &str) -> TestResult<(Harness, Seen)> {
     let folder = tempfile::tempdir()?;
     let flag = write(&folder, text)?;
@@ -43,14 +44,25 @@ fn gateway(text: &str) -> TestResult<(Harness, Seen)> {
                 key.to_owned(),
                 json["model"].as_str().unwrap_or_default().to_owned(),
             ]);
+            let id = parts.headers.get("x-request-id");
+            let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+            if let Some(rejected) = id.strip_prefix("reject-") {
+                let answer = Response::builder().status(rejected);
+                let body = r#"{"error":{"code":"Arrearage","message":"Access denied."}}"#;
+                return Ok(answer.body(Body::from(body))?);
+            }
             let status = match host.split('.').next() {
                 Some("bad") => Some(StatusCode::UNAUTHORIZED),
                 Some("down") => Some(StatusCode::SERVICE_UNAVAILABLE),
+                Some("later") => Some(StatusCode::TOO_MANY_REQUESTS),
                 _ => None,
             };
             if let Some(status) = status {
                 let mut answer = Response::new(Body::from("{}"));
                 *answer.status_mut() = status;
+                if status == StatusCode::TOO_MANY_REQUESTS {
+                    answer.headers_mut().insert("retry-after", 300.into());
+                }
                 return Ok::<_, BoxError>(answer);
             }
             let request = Request::from_parts(parts, Body::from(body));
@@ -146,20 +158,52 @@ async fn a_call_that_no_upstream_takes_is_answered_with_its_wait() -> TestResult
         r#"{CALLER}
         [[upstreams]]
         name = "first"
-        base_url = "http://bad.first/v1"
+        base_url = "http://later.first/v1"
         [[upstreams]]
         name = "second"
-        base_url = "http://bad.second/v1"
+        base_url = "http://later.second/v1"
         "#
     ))?;
     let call = || harness.send(call_of("sk-acme", CHAT, "Hi", false));
-    assert_eq!(call().await.status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(call().await.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(rows(&seen).len(), 2, "each once");
     let answer = call().await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     let wait: u64 = answer.headers()["retry-after"].to_str()?.parse()?;
     assert!((1..=300).contains(&wait), "{wait}");
     assert!(rows(&seen).is_empty());
+    Ok(())
+}
+
+/// One caller's call that every upstream rejects for what it is must not close the model to the others.
+#[tokio::test(start_paused = true)]
+async fn rejected_calls_of_one_caller_close_no_upstream_to_others() -> TestResult {
+    for status in ["400", "401", "402", "403", "404"] {
+        let (harness, seen) = gateway(&format!(
+            r#"{CALLER}
+            [[upstreams]]
+            name = "first"
+            base_url = "http://first/compatible-mode/v1"
+            [[upstreams]]
+            name = "second"
+            base_url = "http://second/compatible-mode/v1"
+            "#
+        ))?;
+        for _ in 0..3 {
+            for _ in 0..5 {
+                let mut poisonous = call_of("sk-acme", CHAT, "Hi", false);
+                let headers = poisonous.headers_mut();
+                headers.insert("x-request-id", format!("reject-{status}").parse()?);
+                let answer = harness.send(poisonous).await;
+                assert!(!answer.status().is_success());
+                assert!(!rows(&seen).is_empty(), "sent to one at least");
+            }
+            for _ in 0..5 {
+                let (answered, body) = harness.text(call_of("sk-acme", CHAT, "Hi", false)).await?;
+                assert_eq!(answered, StatusCode::OK, "after {status}: {body}");
+            }
+        }
+    }
     Ok(())
 }
 
