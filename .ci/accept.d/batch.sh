@@ -86,7 +86,6 @@ batch_trials() {
   tiny_calls 200000 >"$work/long.jsonl"
   local provider=(--rpm 250000 --tpm 1000000000 --window 6s --output-tokens 1 --ttft 1ms --tpot 1ms)
   start_mock "${provider[@]}"
-  sent_until_now() { sent=$((sent + $(curl -fsS "$base/stats" | jq '.completed'))); }
 
   # Killed when some have been answered.
   DASHSCOPE_API_KEY=sk-study "$bin"/batch --input "$work/long.jsonl" --output "$small/long.out" --base-url "$base/compatible-mode/v1" \
@@ -123,15 +122,18 @@ batch_trials() {
   wait "$swap" 2>/dev/null || true
 
   # A cap of cost. 20,000 calls of some 10 tokens cost 0.01 USD.
-  start_mock "${provider[@]}"
+  # At the same address: answers of another provider are refused.
+  (until "$bin"/mock-qwen --listen "127.0.0.1:$port" "${provider[@]}" >"$work/again.log" 2>&1; do sleep 0.1; done) &
+  swap=$!
+  until curl -fsS "$base/stats" >/dev/null 2>&1; do sleep 0.1; done
   trial_run cap 4 --max-cost 0.01USD
   jq -c '{calls: .calls.succeeded, cost, attempts}' "$work/cap.json"
   check "cap: cost, USD" "$(jq '[.cost[]? | tonumber? // (.amount? // 0 | tonumber)] | add // 0' "$work/cap.json")" "<=" 0.0101
 
   # To its end.
   trial_run rest 0
-  sent_until_now
-  stop_mock
+  sent=$((sent + $(curl -fsS "$base/stats" | jq '.completed')))
+  kill "$swap" $(pgrep -P "$swap")
   check "answers" "$(wc -l <"$small/long.out")" "==" 200000
   check "ids" "$(jq -r .custom_id "$small/long.out" | sort -u | wc -l)" "==" 200000
   check "calls that were answered twice, for their answers were lost with the killed run or the full disk" "$((sent - 200000))" "<=" 2048
