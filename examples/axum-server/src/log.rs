@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tracing::warn;
@@ -21,10 +21,8 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 // Some seconds of a busy gateway: 2 MB as lines mostly are, 32 MB of paths as long as a head may be.
 const MAX_WAITING: usize = 4_096;
 
-/// How long the end waits for lines that are not written yet.
-const LAST_LINES: Duration = Duration::from_secs(1);
-
-/// How often it looks whether they are.
+/// How often the end looks whether all lines are written, and between two looks it waits for so long: a second in all.
+const LOOKS: u32 = 200;
 const LOOK: Duration = Duration::from_millis(5);
 
 /// The log of the program.
@@ -86,10 +84,12 @@ impl Log {
 
     /// Waits a second at most until all lines are written.
     pub fn end(self) {
-        let until = Instant::now() + LAST_LINES;
         let counts = self.counts();
-        while !counts.is_all_done() && Instant::now() < until {
-            thread::sleep(LOOK);
+        for _ in 0..LOOKS {
+            if counts.is_all_done() {
+                break;
+            }
+            thread::park_timeout(LOOK);
         }
         if !counts.is_all_done() {
             // Its end would write to standard output that it cannot end, which panics or waits where that is as stuck.

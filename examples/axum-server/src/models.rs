@@ -23,9 +23,9 @@ pub(crate) const UNKNOWN_MODEL: RejectionCodes = RejectionCodes {
     anthropic: "not_found_error",
 };
 
-/// Members of a body by which hosts take other models than `model`, or other places for it: OpenRouter's `models`, `route`,
-/// `plugins` and `provider` (openrouter.ai/docs, read 2026-12-01), LiteLLM's `fallbacks` and `mock_testing_fallbacks`
-/// (docs.litellm.ai/docs/proxy/client_side_fallbacks, read 2026-12-01).
+/// Members of a body by which hosts take other models than `model`, or other places for it.
+// `models`, `route`, `plugins` and `provider` are OpenRouter's: openrouter.ai/docs/guides/routing, openrouter.ai/docs/requests.
+// `fallbacks` and `mock_testing_fallbacks` are LiteLLM's: docs.litellm.ai/docs/proxy/client_side_fallbacks. Read on 2026-12-01.
 const OF_OTHER_MODELS: [&str; 6] = [
     "models",
     "route",

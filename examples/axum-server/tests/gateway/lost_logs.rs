@@ -3,6 +3,7 @@
 use std::{fs::File, process::Command};
 
 use crate::{
+    hostile::Hostile,
     program::{PROGRAM, Program},
     raw::{Raw, chat, get},
     support::TestResult,
@@ -63,7 +64,10 @@ async fn a_full_disk_or_a_pipe_without_a_reader_fails_no_call() -> TestResult {
 async fn a_reader_that_stalls_holds_no_call_and_no_end() -> TestResult {
     for is_read_again in [false, true] {
         let trace = [("RUST_LOG", "trace")];
-        let mut program = Program::start_with(trace, &WIDE)?;
+        // Which answers at once: the pipe and the queue have to be full before a line is lost.
+        let (_hostile, upstream) = Hostile::start().await?;
+        let flags = [&WIDE[..], &[&upstream]].concat();
+        let mut program = Program::start_with(trace, &flags)?;
         call_until_lost(&program).await?;
         program.signal("TERM")?;
         if is_read_again {
