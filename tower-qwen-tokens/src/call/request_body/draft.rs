@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::stated::Stated;
 use crate::{
     Dialect,
     call::{ModelCall, counting::Counting},
@@ -15,17 +16,22 @@ pub(super) struct Draft<'e> {
     pub(super) model: Option<Arc<str>>,
     /// Whether it has the member, with any value.
     pub(super) names_model: bool,
-    pub(super) stream: bool,
+    pub(super) stream: Option<bool>,
+    /// Whether hosts may differ in what they make of `stream`.
+    pub(super) is_stream_unclear: bool,
+    /// The member of which hosts may differ in whether it asks for usage.
+    pub(super) unclear_usage: Option<&'static str>,
     pub(super) include_usage: bool,
     pub(super) background: bool,
     pub(super) incremental_output: Option<bool>,
     pub(super) n: Option<u64>,
     pub(super) best_of: Option<u64>,
-    pub(super) max_tokens: Option<u64>,
+    /// A ceiling of the answer.
+    pub(super) answer_ceiling: Stated,
     /// A ceiling that holds thinking too.
-    pub(super) max_completion_tokens: Option<u64>,
+    pub(super) whole_ceiling: Stated,
     pub(super) thinking: Option<bool>,
-    pub(super) thinking_budget: Option<u64>,
+    pub(super) thinking_budget: Stated,
     pub(super) messages: u64,
     /// Texts, images and the like.
     pub(super) prompt: Tally,
@@ -45,6 +51,8 @@ impl Draft<'_> {
             Dialect::Completions => at_least_one(self.messages),
             _ => 1,
         };
+        let stream = self.stream.unwrap_or(false);
+        let unclear_stream = self.is_stream_unclear.then_some("stream");
         let model = self.model.unwrap_or_else(|| Arc::from(""));
         let calibration = &counting.calibration;
         let [input_tokens, cautious_input_tokens] =
@@ -56,7 +64,8 @@ impl Draft<'_> {
             cautious_input_tokens,
             estimated,
             model,
-            stream: self.stream,
+            stream,
+            unclear: unclear_stream.or(self.unclear_usage.filter(|_| stream)),
             include_usage: self.include_usage,
             background: self.background && dialect == Dialect::Responses,
             incremental_output: self.incremental_output,
@@ -93,20 +102,43 @@ impl Draft<'_> {
             // Vectors are not counted as output tokens.
             return Some(0);
         }
-        // It holds the thinking too, so it bounds the answer whatever is said about thinking.
-        if self.max_completion_tokens.is_some() {
-            return self.max_completion_tokens;
+        let (answer, whole) = (self.answer_ceiling, self.whole_ceiling);
+        if answer.is_doubtful() || whole.is_doubtful() {
+            return None;
         }
+        if dialect == Dialect::Anthropic {
+            return self.ceiling_with_thoughts(answer.number()?);
+        }
+        let thoughts = self.most_thoughts();
+        match (answer.number(), whole.number()) {
+            (Some(answer), None) => Some(answer.saturating_add(thoughts?)),
+            // Which of both a host takes is not known.
+            (Some(answer), Some(whole)) => {
+                Some(whole.max(answer.saturating_add(thoughts.unwrap_or(0))))
+            }
+            (None, whole) => whole,
+        }
+    }
+
+    /// The most thoughts that a model may have beside the answer that `max_tokens` bounds; `None` without bound.
+    fn most_thoughts(&self) -> Option<u64> {
         let by_default = || self.model.as_deref().is_some_and(thinks_by_default);
-        match (self.thinking, self.thinking_budget) {
-            // Anthropic's ceiling holds the thinking too.
-            _ if dialect == Dialect::Anthropic => self.max_tokens,
-            (None, None) if by_default() => None,
-            (Some(false), _) | (None, None) => self.max_tokens,
-            (_, Some(budget)) => self.max_tokens.map(|answer| answer.saturating_add(budget)),
-            // `max_tokens` bounds the answer alone, and nothing bounds the thinking.
-            (Some(true), None) => None,
+        match (self.thinking, self.thinking_budget.has_number()) {
+            (None, false) if by_default() => None,
+            (Some(false), _) | (None, false) => Some(0),
+            (Some(true), false) => None,
+            (_, true) => self.thinking_budget.number(),
         }
+    }
+
+    /// Anthropic's ceiling holds the thoughts too, so their budget is below it. Where it is not, a host counts them apart.
+    fn ceiling_with_thoughts(&self, ceiling: u64) -> Option<u64> {
+        if self.thinking == Some(false) || !self.thinking_budget.has_number() {
+            return Some(ceiling);
+        }
+        let budget = self.thinking_budget.number()?;
+        let beside = Some(budget).filter(|&budget| budget > ceiling);
+        Some(ceiling.saturating_add(beside.unwrap_or(0)))
     }
 }
 

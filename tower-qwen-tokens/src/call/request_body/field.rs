@@ -1,4 +1,5 @@
 use crate::{
+    Dialect,
     call::Ceiling,
     estimate::{AUDIO, IMAGE, VIDEO},
 };
@@ -61,7 +62,7 @@ pub(super) enum RequestField {
     Ignored,
 }
 
-pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
+pub(super) fn field(dialect: Dialect, part: RequestPart, key: &str) -> RequestField {
     use RequestField::{Ignored, Within};
     match part {
         RequestPart::Compatible => match key {
@@ -73,7 +74,7 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
             "suffix" => Within(RequestPart::Content),
             "system" | "instructions" => RequestField::Message,
             "thinking" | "reasoning" | "chat_template_kwargs" => Within(RequestPart::Thinking),
-            _ => parameter(key),
+            _ => parameter(dialect, key),
         },
         RequestPart::Native => match key {
             "model" => RequestField::Model,
@@ -89,7 +90,7 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
         },
         RequestPart::Parameters => match key {
             "incremental_output" => RequestField::IncrementalOutput,
-            _ => parameter(key),
+            _ => parameter(dialect, key),
         },
         RequestPart::History if matches!(key, "user" | "bot") => RequestField::Message,
         RequestPart::ToolCalls => match key {
@@ -128,7 +129,7 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
 }
 
 /// Members of `parameters` in a native request, of the body itself in a compatible one.
-fn parameter(key: &str) -> RequestField {
+fn parameter(dialect: Dialect, key: &str) -> RequestField {
     match key {
         "n" => RequestField::N,
         "best_of" => RequestField::BestOf,
@@ -137,6 +138,6 @@ fn parameter(key: &str) -> RequestField {
         "thinking_budget" => RequestField::ThinkingBudget,
         "reasoning_effort" => RequestField::Effort,
         "tools" | "functions" => RequestField::Tools,
-        _ => Ceiling::named(key).map_or(RequestField::Ignored, RequestField::Ceiling),
+        _ => Ceiling::named(dialect, key).map_or(RequestField::Ignored, RequestField::Ceiling),
     }
 }
