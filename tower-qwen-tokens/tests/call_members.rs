@@ -228,3 +228,99 @@ proptest! {
         }
     }
 }
+
+const TEXT: &str = "Why is the sky blue, and why are sunsets red? ";
+
+#[test]
+fn texts_of_members_that_are_not_known_count() {
+    let text = serde_json::Value::from(TEXT.repeat(1_000)).to_string();
+    let least = TEXT.len() as u64 * 1_000 / 4;
+    for (path, body) in [
+        (
+            CHAT,
+            r#"{"response_format":{"json_schema":{"schema":{"description":TEXT}}}}"#,
+        ),
+        (
+            CHAT,
+            r#"{"response_format":{"json_schema":{"schema":{TEXT:1}}}}"#,
+        ),
+        (CHAT, r#"{"guided_json":TEXT}"#),
+        (CHAT, r#"{"documents":[{"title":"a","text":TEXT}]}"#),
+        (CHAT, r#"{"chat_template":TEXT}"#),
+        (CHAT, r#"{"chat_template_kwargs":{"hint":TEXT}}"#),
+        (
+            CHAT,
+            r#"{"messages":[{"role":"assistant","content":"","reasoning_content":TEXT}]}"#,
+        ),
+        (
+            CHAT,
+            r#"{"messages":[{"role":"user","content":"","hint":TEXT}]}"#,
+        ),
+        (
+            CHAT,
+            r#"{"messages":[{"role":"user","content":[{"type":"x","hint":[TEXT]}]}]}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"text":{"format":{"schema":{"description":TEXT}}}}"#,
+        ),
+        (RESPONSES, r#"{"prompt":{"id":"p","variables":{"a":TEXT}}}"#),
+        (
+            MESSAGES,
+            r#"{"messages":[{"content":[{"type":"document","source":{"type":"text","data":TEXT}}]}]}"#,
+        ),
+        (
+            MESSAGES,
+            r#"{"messages":[{"content":[{"type":"document","source":{"type":"content","content":[{"type":"text","text":TEXT}]}}]}]}"#,
+        ),
+        (
+            NATIVE,
+            r#"{"input":{"tools":[{"function":{"description":TEXT}}]}}"#,
+        ),
+        (NATIVE, r#"{"input":{"hint":TEXT}}"#),
+        (NATIVE, r#"{"parameters":{"hint":TEXT}}"#),
+        (
+            CHAT,
+            r#"{"messages":[{"content":[{"image_url":{"url":TEXT}}]}]}"#,
+        ),
+    ] {
+        let call = read(path, &body.replace("TEXT", &text));
+        assert!(call.input_tokens >= least, "{body}: {}", call.input_tokens);
+        assert!(call.cautious_input_tokens >= call.input_tokens);
+    }
+}
+
+#[test]
+fn data_counts_by_no_bytes_and_small_members_not_at_all() {
+    let data = "QUJD".repeat(50_000);
+    for (path, body) in [
+        (
+            CHAT,
+            r#"{"messages":[{"content":[{"image_url":{"url":"data:image/png;base64,DATA"}}]}]}"#,
+        ),
+        (
+            CHAT,
+            r#"{"messages":[{"content":[{"input_audio":{"data":"DATA","format":"wav"}}]}]}"#,
+        ),
+        (
+            CHAT,
+            r#"{"messages":[{"content":[{"file":{"file_data":"DATA","filename":"a b c"}}]}]}"#,
+        ),
+        (
+            RESPONSES,
+            r#"{"input":[{"content":[{"type":"input_file","file_data":"data:application/pdf;base64,DATA"}]}]}"#,
+        ),
+        (
+            MESSAGES,
+            r#"{"messages":[{"content":[{"type":"document","source":{"type":"base64","data":"DATA"}}]}]}"#,
+        ),
+        (COMPLETIONS, r#"{"prompt_embeds":"DATA"}"#),
+        (CHAT, r#"{"extra":"data:image/png;base64,DATA"}"#),
+    ] {
+        let call = read(path, &body.replace("DATA", &data));
+        assert!(call.input_tokens < 1_400, "{body}: {}", call.input_tokens);
+    }
+    let bare = read(CHAT, r#"{"messages":[{"content":"Hi"}]}"#).input_tokens;
+    let usual = r#"{"user":"0123-4567","stop":["a","b"],"temperature":0.5,"seed":7,"stream":true,"tool_choice":"auto","messages":[{"role":"user","content":"Hi"}]}"#;
+    assert_eq!(read(CHAT, usual).input_tokens, bare);
+}

@@ -36,6 +36,8 @@ pub struct ModelCall {
     pub cautious_input_tokens: u64,
     /// The estimate itself, before any correction.
     pub estimated: Estimated,
+    /// Tokens of texts in members that may be in the prompt or not: part of both sums above, and of no estimate.
+    pub(crate) unread_tokens: u64,
     /// The most tokens that one answer may have, as the request itself limits it; `None` where it
     /// does not.
     pub output_ceiling: Option<u64>,

@@ -8,6 +8,9 @@ use crate::{
     protocol::{preserves_thinking_by_default, thinks_by_default},
 };
 
+/// Of text that may be in the prompt or not, and is not worth a closer look.
+const BYTES_PER_TOKEN: u64 = 4;
+
 /// What one pass over the body collects: figures and flags, nothing of the prompt.
 #[derive(Default)]
 pub(super) struct Draft<'e> {
@@ -38,12 +41,15 @@ pub(super) struct Draft<'e> {
     /// Earlier thinking, which only counts where the request preserves it.
     pub(super) thoughts: Tally,
     pub(super) preserve_thinking: Option<bool>,
+    /// Texts of members that may be in the prompt or not. Unit: bytes.
+    pub(super) unread: u64,
     pub(super) has_tools: bool,
 }
 
 impl Draft<'_> {
     pub(super) fn finish(mut self, dialect: Dialect, counting: &Counting) -> ModelCall {
         self.add_frame(dialect);
+        let unread_tokens = self.unread.div_ceil(BYTES_PER_TOKEN);
         let estimated = self.prompt.finish();
         let output_ceiling = self.output_ceiling(dialect);
         let choices = at_least_one(self.n.unwrap_or(1));
@@ -55,14 +61,16 @@ impl Draft<'_> {
         let unclear_stream = self.is_stream_unclear.then_some("stream");
         let model = self.model.unwrap_or_else(|| Arc::from(""));
         let calibration = &counting.calibration;
-        let [input_tokens, cautious_input_tokens] =
-            calibration.likely_and_cautious(&model, estimated);
+        let [input_tokens, cautious_input_tokens] = calibration
+            .likely_and_cautious(&model, estimated)
+            .map(|tokens| tokens.saturating_add(unread_tokens));
         ModelCall {
             dialect,
             output_ceiling,
             input_tokens,
             cautious_input_tokens,
             estimated,
+            unread_tokens,
             model,
             stream,
             unclear: unclear_stream.or(self.unclear_usage.filter(|_| stream)),
@@ -94,6 +102,9 @@ impl Draft<'_> {
         };
         if self.preserve_thinking.unwrap_or_else(by_default) {
             self.prompt.add(self.thoughts.tokens());
+        } else if self.preserve_thinking.is_none() {
+            // Templates of many hosts keep the latest.
+            self.unread = self.unread.saturating_add(self.thoughts.bytes());
         }
     }
 

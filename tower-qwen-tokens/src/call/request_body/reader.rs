@@ -142,6 +142,11 @@ impl Draft<'_> {
         self.prompt.add(tokens);
     }
 
+    /// A text that may be in the prompt or not.
+    fn add_unread(&mut self, text: &str) {
+        self.unread = self.unread.saturating_add(text.len() as u64);
+    }
+
     fn add_message(&mut self) {
         self.messages = self.messages.saturating_add(1);
     }
@@ -175,8 +180,6 @@ impl Draft<'_> {
             (RequestField::ThinkingType, Scalar::Text(kind)) => {
                 self.set_thinking(&*kind != "disabled");
             }
-            (RequestField::Flat(_), Scalar::Null) => {}
-            (RequestField::Flat(tokens), _) => self.prompt.add_media(tokens),
             _ => {}
         }
     }
@@ -230,6 +233,11 @@ fn push(tally: &mut Tally, counter: Option<&dyn Estimate>, text: &str) {
     }
 }
 
+/// Whether it is base64 or an address, and no text: its bytes say nothing of its tokens.
+fn is_data(text: &str) -> bool {
+    text.is_ascii() && memchr::memchr(b' ', text.as_bytes()).is_none()
+}
+
 impl RequestReader<'_, '_> {
     fn scalar(self) {
         if self.part == RequestPart::Json {
@@ -259,12 +267,19 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
                 draft.add(JSON_COMPOUND);
                 part
             }
+            RequestPart::Media(tokens) => {
+                draft.prompt.add_media(tokens);
+                RequestPart::Media(0)
+            }
             _ => part,
         };
         while let Some(field) = next_name(&mut members, |name| {
             if part == RequestPart::Json {
                 draft.push(name);
                 draft.add(JSON_STRING);
+            }
+            if part == RequestPart::Unread {
+                draft.add_unread(name);
             }
             field(dialect, part, name)
         })? {
@@ -334,6 +349,10 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
                 draft.unclear_usage = Some(STREAM_OPTIONS);
                 part
             }
+            RequestPart::Media(tokens) => {
+                draft.prompt.add_media(tokens);
+                RequestPart::Media(0)
+            }
             _ => part,
         };
         while elements
@@ -361,6 +380,15 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
                 draft.add(JSON_STRING);
             }
             RequestPart::StreamOptions => draft.unclear_usage = Some(STREAM_OPTIONS),
+            RequestPart::Media(tokens) => {
+                draft.prompt.add_media(tokens);
+                if !is_data(text) {
+                    draft.add_unread(text);
+                }
+            }
+            RequestPart::Unread if !(text.starts_with("data:") && is_data(text)) => {
+                draft.add_unread(text);
+            }
             _ => {}
         }
     }
@@ -372,6 +400,7 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
                 self.draft.add(1);
             }
             RequestPart::StreamOptions => self.draft.unclear_usage = Some(STREAM_OPTIONS),
+            RequestPart::Media(tokens) => self.draft.prompt.add_media(tokens),
             _ => self.scalar(),
         }
     }
@@ -379,6 +408,7 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
     fn boolean(self, _: bool) {
         match self.part {
             RequestPart::StreamOptions => self.draft.unclear_usage = Some(STREAM_OPTIONS),
+            RequestPart::Media(tokens) => self.draft.prompt.add_media(tokens),
             _ => self.scalar(),
         }
     }
