@@ -501,3 +501,35 @@ async fn a_budget_survives_a_restart_by_its_snapshot() {
     let elsewhere = budgets(BudgetTable::new().tenant("t", once("5 EUR")));
     assert!(elsewhere.restore(&snapshot) > 0);
 }
+
+/// Nothing is known of its answer: what others' answers are like is no reason to let it never go.
+#[tokio::test(start_paused = true)]
+async fn a_guess_is_no_larger_than_the_whole_limit() {
+    for limit in [
+        "1 tokens",
+        "900 tokens",
+        "1 output tokens",
+        "3000 output tokens",
+        "0.000102 USD",
+        "0.002 USD",
+    ] {
+        let budgets = budgets(BudgetTable::new().default_budget(once(limit)));
+        let reserve = |cost| budgets.reserve("t", "qwen-plus", cost);
+        let fits = |limit: &str| !matches!(limit, "1 tokens");
+        let guessed = reserve(Cost::new(100, OutputLimit::Unlimited));
+        assert_eq!(guessed.is_ok(), fits(limit), "{limit}");
+        // One at a time: it holds all there is.
+        let second = reserve(Cost::new(100, OutputLimit::Unlimited)).map(drop);
+        let Err(BudgetError::Exceeded(exceeded)) = second else {
+            panic!("it fits: {limit}");
+        };
+        assert_eq!(exceeded.is_too_large(), !fits(limit), "{limit}");
+        drop(guessed);
+        // What it states itself may be too much.
+        let stated = reserve(Cost::new(100, OutputLimit::AtMost(4_000))).map(drop);
+        let Err(BudgetError::Exceeded(exceeded)) = stated else {
+            panic!("it fits: {limit}");
+        };
+        assert!(exceeded.is_too_large(), "{limit}");
+    }
+}

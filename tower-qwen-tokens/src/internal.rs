@@ -13,7 +13,7 @@ pub use crate::{
     },
     classify::{
         future::{Classify, classify},
-        options::RequestContext,
+        options::{HoldJson, RequestContext},
     },
     shared::{
         clock,

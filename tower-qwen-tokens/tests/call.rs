@@ -246,13 +246,15 @@ async fn earlier_thinking_counts_where_it_is_preserved() {
         .input_tokens
     };
     assert_eq!(with(json!(true)) - with(json!(false)), estimate_text(TEXT));
-    assert_eq!(with(json!(null)), with(json!(false)));
+    // Nobody says so: then a template may keep them.
+    let some = TEXT.len().div_ceil(4) as u64;
+    assert_eq!(with(json!(null)) - with(json!(false)), some);
     let of_model = |model: &str| {
         let messages = json!([{"role": "assistant", "content": "", "reasoning_content": TEXT}]);
         model_call(CHAT, &json!({"messages": messages, "model": model})).input_tokens
     };
     assert_eq!(of_model("qwen3.8-max"), with(json!(true)));
-    assert_eq!(of_model("qwen-plus"), with(json!(false)));
+    assert_eq!(of_model("qwen-plus"), with(json!(null)));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use crate::{allow_list, auth, background, gateway::Gateway, models, path};
+use crate::{allow_list, auth, countable, gateway::Gateway, models, path};
 
 /// Lets a request pass, or answers it.
 pub type Check = fn(&Gateway, &mut Request) -> Result<(), Box<Response>>;
@@ -66,7 +66,7 @@ pub fn unread(gateway: &Gateway, request: &mut Request) -> Result<(), Box<Respon
 ///
 /// The answer to a call that may not pass, boxed for its size.
 pub fn read(gateway: &Gateway, request: &mut Request) -> Result<(), Box<Response>> {
-    background::check(request)?;
+    countable::check(request)?;
     models::check(gateway, request)
 }
 

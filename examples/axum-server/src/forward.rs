@@ -8,7 +8,7 @@ use http_body::Body as _;
 use tower::ServiceExt;
 use tower_qwen_ratelimit::enforce::Reserved;
 use tower_qwen_tokens::{
-    Call, Dialect,
+    Call, Dialect, Verdict,
     internal::SendMark,
     protocol::rejection::{BAD_GATEWAY, UNSUPPORTED_MEDIA},
 };
@@ -99,7 +99,10 @@ pub async fn forward(
             Err(Failure::waited())
         }
     };
-    let is_success = |answer: &Response| answer.status().is_success();
+    // Some hosts refuse with a status of 200.
+    let is_success = |answer: &Response| {
+        answer.status().is_success() && answer.extensions().get::<Verdict>().is_none()
+    };
     if let (Some(call), Some(mark), Some(reserved)) = (&call, mark, reserved)
         && !answered.as_ref().is_ok_and(is_success)
     {

@@ -8,6 +8,7 @@ use crate::{period::Period, units::Nanos};
 
 use super::{
     Amount, BudgetExceeded, BudgetOwner, BudgetTable, BudgetsByName, Rates, Unpriced,
+    amount::Unit,
     counter::LimitCounter,
     need::{Need, Uncounted},
     places::{BudgetAccount, PlaceId, Places},
@@ -18,6 +19,10 @@ use super::{
     lease::{BeyondRoom, Outage},
     listed::Leases,
 };
+
+/// By how much conversions of money may be off, in its smallest part: a millionth of a dollar.
+// Each rounding is of one part before it is converted, and a rate may be some thousands.
+const ROUNDED: u128 = 1_000_000;
 
 /// What all tenants and groups have reserved and spent. Pure: it has no lock and no clock.
 #[derive(Debug)]
@@ -196,6 +201,40 @@ impl Accounts {
             over,
             is_unpriced,
         })
+    }
+
+    /// A need of which all beyond `stated` is a guess, cut to what the whole limits grant: so the call fits where nothing is
+    /// spent, and what it costs is learned.
+    pub(super) fn cut_guess(
+        &mut self,
+        tenant: &str,
+        (stated, guessed): (&Need, Need),
+        rates: &Rates,
+        now: Nanos,
+    ) -> Need {
+        let taken = self.path(tenant, now);
+        let mut cut = guessed;
+        for id in taken.ids() {
+            let Some(account) = self.places.get(id) else {
+                continue;
+            };
+            for counter in &account.counters {
+                let unit = counter.unit;
+                if let (Ok(least), Ok(most)) =
+                    (stated.in_unit(unit, rates), cut.in_unit(unit, rates))
+                    && (least..most).contains(&counter.limit())
+                {
+                    let room = counter.limit() - least;
+                    // Of money each conversion is rounded up.
+                    let room = match unit {
+                        Unit::Money(_) => room.saturating_sub(ROUNDED),
+                        Unit::Counted(_) => room,
+                    };
+                    cut = stated.towards(&cut, (room, most - least));
+                }
+            }
+        }
+        cut
     }
 
     /// Settles what a call has reserved, where it did. What nobody can count stays as it was estimated.

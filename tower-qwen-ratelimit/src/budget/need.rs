@@ -20,6 +20,14 @@ pub(super) enum Uncounted {
     NoRate { priced: Currency, budget: Currency },
 }
 
+/// Rounded down.
+fn share(amount: u128, part: u128, whole: u128) -> u128 {
+    match amount.checked_mul(part) {
+        Some(product) => product / whole.max(1),
+        None => (amount / whole.max(1)).saturating_mul(part),
+    }
+}
+
 impl Need {
     /// One request with these tokens.
     pub(super) fn of_request(input_tokens: u64, output_tokens: u64, cost: Option<Money>) -> Self {
@@ -63,6 +71,26 @@ impl Need {
             .ok_or(Uncounted::NoRate { priced, budget })?;
         // A price is never negative.
         Ok(u128::try_from(cost.pico()).unwrap_or(0))
+    }
+
+    /// What lies between this need and a larger one, at this part of the whole way.
+    pub(super) fn towards(&self, larger: &Self, (part, whole): (u128, u128)) -> Self {
+        let way = |from: u64, to: u64| {
+            let way = share(to.saturating_sub(from).into(), part, whole);
+            from.saturating_add(u64::try_from(way).unwrap_or(u64::MAX))
+        };
+        let cost = self.cost.zip(larger.cost).map(|(from, to)| {
+            let more = to.pico().saturating_sub(from.pico());
+            let way = share(u128::try_from(more).unwrap_or(0), part, whole);
+            let way = i128::try_from(way).unwrap_or(i128::MAX);
+            Money::from_pico(from.pico().saturating_add(way), from.currency())
+        });
+        Self {
+            requests: way(self.requests, larger.requests),
+            input_tokens: way(self.input_tokens, larger.input_tokens),
+            output_tokens: way(self.output_tokens, larger.output_tokens),
+            cost,
+        }
     }
 
     fn counted(&self, kind: LimitKind) -> u64 {

@@ -15,7 +15,7 @@ use super::{
     prices::Prices,
     sums::since_1970,
 };
-use crate::{quota::Reserve, units::Nanos};
+use crate::{cost::OutputLimit, quota::Reserve, units::Nanos};
 
 /// What all clones of budgets share.
 #[derive(Debug)]
@@ -83,13 +83,21 @@ impl SharedBudgets {
         };
         let whose = (account.as_ref(), &*model);
         let price = prices.expected_cost(whose, &usage, reasons, (is_batch, at));
+        let mut need = Need::of_request(input_tokens, output_tokens, price);
+        if cost.output == OutputLimit::Unlimited {
+            let usage = Usage::new(cost.input_tokens, 0);
+            let price = prices.expected_cost(whose, &usage, reasons, (is_batch, at));
+            let stated = Need::of_request(input_tokens, 0, price);
+            let mut accounts = self.accounts();
+            need = accounts.cut_guess(tenant, (&stated, need), &prices.rates, since_1970(at));
+        }
         BudgetedCall {
             caller,
             model,
             answers,
             is_batch,
             account,
-            need: Need::of_request(input_tokens, output_tokens, price),
+            need,
         }
     }
 

@@ -7,8 +7,8 @@ use tower_qwen_tokens::{
     Call, Cause, Verdict,
     classify::{ClassifyOptions, FirstEvent},
     internal::{
-        Classify, PeekedBody, RequestContext, RunningCall, SendingLayer, WaitKind, WaitingCall,
-        chain,
+        Classify, HoldJson, PeekedBody, RequestContext, RunningCall, SendingLayer, WaitKind,
+        WaitingCall, chain,
         clock::{Instant, now},
         was_never_begun,
     },
@@ -96,9 +96,12 @@ impl<S> Driver<S> {
         // A stream is held back only if an error at its beginning could be retried.
         let streams = may_repeat && model_call.is_some_and(|call| call.stream);
         if may_repeat && model_call.is_some() {
-            // Of JSON with a status of 200 the layers inside need not know: Retry reads its head itself.
-            let own = request.extensions().get::<ClassifyOptions>();
-            self.classify_options = own.cloned().unwrap_or_else(|| {
+            let own = request.extensions().get::<ClassifyOptions>().cloned();
+            if own.is_none() && policy.classify_options.holds_json() {
+                // An error in JSON with a status of 200 is one for Admission too: it has to be told, and costs nothing.
+                request.extensions_mut().insert(HoldJson);
+            }
+            self.classify_options = own.unwrap_or_else(|| {
                 let options = policy.classify_options.clone();
                 // Who asked for no stream does not wait for its first event.
                 options.first_event(FirstEvent::within(Duration::ZERO))

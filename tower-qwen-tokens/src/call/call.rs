@@ -11,6 +11,9 @@ use crate::{
     shared::clock::Instant,
 };
 
+/// A call whose texts are unread up to this part of its estimate teaches the estimator.
+const UNREAD: u64 = 8;
+
 /// One logical call: its arrival, its body and what was read from it.
 ///
 /// Lives in the request's extensions as `Arc<Call>` and travels with every attempt.
@@ -106,6 +109,10 @@ impl Call {
     pub(crate) fn learn_input(&self, actual: u64) {
         if let (Some(calibration), Some(call)) = (&self.calibration, &self.model_call) {
             let Estimated { tokens, script } = call.estimated;
+            // Nobody knows whether they were in the prompt: so the call says nothing of the estimate.
+            if call.unread_tokens > tokens / UNREAD {
+                return;
+            }
             calibration.learn(&call.model, script, tokens, actual);
         }
     }

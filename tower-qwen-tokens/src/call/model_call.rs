@@ -12,10 +12,13 @@ pub struct ModelCall {
     pub model: Arc<str>,
     /// Whether the answer comes as a stream.
     pub stream: bool,
+    /// A member that leaves unclear how the answer comes, or whether it states its usage: `stream` or `stream_options` of another type
+    /// than the API's (`"stream": 1`), or `stream` twice with different values. Hosts differ in what they make of it.
+    pub unclear: Option<&'static str>,
     /// Whether the caller asked for usage in a compatible stream (`stream_options.include_usage`).
     pub include_usage: bool,
-    /// Whether the answer comes at once and the model writes on (`background` of the Responses API): nothing that follows shows what it
-    /// cost.
+    /// Whether the answer comes at once and the model writes on (`background` of the Responses API, with any value but
+    /// false and null): nothing that follows shows what it cost.
     pub background: bool,
     /// Whether a native request wants events that have new text alone (`incremental_output`); `None` where it says nothing.
     pub incremental_output: Option<bool>,
@@ -33,6 +36,8 @@ pub struct ModelCall {
     pub cautious_input_tokens: u64,
     /// The estimate itself, before any correction.
     pub estimated: Estimated,
+    /// Tokens of texts in members that may be in the prompt or not: part of both sums above, and of no estimate.
+    pub(crate) unread_tokens: u64,
     /// The most tokens that one answer may have, as the request itself limits it; `None` where it
     /// does not.
     pub output_ceiling: Option<u64>,

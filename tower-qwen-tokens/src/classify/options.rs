@@ -38,6 +38,11 @@ pub struct RequestContext {
     pub(super) impossible_task: bool,
 }
 
+/// In the extensions of a request whose JSON answers are held back ([`ClassifyOptions::json_errors`]), where no options are.
+// Nearly every call has it: unlike options it takes no allocation.
+#[derive(Debug, Clone, Copy)]
+pub struct HoldJson;
+
 /// In the extensions of an answer that was classified with the options of its request.
 #[derive(Clone, Copy)]
 pub(super) struct Classified;
@@ -135,7 +140,10 @@ impl RequestContext {
         let call = extensions.get::<Arc<Call>>();
         let call = call.and_then(|call| call.model_call());
         Self {
-            options: extensions.get().cloned().unwrap_or_default(),
+            options: extensions.get().cloned().unwrap_or_else(|| {
+                let holds_json = extensions.get::<HoldJson>().is_some();
+                ClassifyOptions::default().json_errors(holds_json)
+            }),
             dialect: call.map(|call| call.dialect),
             // A host that has no such task rejects it as a throttle, which no wait would cure. Of all model calls only
             // embeddings exist as tasks too.

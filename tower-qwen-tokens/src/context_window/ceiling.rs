@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::call::{Ceiling, JsonEdit, replaced};
+use crate::{
+    Dialect,
+    call::{Ceiling, JsonEdit, replaced},
+};
 
 /// A ceiling that a request sets.
 struct FoundCeiling {
@@ -16,33 +19,46 @@ struct FoundCeiling {
 /// A copy of a body whose ceiling, which is `ceiling` by all that the request says, is at most `room`.
 ///
 /// `None` where the body says otherwise, or where nothing would be left for the answer.
-pub(super) fn lowered(body: &[u8], is_native: bool, ceiling: u64, room: u64) -> Option<Bytes> {
-    let found = find_ceilings(body, is_native)?;
-    // Of two members of one name a parser takes the last.
-    let last = |kind| found.iter().rev().find(|ceiling| ceiling.kind == kind);
-    let excess = ceiling.checked_sub(room)?;
-    let deciding = last(Ceiling::Whole).or_else(|| last(Ceiling::Answer))?;
+pub(super) fn lowered(body: &[u8], dialect: Dialect, ceiling: u64, room: u64) -> Option<Bytes> {
+    let found = find_ceilings(body, dialect)?;
+    let largest = |kind| {
+        let of_kind = found.iter().filter(|ceiling| ceiling.kind == kind);
+        of_kind.map(|ceiling| ceiling.tokens).max()
+    };
+    if ceiling <= room {
+        return None;
+    }
     // The call's ceiling may hold a budget for reasoning beside `max_tokens`; then the answer gives
     // way, not the budget.
-    let most = deciding
-        .tokens
-        .checked_sub(excess)
-        .filter(|&most| most > 0)?;
-    let text = most.to_string();
-    let too_high = found.into_iter().filter(|ceiling| ceiling.tokens > most);
-    let edits: Vec<_> = too_high
-        .map(|ceiling| (ceiling.at, text.as_bytes()))
+    let budget = match largest(Ceiling::Whole) {
+        Some(whole) if whole >= ceiling => 0,
+        _ => ceiling.checked_sub(largest(Ceiling::Answer)?)?,
+    };
+    let most = |kind| match kind {
+        Ceiling::Answer => room.checked_sub(budget),
+        Ceiling::Whole => Some(room),
+    };
+    let mut edits = Vec::new();
+    for ceiling in &found {
+        let most = most(ceiling.kind).filter(|&most| most > 0)?;
+        if ceiling.tokens > most {
+            edits.push((ceiling.at.clone(), most.to_string()));
+        }
+    }
+    let edits: Vec<_> = edits
+        .iter()
+        .map(|(at, text)| (at.clone(), text.as_bytes()))
         .collect();
     Some(replaced(body, &edits))
 }
 
 /// The ceilings of a request: members of the body, natively of `parameters`.
-fn find_ceilings(body: &[u8], is_native: bool) -> Option<Vec<FoundCeiling>> {
+fn find_ceilings(body: &[u8], dialect: Dialect) -> Option<Vec<FoundCeiling>> {
     let mut found = Vec::new();
     let request = JsonEdit::new(body);
     let mut visit = |object: JsonEdit<'_>| {
         object.members(|name, value| {
-            if let Some(kind) = Ceiling::named(&name.decoded()?)
+            if let Some(kind) = Ceiling::named(dialect, &name.decoded()?)
                 && let Some(tokens) = tokens(&body[value.clone()])
             {
                 found.push(FoundCeiling {
@@ -54,7 +70,7 @@ fn find_ceilings(body: &[u8], is_native: bool) -> Option<Vec<FoundCeiling>> {
             Some(())
         })
     };
-    if is_native {
+    if dialect.is_native() {
         request.members(|name, value| {
             if name.decoded()? == "parameters" {
                 visit(request.within(&value))?;
@@ -84,8 +100,8 @@ mod tests {
 
     use super::*;
 
-    fn lower(body: &str, is_native: bool, ceiling: u64, room: u64) -> Option<String> {
-        let body = lowered(body.as_bytes(), is_native, ceiling, room)?;
+    fn lower(body: &str, dialect: Dialect, ceiling: u64, room: u64) -> Option<String> {
+        let body = lowered(body.as_bytes(), dialect, ceiling, room)?;
         Some(String::from_utf8(body.to_vec()).expect("text"))
     }
 
@@ -102,17 +118,29 @@ mod tests {
             (r#"{"max_tokens":100}"#, 150, r#"{"max_tokens":10}"#),
             (
                 r#"{"max_tokens":200,"max_completion_tokens":100}"#,
-                100,
+                200,
                 r#"{"max_tokens":60,"max_completion_tokens":60}"#,
             ),
             (
-                r#"{"max_tokens":20,"max_output_tokens":1e2}"#,
+                r#"{"max_tokens":20,"max_completion_tokens":1e2}"#,
                 100,
-                r#"{"max_tokens":20,"max_output_tokens":60}"#,
+                r#"{"max_tokens":20,"max_completion_tokens":60}"#,
+            ),
+            // A budget of 50 beside an answer of 100: both fit into 60 when the answer has 10.
+            (
+                r#"{"max_tokens":100,"max_completion_tokens":120}"#,
+                150,
+                r#"{"max_tokens":10,"max_completion_tokens":60}"#,
+            ),
+            // Hosts pass over a name of another dialect.
+            (
+                r#"{"max_tokens":100,"max_output_tokens":100}"#,
+                100,
+                r#"{"max_tokens":60,"max_output_tokens":100}"#,
             ),
             (
                 r#"{"max_tokens":500,"max_tokens":100}"#,
-                100,
+                500,
                 r#"{"max_tokens":60,"max_tokens":60}"#,
             ),
             (
@@ -126,7 +154,10 @@ mod tests {
                 r#"{"max\u005ftokens":60}"#,
             ),
         ] {
-            assert_eq!(lower(body, false, ceiling, 60).as_deref(), Some(expected));
+            assert_eq!(
+                lower(body, Dialect::Chat, ceiling, 60).as_deref(),
+                Some(expected)
+            );
         }
     }
 
@@ -134,7 +165,7 @@ mod tests {
     fn natively_only_parameters_count() {
         let body = r#"{"max_tokens":7,"input":{"max_tokens":8},"parameters":{"x":{"max_tokens":9},"max_tokens":100}}"#;
         assert_eq!(
-            lower(body, true, 100, 60).as_deref(),
+            lower(body, Dialect::NativeText, 100, 60).as_deref(),
             Some(&*body.replace("100", "60"))
         );
     }
@@ -153,7 +184,7 @@ mod tests {
             ("", 100, 60),
             (r#"{"max_tokens":100"#, 100, 60),
         ] {
-            assert_eq!(lower(body, false, ceiling, room), None, "{body}");
+            assert_eq!(lower(body, Dialect::Chat, ceiling, room), None, "{body}");
         }
     }
 
@@ -168,7 +199,7 @@ mod tests {
             let room = tokens - cut.min(tokens - 1);
             let mut request = serde_json::json!({ "a": before, "max_tokens": tokens, "z": [before, {"max_tokens": 1}] });
             let body = if pretty { format!("{request:#}") } else { request.to_string() };
-            let low = lower(&body, false, tokens, room).expect("room is left");
+            let low = lower(&body, Dialect::Chat, tokens, room).expect("room is left");
             let low: Value = serde_json::from_str(&low).expect("JSON");
             request["max_tokens"] = room.into();
             proptest::prop_assert_eq!(low, request);

@@ -93,8 +93,8 @@ fn clamp<B: Body + From<Bytes>>(
     if !may_rewrite(request, original) {
         return None;
     }
-    let is_native = call.model_call()?.dialect.is_native();
-    let body = lowered(original, is_native, exceeded.ceiling?, room)?;
+    let dialect = call.model_call()?.dialect;
+    let body = lowered(original, dialect, exceeded.ceiling?, room)?;
     let call = Arc::new(call.rewritten(body.clone(), room));
     request.extensions_mut().insert(call);
     rewrite(request, body);

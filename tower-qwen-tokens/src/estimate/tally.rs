@@ -146,6 +146,12 @@ impl Tally {
         self.tokens
     }
 
+    /// The bytes of the texts so far.
+    #[cfg(feature = "http")]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The sum so far.
     #[must_use]
     pub fn finish(&self) -> Estimated {

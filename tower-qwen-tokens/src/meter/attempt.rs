@@ -29,6 +29,7 @@ use super::{
     settings::Settings,
     usage_bound::{Answers, UsageBound, is_of_all_answers, of_all_answers, states_one},
     usage_event_filter::UsageEventFilter,
+    usage_parts::with_possible_parts,
 };
 
 /// One attempt at a model call, from its send to the end of its answer. Reports exactly once, when
@@ -269,6 +270,7 @@ impl Attempt {
             received: self.received,
         };
         let impossible = scanned.usage.take_if(|usage| !bound.allows(usage));
+        scanned.usage = scanned.usage.map(with_possible_parts);
         if let Some(usage) = &mut scanned.usage
             && is_json
         {

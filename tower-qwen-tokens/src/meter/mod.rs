@@ -165,6 +165,7 @@ mod service;
 mod settings;
 mod usage_bound;
 mod usage_event_filter;
+mod usage_parts;
 
 pub use body::ResponseBody;
 pub use body_rejection::BodyRejection;

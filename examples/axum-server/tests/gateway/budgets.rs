@@ -80,8 +80,8 @@ async fn a_call_larger_than_its_budget_says_what_helps() -> TestResult {
         let (status, body) = harness.text(call("sk-big", "a long one", None)).await?;
         assert_eq!(status, StatusCode::OK, "{body}");
     }
-    // An answer like the others' would cost more than the whole day's budget: no time helps.
-    let answer = harness.send(call("sk-small", "Hi", None)).await;
+    // It states a ceiling, and an answer like the others' would cost more than the whole day's budget: no time helps.
+    let answer = harness.send(call("sk-small", "Hi", Some(100_000))).await;
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert!(!answer.headers().contains_key("retry-after"));
     let (_, body) = read(answer).await?;
@@ -92,6 +92,10 @@ async fn a_call_larger_than_its_budget_says_what_helps() -> TestResult {
         "{message}"
     );
     assert!(message.contains("state max_tokens"), "{message}");
+
+    // Without a ceiling others' answers say nothing of this one: it goes while nothing is spent.
+    let (status, body) = harness.text(call("sk-small", "Hi", None)).await?;
+    assert_eq!(status, StatusCode::OK, "{body}");
 
     // It would fit into the day's budget, but not into what is left of it.
     let long = call("sk-begun", "a long one", Some(30_000));
@@ -231,5 +235,59 @@ async fn a_request_that_names_two_models_is_not_sent() -> TestResult {
         assert!(serde_json::from_str::<Value>(&text).is_ok());
     }
     assert_eq!(harness.mock.stats().seen, 0);
+    Ok(())
+}
+
+/// Some hosts throttle with a status of 200: as other errors, it costs nothing.
+#[tokio::test(start_paused = true)]
+async fn an_error_in_json_of_status_200_costs_no_tokens() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let caller = "[[callers]]\nname = \"acme\"\nkey = \"sk-acme\"\ncost_per_day = \"5 USD\"";
+    let flag = write(&folder, caller)?;
+    let mut config = Config::default();
+    config.faults.error_200 = 1.0;
+    let mock = MockQwen::new(config);
+    let harness = Harness::before(mock.router(), mock, &[&flag])?;
+    for prompt in ["Hi", "Tell me of rivers."] {
+        // The host's own words, or the gateway's when the call has waited as long as it may.
+        let (_, body) = harness.text(call("sk-acme", prompt, Some(100))).await?;
+        assert!(!problem(&body)?.0.is_empty(), "{body}");
+    }
+    assert_eq!(harness.mock.stats().completed, 0);
+    let total = harness.total();
+    assert_eq!((total.calls, total.estimated), (2, 0));
+    assert_eq!((total.input_tokens, total.output_tokens), (0, 0));
+    assert_eq!(sums(&harness).0, "0 USD");
+    let accounts = harness.gateway.upstream().snapshot();
+    let charged: u64 = accounts.iter().map(|account| account.settled_tokens).sum();
+    assert_eq!(charged, 0);
+    Ok(())
+}
+
+/// What no call can have had is neither believed nor shown.
+#[tokio::test(start_paused = true)]
+async fn parts_of_usage_that_cannot_be_are_not_booked() -> TestResult {
+    let mock = MockQwen::new(Config::default());
+    let absurd = service_fn(|_: Request<Body>| async {
+        let usage = json!({
+            "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 1_000_000_000_000_u64,
+            "prompt_tokens_details": {"cached_tokens": u64::MAX, "cache_creation_input_tokens": u64::MAX},
+            "completion_tokens_details": {"reasoning_tokens": u64::MAX},
+        });
+        let answer = json!({"choices": [{"message": {"content": "Hello!"}, "finish_reason": "stop"}], "usage": usage});
+        let answer = Response::builder()
+            .header("content-type", "application/json")
+            .body(Body::from(answer.to_string()));
+        Ok::<_, Infallible>(answer.expect("an answer"))
+    });
+    let harness = Harness::before(absurd, mock, &[])?;
+    let request = call("sk-secret-acme", "Hi", Some(100));
+    assert_eq!(harness.text(request).await?.0, StatusCode::OK);
+    let total = harness.total();
+    assert_eq!((total.input_tokens, total.output_tokens), (10, 5));
+    let shown = format!("{total:?}");
+    for absurd in ["18446744073709551615", "1000000000000"] {
+        assert!(!shown.contains(absurd), "{shown}");
+    }
     Ok(())
 }

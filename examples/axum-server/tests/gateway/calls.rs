@@ -2,7 +2,7 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 use mock_qwen::Config;
 
-use crate::support::{CHAT, Harness, NATIVE, TestResult, call, call_of};
+use crate::support::{ANTHROPIC, CHAT, Harness, NATIVE, TestResult, call, call_of};
 
 /// Both dialects, whole and in streams, of two callers, none of whom asks for usage.
 #[tokio::test(start_paused = true)]
@@ -90,6 +90,11 @@ async fn calls_in_the_background_are_not_taken() -> TestResult {
     let harness = Harness::new(Config::default(), &[])?;
     for (path, background, expected) in [
         ("/v1/responses", "true", 400),
+        ("/v1/responses", "\"true\"", 400),
+        ("/v1/responses", "1", 400),
+        ("/v1/responses", "\"yes\"", 400),
+        ("/v1/responses", "true,\"background\":false", 400),
+        ("/v1/responses", "false,\"background\":true", 400),
         ("/v1/responses", "false", 200),
         ("/v1/chat/completions", "true", 200),
     ] {
@@ -106,5 +111,43 @@ async fn calls_in_the_background_are_not_taken() -> TestResult {
         assert_eq!(answer.contains("`background`"), expected == 400, "{answer}");
     }
     assert_eq!(harness.total().calls, 2);
+    Ok(())
+}
+
+/// What a lax host makes of them nobody knows: it may stream, and state no usage.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_stream_is_unclear_is_not_taken() -> TestResult {
+    let harness = Harness::new(Config::default(), &[])?;
+    for (path, members, expected) in [
+        (CHAT, r#""stream":1"#, "`stream`"),
+        (CHAT, r#""stream":"true""#, "`stream`"),
+        (CHAT, r#""stream":"yes""#, "`stream`"),
+        (CHAT, r#""stream":true,"stream":false"#, "`stream`"),
+        (
+            CHAT,
+            r#""stream":true,"stream_options":[]"#,
+            "`stream_options`",
+        ),
+        (
+            CHAT,
+            r#""stream":true,"stream_options":{"include_usage":"no"}"#,
+            "`stream_options.include_usage`",
+        ),
+        ("/v1/responses", r#""stream":1"#, "`stream`"),
+        (ANTHROPIC, r#""stream":"true""#, "`stream`"),
+        (CHAT, r#""stream":null,"stream_options":[]"#, ""),
+        (CHAT, r#""stream":true,"stream_options":null"#, ""),
+    ] {
+        let text = r#"[{"role":"user","content":"Hi"}]"#;
+        let body = format!(
+            r#"{{"model":"qwen-plus","input":{text},"messages":{text},"max_tokens":50,{members}}}"#
+        );
+        let request = call(path, "", true).map(|_| Body::from(body));
+        let (status, answer) = harness.text(request).await?;
+        let is_refused = !expected.is_empty();
+        assert_eq!(status == StatusCode::BAD_REQUEST, is_refused, "{members}");
+        assert!(answer.contains(expected), "{answer}");
+    }
+    assert_eq!(harness.mock.stats().completed, 2);
     Ok(())
 }

@@ -1,4 +1,5 @@
 use crate::{
+    Dialect,
     call::Ceiling,
     estimate::{AUDIO, IMAGE, VIDEO},
 };
@@ -34,7 +35,54 @@ pub(super) enum RequestPart {
     StreamOptions,
     /// `thinking` and `reasoning`, and what a template is given.
     Thinking,
+    /// An image, a sound, a file and the like, of so many tokens. It may have text beside its data.
+    Media(u64),
+    /// What is not known, or not known to come into the prompt: hosts put texts of many members there.
+    Unread,
 }
+
+/// Members of a request whose texts come into no prompt.
+const NO_TEXT: [&str; 19] = [
+    "user",
+    "metadata",
+    "stop",
+    "stop_sequences",
+    "tool_choice",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "cache_salt",
+    "request_id",
+    "previous_response_id",
+    "conversation",
+    "include",
+    "truncation",
+    "modalities",
+    "audio",
+    "logit_bias",
+    "encoding_format",
+    "result_format",
+];
+/// The same of a message or a part of one.
+const NO_TEXT_OF_MESSAGE: [&str; 17] = [
+    "role",
+    "type",
+    "id",
+    "tool_call_id",
+    "tool_use_id",
+    "call_id",
+    "status",
+    "cache_control",
+    "format",
+    "detail",
+    "index",
+    "phase",
+    "signature",
+    "media_type",
+    "file_id",
+    "file_url",
+    "filename",
+];
 
 /// What a member of an object means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,14 +103,13 @@ pub(super) enum RequestField {
     Tools,
     /// A message of its own.
     Message,
-    /// So many tokens, unless it is null.
-    Flat(u64),
     Within(RequestPart),
     Ignored,
 }
 
-pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
+pub(super) fn field(dialect: Dialect, part: RequestPart, key: &str) -> RequestField {
     use RequestField::{Ignored, Within};
+    let unread = Within(RequestPart::Unread);
     match part {
         RequestPart::Compatible => match key {
             "model" => RequestField::Model,
@@ -73,29 +120,31 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
             "suffix" => Within(RequestPart::Content),
             "system" | "instructions" => RequestField::Message,
             "thinking" | "reasoning" | "chat_template_kwargs" => Within(RequestPart::Thinking),
-            _ => parameter(key),
+            _ => parameter(dialect, key),
         },
         RequestPart::Native => match key {
             "model" => RequestField::Model,
             "input" => Within(RequestPart::NativeInput),
             "parameters" => Within(RequestPart::Parameters),
-            _ => Ignored,
+            _ => unread,
         },
         RequestPart::NativeInput => match key {
             "messages" | "prompt" => Within(RequestPart::Messages),
             "history" => Within(RequestPart::History),
             "texts" | "text" | "contents" => Within(RequestPart::Content),
-            _ => Ignored,
+            "tools" => RequestField::Tools,
+            _ => unread,
         },
         RequestPart::Parameters => match key {
             "incremental_output" => RequestField::IncrementalOutput,
-            _ => parameter(key),
+            _ => parameter(dialect, key),
         },
         RequestPart::History if matches!(key, "user" | "bot") => RequestField::Message,
         RequestPart::ToolCalls => match key {
             "function" => Within(RequestPart::ToolCalls),
             "name" | "arguments" => Within(RequestPart::Json),
-            _ => Ignored,
+            _ if NO_TEXT_OF_MESSAGE.contains(&key) => Ignored,
+            _ => unread,
         },
         RequestPart::Messages
         | RequestPart::OneOfMessages
@@ -107,10 +156,11 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
             "tool_calls" | "function_call" => Within(RequestPart::ToolCalls),
             "arguments" | "input" => Within(RequestPart::Json),
             "thinking" | "reasoning_content" | "summary" => Within(RequestPart::Thoughts),
-            "image" | "image_url" | "source" | "input_image" => RequestField::Flat(IMAGE),
-            "audio" | "input_audio" | "audio_url" => RequestField::Flat(AUDIO),
-            "video" | "video_url" => RequestField::Flat(VIDEO),
-            _ => Ignored,
+            "image" | "image_url" | "source" | "input_image" => Within(RequestPart::Media(IMAGE)),
+            "audio" | "input_audio" | "audio_url" => Within(RequestPart::Media(AUDIO)),
+            "video" | "video_url" => Within(RequestPart::Media(VIDEO)),
+            _ if NO_TEXT_OF_MESSAGE.contains(&key) => Ignored,
+            _ => within_unread(key),
         },
         RequestPart::Thoughts if matches!(key, "text" | "content") => Within(part),
         RequestPart::Json => Within(part),
@@ -121,14 +171,24 @@ pub(super) fn field(part: RequestPart, key: &str) -> RequestField {
             "budget_tokens" | "thinking_budget" => RequestField::ThinkingBudget,
             "effort" => RequestField::Effort,
             "type" => RequestField::ThinkingType,
-            _ => Ignored,
+            _ => unread,
         },
+        RequestPart::Media(_) => Within(part),
+        RequestPart::Unread => within_unread(key),
         RequestPart::History | RequestPart::Thoughts | RequestPart::StreamOptions => Ignored,
     }
 }
 
+/// A member whose meaning is not known. Data that is no text has names of its own.
+fn within_unread(key: &str) -> RequestField {
+    RequestField::Within(match key {
+        "data" | "file_data" | "encrypted_content" | "prompt_embeds" => RequestPart::Media(0),
+        _ => RequestPart::Unread,
+    })
+}
+
 /// Members of `parameters` in a native request, of the body itself in a compatible one.
-fn parameter(key: &str) -> RequestField {
+fn parameter(dialect: Dialect, key: &str) -> RequestField {
     match key {
         "n" => RequestField::N,
         "best_of" => RequestField::BestOf,
@@ -137,6 +197,7 @@ fn parameter(key: &str) -> RequestField {
         "thinking_budget" => RequestField::ThinkingBudget,
         "reasoning_effort" => RequestField::Effort,
         "tools" | "functions" => RequestField::Tools,
-        _ => Ceiling::named(key).map_or(RequestField::Ignored, RequestField::Ceiling),
+        _ if NO_TEXT.contains(&key) => RequestField::Ignored,
+        _ => Ceiling::named(dialect, key).map_or_else(|| within_unread(key), RequestField::Ceiling),
     }
 }

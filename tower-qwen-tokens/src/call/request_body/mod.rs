@@ -5,6 +5,7 @@ mod field;
 mod half_pairs;
 mod parse_error;
 mod reader;
+mod stated;
 
 pub use parse_error::{ParseError, ParseErrorKind};
 pub(super) use reader::read;

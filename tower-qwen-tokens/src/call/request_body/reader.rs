@@ -26,6 +26,9 @@ const JSON_SCALAR: u64 = 3;
 /// The brackets of an object or a list in JSON. Unit: tokens.
 // Opening brackets join the quote that follows; what is left is about one for each pair.
 const JSON_COMPOUND: u64 = 1;
+/// Members that say whether a stream states its usage, as they are named in a refusal.
+const STREAM_OPTIONS: &str = "stream_options";
+const INCLUDE_USAGE: &str = "stream_options.include_usage";
 /// No model's name is longer; the rest of a longer one is not kept. Unit: bytes.
 // Ids of models are far shorter. The name is kept with the call and becomes a key of the ledger, so
 // it must not be as long as a body.
@@ -34,6 +37,7 @@ const MAX_NAME: usize = 256;
 /// Reads a value of this part into the draft.
 pub(super) struct RequestReader<'a, 'e> {
     pub(super) draft: &'a mut Draft<'e>,
+    pub(super) dialect: Dialect,
     pub(super) part: RequestPart,
 }
 
@@ -42,8 +46,9 @@ enum Scalar {
     Text(Arc<str>),
     Number(u64),
     Flag(bool),
-    Nothing,
-    Compound,
+    Null,
+    /// Of a kind that matters nowhere: a list, an object, a number below zero.
+    Other,
 }
 
 /// Reads a [`Scalar`] value.
@@ -71,7 +76,9 @@ pub(in crate::call) fn read(
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(ParseError::not_object());
     }
-    draft.stream |= dialect.is_native() && asks_for_events(headers);
+    if dialect.is_native() {
+        draft.stream = Some(asks_for_events(headers));
+    }
     Ok(draft.finish(dialect, counting))
 }
 
@@ -87,6 +94,7 @@ fn draft_of<'e>(
     };
     let value = Read(RequestReader {
         draft: &mut draft,
+        dialect,
         part: if dialect.is_native() {
             RequestPart::Native
         } else {
@@ -134,6 +142,11 @@ impl Draft<'_> {
         self.prompt.add(tokens);
     }
 
+    /// A text that may be in the prompt or not.
+    fn add_unread(&mut self, text: &str) {
+        self.unread = self.unread.saturating_add(text.len() as u64);
+    }
+
     fn add_message(&mut self) {
         self.messages = self.messages.saturating_add(1);
     }
@@ -141,45 +154,70 @@ impl Draft<'_> {
     fn set(&mut self, field: RequestField, value: Scalar) {
         match (field, value.into_number_for(field)) {
             (RequestField::Model, Scalar::Text(model)) => self.model = Some(model),
-            (RequestField::Stream, Scalar::Flag(on)) => self.stream = on,
+            (RequestField::Stream, value) => self.set_stream(&value),
             (RequestField::IncludeUsage, Scalar::Flag(on)) => self.include_usage = on,
-            (RequestField::Background, Scalar::Flag(on)) => self.background = on,
+            (RequestField::IncludeUsage, Scalar::Null) => {}
+            (RequestField::IncludeUsage, _) => self.unclear_usage = Some(INCLUDE_USAGE),
+            // Hosts take other kinds for true, or the first of two: whatever is not plainly false may be.
+            (RequestField::Background, value) => {
+                self.background |= !matches!(value, Scalar::Flag(false) | Scalar::Null);
+            }
             (RequestField::IncrementalOutput, Scalar::Flag(on)) => {
                 self.incremental_output = Some(on);
             }
-            (RequestField::N, Scalar::Number(n)) => self.n = Some(n),
-            (RequestField::BestOf, Scalar::Number(n)) => self.best_of = Some(n),
-            (RequestField::Ceiling(Ceiling::Answer), Scalar::Number(most)) => {
-                self.max_tokens = Some(most);
+            (RequestField::N, Scalar::Number(n)) => self.n = self.n.max(Some(n)),
+            (RequestField::BestOf, Scalar::Number(n)) => self.best_of = self.best_of.max(Some(n)),
+            (RequestField::Ceiling(Ceiling::Answer), value) => {
+                self.answer_ceiling.add(value.number());
             }
-            (RequestField::Ceiling(Ceiling::Whole), Scalar::Number(most)) => {
-                self.max_completion_tokens = Some(most);
+            (RequestField::Ceiling(Ceiling::Whole), value) => {
+                self.whole_ceiling.add(value.number());
             }
-            (RequestField::EnableThinking, Scalar::Flag(on)) => self.thinking = Some(on),
+            (RequestField::EnableThinking, Scalar::Flag(on)) => self.set_thinking(on),
             (RequestField::PreserveThinking, Scalar::Flag(on)) => self.preserve_thinking = Some(on),
-            (RequestField::ThinkingBudget, Scalar::Number(most)) => {
-                self.thinking_budget = Some(most)
-            }
-            (RequestField::Effort, Scalar::Text(effort)) => {
-                self.thinking = Some(&*effort != "none")
-            }
+            (RequestField::ThinkingBudget, value) => self.thinking_budget.add(value.number()),
+            (RequestField::Effort, Scalar::Text(effort)) => self.set_thinking(&*effort != "none"),
             (RequestField::ThinkingType, Scalar::Text(kind)) => {
-                self.thinking = Some(&*kind != "disabled")
+                self.set_thinking(&*kind != "disabled");
             }
-            (RequestField::Flat(_), Scalar::Nothing) => {}
-            (RequestField::Flat(tokens), _) => self.prompt.add_media(tokens),
             _ => {}
         }
+    }
+
+    fn set_stream(&mut self, value: &Scalar) {
+        let on = match value {
+            Scalar::Flag(on) => *on,
+            Scalar::Null => false,
+            _ => {
+                self.is_stream_unclear = true;
+                return;
+            }
+        };
+        // Of two that differ some hosts take the first and some the last.
+        self.is_stream_unclear |= self.stream.is_some_and(|before| before != on);
+        self.stream = Some(on);
+    }
+
+    /// Of members that differ a host may take any: thinking makes the answer longer.
+    fn set_thinking(&mut self, on: bool) {
+        self.thinking = Some(on || self.thinking == Some(true));
     }
 }
 
 impl Scalar {
+    fn number(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
     /// The number that a text writes, where a number is wanted: servers written in Python take both.
     fn into_number_for(self, field: RequestField) -> Self {
         use RequestField::{BestOf, Ceiling, N, ThinkingBudget};
         match &self {
             Self::Text(text) if matches!(field, N | BestOf | Ceiling(_) | ThinkingBudget) => {
-                text.trim().parse().map_or(Self::Nothing, Self::Number)
+                text.trim().parse().map_or(Self::Other, Self::Number)
             }
             _ => self,
         }
@@ -193,6 +231,11 @@ fn push(tally: &mut Tally, counter: Option<&dyn Estimate>, text: &str) {
             tally.push(text);
         }
     }
+}
+
+/// Whether it is base64 or an address, and no text: its bytes say nothing of its tokens.
+fn is_data(text: &str) -> bool {
+    text.is_ascii() && memchr::memchr(b' ', text.as_bytes()).is_none()
 }
 
 impl RequestReader<'_, '_> {
@@ -209,7 +252,11 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
     fn other(self) {}
 
     fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Self { draft, part } = self;
+        let Self {
+            draft,
+            dialect,
+            part,
+        } = self;
         // An object inside of a message is a part of it, not one more message.
         let part = match part {
             RequestPart::Messages | RequestPart::OneOfMessages => {
@@ -220,6 +267,10 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
                 draft.add(JSON_COMPOUND);
                 part
             }
+            RequestPart::Media(tokens) => {
+                draft.prompt.add_media(tokens);
+                RequestPart::Media(0)
+            }
             _ => part,
         };
         while let Some(field) = next_name(&mut members, |name| {
@@ -227,7 +278,10 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
                 draft.push(name);
                 draft.add(JSON_STRING);
             }
-            field(part, name)
+            if part == RequestPart::Unread {
+                draft.add_unread(name);
+            }
+            field(dialect, part, name)
         })? {
             let within = match field {
                 RequestField::Within(part) => {
@@ -245,6 +299,7 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
                     let before = draft.prompt.tokens();
                     members.next_value_seed(Read(RequestReader {
                         draft: &mut *draft,
+                        dialect,
                         part: RequestPart::Json,
                     }))?;
                     // `null` and `[]` are no tools, and cost at most as much as a scalar.
@@ -267,6 +322,7 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
             };
             members.next_value_seed(Read(RequestReader {
                 draft: &mut *draft,
+                dialect,
                 part: within,
             }))?;
         }
@@ -274,7 +330,11 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
     }
 
     fn list<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        let Self { draft, part } = self;
+        let Self {
+            draft,
+            dialect,
+            part,
+        } = self;
         let part = match part {
             RequestPart::Messages => RequestPart::OneOfMessages,
             RequestPart::OneOfMessages => {
@@ -285,11 +345,20 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
                 draft.add(JSON_COMPOUND);
                 part
             }
+            RequestPart::StreamOptions => {
+                draft.unclear_usage = Some(STREAM_OPTIONS);
+                part
+            }
+            RequestPart::Media(tokens) => {
+                draft.prompt.add_media(tokens);
+                RequestPart::Media(0)
+            }
             _ => part,
         };
         while elements
             .next_element_seed(Read(RequestReader {
                 draft: &mut *draft,
+                dialect,
                 part,
             }))?
             .is_some()
@@ -298,7 +367,7 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
     }
 
     fn text(self, text: &str) {
-        let Self { draft, part } = self;
+        let Self { draft, part, .. } = self;
         match part {
             RequestPart::Content => draft.push(text),
             RequestPart::Messages | RequestPart::OneOfMessages => {
@@ -310,6 +379,16 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
                 draft.push(text);
                 draft.add(JSON_STRING);
             }
+            RequestPart::StreamOptions => draft.unclear_usage = Some(STREAM_OPTIONS),
+            RequestPart::Media(tokens) => {
+                draft.prompt.add_media(tokens);
+                if !is_data(text) {
+                    draft.add_unread(text);
+                }
+            }
+            RequestPart::Unread if !(text.starts_with("data:") && is_data(text)) => {
+                draft.add_unread(text);
+            }
             _ => {}
         }
     }
@@ -320,12 +399,18 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
             RequestPart::Content | RequestPart::Messages | RequestPart::OneOfMessages => {
                 self.draft.add(1);
             }
+            RequestPart::StreamOptions => self.draft.unclear_usage = Some(STREAM_OPTIONS),
+            RequestPart::Media(tokens) => self.draft.prompt.add_media(tokens),
             _ => self.scalar(),
         }
     }
 
     fn boolean(self, _: bool) {
-        self.scalar();
+        match self.part {
+            RequestPart::StreamOptions => self.draft.unclear_usage = Some(STREAM_OPTIONS),
+            RequestPart::Media(tokens) => self.draft.prompt.add_media(tokens),
+            _ => self.scalar(),
+        }
     }
 
     fn null(self) {
@@ -337,7 +422,7 @@ impl JsonReader<'_> for ScalarReader {
     type Output = Scalar;
 
     fn other(self) -> Scalar {
-        Scalar::Compound
+        Scalar::Other
     }
 
     fn text(self, text: &str) -> Scalar {
@@ -349,7 +434,7 @@ impl JsonReader<'_> for ScalarReader {
         match number {
             JsonNumber::Natural(number) => Scalar::Number(number),
             JsonNumber::Decimal(number) if number >= 0.0 => Scalar::Number(number as u64),
-            JsonNumber::Negative(_) | JsonNumber::Decimal(_) => Scalar::Nothing,
+            JsonNumber::Negative(_) | JsonNumber::Decimal(_) => Scalar::Other,
         }
     }
 
@@ -358,6 +443,6 @@ impl JsonReader<'_> for ScalarReader {
     }
 
     fn null(self) -> Scalar {
-        Scalar::Nothing
+        Scalar::Null
     }
 }
