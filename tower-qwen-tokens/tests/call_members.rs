@@ -218,7 +218,7 @@ proptest! {
         let of = |wanted: usize| members.iter().filter(move |(name, _)| *name == wanted);
         for takes_first in [true, false] {
             let taken = |name: usize| {
-                let taken = if takes_first { of(name).next() } else { of(name).last() };
+                let taken = if takes_first { of(name).next() } else { of(name).next_back() };
                 taken.and_then(|&(_, number)| number)
             };
             // The host prefers one name or the other.
