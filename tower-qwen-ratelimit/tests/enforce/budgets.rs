@@ -230,6 +230,18 @@ fn open_ended(path: &str) -> Request<Body> {
     request(path, &body)
 }
 
+/// With a ceiling that no budget here has room for.
+fn long(path: &str) -> Request<Body> {
+    let messages = r#"[{"role":"user","content":"Hello!"}]"#;
+    let body = match path {
+        NATIVE => format!(
+            r#"{{"model":"qwen-plus","input":{{"messages":{messages}}},"parameters":{{"max_tokens":32000}}}}"#
+        ),
+        _ => format!(r#"{{"model":"qwen-plus","messages":{messages},"max_tokens":32000}}"#),
+    };
+    request(path, &body)
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_larger_than_the_whole_budget_is_too_large_at_any_status() {
     let budgets = budgets(BudgetTable::new().default_budget(day("0.003 USD")));
@@ -240,7 +252,7 @@ async fn what_is_larger_than_the_whole_budget_is_too_large_at_any_status() {
     ] {
         for setting in [BudgetStatus::TooManyRequests, BudgetStatus::PaymentRequired] {
             let layer = layer(&budgets).budget_status(setting);
-            let answer = send(&plain(&layer), open_ended(path)).await;
+            let answer = send(&plain(&layer), long(path)).await;
             assert_eq!(answer.status(), 413);
             assert!(!answer.headers().contains_key("retry-after"));
             assert!(matches!(over(&answer), BudgetError::Exceeded(it) if it.is_too_large()));

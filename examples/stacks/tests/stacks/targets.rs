@@ -264,7 +264,8 @@ async fn a_pool_survives_a_key_that_is_revoked() {
         "{:?}",
         start.elapsed()
     );
-    assert_eq!(stack.shares(), [60, 1, 60]);
+    // One rejection may be the call's own fault: the second in a row leaves the key out.
+    assert_eq!(stack.shares(), [60, 2, 60]);
 }
 
 #[tokio::test(start_paused = true)]
