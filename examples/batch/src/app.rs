@@ -379,14 +379,17 @@ pub(crate) fn tell_existing(path: &Path, existing: &Existing) {
     }
 }
 
-/// The table and the same as JSON on the standard output, and the JSON in the file that was asked for.
+/// The table on the standard output, the same as JSON where no person reads it, and the JSON in the file that was asked for.
 pub(crate) fn report<T: Serialize + fmt::Display>(args: &Args, result: &T) -> Result<(), Failure> {
     let json = serde_json::to_string(result)
         .map_err(io::Error::from)
         .map_err(io_failure("writing the summary"))?;
     let mut out = io::stdout().lock();
     // Whoever read the output may have gone; the summary file is written all the same.
-    writeln!(out, "{result}\n{json}").ok();
+    match io::IsTerminal::is_terminal(&out) {
+        true => writeln!(out, "{result}").ok(),
+        false => writeln!(out, "{result}\n{json}").ok(),
+    };
     match &args.summary {
         Some(path) => write_whole(path, &json).map_err(io_failure("writing the summary")),
         None => Ok(()),
