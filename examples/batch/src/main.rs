@@ -4,11 +4,6 @@ use std::process::ExitCode;
 
 use batch::{Args, Environment, STOPPING, STOPPING_JOBS, execute, listen, stop};
 use clap::Parser;
-use mimalloc::MiMalloc;
-
-/// A call allocates some hundred times, for its request, its answer and its line.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
