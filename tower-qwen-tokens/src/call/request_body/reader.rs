@@ -158,7 +158,7 @@ impl Draft<'_> {
             (RequestField::IncludeUsage, Scalar::Flag(on)) => self.include_usage = on,
             (RequestField::IncludeUsage, Scalar::Null) => {}
             (RequestField::IncludeUsage, _) => self.unclear_usage = Some(INCLUDE_USAGE),
-            // Hosts take other kinds for true, or the first of two: whatever is not plainly false may be.
+            // Hosts take other kinds for true, or the first of two: only `false` and `null` are certain.
             (RequestField::Background, value) => {
                 self.background |= !matches!(value, Scalar::Flag(false) | Scalar::Null);
             }
