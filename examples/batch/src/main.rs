@@ -8,7 +8,10 @@ use clap::Parser;
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let environment = Environment::read();
-    let runtime = tokio::runtime::Runtime::new()?;
+    // One thread: all calls are polled in one task, and to wake a second thread for their connections costs more than it takes over.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(async {
         let (stopper, stop) = stop();
         let text = match args.submit.submit {
