@@ -134,7 +134,7 @@ impl Log {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
 
     #[test]
     fn the_three_laws_hold(quota in quotas(), steps in steps()) {

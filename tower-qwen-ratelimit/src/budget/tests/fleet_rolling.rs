@@ -426,7 +426,7 @@ fn run(period: Duration, expires: bool, steps: Vec<Step>) -> Result<(), TestCase
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
     fn no_rolling_period_sees_more_than_its_limit_and_nothing_is_rejected_for_ever(
