@@ -25,15 +25,21 @@ const SAMPLED_FLOWS: usize = 64;
 /// counter.
 ///
 /// The head is the first waiter of the flow with the lowest counter. The counter of a flow that
-/// begins to wait is lifted to a level among those that wait; that level rises with every admission
-/// by what each unit of weight gets of it, so that a flow is passed by newcomers only until they
-/// start where it is.
+/// begins to wait is lifted to a level among those that wait; that level rises with every call that
+/// is settled by what each unit of weight gets of it, so that a flow is passed by newcomers only
+/// until they start where it is.
+///
+/// A newcomer starts among what the others were really served. By what their calls under way may
+/// cost it would start as far behind them as those are estimated too high, once they are settled:
+/// hundreds of small calls, where a call is estimated at thousands of tokens.
 #[derive(Debug, Default)]
 pub(super) struct Fair {
     flows: Slab<Flow>,
     keys: HashTable<usize>,
     hasher: RandomState,
     waiting: BTreeSet<Rank>,
+    /// The same flows by what they were served without calls under way.
+    settled: BTreeSet<(Counter, usize)>,
     /// Flows without waiters and calls under way whose counter is above the level. All others are
     /// forgotten: when they come back they start at the level anyway.
     idle: BTreeSet<(Counter, usize)>,
@@ -86,17 +92,18 @@ impl Fair {
     /// Where a flow starts that begins to wait: at the level, but within the range of those that
     /// wait.
     fn start(&self) -> Counter {
-        match (self.waiting.first(), self.waiting.last()) {
-            (Some(least), Some(most)) => self.level.min(most.counter).max(least.counter),
+        match (self.settled.first(), self.settled.last()) {
+            (Some(least), Some(most)) => self.level.min(most.0).max(least.0),
             _ => self.level,
         }
     }
 
     /// Whether the first call of that flow would be the head.
     pub(super) fn is_first(&self, position: FlowPosition) -> bool {
-        self.waiting
-            .first()
-            .is_none_or(|rank| Some(rank.flow) == position.flow)
+        self.waiting.first().is_none_or(|rank| {
+            let is_before = position.since.is_none() && position.counter < rank.counter;
+            Some(rank.flow) == position.flow || is_before
+        })
     }
 
     /// The list of the flow that goes next.
@@ -133,7 +140,7 @@ impl Fair {
             (flow.ranked, flow.since) = (true, self.joined);
             self.joined += 1;
             self.weights += flow.weight();
-            self.waiting.insert(rank(index, flow));
+            self.insert_rank(index);
         }
     }
 
@@ -143,25 +150,19 @@ impl Fair {
         if flow.ranked && flow.fifo.is_empty() {
             flow.ranked = false;
             self.weights -= flow.weight();
-            self.waiting.remove(&rank(index, flow));
+            self.remove_rank(index);
         }
         self.retire(index);
     }
 
     /// Charges a call of the flow, which has left the list if it waited there.
     pub(super) fn serve(&mut self, index: usize, cost: u64) -> Served {
-        let flow = self.flows.at_mut(index);
-        let weight = flow.weight();
-        let was_ranked = flow.ranked;
-        if was_ranked {
-            self.waiting.remove(&rank(index, flow));
+        let is_ranked = self.flows.at(index).ranked;
+        // The sets are ordered by the counters, so those must not change inside.
+        if is_ranked {
+            self.remove_rank(index);
         }
-        // A flow that does not wait is not among `weights`, but takes part in this admission.
-        let weights = if was_ranked {
-            self.weights
-        } else {
-            self.weights.saturating_add(weight)
-        };
+        let flow = self.flows.at_mut(index);
         let served = Served {
             flow: u32::try_from(index).ok(),
             priority: Priority::default(),
@@ -169,26 +170,14 @@ impl Fair {
             lifts: flow.lifts,
         };
         flow.charge(cost);
-        let counter = flow.counter;
-        if was_ranked {
-            if flow.fifo.is_empty() {
-                flow.ranked = false;
-                self.weights -= weight;
-            } else {
-                self.waiting.insert(rank(index, flow));
-            }
+        let is_high = flow.counter.is_high();
+        if is_ranked && flow.fifo.is_empty() {
+            flow.ranked = false;
+            self.weights -= flow.weight();
+        } else if is_ranked {
+            self.insert_rank(index);
         }
-        let (mut least, mut most) = (counter, counter);
-        if let (Some(first), Some(last)) = (self.waiting.first(), self.waiting.last()) {
-            (least, most) = (least.min(first.counter), most.max(last.counter));
-        }
-        self.level = self
-            .level
-            .plus(Counter::of(cost, weights))
-            .min(most)
-            .max(least);
-        self.forget();
-        if counter.is_high() {
+        if is_high {
             self.rebase();
         }
         served
@@ -199,18 +188,33 @@ impl Fair {
         let Some(index) = served.index() else {
             return;
         };
+        let is_ranked = self.flows.at(index).ranked;
+        if is_ranked {
+            self.remove_rank(index);
+        }
         let flow = self.flows.at_mut(index);
-        // The set is ordered by the counter, so it must not change inside.
-        if flow.ranked {
-            self.waiting.remove(&rank(index, flow));
-        }
         flow.correct(served, actual);
-        let counter = flow.counter;
-        if flow.ranked {
-            self.waiting.insert(rank(index, flow));
+        let (settled, is_high) = (flow.settled(), flow.counter.is_high());
+        // A flow that does not wait is not among `weights`, but takes part in what was served.
+        let weights = if is_ranked {
+            self.weights
+        } else {
+            self.weights.saturating_add(flow.weight())
+        };
+        if is_ranked {
+            self.insert_rank(index);
         }
+        // What was estimated too low is paid by its own flow alone.
+        let level = self
+            .level
+            .plus(Counter::of(actual.min(served.cost), weights));
+        self.level = match (self.settled.first(), self.settled.last()) {
+            (Some(least), Some(most)) => level.min(most.0.max(settled)).max(least.0),
+            _ => level.min(settled),
+        };
         self.retire(index);
-        if counter.is_high() {
+        self.forget();
+        if is_high {
             self.rebase();
         }
     }
@@ -267,6 +271,18 @@ impl Fair {
         self.flows.free(index);
     }
 
+    fn insert_rank(&mut self, index: usize) {
+        let flow = self.flows.at(index);
+        self.waiting.insert(rank(index, flow));
+        self.settled.insert((flow.settled(), index));
+    }
+
+    fn remove_rank(&mut self, index: usize) {
+        let flow = self.flows.at(index);
+        self.waiting.remove(&rank(index, flow));
+        self.settled.remove(&(flow.settled(), index));
+    }
+
     /// Remembers or forgets a flow that has neither waiters nor calls under way.
     fn retire(&mut self, index: usize) {
         let flow = self.flows.at(index);
@@ -290,7 +306,7 @@ impl Fair {
 
     /// Lowers all counters alike, so that none of them overflows.
     fn rebase(&mut self) {
-        let least = self.waiting.first().map_or(self.level, |rank| rank.counter);
+        let least = self.settled.first().map_or(self.level, |&(least, _)| least);
         let least = least.min(self.level);
         for &index in &self.keys {
             let flow = self.flows.at_mut(index);
@@ -305,6 +321,12 @@ impl Fair {
                 counter: lower(rank.counter),
                 ..rank
             })
+            .collect();
+        let flows = &self.flows;
+        self.settled = self
+            .settled
+            .iter()
+            .map(|&(_, index)| (flows.at(index).settled(), index))
             .collect();
         self.idle = self
             .idle
@@ -323,81 +345,4 @@ fn rank(index: usize, flow: &Flow) -> Rank {
 }
 
 #[cfg(test)]
-mod tests {
-    use tower_qwen_tokens::ledger::Tenant;
-
-    use super::*;
-
-    fn key(tenant: usize) -> FlowKey {
-        FlowKey {
-            tenant: Some(Tenant::new(tenant.to_string())),
-            ..FlowKey::default()
-        }
-    }
-
-    fn pass(fair: &mut Fair, tenant: usize, cost: u64) -> Served {
-        let position = fair.position(&key(tenant));
-        let flow = fair.open(position, &key(tenant));
-        fair.serve(flow, cost)
-    }
-
-    #[test]
-    fn who_is_not_ahead_of_the_others_is_forgotten() {
-        let mut fair = Fair::default();
-        for tenant in 0..10_000 {
-            let served = pass(&mut fair, tenant, 1_000);
-            fair.settle(served, 900);
-        }
-        assert!(fair.keys.len() <= 1, "{}", fair.keys.len());
-        assert!(fair.flows.slots.len() <= 2, "{}", fair.flows.slots.len());
-    }
-
-    #[test]
-    fn no_more_are_remembered_than_there_is_room_for() {
-        let mut fair = Fair::default();
-        let under_way: Vec<_> = (0..10 * REMEMBERED)
-            .map(|tenant| pass(&mut fair, tenant, 10))
-            .collect();
-        assert_eq!(fair.keys.len(), 10 * REMEMBERED, "calls are under way");
-        for served in under_way {
-            fair.settle(served, 1_000_000);
-        }
-        assert_eq!(fair.keys.len(), REMEMBERED);
-        assert_eq!(fair.idle.len(), REMEMBERED);
-        assert!(fair.idle.iter().all(|&(counter, _)| counter > fair.level));
-    }
-
-    #[test]
-    fn a_charge_that_was_forgiven_does_not_come_back() {
-        let mut fair = Fair::default();
-        let early = pass(&mut fair, 1, 1_000);
-        for _ in 0..100 {
-            let served = pass(&mut fair, 2, 1_000);
-            fair.settle(served, 1_000);
-        }
-        let late = pass(&mut fair, 1, 1_000);
-        let level = fair.level;
-        fair.settle(early, 0);
-        let counter = fair.flows.at(late.index().unwrap()).counter;
-        assert_eq!(counter, level);
-        fair.settle(late, 400);
-        assert!(fair.keys.is_empty() || fair.position(&key(1)).counter <= level);
-    }
-
-    #[test]
-    fn counters_begin_anew_before_they_end() {
-        let mut fair = Fair::default();
-        let high = Counter::MAX.minus(Counter::of(3, 1));
-        fair.level = high;
-        let under_way = pass(&mut fair, 1, 1);
-        assert!(fair.level < Counter::of(10, 1), "{:?}", fair.level);
-        assert!(!fair.flows.at(under_way.index().unwrap()).counter.is_high());
-        for _ in 0..100 {
-            let served = pass(&mut fair, 2, u64::MAX);
-            fair.settle(served, u64::MAX);
-        }
-        fair.settle(under_way, 1);
-        let one = fair.position(&key(1)).counter;
-        assert!(one <= fair.position(&key(2)).counter);
-    }
-}
+mod tests;

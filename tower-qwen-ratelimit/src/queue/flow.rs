@@ -31,7 +31,10 @@ impl Served {
 pub(super) struct Flow {
     pub(super) key: FlowKey,
     pub(super) fifo: Fifo,
+    /// What it was served, calls under way by what they may cost.
     pub(super) counter: Counter,
+    /// The part of the counter that is not settled.
+    pub(super) unsettled: Counter,
     /// Orders flows of equal counters: the one that has waited for longer goes first.
     pub(super) since: u64,
     /// Whether it has a rank among those that wait.
@@ -46,16 +49,24 @@ impl Flow {
         u64::from(self.key.weight.get().get())
     }
 
+    /// The counter without calls under way.
+    pub(super) fn settled(&self) -> Counter {
+        self.counter.minus(self.unsettled)
+    }
+
     /// Lifts the counter, unless it is higher: time without waiting calls is not banked.
     pub(super) fn lift(&mut self, to: Counter) {
         if self.counter < to {
             self.counter = to;
+            self.unsettled = Counter::default();
             self.lifts += 1;
         }
     }
 
     pub(super) fn charge(&mut self, cost: u64) {
-        self.counter = self.counter.plus(Counter::of(cost, self.weight()));
+        let charged = Counter::of(cost, self.weight());
+        self.counter = self.counter.plus(charged);
+        self.unsettled = self.unsettled.plus(charged);
         self.in_flight += 1;
     }
 
@@ -66,10 +77,14 @@ impl Flow {
         self.in_flight = self.in_flight.saturating_sub(1);
         let charged = Counter::of(served.cost, self.weight());
         let actual = Counter::of(actual, self.weight());
+        let is_covered = served.lifts != self.lifts;
+        if !is_covered {
+            self.unsettled = self.unsettled.minus(charged);
+        }
         // Too little always counts; too much only if no lift has covered it since.
         if actual > charged {
             self.counter = self.counter.plus(actual.minus(charged));
-        } else if served.lifts == self.lifts {
+        } else if !is_covered {
             self.counter = self.counter.minus(charged.minus(actual));
         }
     }

@@ -100,6 +100,7 @@ async fn what_is_taken_without_waiting_overtakes_no_waiter() {
     let account = account(quota.headroom(0), Discipline::Fair);
     let taken = acquire(&account, 900).try_now().unwrap();
     taken.mark_sent();
+    taken.settle(900, 0);
     let mut large = task::spawn(acquire(&account, 500));
     assert_pending!(large.poll());
     let rejected = acquire(&account, 10).tenant(Tenant::new("b")).try_now();

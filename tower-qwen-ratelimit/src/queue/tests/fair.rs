@@ -208,10 +208,88 @@ fn a_correction_that_moves_the_head_wakes_both() {
         wakes.wake();
         ticket
     });
+    assert!(queue.is_head(second), "what is under way counts");
+    queue.settle(served, 0).wake();
     assert!(queue.is_head(first), "level, and first come");
-    queue.settle(served, 5_000).wake();
-    assert!(queue.is_head(second));
     assert_eq!((woken[0].of(), woken[1].of()), (1, 1));
+}
+
+/// Flows that always have somebody waiting, whose calls are estimated at much more than they cost, and cost it some admissions later.
+#[derive(Debug)]
+struct Overestimated {
+    queue: WaitQueue,
+    waiting: Vec<(u32, Ticket)>,
+    under_way: VecDeque<Served>,
+    estimate: u64,
+    cost: u64,
+    delay: usize,
+    arrived: Nanos,
+}
+
+impl Overestimated {
+    fn join(&mut self, of: u32) {
+        self.arrived += 1;
+        let ticket = join(&mut self.queue, &flow(of, 1), self.arrived, self.estimate);
+        self.waiting.push((of, ticket));
+    }
+
+    /// Admits the head, whose flow asks anew, and settles what has been under way for long enough.
+    fn admit(&mut self) -> u32 {
+        let head = self
+            .waiting
+            .iter()
+            .position(|&(_, ticket)| self.queue.is_head(ticket));
+        let (of, ticket) = self.waiting.remove(head.expect("somebody waits"));
+        let (served, wakes) = self.queue.admit(ticket, self.estimate);
+        wakes.wake();
+        self.under_way.push_back(served);
+        self.join(of);
+        while self.under_way.len() > self.delay {
+            let served = self.under_way.pop_front().unwrap();
+            self.queue.settle(served, self.cost).wake();
+        }
+        of
+    }
+}
+
+proptest! {
+    /// Who begins to wait while calls of others are under way has its turn after one call of each of them, and gets its
+    /// share from then on: however much those calls are estimated at.
+    #[test]
+    fn what_is_estimated_too_high_keeps_no_newcomer_waiting(
+        flows in 1..6u32,
+        at_once in 1..4u32,
+        estimate in 100..10_000u64,
+        cost in 1..50u64,
+        delay in 0..20usize,
+        before in 0..50usize,
+    ) {
+        let mut calls = Overestimated {
+            queue: queue(),
+            waiting: Vec::new(),
+            under_way: VecDeque::new(),
+            estimate,
+            cost,
+            delay,
+            arrived: 0,
+        };
+        for of in 0..flows {
+            for _ in 0..at_once {
+                calls.join(of);
+            }
+        }
+        for _ in 0..before {
+            calls.admit();
+        }
+        calls.join(flows);
+        let waited = (0..).find(|_| calls.admit() == flows).unwrap();
+        prop_assert!(waited <= flows, "{waited}");
+        let mut served = vec![0; flows as usize + 1];
+        for _ in 0..60 * (flows + 1) {
+            served[calls.admit() as usize] += 1;
+        }
+        prop_assert!(served.iter().all(|&calls| calls >= 30), "{served:?}");
+    }
 }
 
 #[test]
