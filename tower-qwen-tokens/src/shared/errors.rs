@@ -26,6 +26,15 @@ pub fn was_never_begun(error: &(dyn Error + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return error.kind() == ErrorKind::ConnectionRefused;
     }
+    // No name, no address, no handshake: a client has nothing to write to.
+    #[cfg(feature = "hyper-util-0-1")]
+    if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+        return error.is_connect();
+    }
+    #[cfg(feature = "reqwest-0-13")]
+    if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+        return error.is_connect();
+    }
     #[cfg(feature = "h2-0-4")]
     if let Some(error) = error.downcast_ref::<h2::Error>() {
         // RFC 9113, section 8.7: a refused stream was not processed, nor was any above the last one
@@ -54,6 +63,54 @@ mod tests {
             ErrorKind::TimedOut,
         ] {
             assert!(begun(kind.into()), "{kind:?}");
+        }
+    }
+
+    /// A name that nobody has, and a server that speaks no TLS.
+    #[cfg(feature = "reqwest-0-13")]
+    #[tokio::test]
+    async fn a_client_without_a_connection_has_sent_nothing() {
+        let client = reqwest::Client::builder().no_proxy().build();
+        let sent = client
+            .expect("a client")
+            .get("http://nobody.invalid/")
+            .send();
+        let error = sent.await.expect_err("no address");
+        assert!(chain(&error).any(was_never_begun), "{error:?}");
+    }
+
+    #[cfg(feature = "hyper-util-0-1")]
+    mod connections {
+        use bytes::Bytes;
+        use http_body_util::Full;
+        use hyper_util::{
+            client::legacy::{Client, connect::HttpConnector},
+            rt::TokioExecutor,
+        };
+
+        use super::*;
+
+        async fn error_of(url: String) -> hyper_util::client::legacy::Error {
+            let client: Client<HttpConnector, Full<Bytes>> =
+                Client::builder(TokioExecutor::new()).build_http();
+            let url = url.parse().expect("a URL");
+            client.get(url).await.expect_err("no answer")
+        }
+
+        #[tokio::test]
+        async fn who_found_no_address_has_sent_nothing() {
+            let error = error_of("http://nobody.invalid/".into()).await;
+            assert!(chain(&error).any(was_never_begun), "{error:?}");
+        }
+
+        #[tokio::test]
+        async fn who_was_cut_off_may_have_been_heard() {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+            let listener = listener.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let cut = async { drop(listener.accept().await.expect("a connection")) };
+            let (error, ()) = tokio::join!(error_of(format!("http://{address}/")), cut);
+            assert!(!chain(&error).any(was_never_begun), "{error:?}");
         }
     }
 
