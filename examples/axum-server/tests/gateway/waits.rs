@@ -277,32 +277,38 @@ async fn a_quota_that_is_the_reason_is_stated_with_its_wait() -> TestResult {
     Ok(())
 }
 
-/// It waited for an upstream that takes no connection, not for quota.
+/// It waited for an upstream that takes no connection, not for quota; and what was never sent costs nothing.
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_refuses_connections_all_the_time_cannot_be_reached() -> TestResult {
-    // A port of which nobody listens any more.
+async fn an_upstream_that_cannot_be_reached_is_told_and_costs_nothing() -> TestResult {
+    // A port of which nobody listens any more, and a name that nobody has.
     let port = std::net::TcpListener::bind("127.0.0.1:0")?
         .local_addr()?
         .port();
-    let connector = hyper_util::client::legacy::connect::HttpConnector::new();
-    let executor = hyper_util::rt::TokioExecutor::new();
-    let client: hyper_util::client::legacy::Client<_, Body> =
-        hyper_util::client::legacy::Client::builder(executor).build(connector);
-    let transport = service_fn(move |mut request: Request<Body>| {
-        let client = client.clone();
-        let uri = format!("http://127.0.0.1:{port}{}", request.uri().path());
-        *request.uri_mut() = uri.parse().expect("an address");
-        async move { client.request(request).await }
-    });
-    let mock = MockQwen::new(Config::default());
-    let harness = Harness::before(transport, mock, &["--max-wait=3"])?;
-    for _ in 0..2 {
-        let answer = harness.send(call(CHAT, "Hi", false)).await;
-        assert!(retry_after(answer.headers())? >= 1);
-        let (status, body) = read(answer).await?;
-        assert_eq!(status, StatusCode::BAD_GATEWAY);
-        let (message, _) = problem(&String::from_utf8(body)?)?;
-        assert_eq!(message, "The server behind cannot be reached.");
+    let addresses = [format!("127.0.0.1:{port}"), "nobody.invalid".to_owned()];
+    for authority in addresses {
+        let name = authority.clone();
+        let connector = hyper_util::client::legacy::connect::HttpConnector::new();
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let client: hyper_util::client::legacy::Client<_, Body> =
+            hyper_util::client::legacy::Client::builder(executor).build(connector);
+        let transport = service_fn(move |mut request: Request<Body>| {
+            let client = client.clone();
+            let uri = format!("http://{authority}{}", request.uri().path());
+            *request.uri_mut() = uri.parse().expect("an address");
+            async move { client.request(request).await }
+        });
+        let mock = MockQwen::new(Config::default());
+        let harness = Harness::before(transport, mock, &["--max-wait=3"])?;
+        for _ in 0..2 {
+            let answer = harness.send(call(CHAT, "Hi", false)).await;
+            assert!(retry_after(answer.headers())? >= 1);
+            let (status, body) = read(answer).await?;
+            assert_eq!(status, StatusCode::BAD_GATEWAY);
+            let (message, _) = problem(&String::from_utf8(body)?)?;
+            assert_eq!(message, "The server behind cannot be reached.");
+        }
+        let total = harness.total();
+        assert_eq!((total.calls, total.input_tokens), (2, 0), "{name}");
     }
     Ok(())
 }
