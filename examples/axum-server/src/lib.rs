@@ -32,6 +32,7 @@ mod models;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod own_answers;
+mod own_bodies;
 pub mod page;
 pub mod path;
 pub mod readiness;

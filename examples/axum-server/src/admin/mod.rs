@@ -12,11 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, patch, post},
 };
-use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::{
     config::{CallerEntry, GroupEntry},
     gateway::Gateway,
+    own_bodies,
 };
 pub(crate) use problem::AdminProblem;
 
@@ -45,7 +45,10 @@ pub fn router(gateway: &Arc<Gateway>) -> Router {
         )
         .fallback(async || AdminProblem::NotFound)
         .method_not_allowed_fallback(async || AdminProblem::Method)
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(from_fn_with_state(
+            (gateway.clone(), MAX_BODY),
+            own_bodies::read,
+        ))
         .layer(from_fn_with_state(gateway.clone(), check))
         .with_state(gateway.clone())
 }

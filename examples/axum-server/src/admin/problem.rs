@@ -27,6 +27,8 @@ pub(crate) enum AdminProblem {
     Origin,
     NotFound,
     Method,
+    TooLong,
+    TooSlow,
     /// No JSON of this kind.
     Body(String),
     /// What is wrong in an entry.
@@ -87,6 +89,14 @@ impl IntoResponse for AdminProblem {
             Self::Method => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "this path does not take the method".to_owned(),
+            ),
+            Self::TooLong => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body is too long".to_owned(),
+            ),
+            Self::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not come in time".to_owned(),
             ),
             Self::Body(message) => (StatusCode::BAD_REQUEST, message.clone()),
             Self::Faults(faults) => {

@@ -23,10 +23,9 @@ use http::{
         X_FRAME_OPTIONS,
     },
 };
-use tower_http::limit::RequestBodyLimitLayer;
 
 pub(crate) use self::{events::Viewers, history::History};
-use crate::{access::Door, admin::AdminProblem, gateway::Gateway};
+use crate::{access::Door, admin::AdminProblem, gateway::Gateway, own_bodies};
 
 /// Longer than any key.
 const MAX_BODY: usize = 4 << 10;
@@ -57,7 +56,10 @@ pub fn router(gateway: &Arc<Gateway>) -> Router<Arc<Gateway>> {
             page.route(asset.path, get(async || asset.answer()))
         })
         .method_not_allowed_fallback(async || AdminProblem::Method)
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(from_fn_with_state(
+            (gateway.clone(), MAX_BODY),
+            own_bodies::read,
+        ))
         .layer(from_fn_with_state(gateway.clone(), behind_door))
         .layer(from_fn(with_headers))
 }

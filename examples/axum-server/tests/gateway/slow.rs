@@ -102,6 +102,31 @@ async fn a_body_that_does_not_come_in_time_is_refused_and_costs_its_request() ->
 }
 
 #[tokio::test]
+async fn bodies_that_the_gateway_reads_itself_have_no_longer() -> TestResult {
+    let (_, program) = start(&["--body-timeout=0.3"]).await?;
+    let admin = "authorization: Bearer sk-secret-admin\r\ncontent-type: application/json";
+    let form = "origin: http://gateway\r\ncontent-type: application/x-www-form-urlencoded";
+    for (path, lines) in [
+        ("/page/login", form),
+        ("/page/logout", form),
+        ("/admin/callers", admin),
+        ("/admin/reload", admin),
+    ] {
+        let mut raw = Raw::connect(&program).await?;
+        let head = format!("POST {path} HTTP/1.1\r\nhost: gateway\r\n{lines}\r\n");
+        raw.write(&format!("{head}content-length: 200\r\n\r\n"))
+            .await?;
+        let (text, took) = raw.until_closed().await?;
+        let answer = Answer::of(&text)?;
+        assert_eq!(answer.status, 408, "{path} {answer:?}");
+        assert!(took >= Duration::from_millis(250), "{path} {took:?}");
+        let long = format!("{head}content-length: 66000\r\n\r\n{}", "x".repeat(66_000));
+        assert_eq!(ask(&program, &long).await?.status, 413, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn bodies_that_are_refused_cost_their_requests() -> TestResult {
     let long = format!("{}\r\n", raw::head(ACME, Some(5_000_000)));
     let chunk = "x".repeat(2_000);
