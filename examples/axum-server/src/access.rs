@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::extract::Request;
 use http::{
-    Extensions, HeaderMap, Method, Uri,
+    Extensions, HeaderMap, HeaderName, Method, Uri,
     header::{HOST, ORIGIN},
     uri::Authority,
 };
@@ -49,10 +49,7 @@ impl Gateway {
         if self.live().callers.has_admin() {
             return Door::Locked;
         }
-        let host = authority(headers, uri);
-        let is_here = self.args.listen.ip().is_loopback()
-            // A page of another site reaches this machine too, by a name that leads to it.
-            && host.is_some_and(|host| is_loopback(host.host()));
+        let is_here = self.args.listen.ip().is_loopback() && is_from_here(headers, uri);
         match is_here {
             true => Door::Open,
             false => Door::Absent,
@@ -150,6 +147,41 @@ pub(crate) fn origin(headers: &HeaderMap, uri: &Uri) -> Origin {
 fn authority(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
     let host = || headers.get(HOST)?.to_str().ok()?.parse().ok();
     uri.authority().cloned().or_else(host)
+}
+
+/// Whether somebody at this machine asks. A page of another site reaches it too, by a name that leads to it or by its address; and so
+/// does everybody where a proxy on this machine hands on what others ask for, with the gateway's own address as the host.
+fn is_from_here(headers: &HeaderMap, uri: &Uri) -> bool {
+    let names = uri.authority().map(Authority::as_str).into_iter();
+    let hosts = headers.get_all(HOST).iter();
+    // What cannot be read is no name of this machine.
+    let mut names = names.chain(hosts.map(|host| host.to_str().unwrap_or_default()));
+    let Some(name) = names.next() else {
+        return false;
+    };
+    let is_one = names.all(|other| other == name) && headers.get_all(HOST).iter().count() <= 1;
+    let host = name.parse::<Authority>();
+    let is_named = host.is_ok_and(|host| !name.contains('@') && is_loopback(host.host()));
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    let is_own_page = sites.all(|site| site == "same-origin" || site == "none");
+    is_one && is_named && is_own_page && !headers.keys().any(is_of_proxy)
+}
+
+/// What proxies add to a request, by the names in use: some have many more, which end or begin as these do.
+fn is_of_proxy(name: &HeaderName) -> bool {
+    const NAMES: [&str; 5] = [
+        "forwarded",
+        "via",
+        "cdn-loop",
+        "max-forwards",
+        "x-remote-addr",
+    ];
+    const BEGINS: [&str; 5] = ["x-forward", "x-original-", "x-envoy-", "x-amzn-", "cf-"];
+    let name = name.as_str();
+    NAMES.contains(&name)
+        // Such as `x-real-ip`, `true-client-ip`, `x-client-ip`.
+        || name.ends_with("-ip")
+        || BEGINS.iter().any(|begin| name.starts_with(begin))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -277,3 +277,41 @@ async fn nobody_but_the_admin_gets_in() -> TestResult {
     assert_eq!(keyed.send(call).await.status(), StatusCode::UNAUTHORIZED);
     Ok(())
 }
+
+/// A proxy on this machine passes its own target as the host, whoever asks it.
+#[tokio::test(start_paused = true)]
+async fn without_a_key_what_others_ask_by_way_of_this_machine_is_not_there() -> TestResult {
+    let loopback = Harness::new(Config::default(), &[])?;
+    let local = "host: localhost";
+    let rows = [
+        ("", local, "sec-fetch-mode: navigate", 200),
+        ("", local, "sec-fetch-site: none", 200),
+        ("", local, "sec-fetch-site: same-origin", 200),
+        ("", local, "sec-fetch-site: same-site", 404),
+        ("", local, "sec-fetch-site: cross-site", 404),
+        ("", local, "forwarded: for=10.0.0.1", 404),
+        ("", local, "via: 1.1 edge", 404),
+        ("", local, "x-forwarded-for: 127.0.0.1", 404),
+        ("", local, "x-forwarded-proto: https", 404),
+        ("", local, "x-real-ip: 127.0.0.1", 404),
+        ("", local, "true-client-ip: 127.0.0.1", 404),
+        ("", local, local, 404),
+        ("", "accept: */*", "accept: */*", 404),
+        ("", "host: evil@localhost", "accept: */*", 404),
+        ("http://localhost", "accept: */*", "accept: */*", 200),
+        ("http://localhost", local, "accept: */*", 200),
+        ("http://localhost", "host: evil.example", "accept: */*", 404),
+    ];
+    for (base, first, second, expected) in rows {
+        for path in ["/admin/callers", "/", "/page/page.js"] {
+            let mut request = Request::get(format!("{base}{path}"));
+            for line in [first, second] {
+                let (name, value) = line.split_once(": ").ok_or("no header")?;
+                request = request.header(name, value);
+            }
+            let answer = loopback.send(request.body(Body::empty())?).await;
+            assert_eq!(answer.status(), expected, "{base}{path} {first} {second}");
+        }
+    }
+    Ok(())
+}
