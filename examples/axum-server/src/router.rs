@@ -6,6 +6,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::Request,
+    middleware::map_response,
     response::Response,
     routing::get,
 };
@@ -32,7 +33,7 @@ use crate::{
     metrics,
     own_answers::OwnAnswers,
     page, readiness,
-    serve::Answers,
+    serve::{Answers, of_no_caller},
     shortcut::Shortcut,
     under_way::Watch,
     usage,
@@ -107,13 +108,15 @@ impl Gateway {
             .method_not_allowed_fallback(async |request: Request| {
                 method_not_allowed(&error_format(&request))
             })
+            .layer(map_response(of_no_caller))
             .with_state(self.clone());
         let paths = reports
             // Every other path, so that without a key all of them are 401.
             .fallback_service(calls.clone());
         let admins = page::router(self)
             .with_state(self.clone())
-            .nest("/admin", admin::router(self));
+            .nest("/admin", admin::router(self))
+            .layer(map_response(of_no_caller));
         let cors = cors::layer(&self.args.cors_origins);
         let paths = match cors.clone() {
             // Pages of other origins may call; what is the admin's they may not even read.

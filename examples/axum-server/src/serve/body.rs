@@ -12,7 +12,7 @@ use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::watch::UnderWay;
+use super::{strangers::Waiting, watch::UnderWay};
 
 /// An answer's body, and the request under way that ends with it.
 #[derive(Debug)]
@@ -33,10 +33,13 @@ pub(super) struct StreamSlot(Mutex<Slot>);
 #[derive(Debug)]
 struct Slot {
     /// `None` once it was cut.
-    body: Option<(Body, UnderWay)>,
+    body: Option<Held>,
     /// Since when a frame waits for the reader; `None` while the reader waits for a frame.
     given: Option<Instant>,
 }
+
+/// A body, and what ends with it.
+type Held = (Body, UnderWay, Option<Waiting>);
 
 impl ServedBody {
     pub(super) fn own(body: Body, under_way: UnderWay) -> Self {
@@ -46,9 +49,13 @@ impl ServedBody {
         })
     }
 
-    pub(super) fn stream(body: Body, under_way: UnderWay) -> (Self, Arc<StreamSlot>) {
+    pub(super) fn stream(
+        body: Body,
+        under_way: UnderWay,
+        waiting: Option<Waiting>,
+    ) -> (Self, Arc<StreamSlot>) {
         let slot = Arc::new(StreamSlot(Mutex::new(Slot {
-            body: Some((body, under_way)),
+            body: Some((body, under_way, waiting)),
             given: None,
         })));
         (Self(Inner::Stream(Arc::clone(&slot))), slot)
@@ -85,7 +92,7 @@ impl HttpBody for ServedBody {
             Inner::Own { body, .. } => Pin::new(body).poll_frame(cx),
             Inner::Stream(slot) => {
                 let mut slot = slot.lock();
-                let Some((body, _)) = &mut slot.body else {
+                let Some((body, ..)) = &mut slot.body else {
                     let late = io::Error::new(io::ErrorKind::TimedOut, "its reader took nothing");
                     return Poll::Ready(Some(Err(axum::Error::new(late))));
                 };
@@ -106,7 +113,7 @@ impl HttpBody for ServedBody {
                 let slot = slot.lock();
                 slot.body
                     .as_ref()
-                    .is_some_and(|(body, _)| body.is_end_stream())
+                    .is_some_and(|(body, ..)| body.is_end_stream())
             }
         }
     }
@@ -117,7 +124,7 @@ impl HttpBody for ServedBody {
             Inner::Stream(slot) => {
                 let slot = slot.lock();
                 let body = slot.body.as_ref();
-                body.map_or_else(SizeHint::new, |(body, _)| body.size_hint())
+                body.map_or_else(SizeHint::new, |(body, ..)| body.size_hint())
             }
         }
     }

@@ -24,6 +24,7 @@ use tracing::debug;
 use super::{
     Answers,
     service::ConnectionService,
+    strangers::Strangers,
     watch::{Verdict, Watch, WatchedIo},
 };
 use crate::{limits::Limits, readiness::Readiness, tries::Peer};
@@ -32,7 +33,8 @@ use crate::{limits::Limits, readiness::Readiness, tries::Peer};
 // Four times what browsers and client libraries send, and 2,000 readers that take nothing stay below 150 MB.
 const MAX_BUFFER: usize = 24 << 10;
 /// How many calls run on one connection of HTTP/2.
-const MAX_STREAMS: u32 = 256;
+// The least that RFC 9113 recommends (section 6.5.2): of each stream a reader that takes nothing holds some memory.
+const MAX_STREAMS: u32 = 100;
 /// How long a connection that nobody uses has for its farewell.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -43,6 +45,7 @@ pub(super) struct Connections {
     pub(super) answers: Answers,
     pub(super) limits: Limits,
     pub(super) readiness: Readiness,
+    pub(super) strangers: Strangers,
     /// Changes when no further requests are to be answered.
     pub(super) ending: Receiver<bool>,
 }
@@ -95,6 +98,7 @@ impl Connections {
             answers: self.answers,
             watch: Arc::clone(&watch),
             readiness: self.readiness,
+            strangers: self.strangers,
             peer,
         };
         let connection = self.builder.serve_connection(TokioIo::new(io), service);

@@ -8,6 +8,7 @@ mod connection;
 mod service;
 mod spare;
 mod stop;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -26,9 +27,13 @@ use tokio::{
 use tower::util::BoxCloneSyncService;
 use tracing::{info, warn};
 
-use self::connection::{Connections, builder};
+use self::{
+    connection::{Connections, builder},
+    strangers::Strangers,
+};
 pub use self::{
     stop::{outlive_file_limits, reloads, stops},
+    strangers::{OfNoCaller, of_no_caller},
     tls::Tls,
 };
 use crate::{limits::Limits, readiness::Readiness, tries::Peer};
@@ -71,6 +76,7 @@ pub async fn serve(
         answers,
         limits: settings.limits.clone(),
         readiness: settings.readiness.clone(),
+        strangers: Strangers::default(),
         ending,
     };
     let beyond = Connections {

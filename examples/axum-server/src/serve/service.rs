@@ -16,6 +16,7 @@ use tower::Service;
 use super::{
     Answers,
     body::ServedBody,
+    strangers::Strangers,
     unread::RequestBody,
     watch::{UnderWay, Watch},
 };
@@ -27,6 +28,7 @@ pub(super) struct ConnectionService {
     pub(super) answers: Answers,
     pub(super) watch: Arc<Watch>,
     pub(super) readiness: Readiness,
+    pub(super) strangers: Strangers,
     /// Who is at the other end; `None` where that is not known.
     pub(super) peer: Option<Peer>,
 }
@@ -41,6 +43,7 @@ pub(super) struct Answering {
     under_way: Option<UnderWay>,
     watch: Arc<Watch>,
     readiness: Readiness,
+    strangers: Strangers,
     is_http2: bool,
     is_head: bool,
 }
@@ -62,6 +65,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
             inner: self.answers.clone().call(request.map(body)),
             watch: Arc::clone(&self.watch),
             readiness: self.readiness.clone(),
+            strangers: self.strangers.clone(),
             is_http2,
             is_head,
         }
@@ -81,10 +85,11 @@ impl Future for Answering {
             .take()
             .expect("not polled after it was ready");
         if self.is_http2 {
+            let waiting = self.strangers.bound(&mut answer);
             return Poll::Ready(Ok(answer.map(|body| {
                 // hyper leaves it out in HTTP/1.1 alone.
                 let body = if self.is_head { Body::empty() } else { body };
-                let (body, stream) = ServedBody::stream(body, under_way);
+                let (body, stream) = ServedBody::stream(body, under_way, waiting);
                 self.watch.add_stream(&stream);
                 body
             })));

@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     Answers,
     connection::{Connections, builder},
+    strangers::Strangers,
 };
 use crate::{Args, readiness::Readiness};
 
@@ -39,6 +40,7 @@ fn connect() -> (DuplexStream, JoinHandle<()>, Sender<bool>) {
         ),
         limits: args.limits,
         readiness: Readiness::default(),
+        strangers: Strangers::default(),
         ending,
     };
     let (caller, io) = duplex(4_096);

@@ -4,10 +4,11 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use axum::body::{Body, Bytes};
 use http::{Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::{
     body::Incoming,
-    client::conn::http2::{SendRequest, handshake},
+    client::conn::http2::{Builder, SendRequest, handshake},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -153,6 +154,51 @@ async fn one_stream_that_is_not_read_is_cut_and_the_others_go_on() -> TestResult
     let broken = async { while frame(&mut unread).await.is_ok() {} };
     timeout(LONG, broken).await?;
     Ok(())
+}
+
+/// A reader without a window holds them all, and needs no key for that.
+#[tokio::test]
+async fn so_many_answers_wait_for_strangers_and_no_more() -> TestResult {
+    const MOST: usize = 512;
+    let program = Program::start(&["--idle-timeout=600", "--write-timeout=600"])?;
+    let mut held = Vec::new();
+    for number in 0..MOST + 60 {
+        if number % 100 == 0 {
+            let io = TokioIo::new(TcpStream::connect(host(&program)?).await?);
+            let mut builder = Builder::new(TokioExecutor::new());
+            builder.initial_stream_window_size(0);
+            let (client, connection) = builder.handshake(io).await?;
+            tokio::spawn(connection);
+            held.push((client, Vec::new()));
+        }
+        let (client, answers) = held.last_mut().ok_or("no connection")?;
+        let path = [CHAT, "/v1/files", "/page/page.js", "/usage"][number % 4];
+        let request = Request::get(format!("{}{path}", program.at))
+            .version(Version::HTTP_2)
+            .header("host", "localhost")
+            .body(Body::empty())?;
+        let answer = send(client, request).await?;
+        let is_empty = answer.body().is_end_stream();
+        assert_eq!(is_empty, number >= MOST, "{number} {answer:?}");
+        answers.push(answer);
+    }
+    // Who reads by HTTP/1.1 has one answer a connection, and a caller has a quota.
+    assert_eq!(raw::get(&program, "/healthz", "").await?.body, "ok");
+    let mut reader = client(TcpStream::connect(host(&program)?).await?).await?;
+    let mut request = call_of("sk-demo", CHAT, "Hi", false);
+    *request.uri_mut() = format!("{}{CHAT}", program.at).parse()?;
+    assert!(length(&mut reader, request).await? > 0);
+    drop(held);
+    let health = || Request::get(format!("{}/healthz", program.at)).body(Body::empty());
+    while length(&mut reader, health()?).await? == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+async fn length(client: &mut SendRequest<Body>, request: Request<Body>) -> TestResult<usize> {
+    let answer = send(client, request).await?;
+    Ok(answer.into_body().collect().await?.to_bytes().len())
 }
 
 async fn frame(body: &mut Incoming) -> TestResult<Bytes> {
