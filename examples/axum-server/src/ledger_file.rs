@@ -1,30 +1,34 @@
-//! The ledger's file: opened again when it was moved, and its losses told.
+//! The ledger's file: opened again when it was moved or deleted, and its losses told.
 
 use std::{
-    fs, io,
+    fs::{self, File, Metadata},
+    io,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
 use anyhow::Context as _;
+use tokio::time::Instant;
 use tower_qwen_tokens::ledger::{JsonLines, LedgerSink, Record};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// Appends every call to a file, one JSON object a line.
 #[derive(Debug)]
 pub struct LedgerFile {
     path: PathBuf,
     lines: JsonLines,
-    /// Of the file that is open. Locked while another is opened.
-    identity: Mutex<Option<Identity>>,
+    /// The file that is open, to be looked at. Locked while another is opened.
+    opened: Mutex<Option<File>>,
+    began: Instant,
+    /// When it was looked at. Unit: seconds since it began.
+    looked: AtomicU64,
+    /// It was said that a deleted file cannot be opened anew.
+    is_gone: AtomicBool,
     is_failing: AtomicBool,
 }
-
-/// Which file it is, its name aside.
-type Identity = (u64, u64);
 
 impl LedgerFile {
     /// Opens a file for appending, or creates it.
@@ -36,7 +40,10 @@ impl LedgerFile {
         Ok(Self {
             path: path.to_owned(),
             lines: explain(JsonLines::open(path), path)?,
-            identity: Mutex::new(identity(path)),
+            opened: Mutex::new(File::open(path).ok()),
+            began: Instant::now(),
+            looked: AtomicU64::new(0),
+            is_gone: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
         })
     }
@@ -47,13 +54,42 @@ impl LedgerFile {
     ///
     /// As for [`LedgerFile::open`]; then the former file is written on.
     pub fn reopen(&self) -> anyhow::Result<()> {
-        let mut before = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
-        if before.is_some() && *before == identity(&self.path) {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = opened.as_ref().and_then(|file| file.metadata().ok());
+        let named = fs::metadata(&self.path).ok();
+        if before.is_some_and(|before| named.is_some_and(|named| is_same(&before, &named))) {
             return Ok(());
         }
         explain(self.lines.reopen(&self.path), &self.path)?;
-        *before = identity(&self.path);
+        *opened = File::open(&self.path).ok();
         Ok(())
+    }
+
+    /// Opens the file anew if it was deleted: no error says that nobody can read what is written to it.
+    fn reopen_if_deleted(&self) {
+        let now = self.began.elapsed().as_secs();
+        // Not for each line: it asks the system.
+        if self.looked.swap(now, Relaxed) == now {
+            return;
+        }
+        let is_deleted = {
+            let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            opened.as_ref().is_some_and(is_deleted)
+        };
+        if !is_deleted {
+            return;
+        }
+        let file = self.path.display();
+        match self.reopen() {
+            Ok(()) => {
+                self.is_gone.store(false, Relaxed);
+                warn!(%file, "the ledger's file was deleted: it is opened anew, and the calls before are missing in it");
+            }
+            Err(why) if !self.is_gone.swap(true, Relaxed) => {
+                error!(%file, why = format!("{why:#}"), "the ledger's file was deleted, and cannot be opened anew: calls are lost");
+            }
+            Err(_) => {}
+        }
     }
 
     /// Forces what was written so far to the disk.
@@ -80,6 +116,7 @@ impl LedgerFile {
 
 impl LedgerSink for LedgerFile {
     fn record(&self, record: &Record<'_>) {
+        self.reopen_if_deleted();
         self.lines.record(record);
         let is_failing = self.unwritten() > 0;
         // Said when it begins and when it ends, and not for each line.
@@ -105,14 +142,25 @@ fn explain<T>(result: io::Result<T>, path: &Path) -> anyhow::Result<T> {
 }
 
 #[cfg(unix)]
-fn identity(path: &Path) -> Option<Identity> {
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let file = fs::metadata(path).ok()?;
-    Some((file.dev(), file.ino()))
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 #[cfg(not(unix))]
-fn identity(path: &Path) -> Option<Identity> {
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
     // One name is one file: who rotates it stops the program.
-    fs::metadata(path).ok().map(|_| (0, 0))
+    true
+}
+
+/// Whether the file has no name any more.
+#[cfg(unix)]
+fn is_deleted(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|file| file.nlink() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_deleted(_: &File) -> bool {
+    false
 }

@@ -135,6 +135,28 @@ async fn a_hangup_opens_the_ledger_again_and_cuts_nothing() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_ledger_that_was_deleted_is_made_anew() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("calls.jsonl");
+    let flag = format!("--ledger={}", file.display());
+    let (_, mut program) = start(&[&flag]).await?;
+    let call = chat(ACME, "qwen-plus");
+    assert_eq!(status(&program, &call).await?.status, 200);
+    fs::remove_file(&file)?;
+    let lines = || fs::read_to_string(&file).map_or(0, |text| text.lines().count());
+    // It is looked at no more than once a second.
+    while lines() == 0 {
+        assert_eq!(status(&program, &call).await?.status, 200);
+        sleep(Duration::from_millis(100)).await;
+    }
+    program.signal("TERM")?;
+    let (code, log) = program.log_to_its_end()?;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches("it is opened anew").count(), 1, "{log}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn calls_wait_for_room_in_the_ledger_and_that_is_said_once() -> TestResult {
     let (_, mut program) = start(&["--ledger=/dev/full"]).await?;
     for _ in 0..3 {
