@@ -28,6 +28,7 @@ use tracing::info;
 use crate::{
     call_metrics::{self, units},
     gateway::Gateway,
+    log::shown_path,
 };
 
 /// Where the request's id stands.
@@ -188,7 +189,7 @@ impl Drop for Ending {
             target: "calls",
             request_id = self.id.as_ref().and_then(|id| id.to_str().ok()),
             tenant,
-            path = self.uri.path(),
+            path = shown_path(self.uri.path()),
             model = notes.model.get().map(|model| &**model),
             upstream = to.as_deref().filter(|_| report.sends() > 0),
             status = self.answer.map(|(status, _)| status.as_u16()),

@@ -18,8 +18,17 @@ use tracing::warn;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 /// So many lines wait to be written; further ones are lost.
-// A quarter of a second of the busiest gateway that was measured: 1 MB as lines mostly are, 16 MB of paths as long as a head may be.
+// A quarter of a second of the busiest gateway that was measured: 1 MB as lines mostly are.
 const MAX_WAITING: usize = 2_048;
+
+/// How much of a path is in a line. Unit: bytes.
+const MAX_PATH: usize = 256;
+
+/// A path as lines have it: a stranger's may be as long as a head, and must not fill the log.
+#[must_use]
+pub fn shown_path(path: &str) -> &str {
+    &path[..path.floor_char_boundary(MAX_PATH)]
+}
 
 /// How often the end looks whether all lines are written, and between two looks it waits for so long: a second in all.
 const LOOKS: u32 = 200;

@@ -30,6 +30,7 @@ use crate::{
     errors::{error_format, method_not_allowed},
     forward::forward,
     gateway::Gateway,
+    log::shown_path,
     metrics,
     own_answers::OwnAnswers,
     page, readiness,
@@ -162,7 +163,7 @@ fn span<B>(request: &http::Request<B>) -> Span {
     info_span!(
         "call",
         method = %request.method(),
-        path = request.uri().path(),
+        path = shown_path(request.uri().path()),
         id,
         tenant = field::Empty
     )

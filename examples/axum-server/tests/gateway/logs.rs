@@ -41,6 +41,28 @@ async fn a_long_id_gives_way_to_one_of_the_gateways() -> TestResult {
     Ok(())
 }
 
+/// With 20 KB a request a stranger would fill the disk.
+#[tokio::test]
+async fn a_long_path_is_cut() -> TestResult {
+    let trace = [("RUST_LOG", "info,tower_http=trace,axum_server=trace")];
+    let mut program = Program::start_with(trace, &WIDE)?;
+    for path in ["/v1/chat/completions", ""] {
+        let path = format!("/{}é{}{path}", "p".repeat(254), "p".repeat(20_000));
+        let answer = ask(
+            &program,
+            &chat("sk-secret-nobody", "qwen-plus").replace("/v1/chat/completions", &path),
+        )
+        .await?;
+        assert_eq!(answer.status, 401);
+    }
+    program.signal("TERM")?;
+    let (_, log) = program.log_to_its_end()?;
+    assert!(log.contains(&"p".repeat(254)), "{log}");
+    let longest = log.lines().map(str::len).max();
+    assert!(longest < Some(2_000), "{longest:?}");
+    Ok(())
+}
+
 /// It was text, with a backtrace: nothing that gathers the lines of a log could read it.
 #[tokio::test]
 async fn an_end_by_an_error_is_a_line_like_all_others() -> TestResult {
