@@ -28,6 +28,9 @@ pub struct LedgerFile {
     /// It was said that a deleted file cannot be opened anew.
     is_gone: AtomicBool,
     is_failing: AtomicBool,
+    /// How many losses were told.
+    told: AtomicU64,
+    is_losing: AtomicBool,
 }
 
 impl LedgerFile {
@@ -45,6 +48,8 @@ impl LedgerFile {
             looked: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
+            told: AtomicU64::new(0),
+            is_losing: AtomicBool::new(false),
         })
     }
 
@@ -124,11 +129,21 @@ impl LedgerSink for LedgerFile {
             && self.is_failing.swap(is_failing, Relaxed) != is_failing
         {
             let (file, lost) = (self.path.display(), self.lost());
+            self.is_losing.store(false, Relaxed);
+            self.told.store(lost, Relaxed);
             if is_failing {
                 error!(%file, "the ledger's file cannot be written: calls wait in memory, and are tried again");
             } else {
                 info!(%file, lost, "the ledger's file can be written again");
             }
+        }
+        if is_failing
+            && !self.is_losing.load(Relaxed)
+            && self.lost() > self.told.load(Relaxed)
+            && !self.is_losing.swap(true, Relaxed)
+        {
+            let file = self.path.display();
+            error!(%file, "too many calls wait for the ledger's file: further ones are lost in it");
         }
     }
 }
@@ -163,4 +178,63 @@ fn is_deleted(file: &File) -> bool {
 #[cfg(not(unix))]
 fn is_deleted(_: &File) -> bool {
     false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Write;
+
+    use tower_qwen_tokens::{Basis, End, Usage, ledger::Entry};
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(std::sync::Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("whole").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn that_calls_are_lost_is_said_once() {
+        let log = Log::default();
+        let lines = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+        let file = LedgerFile::open(Path::new("/dev/full")).expect("it is there");
+        // Nine of them are more than may wait.
+        let entry = Entry::new(
+            "m".repeat(1 << 20),
+            Usage::default(),
+            Basis::Reported,
+            End::Complete,
+        );
+        with_default(lines, || {
+            for _ in 0..12 {
+                file.record(&Record::new(&entry, None, None));
+            }
+        });
+        assert!(file.lost() > 1, "{}", file.lost());
+        let text = String::from_utf8(log.0.lock().expect("whole").clone()).expect("text");
+        let told = |what: &str| text.matches(what).count();
+        assert_eq!(
+            (told("calls wait in memory"), told("further ones are lost")),
+            (1, 1),
+            "{text}"
+        );
+    }
 }
