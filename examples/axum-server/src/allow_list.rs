@@ -3,28 +3,46 @@
 //! It signs what it passes on with its own key, and a provider has more behind that key than models: files, batches,
 //! deployments, keys. Nobody would meter those, and callers could read and delete what belongs to others.
 
-use axum::{extract::Request, response::Response};
-use http::{HeaderValue, header::ALLOW};
+use axum::{body::Body, extract::Request, response::Response};
+use http::{
+    HeaderName, HeaderValue,
+    header::{ALLOW, TRANSFER_ENCODING},
+};
 use tower_qwen_tokens::Dialect;
 
 use crate::errors::{error_format, method_not_allowed, not_found};
 
-/// Lets a call through that is on the list.
+/// Lets a call through that is on the list; one for a list of models without its body, which nobody reads here.
 ///
 /// # Errors
 ///
 /// The answer to any other, boxed for its size: 405 where only the method is wrong, else 404.
-pub fn check(request: &Request) -> Result<(), Box<Response>> {
+pub fn check(request: &mut Request) -> Result<(), Box<Response>> {
     let Some(allowed) = method(request.uri().path()) else {
         return Err(Box::new(not_found(&error_format(request))));
     };
     if request.method() == allowed {
+        if allowed == "GET" {
+            take_body(request);
+        }
         return Ok(());
     }
     let mut answer = method_not_allowed(&error_format(request));
     let allowed = HeaderValue::from_static(allowed);
     answer.headers_mut().insert(ALLOW, allowed);
     Err(Box::new(answer))
+}
+
+/// Takes the body away, and all headers that speak of it.
+fn take_body(request: &mut Request) {
+    *request.body_mut() = Body::empty();
+    let headers = request.headers_mut();
+    let is_of_body =
+        |name: &&HeaderName| name.as_str().starts_with("content-") || *name == TRANSFER_ENCODING;
+    let names: Vec<_> = headers.keys().filter(is_of_body).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 /// The one method that a path is on the list with; `None` for a path that is not on it.
