@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use axum::{body::Body, extract::Request, response::Response};
-use http::{Method, StatusCode, Version, header::CONTENT_ENCODING};
+use http::{
+    Method, StatusCode, Version,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
 use http_body::Body as _;
 use tower::ServiceExt;
 use tower_qwen_ratelimit::enforce::Reserved;
@@ -49,6 +52,11 @@ pub async fn forward(
     if is_unread_model_call(&request) {
         let message =
             "A call of a model must be JSON: send the header Content-Type: application/json.";
+        return Ok(format.error(UNSUPPORTED_MEDIA, message).map(Body::from));
+    }
+    if !is_utf8(&request) {
+        let message =
+            "The header Content-Type names a charset that is not taken here: send JSON in UTF-8.";
         return Ok(format.error(UNSUPPORTED_MEDIA, message).map(Body::from));
     }
     let live = gateway.live();
@@ -155,6 +163,21 @@ fn is_unread_model_call(request: &Request) -> bool {
     request.method() == Method::POST
         && Dialect::of_path(request.uri().path()).is_some()
         && Call::of(request).is_some_and(|call| call.model_call().is_none())
+}
+
+/// Whether no charset is named but those by which the gateway has read the call: by another one the upstream would read another.
+fn is_utf8(request: &Request) -> bool {
+    // The third is none, and what many clients write.
+    const TAKEN: [&str; 3] = ["utf-8", "us-ascii", "utf8"];
+    let kinds = request.headers().get_all(CONTENT_TYPE).iter();
+    let mut parameters = kinds.flat_map(|kind| kind.as_bytes().split(|&byte| byte == b';').skip(1));
+    parameters.all(|parameter| {
+        let parameter = String::from_utf8_lossy(parameter);
+        let (name, value) = parameter.split_once('=').unwrap_or_default();
+        let value = value.trim().trim_matches('"');
+        let is_taken = TAKEN.iter().any(|taken| value.eq_ignore_ascii_case(taken));
+        is_taken || !name.trim().eq_ignore_ascii_case("charset")
+    })
 }
 
 /// Whether the body is compressed still.

@@ -140,3 +140,26 @@ async fn a_list_of_models_is_asked_for_without_a_body() -> TestResult {
     }
     Ok(())
 }
+
+/// The gateway reads UTF-8; an upstream that reads the same bytes by another table would read another call.
+#[tokio::test(start_paused = true)]
+async fn a_call_in_another_charset_is_refused() -> TestResult {
+    let harness = Harness::new(Config::default(), &[])?;
+    for (kind, status) in [
+        ("application/json", 200),
+        ("application/json; charset=utf-8", 200),
+        ("application/json;charset=\"UTF-8\"; v=1", 200),
+        ("application/json; charset=US-ASCII", 200),
+        ("application/json; charset=utf-7", 415),
+        ("application/json; v=1; Charset = \"utf-16\"", 415),
+        ("application/json; charset=utf-8; charset=latin1", 415),
+    ] {
+        let mut request = call(CHAT, "Hi", false);
+        let headers = request.headers_mut();
+        headers.insert("content-type", kind.parse()?);
+        let (answer, text) = harness.text(request).await?;
+        assert_eq!(answer, status, "{kind} {text}");
+        assert_eq!(text.contains("Content-Type"), status == 415, "{text}");
+    }
+    Ok(())
+}
