@@ -12,7 +12,7 @@ use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use crate::{allow_list, auth, countable, gateway::Gateway, models, path, serve::OfNoCaller};
+use crate::{allow_list, auth, countable, gateway::Gateway, models, path, serve::of_anybody};
 
 /// Lets a request pass, or answers it.
 pub type Check = fn(&Gateway, &mut Request) -> Result<(), Box<Response>>;
@@ -58,10 +58,7 @@ pub fn unread(gateway: &Gateway, request: &mut Request) -> Result<(), Box<Respon
     let checked = auth::check(gateway, request)
         .and_then(|()| path::check(request))
         .and_then(|()| allow_list::check(request));
-    checked.map_err(|mut answer| {
-        answer.extensions_mut().insert(OfNoCaller);
-        answer
-    })
+    checked.map_err(|answer| Box::new(of_anybody(*answer)))
 }
 
 /// What is seen once a call has been read: that its answer holds what it costs, and whether its caller may name its model.

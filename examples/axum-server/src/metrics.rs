@@ -14,7 +14,7 @@ use tower_qwen_tokens::error_format::ErrorFormat;
 
 use crate::{
     access::NoAdmin, admin::AdminProblem, api_key::ApiKey, auth::unauthenticated, config::ANY,
-    gateway::Gateway,
+    gateway::Gateway, serve::of_admin,
 };
 
 // Dashboards depend on these names.
@@ -64,7 +64,8 @@ pub fn recorder(idle: Duration) -> Result<PrometheusRecorder, BuildError> {
 
 /// The handler. Where there is an admin key, it takes that.
 pub async fn metrics(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Response {
-    if gateway.live().callers.has_admin() {
+    let has_admin = gateway.live().callers.has_admin();
+    if has_admin {
         let key = ApiKey::take(request.headers_mut());
         let problem = match key {
             Some(key) => gateway.check_admin_key(&key, request.extensions()).await,
@@ -78,7 +79,11 @@ pub async fn metrics(State(gateway): State<Arc<Gateway>>, mut request: Request) 
     }
     gateway.count();
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4")];
-    (kind, gateway.metrics.render()).into_response()
+    let answer = (kind, gateway.metrics.render()).into_response();
+    match has_admin {
+        true => of_admin(answer),
+        false => answer,
+    }
 }
 
 impl Gateway {

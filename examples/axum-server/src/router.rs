@@ -34,7 +34,7 @@ use crate::{
     metrics,
     own_answers::OwnAnswers,
     page, readiness,
-    serve::{Answers, of_no_caller},
+    serve::{Answers, of_anybody},
     shortcut::Shortcut,
     under_way::Watch,
     usage,
@@ -109,7 +109,7 @@ impl Gateway {
             .method_not_allowed_fallback(async |request: Request| {
                 method_not_allowed(&error_format(&request))
             })
-            .layer(map_response(of_no_caller))
+            .layer(map_response(async |answer| of_anybody(answer)))
             .with_state(self.clone());
         let paths = reports
             // Every other path, so that without a key all of them are 401.
@@ -117,7 +117,7 @@ impl Gateway {
         let admins = page::router(self)
             .with_state(self.clone())
             .nest("/admin", admin::router(self))
-            .layer(map_response(of_no_caller));
+            .layer(map_response(async |answer| of_anybody(answer)));
         let cors = cors::layer(&self.args.cors_origins);
         let paths = match cors.clone() {
             // Pages of other origins may call; what is the admin's they may not even read.

@@ -15,6 +15,7 @@ use tower_qwen_tokens::{
 
 use crate::{
     access::NoAdmin, admin::AdminProblem, api_key::ApiKey, auth::unauthenticated, gateway::Gateway,
+    serve::of_admin,
 };
 
 #[derive(Serialize)]
@@ -47,11 +48,13 @@ pub async fn usage(State(gateway): State<Arc<Gateway>>, mut request: Request) ->
     }
     // No caller's key, so it may be a try to find the admin's.
     match gateway.check_admin_key(&key, request.extensions()).await {
-        Ok(()) => Json(All {
-            sums: gateway.ledger.snapshot(),
-            upstreams: gateway.upstream_sums.snapshot(),
-        })
-        .into_response(),
+        Ok(()) => of_admin(
+            Json(All {
+                sums: gateway.ledger.snapshot(),
+                upstreams: gateway.upstream_sums.snapshot(),
+            })
+            .into_response(),
+        ),
         Err(NoAdmin::TooMany(wait)) => AdminProblem::TooMany(wait).into_response(),
         Err(_) => unauthenticated(&ErrorFormat::of("/usage", request.headers())),
     }

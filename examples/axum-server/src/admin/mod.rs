@@ -17,6 +17,7 @@ use crate::{
     config::{CallerEntry, GroupEntry},
     gateway::Gateway,
     own_bodies,
+    serve::of_admin,
 };
 pub(crate) use problem::AdminProblem;
 
@@ -56,7 +57,7 @@ pub fn router(gateway: &Arc<Gateway>) -> Router {
 /// Lets the admin through.
 async fn check(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
     match gateway.check_admin(&mut request).await {
-        Ok(()) => next.run(request).await,
+        Ok(()) => of_admin(next.run(request).await),
         Err(no_admin) => AdminProblem::from(no_admin).into_response(),
     }
 }

@@ -25,7 +25,7 @@ use http::{
 };
 
 pub(crate) use self::{events::Viewers, history::History};
-use crate::{access::Door, admin::AdminProblem, gateway::Gateway, own_bodies};
+use crate::{access::Door, admin::AdminProblem, gateway::Gateway, own_bodies, serve::of_admin};
 
 /// Longer than any key.
 const MAX_BODY: usize = 4 << 10;
@@ -72,6 +72,7 @@ async fn behind_door(
 ) -> Response {
     match gateway.door(request.headers(), request.uri()) {
         Door::Absent => AdminProblem::NotFound.into_response(),
+        Door::Locked if gateway.has_session(request.headers()) => of_admin(next.run(request).await),
         Door::Locked | Door::Open => next.run(request).await,
     }
 }

@@ -33,7 +33,7 @@ use self::{
 };
 pub use self::{
     stop::{outlive_file_limits, reloads, stops},
-    strangers::{OfNoCaller, of_no_caller},
+    strangers::{of_admin, of_anybody},
     tls::Tls,
 };
 use crate::{limits::Limits, readiness::Readiness, tries::Peer};

@@ -14,9 +14,13 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 /// How many bodies wait, over all connections: some 3 MB.
 const MOST: usize = 512;
 
-/// In the extensions of an answer: it is no caller's call.
-#[derive(Debug, Clone, Copy)]
-pub struct OfNoCaller;
+/// Whose an answer is that is no caller's call. In its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Anybody,
+    /// Of the admin, as a key or a session has shown.
+    Admin,
+}
 
 /// The answers that wait. Clones share the count.
 #[derive(Debug, Clone, Default)]
@@ -26,9 +30,19 @@ pub(super) struct Strangers(Arc<AtomicUsize>);
 #[derive(Debug)]
 pub(super) struct Waiting(Arc<AtomicUsize>);
 
-/// Marks an answer as no caller's call.
-pub async fn of_no_caller(mut answer: Response) -> Response {
-    answer.extensions_mut().insert(OfNoCaller);
+/// Marks an answer as no caller's call, which anybody may cause, unless it is known to be the admin's.
+#[must_use]
+pub fn of_anybody(mut answer: Response) -> Response {
+    answer
+        .extensions_mut()
+        .get_or_insert_with(|| Whose::Anybody);
+    answer
+}
+
+/// Marks an answer as the admin's, who gets it whole however many wait.
+#[must_use]
+pub fn of_admin(mut answer: Response) -> Response {
+    answer.extensions_mut().insert(Whose::Admin);
     answer
 }
 
@@ -45,7 +59,9 @@ impl Strangers {
     /// The place of an answer that needs one. Where there is none left it loses its body: without one it goes out with its
     /// headers, which no window holds back.
     pub(super) fn bound(&self, answer: &mut Response) -> Option<Waiting> {
-        answer.extensions().get::<OfNoCaller>()?;
+        if answer.extensions().get() != Some(&Whose::Anybody) {
+            return None;
+        }
         let waiting = self.enter();
         if waiting.is_none() {
             *answer.body_mut() = axum::body::Body::empty();

@@ -29,6 +29,7 @@ use tokio_rustls::{
 
 use crate::{
     hostile::Hostile,
+    page,
     program::Program,
     raw::{self, LONG, total},
     support::{CHAT, TestResult, call_of},
@@ -160,7 +161,7 @@ async fn one_stream_that_is_not_read_is_cut_and_the_others_go_on() -> TestResult
 #[tokio::test]
 async fn so_many_answers_wait_for_strangers_and_no_more() -> TestResult {
     const MOST: usize = 512;
-    let program = Program::start(&["--idle-timeout=600", "--write-timeout=600"])?;
+    let program = Program::start(&["--admin-key=sk-secret-admin", "--write-timeout=600"])?;
     let mut held = Vec::new();
     for number in 0..MOST + 60 {
         if number % 100 == 0 {
@@ -182,12 +183,24 @@ async fn so_many_answers_wait_for_strangers_and_no_more() -> TestResult {
         assert_eq!(is_empty, number >= MOST, "{number} {answer:?}");
         answers.push(answer);
     }
-    // Who reads by HTTP/1.1 has one answer a connection, and a caller has a quota.
+    // Not those of HTTP/1.1, one a connection, nor a caller's, who has a quota, nor the admin's.
     assert_eq!(raw::get(&program, "/healthz", "").await?.body, "ok");
     let mut reader = client(TcpStream::connect(host(&program)?).await?).await?;
     let mut request = call_of("sk-demo", CHAT, "Hi", false);
     *request.uri_mut() = format!("{}{CHAT}", program.at).parse()?;
     assert!(length(&mut reader, request).await? > 0);
+    let session = page::session(&program).await?;
+    let (_, cookie) = session.split_once(": ").ok_or("no cookie")?;
+    for (path, name, value) in [
+        ("/usage", "authorization", "Bearer sk-secret-admin"),
+        ("/metrics", "authorization", "Bearer sk-secret-admin"),
+        ("/admin/callers", "authorization", "Bearer sk-secret-admin"),
+        ("/page/page.js", "cookie", cookie),
+    ] {
+        let request = Request::get(format!("{}{path}", program.at)).header(name, value);
+        let length = length(&mut reader, request.body(Body::empty())?).await?;
+        assert!(length > 0, "{path}");
+    }
     drop(held);
     let health = || Request::get(format!("{}/healthz", program.at)).body(Body::empty());
     while length(&mut reader, health()?).await? == 0 {

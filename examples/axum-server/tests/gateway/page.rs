@@ -51,7 +51,7 @@ async fn login(program: &Program, key: &str) -> TestResult<Answer> {
 }
 
 /// The line of the cookie that a login gives.
-async fn session(program: &Program) -> TestResult<String> {
+pub(crate) async fn session(program: &Program) -> TestResult<String> {
     let answer = login(program, "sk-secret-admin").await?;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
     let cookie = answer.header("set-cookie").ok_or("no cookie")?;
