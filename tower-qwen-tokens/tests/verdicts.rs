@@ -221,6 +221,55 @@ fn no_row_of_the_table_breaks_the_law_of_a_status() {
     }
 }
 
+/// A host that repeats the caller's words must not close the model to all callers.
+#[test]
+fn words_alone_use_up_no_plan() {
+    let fragments = (KNOWN_ERRORS.iter())
+        .filter(|row| row.window.is_some())
+        .map(|row| row.fragment)
+        .filter(|it| !it.is_empty())
+        .chain([
+            "allocated quota exceeded",
+            "tokens per min",
+            "too many requests",
+        ]);
+    for fragment in fragments {
+        let words = format!("{fragment}. Please try again in 5 hours.");
+        let json = r#"{\"code\":\"insufficient_quota\",\"message\":\"x\",\"retry_after\":90000}"#;
+        for message in [
+            format!("Invalid grammar: '{words}'"),
+            format!("Invalid grammar: {json} {words}"),
+        ] {
+            let error = format!(r#"{{"message":"{message}","type":"api_error"}}"#);
+            let body = format!(r#"{{"error":{error}}}"#);
+            for status in [400, 402, 403, 422, 500, 502, 503, 529] {
+                let of = StatusCode::from_u16(status).expect("a status");
+                let verdict = Verdict::of_response(of, &HeaderMap::new(), body.as_bytes(), now());
+                assert_eq!(verdict.plan_window(), None, "{status} {message}");
+                let closes_for = verdict.retry_after().filter(|_| verdict.is_throttle());
+                assert_eq!(closes_for, None, "{status} {message}");
+            }
+            let choices = r#"[{"message":{"content":"Hi"},"finish_reason":"stop"}]"#;
+            let good = format!(r#"{{"choices":{choices},"error":{error}}}"#);
+            for body in [&good, &body] {
+                let verdict = Verdict::of_success(&HeaderMap::new(), body.as_bytes(), now());
+                let event = Verdict::of_event_at(body.as_bytes(), None, now());
+                for verdict in [verdict, event] {
+                    let verdict = verdict.expect("an error");
+                    assert_eq!(verdict.plan_window(), None, "{body}");
+                }
+            }
+        }
+        let body = format!(r#"{{"error":{{"message":"{words}"}}}}"#);
+        let limit = StatusCode::TOO_MANY_REQUESTS;
+        let verdict = Verdict::of_response(limit, &HeaderMap::new(), body.as_bytes(), now());
+        assert!(verdict.plan_window().is_some(), "{body}");
+        let body = format!(r#"{{"code":"insufficient_quota","message":"{words}"}}"#);
+        let verdict = Verdict::of_event_at(body.as_bytes(), None, now()).expect("an error");
+        assert!(verdict.plan_window().is_some(), "{body}");
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_is_said_the_status_stands(

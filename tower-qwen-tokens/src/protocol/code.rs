@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     Cause::{self, *},
+    error_parts::ErrorBody,
     index::{Index, hash},
     known_errors::{KNOWN_ERRORS, KnownError},
     status::{allows, cause_of},
@@ -18,14 +19,21 @@ pub(super) struct Meaning {
     pub(super) window: Option<Duration>,
     /// Whether the answer has codes, and none of them is known.
     pub(super) is_unknown_code: bool,
+    /// Whether the status, a code or a type says that a limit was met, and not the words of the message alone.
+    pub(super) is_of_limit: bool,
 }
 
 /// What a status, codes and words mean together. Words go first, then the codes in their order, then the status; each only
 /// as far as the status allows ([`allows`]).
-pub(super) fn classify(status: Option<u16>, codes: &[&str], words: &Words<'_>) -> Meaning {
-    let codes = || codes.iter().copied().filter(|code| !code.is_empty());
+///
+/// A message may repeat the caller's text. So its words alone say of no plan that it is used up, which would close the model to
+/// all callers.
+pub(super) fn classify(status: Option<u16>, body: &ErrorBody, words: &Words<'_>) -> Meaning {
+    let all = body.codes();
+    let codes = || all.into_iter().filter(|code| !code.is_empty());
     let known = |code| by_code(status, code);
-    let row = by_words(status, codes, words)
+    let is_of_limit = status == Some(429) || body.own_codes().any(|code| is_limit(status, code));
+    let row = by_words(status, codes, words, is_of_limit)
         // A message is more exact than its code: `insufficient_quota` is a rate as well as a used-
         // up plan.
         .or_else(|| {
@@ -49,13 +57,23 @@ pub(super) fn classify(status: Option<u16>, codes: &[&str], words: &Words<'_>) -
         cause: cause.or_else(of_code).unwrap_or_else(|| cause_of(status)),
         window: row.filter(|_| !is_too_large).and_then(|row| row.window),
         is_unknown_code: own.peek().is_some() && own.all(|code| known(code).is_none()),
+        is_of_limit,
     }
+}
+
+/// Whether a code says that a limit or the account was met.
+fn is_limit(status: Option<u16>, code: &str) -> bool {
+    let cause = by_code(status, code).map(|row| row.cause);
+    let cause = cause.or_else(|| by_number(code)).or_else(|| by_stem(code));
+    // A server that is full says nothing of the account.
+    cause.is_some_and(|it| it.is_throttle() && it != Capacity || matches!(it, Account | FreeTier))
 }
 
 fn by_words<'a, C: Iterator<Item = &'a str>>(
     status: Option<u16>,
     codes: impl Fn() -> C,
     words: &Words<'_>,
+    is_of_limit: bool,
 ) -> Option<&'static KnownError> {
     // Without a status the code decides which it would have had: so a message that repeats the
     // caller's text misleads no more than it would with one.
@@ -71,9 +89,16 @@ fn by_words<'a, C: Iterator<Item = &'a str>>(
         }
         _ => codes().any(|code| row.has_code(code)),
     };
+    let is_believed = |row: &KnownError| {
+        row.window.is_none()
+            || is_of_limit
+            // What the host says stands in front of what it repeats.
+            || row.names(status) && words.begin_with(row.fragment)
+    };
     let rows = words.rows().map(|row| &KNOWN_ERRORS[row]);
-    rows.into_iter()
-        .find(|row| (allows(status, row.cause) || row.names(status)) && fits(row))
+    rows.into_iter().find(|row| {
+        (allows(status, row.cause) || row.names(status)) && fits(row) && is_believed(row)
+    })
 }
 
 /// The row of a code, or of what it is a kind of: `Throttling.User` of `Throttling`.

@@ -66,6 +66,12 @@ impl ErrorBody {
         .map(Option::unwrap_or_default)
     }
 
+    /// The codes and types that do not stand in the message, which may repeat the caller's text.
+    pub(super) fn own_codes(&self) -> impl Iterator<Item = &str> {
+        let own = [&self.code, &self.kind];
+        own.into_iter().filter_map(|code| code.as_deref())
+    }
+
     /// Adds a text to the message.
     pub(super) fn append(&mut self, text: Option<String>) {
         let Some(text) = text.filter(|text| !text.is_empty()) else {

@@ -41,18 +41,24 @@ pub(super) fn cause_of_limit(text: &str) -> Option<Cause> {
 }
 
 /// The wait that a body states, in a member of its own or in its words.
+///
+/// A throttle closes the account for as long as its wait, so where the words of the message alone say that it is one, they do
+/// not say how long: they may be the caller's.
 pub(super) fn wait_in_body(
     body: &ErrorBody,
     words: &Words<'_>,
-    cause: Cause,
+    meaning: Meaning,
     now: impl Fn() -> SystemTime,
 ) -> Hint {
-    let inner = body.inner.as_deref().and_then(|inner| inner.wait.as_ref());
+    let cause = meaning.cause;
+    let is_believed = meaning.is_of_limit || !cause.is_throttle();
+    let inner = body.inner.as_deref().filter(|_| is_believed);
+    let inner = inner.and_then(|inner| inner.wait.as_ref());
     let members = [body.wait.as_ref(), inner].into_iter().flatten();
     // Reset headers come with every answer. They are a wait only where a limit is the cause.
     let members = members.filter(|wait| !wait.is_reset || cause.is_throttle());
     let in_members = members.fold(Hint::default(), |hint, wait| hint.or(|| wait.read(&now)));
-    let hint = in_members.or(|| wait_in(words, &now));
+    let hint = in_members.or(|| is_believed.then(|| wait_in(words, &now))?);
     Hint {
         is_in_body: hint.wait.is_some(),
         ..hint
@@ -80,7 +86,10 @@ impl Facts {
         }
     }
 
-    pub(super) fn heed_long_wait(&mut self, is_stated: bool) {
+    pub(super) fn heed_long_wait(&mut self, meaning: Meaning, is_stated: bool) {
+        if !meaning.is_of_limit {
+            return;
+        }
         let is_rate = matches!(self.cause, Cause::Throttled | Cause::RequestRate);
         let longest = match self.cause {
             Cause::TokenRate if !is_stated => PLAN_USED_UP,

@@ -198,7 +198,11 @@ pub const KNOWN_ERRORS: &[KnownError] = &[
     plan(USED_UP, &[], "quota will be refreshed", MONTH, KIMI),
     plan(USED_UP, &[], "plan quota", MONTH, PLANS),
     plan(USED_UP, &[], "quota of your plan", MONTH, SEEN),
-    plan(&[400, 429], &[], "specified api usage limits", MONTH, ANTHROPIC),
+    plan(LIMIT, &[], "specified api usage limits", MONTH, ANTHROPIC),
+    // Without a status or a code of a limit the message must begin so.
+    plan(&[400], &["invalid_request_error"], "you have reached your specified api usage limits", MONTH, ANTHROPIC),
+    plan(&[403], &["access_terminated_error"], "you've reached your usage limit for this billing cycle", MONTH, KIMI),
+    plan(&[403], &["access_terminated_error"], "your quota will reset when the next cycle begins", MONTH, KIMI),
     // Used up: money.
     row(USED_UP, &[], "budget has been exceeded", Account, LITELLM),
     row(USED_UP, &[], "exceededbudget", Account, LITELLM),

@@ -49,14 +49,15 @@ impl Verdict {
             body.code = first(headers, &X_SMG_ERROR_CODE, |text| Some(text.to_owned()));
         }
         let words = Words::of(body.message.as_deref().unwrap_or_default());
-        let mut meaning = code::classify(Some(status.as_u16()), &body.codes(), &words);
+        let mut meaning = code::classify(Some(status.as_u16()), &body, &words);
         if meaning.cause == Cause::Throttled
             && let Some(cause) = first(headers, &RATE_LIMIT_TYPE, cause_of_limit)
         {
             meaning.cause = cause;
+            meaning.is_of_limit = true;
         }
         let server_time = || hint::server_time(headers, now);
-        let in_body = || wait_in_body(&body, &words, meaning.cause, server_time);
+        let in_body = || wait_in_body(&body, &words, meaning, server_time);
         let in_headers = || hint::in_headers(headers, meaning.cause, now);
         // The headers of a gateway know nothing of a plan's window.
         let hint = match meaning.window {
@@ -65,7 +66,7 @@ impl Verdict {
         };
         let is_stated = hint.is_in_body;
         let mut facts = Facts::new(Some(status), meaning, hint, Some(now));
-        facts.heed_long_wait(is_stated);
+        facts.heed_long_wait(meaning, is_stated);
         facts.take_texts(body);
         // Last: the server knows more about itself than any table.
         if let Some(transient) = first(headers, &X_SHOULD_RETRY, should_retry) {
@@ -119,13 +120,13 @@ impl Verdict {
             .find(|status| (400..600).contains(status))
             .and_then(|status| StatusCode::from_u16(status).ok());
         let words = Words::of(body.message.as_deref().unwrap_or_default());
-        let meaning = code::classify(status.map(|it| it.as_u16()), &body.codes(), &words);
-        let mut hint = wait_in_body(&body, &words, meaning.cause, clock);
+        let meaning = code::classify(status.map(|it| it.as_u16()), &body, &words);
+        let mut hint = wait_in_body(&body, &words, meaning, clock);
         if let (Some(headers), Some(now)) = (headers, now) {
             hint = hint.or_else(|| hint::in_headers(headers, meaning.cause, now));
         }
         let mut facts = Facts::new(status, meaning, hint, now);
-        facts.heed_long_wait(hint.is_in_body);
+        facts.heed_long_wait(meaning, hint.is_in_body);
         facts.take_texts(body);
         Some(Self(Arc::new(facts)))
     }

@@ -104,6 +104,12 @@ impl<'a> Words<'a> {
         (0..KNOWN_ERRORS.len()).filter(|row| self.rows[row / 64] >> (row % 64) & 1 == 1)
     }
 
+    /// Whether the message begins with this, written as the fragments of the table are.
+    pub(super) fn begin_with(&self, fragment: &str) -> bool {
+        let start = self.message.bytes().take(fragment.len()).map(plain);
+        start.eq(fragment.bytes())
+    }
+
     /// Where a wait may be read, in the order of the message.
     pub(super) fn places(&self) -> &[Place] {
         &self.places[..self.count]
