@@ -203,7 +203,7 @@ fn a_cut_stream_keeps_what_it_had() {
 fn an_event_of_any_size_is_read() {
     let text = "x".repeat(300_000);
     let event = format!(
-        "data: {{\"output\":{{\"text\":\"{text}\",\"finish_reason\":\"stop\"}},\"usage\":{{\"total_tokens\":7}}}}\n\n"
+        "data: {{\"output\":{{\"text\":\"{text}\",\"finish_reason\":\"stop\"}},\"usage\":{{\"input_tokens\":3,\"output_tokens\":4}}}}\n\n"
     );
     let mut scanner = Scanner::sse(Dialect::NativeText);
     for chunk in event.as_bytes().chunks(8_192) {

@@ -58,12 +58,16 @@ pub(super) fn usage_of(scanned: &Scanned, end: End, input_estimate: Option<u64>)
     let delivered = scanned.delivered.tokens();
     match scanned.usage {
         Some(usage) if scanned.is_final => (usage, Basis::Reported),
-        // Cumulative usage of a stream that broke off: the text may be ahead of the figures.
+        // A part is missing, or it is cumulative usage of a stream that broke off: the text may be ahead of the figures.
         Some(usage) => {
             let (input, output) = usage.input_and_output().unwrap_or_default();
+            let output = output.max(delivered);
+            // A total alone holds the answer too.
+            let is_total = usage.input_tokens.is_none() && usage.output_tokens.is_none();
+            let input = input.saturating_sub(if is_total { output } else { 0 });
             let estimate = Usage {
                 input_tokens: Some(input).filter(|&stated| stated > 0).or(input_estimate),
-                output_tokens: Some(output.max(delivered)),
+                output_tokens: Some(output),
                 total_tokens: None,
                 ..usage
             };

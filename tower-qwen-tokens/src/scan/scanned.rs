@@ -14,7 +14,7 @@ pub struct Scanned {
     /// The usage of all answers together; `None` if none was stated, or zeros beside text.
     pub usage: Option<Usage>,
     /// Whether that usage is of the whole answer, rather than of what had been generated when a
-    /// stream broke off.
+    /// stream broke off, or without a part that the call must have had.
     pub is_final: bool,
     /// Whether a stream says that it is whole; `true` for a body that is one JSON document.
     pub is_whole: bool,
@@ -48,7 +48,7 @@ impl Scanned {
             Some(total) => total != 0 || found.delivered.is_empty(),
         };
         let usage = found.total_usage().filter(is_usage);
-        let is_final = usage.is_some() && is_final;
+        let is_final = is_final && usage.is_some_and(|it| has_parts(&it, &found.delivered));
         let delivered = match (found.text, counter) {
             // Counting costs as much as the text is long, so only if the figure is needed.
             (Some((text, part)), Some(counter)) if !is_final => {
@@ -65,4 +65,10 @@ impl Scanned {
             delivered,
         }
     }
+}
+
+/// Whether a usage has what its call must have had: a prompt, and an output where there is text. Embeddings have no output.
+fn has_parts(usage: &Usage, delivered: &Delivered) -> bool {
+    let (input, output) = usage.input_and_output().unwrap_or_default();
+    (input > 0 || output == 0) && (output > 0 || delivered.is_empty())
 }
