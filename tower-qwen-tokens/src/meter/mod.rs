@@ -159,6 +159,7 @@ mod body_rejection;
 mod counter;
 mod future;
 mod layer;
+mod outside;
 mod request_usage;
 mod response_usage;
 mod service;

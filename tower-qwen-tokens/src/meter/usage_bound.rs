@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, header::SERVER};
 
+use super::outside::{names_host_tools, names_outside};
 use crate::{Call, Usage, data::Window};
 
 /// The window of a model that is not listed: the largest that is known. Unit: tokens.
@@ -20,36 +21,6 @@ const BEYOND_ANSWER_OF_UNKNOWN: u64 = 32_768;
 const LONGEST_ANSWER: u64 = 131_072;
 /// The same of its reasoning. Unit: tokens.
 const LONGEST_REASONING: u64 = 262_144;
-/// What a body may name that adds to the prompt what is not in the body: places, files, earlier
-/// answers. Pictures, sounds and videos are here too, as they have no limit of tokens per byte.
-// As they stand in JSON: a quotation within a text has a backslash before its quote.
-const OUTSIDE: [&str; 9] = [
-    "://",
-    ":\\/\\/",
-    "data:",
-    "\"file_id\"",
-    "\"file_ids\"",
-    "\"previous_response_id\"",
-    "\"conversation\"",
-    "\"session_id\"",
-    "\"input_audio\"",
-];
-/// Tools of the host that a body may name: their results are added to the prompt, and what the model writes to them is in no
-/// answer.
-const HOST_TOOLS: [&str; 11] = [
-    "\"enable_search\"",
-    "\"search_",
-    "\"web_",
-    "\"file_search\"",
-    "\"tool_search",
-    "\"code_interpreter\"",
-    "\"code_execution",
-    "\"mcp\"",
-    "\"mcp_servers\"",
-    "\"plugins\"",
-    "\"computer",
-];
-
 /// How many answers a call has, and to each of its prompts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answers {
@@ -118,7 +89,7 @@ impl UsageBound<'_> {
     #[cold]
     fn is_rare_output(&self, output: u64, ceiling: Option<u64>) -> bool {
         let body = self.call.body().map_or(&[][..], |body| body);
-        let ceiling = ceiling.filter(|_| !names_any(body, &HOST_TOOLS));
+        let ceiling = ceiling.filter(|_| !names_host_tools(body));
         // Candidates that were written and not sent are counted too.
         let written = self.call.model_call().map_or(1, |call| call.answers);
         self.is_at_most(output, ceiling, written)
@@ -168,16 +139,6 @@ pub(super) fn is_of_all_answers(usage: &Usage, delivered: u64, answers: Answers)
     answers.all < 2 || output.saturating_mul(4) >= delivered.saturating_mul(3)
 }
 
-fn names_outside(body: &[u8]) -> bool {
-    names_any(body, &OUTSIDE) || names_any(body, &HOST_TOOLS)
-}
-
-fn names_any(body: &[u8], names: &[&str]) -> bool {
-    names
-        .iter()
-        .any(|name| memchr::memmem::find(body, name.as_bytes()).is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -190,34 +151,6 @@ mod tests {
 
     use super::*;
     use crate::call::{ReadCall, ReadOptions};
-
-    #[test]
-    fn what_lies_outside_is_seen_where_it_is_named() {
-        for (body, expected) in [
-            (r#"{"messages":[{"content":"hello"}]}"#, false),
-            (
-                r#"{"messages":[{"content":"what is \"file_id\"?"}]}"#,
-                false,
-            ),
-            (
-                r#"{"tools":[{"type":"function","function":{"name":"f"}}]}"#,
-                false,
-            ),
-            (r#"{"image_url":{"url":"https://a.example/b.png"}}"#, true),
-            (
-                r#"{"image_url":{"url":"https:\/\/a.example\/b.png"}}"#,
-                true,
-            ),
-            (r#"{"content":"fileid://file-1"}"#, true),
-            (r#"{"image":"data:image/png;base64,AA"}"#, true),
-            (r#"{"input":[{"type":"input_file","file_id":"f"}]}"#, true),
-            (r#"{"previous_response_id":"r"}"#, true),
-            (r#"{"tools":[{"type":"web_search"}]}"#, true),
-            (r#"{"parameters":{"enable_search":true}}"#, true),
-        ] {
-            assert_eq!(names_outside(body.as_bytes()), expected, "{body}");
-        }
-    }
 
     const CHAT: &str = "/compatible-mode/v1/chat/completions";
     const COMPLETIONS: &str = "/v1/completions";
