@@ -204,6 +204,63 @@ fn what_leaves_a_stream_unclear_is_named() {
     }
 }
 
+/// Readers of Go take them for the member, and of two the last.
+#[test]
+fn a_name_in_another_case_leaves_its_member_unclear() {
+    for (path, body, expected) in [
+        (CHAT, r#"{"model":"a","Model":"b"}"#, "model"),
+        (CHAT, r#"{"Model":"b"}"#, "model"),
+        (CHAT, r#"{"\u004dodel":"b"}"#, "model"),
+        (CHAT, r#"{"Max_Tokens":9}"#, "max_tokens"),
+        (
+            CHAT,
+            r#"{"MAX_COMPLETION_TOKENS":9}"#,
+            "max_completion_tokens",
+        ),
+        (CHAT, r#"{"max_toKens":9}"#, "max_tokens"),
+        (CHAT, "{\"max_to\u{212a}ens\":9}", "max_tokens"),
+        (CHAT, "{\"\u{17f}tream\":true}", "stream"),
+        (CHAT, r#"{"STREAM":true}"#, "stream"),
+        (CHAT, r#"{"\u017ftream":true}"#, "stream"),
+        (CHAT, r#"{"N":9}"#, "n"),
+        (CHAT, r#"{"Stream_Options":{}}"#, "stream_options"),
+        (
+            CHAT,
+            r#"{"stream":true,"stream_options":{"Include_Usage":false}}"#,
+            "stream_options.include_usage",
+        ),
+        (
+            CHAT,
+            r#"{"chat_template_kwargs":{"Enable_Thinking":true}}"#,
+            "enable_thinking",
+        ),
+        (COMPLETIONS, r#"{"Best_Of":9}"#, "best_of"),
+        (RESPONSES, r#"{"Background":true}"#, "background"),
+        (RESPONSES, r#"{"Max_Output_Tokens":9}"#, "max_output_tokens"),
+        (
+            MESSAGES,
+            r#"{"thinking":{"Budget_Tokens":9}}"#,
+            "budget_tokens",
+        ),
+        (NATIVE, r#"{"Parameters":{}}"#, "parameters"),
+        (NATIVE, r#"{"parameters":{"Max_Tokens":9}}"#, "max_tokens"),
+        (NATIVE, r#"{"input":{"Messages":[]}}"#, "messages"),
+        // Names that are not known, or of other places.
+        (CHAT, r#"{"modeL2":1,"Seed":1,"max_output_tokens":9}"#, ""),
+        (CHAT, r#"{"metadata":{"Model":"b"},"x":{"Stream":1}}"#, ""),
+        (
+            CHAT,
+            r#"{"messages":[{"Content":"a"}],"tools":[{"Model":1}]}"#,
+            "",
+        ),
+        (CHAT, "{\"\u{e9}\":1,\"mode\u{142}\":1}", ""),
+        (CHAT, r#"{"stream_options":{"Include_Usage":true}}"#, ""),
+    ] {
+        let found = read(path, body).unclear;
+        assert_eq!(found.unwrap_or_default(), expected, "{path} {body}");
+    }
+}
+
 proptest! {
     /// Whichever members a host reads, and whichever of two it takes: its ceiling is not above the one that is believed.
     #[test]

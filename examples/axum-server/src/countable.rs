@@ -19,7 +19,7 @@ pub(crate) fn check(request: &Request) -> Result<(), Box<Response>> {
     } else if let Some(member) = call.unclear {
         // A lax host may stream without its usage where nobody asked it to.
         format!(
-            "`{member}` is unclear: give it once, as the API says (true or false, an object of options), or leave it out."
+            "`{member}` is unclear: give it once, as the API says (its name in small letters, true or false, an object of options), or leave it out."
         )
     } else {
         return Ok(());

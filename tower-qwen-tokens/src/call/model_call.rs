@@ -13,7 +13,8 @@ pub struct ModelCall {
     /// Whether the answer comes as a stream.
     pub stream: bool,
     /// A member that leaves unclear how the answer comes, or whether it states its usage: `stream` or `stream_options` of another type
-    /// than the API's (`"stream": 1`), or `stream` twice with different values. Hosts differ in what they make of it.
+    /// than the API's (`"stream": 1`), or `stream` twice with different values. Or any that decides what the call runs and costs,
+    /// with its name in another case (`Model`, `MAX_TOKENS`). Hosts differ in what they make of it.
     pub unclear: Option<&'static str>,
     /// Whether the caller asked for usage in a compatible stream (`stream_options.include_usage`).
     pub include_usage: bool,

@@ -134,6 +134,10 @@ async fn a_call_whose_stream_is_unclear_is_not_taken() -> TestResult {
             "`stream_options.include_usage`",
         ),
         ("/v1/responses", r#""stream":1"#, "`stream`"),
+        // A host that passes over the case of letters runs another model, or writes longer.
+        (CHAT, r#""Model":"qwen-max""#, "`model`"),
+        (CHAT, r#""Max_Tokens":5000"#, "`max_tokens`"),
+        (CHAT, r#""\u017ftream":true"#, "`stream`"),
         (ANTHROPIC, r#""stream":"true""#, "`stream`"),
         (CHAT, r#""stream":null,"stream_options":[]"#, ""),
         (CHAT, r#""stream":true,"stream_options":null"#, ""),

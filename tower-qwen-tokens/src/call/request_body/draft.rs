@@ -22,6 +22,8 @@ pub(super) struct Draft<'e> {
     pub(super) stream: Option<bool>,
     /// Whether hosts may differ in what they make of `stream`.
     pub(super) is_stream_unclear: bool,
+    /// The member whose name stands there in another case of its letters.
+    pub(super) other_case: Option<&'static str>,
     /// The member of which hosts may differ in whether it asks for usage.
     pub(super) unclear_usage: Option<&'static str>,
     pub(super) include_usage: bool,
@@ -73,7 +75,9 @@ impl Draft<'_> {
             unread_tokens,
             model,
             stream,
-            unclear: unclear_stream.or(self.unclear_usage.filter(|_| stream)),
+            unclear: (self.other_case)
+                .or(unclear_stream)
+                .or(self.unclear_usage.filter(|_| stream)),
             include_usage: self.include_usage,
             background: self.background && dialect == Dialect::Responses,
             incremental_output: self.incremental_output,

@@ -3,6 +3,7 @@
 mod draft;
 mod field;
 mod half_pairs;
+mod letter_case;
 mod parse_error;
 mod reader;
 mod stated;

@@ -8,6 +8,7 @@ use super::{
     draft::Draft,
     field::{RequestField, RequestPart, field},
     half_pairs::without_half_pairs,
+    letter_case::known_but_for_case,
     parse_error::MODEL_TWICE,
 };
 use crate::{
@@ -147,6 +148,15 @@ impl Draft<'_> {
         self.unread = self.unread.saturating_add(text.len() as u64);
     }
 
+    /// Of a name in another case, and of two the last: hosts that are written in Go take it, others do not.
+    #[cold]
+    fn add_other_case(&mut self, part: RequestPart, known: &'static str) {
+        match part {
+            RequestPart::StreamOptions => self.unclear_usage = Some(INCLUDE_USAGE),
+            _ => self.other_case = Some(known),
+        }
+    }
+
     fn add_message(&mut self) {
         self.messages = self.messages.saturating_add(1);
     }
@@ -280,6 +290,9 @@ impl<'de> JsonReader<'de> for RequestReader<'_, '_> {
             }
             if part == RequestPart::Unread {
                 draft.add_unread(name);
+            }
+            if let Some(known) = known_but_for_case(part, name) {
+                draft.add_other_case(part, known);
             }
             field(dialect, part, name)
         })? {
