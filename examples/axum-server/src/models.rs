@@ -96,6 +96,8 @@ impl<'de> Visitor<'de> for Members {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
         while let Some(name) = members.next_key::<String>()? {
+            // Readers in Go pass over the case of letters, and take the long s for one.
+            let name = name.to_lowercase().replace('\u{17f}', "s");
             let known = OF_OTHER_MODELS.into_iter().find(|known| *known == name);
             found = found.or(known);
             members.next_value::<IgnoredAny>()?;

@@ -135,6 +135,7 @@ async fn a_limited_caller_names_no_model_by_another_member() -> TestResult {
             "mock_testing_fallbacks",
         ),
         (r#","mod\u0065ls":["qwen-max"]"#, "models"),
+        (r#","Model\u017f":["qwen-max"]"#, "models"),
         (r#","models":[],"models":["qwen-max"]"#, "models"),
     ] {
         let (status, body) = gateway.harness.text(call("sk-plus", more)).await?;
