@@ -268,11 +268,13 @@ async fn without_a_tenant_all_are_one() {
 async fn what_was_taken_for_too_much_comes_back_to_its_flow() {
     let quota = Quota::per_minute(60, 6_000).headroom(0);
     let limiter = limiter(Discipline::Fair, quota.pacing(Pacing::Window));
-    let sent = call(&limiter, "a", 6_000).await.unwrap();
+    let sent = call(&limiter, "a", 4_000).await.unwrap();
     sent.mark_sent();
-    let mut other = task::spawn(call(&limiter, "b", 5_000));
+    let less = call(&limiter, "b", 2_000).await.unwrap();
+    less.mark_sent();
+    let mut other = task::spawn(call(&limiter, "b", 3_000));
     assert_pending!(other.poll());
-    let mut same = task::spawn(call(&limiter, "a", 5_000));
+    let mut same = task::spawn(call(&limiter, "a", 3_000));
     assert_pending!(same.poll());
     sent.settle(1_000, 0);
     assert!(same.is_woken());
