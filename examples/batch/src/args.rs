@@ -102,7 +102,7 @@ pub struct Args {
     pub outage: OutageArg,
 
     /// Calls held at once, waiting ones included. Default: the requests that the quotas of all models allow in 15
-    /// seconds, at least 16 and at most 512; 256 where a quota is not known.
+    /// seconds, at least 16 and at most 384; 256 where a quota is not known.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,
 
