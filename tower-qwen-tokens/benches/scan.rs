@@ -75,7 +75,7 @@ fn responses() -> Vec<String> {
              \"delta\":\"{piece}\",\"logprobs\":[]}}\n\n"
         )
     };
-    let usage = "data: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"total_tokens\":39}}}\n\n";
+    let usage = "data: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":20,\"output_tokens\":19,\"total_tokens\":39}}}\n\n";
     (0..EVENTS).map(event).chain([usage.into()]).collect()
 }
 
