@@ -210,7 +210,8 @@ impl Fair {
             .plus(Counter::of(actual.min(served.cost), weights));
         self.level = match (self.settled.first(), self.settled.last()) {
             (Some(least), Some(most)) => level.min(most.0.max(settled)).max(least.0),
-            _ => level.min(settled),
+            // Never lower: a call that was under way for long says nothing of where the others are.
+            _ => level.min(settled).max(self.level),
         };
         self.retire(index);
         self.forget();

@@ -76,3 +76,16 @@ fn counters_begin_anew_before_they_end() {
     let one = fair.position(&key(1)).counter;
     assert!(one <= fair.position(&key(2)).counter);
 }
+
+#[test]
+fn a_call_that_was_under_way_for_long_lowers_no_level() {
+    let mut fair = Fair::default();
+    let long = pass(&mut fair, 1, 10);
+    for _ in 0..100 {
+        let served = pass(&mut fair, 2, 1_000);
+        fair.settle(served, 1_000);
+    }
+    assert_eq!(fair.level, Counter::of(100_000, 1));
+    fair.settle(long, 10);
+    assert_eq!(fair.level, Counter::of(100_000, 1));
+}
